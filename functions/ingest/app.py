@@ -1,0 +1,53 @@
+"""An SQS batch of records in, masked rows in PostgreSQL, the ids of the records that failed out."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import secret, telemetry, visibility
+from sluice.batch import StoringBatchProcessor, record_handler, sqs_records
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.settings import IngestSettings
+from sluice.store import Store
+from sluice.stream import Stream, load
+
+
+@telemetry.logger.inject_lambda_context(log_event=False)  # whatever the environment says: events hold personal data
+@telemetry.metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Answer an SQS event with `{"batchItemFailures": [{"itemIdentifier": …}, …]}`: what is not in it is stored.
+
+    Raises NotAnSqsEvent for any other event, Outage when nothing could be stored: Lambda deletes no message then.
+    """
+    records = sqs_records(event)
+    deadline = Deadline.of(context)
+    stream, store = _stream(), _store()
+    keyset = secret.keyset(_settings().token_key_secret_id)
+    store.verify(keyset, deadline)
+
+    processor = StoringBatchProcessor(store, stream, deadline)
+    with processor(records, handler=record_handler(stream, keyset)):
+        processor.process()
+
+    telemetry.count_batch(stream.table, records, processor.written, [why for _, why in processor.rejected])
+    visibility.release([record for record, _ in processor.rejected], deadline)
+    return processor.response()
+
+
+@cache
+def _settings() -> IngestSettings:
+    return IngestSettings.read()
+
+
+@cache
+def _stream() -> type[Stream]:
+    return load(_settings().stream)
+
+
+@cache
+def _store() -> Store:
+    """Return the store of this execution environment; it connects with the first batch, and stays connected."""
+    return Store(Database(_settings().database, application_name="sluice-ingest"), _stream())

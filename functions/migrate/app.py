@@ -1,0 +1,36 @@
+"""CloudFormation's custom resource in, the database's schema, roles and check values up to date, its answer out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import custom_resource, schema, secret, telemetry
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.settings import MigrateSettings
+
+PHYSICAL_ID = "sluice-schema"  # constant: another one would make CloudFormation delete the one before
+
+
+@telemetry.logger.inject_lambda_context(log_event=False)  # the event holds a URL that anyone may answer to
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
+    """Bring the database up to date and return `{"schema_version": …}`; a deployment fails when that fails."""
+    deadline = Deadline.of(context)
+    return custom_resource.answer(event, PHYSICAL_ID, deadline, lambda: _migrate(deadline))
+
+
+def _migrate(deadline: Deadline) -> Mapping[str, Any]:
+    settings = MigrateSettings.read()
+    database = Database(settings.database, application_name="sluice-migrate")
+    try:
+        version = schema.migrate(
+            database,
+            roles={role: secret.credentials(secret_id) for role, secret_id in settings.role_secret_ids.items()},
+            keyset=secret.keyset(settings.token_key_secret_id),
+            deadline=deadline,
+        )
+    finally:
+        database.close()
+    telemetry.logger.info("database up to date", schema_version=version)
+    return {"schema_version": version}

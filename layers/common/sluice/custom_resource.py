@@ -1,0 +1,76 @@
+"""Answers to CloudFormation: a custom resource's event and the work it asks for in, one answer out, whatever happens.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html
+"""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.request import Request, urlopen
+
+from sluice.deadline import Deadline
+from sluice.failures import Outage
+from sluice.schema import MigrationFailed
+from sluice.settings import SettingError
+from sluice.telemetry import logger
+
+LONGEST_REASON = 1000  # characters; the whole answer may have 4,096 bytes
+
+
+def answer(
+    event: Mapping[str, Any], physical_id: str, deadline: Deadline, work: Callable[[], Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Do the work and tell CloudFormation how it went, at the latest at the deadline. Delete succeeds without any work.
+
+    Someone who calls the function without CloudFormation gets what the work returns or raises.
+    """
+    if "ResponseURL" not in event:
+        return work()
+    if event.get("RequestType") == "Delete":
+        _send(event, physical_id, "SUCCESS", "nothing to delete: the data stays", {})
+        return {}
+    sending = threading.Lock()  # taken by whoever answers first, and never given back
+
+    def send(status: str, reason: str, data: Mapping[str, Any]) -> None:
+        if sending.acquire(blocking=False):
+            _send(event, physical_id, status, reason, data)
+
+    watchdog = threading.Timer(deadline.seconds_left(), send, ("FAILED", "out of time", {}))
+    watchdog.daemon = True
+    watchdog.start()
+    data: Mapping[str, Any] = {}
+    try:
+        data = work()
+        send("SUCCESS", "", data)
+    except (MigrationFailed, Outage, SettingError) as error:
+        logger.error("failed", reason=str(error))
+        send("FAILED", str(error), {})
+    except Exception as error:  # noqa: BLE001 (CloudFormation must hear of it, but its text may hold values)
+        logger.error("failed", reason=type(error).__name__)
+        send("FAILED", f"internal error, {type(error).__name__}", {})
+    finally:
+        watchdog.cancel()
+    return data
+
+
+def _send(
+    event: Mapping[str, Any], physical_id: str, status: str, reason: str, data: Mapping[str, Any]
+) -> None:
+    """Put the answer where the event says. Its URL is a credential: it is in no log."""
+    body = {
+        "Status": status,
+        "Reason": reason[:LONGEST_REASON],
+        "PhysicalResourceId": physical_id,
+        "StackId": event.get("StackId", ""),
+        "RequestId": event.get("RequestId", ""),
+        "LogicalResourceId": event.get("LogicalResourceId", ""),
+        "Data": data,
+    }
+    request = Request(event["ResponseURL"], json.dumps(body).encode(), {"Content-Type": ""}, method="PUT")
+    for attempts_left in (2, 1, 0):
+        try:
+            with urlopen(request, timeout=5):
+                return
+        except OSError as error:
+            logger.warning("no answer sent", error=type(error).__name__, attempts_left=attempts_left)

@@ -1,0 +1,157 @@
+"""PostgreSQL: settings in, transactions out, each on a connection that is alive, verified and bounded in time."""
+
+import random
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pg8000.exceptions import DatabaseError, InterfaceError
+from pg8000.native import Connection
+
+from sluice import secret
+from sluice.deadline import Deadline
+from sluice.failures import Outage
+from sluice.settings import DatabaseSettings
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+TRY_AGAIN = {"40001", "40P01", "55P03", "57014"}  # serialization failure, deadlock, lock timeout, statement timeout
+WRONG_CREDENTIALS = {"28P01", "28000"}
+SESSION_TIMEOUTS = {  # milliseconds; startup parameters, since SET would pin a session of RDS Proxy
+    "statement_timeout": "20000",
+    "lock_timeout": "5000",
+    "idle_in_transaction_session_timeout": "60000",  # a function that was killed must not hold its locks for ever
+}
+
+
+class Database:
+    """The one connection of an execution environment: opened on first use, kept, replaced when it proves dead."""
+
+    def __init__(self, settings: DatabaseSettings, application_name: str) -> None:
+        self._settings = settings
+        self._application_name = application_name
+        self._credentials: secret.Credentials | None = None
+        self._connection: Connection | None = None
+
+    def transact[T](self, work: Callable[[Connection], T], deadline: Deadline) -> T:
+        """Run `work` in a transaction and return its result once that is committed.
+
+        What is worth it is tried again while time is left: a serialization failure, a deadlock, a lock that somebody
+        holds; a connection kept from before that proves dead, once. Raises Outage for everything else.
+        """
+        kept = self._connection is not None
+        attempt = 0
+        while True:
+            connection = self._connect(deadline)
+            connection._usock.settimeout(deadline.seconds_left())  # the invocation must answer before it is ended
+            try:
+                connection.run("BEGIN")
+                result = work(connection)
+                connection.run("COMMIT")
+                return result
+            except DatabaseError as error:
+                if _is_fatal(error):
+                    self.close()
+                    if not kept:
+                        raise outage(error) from None
+                    kept = False
+                    continue
+                self._roll_back()
+                attempt += 1
+                pause = random.uniform(0, min(0.05 * 2**attempt, 1))  # seconds; jitter parts those who met once
+                if sqlstate(error) not in TRY_AGAIN or not deadline.allows(pause):
+                    raise outage(error) from None
+                time.sleep(pause)
+            except (InterfaceError, OSError) as error:
+                self.close()
+                if not kept:
+                    raise Outage(f"database: connection lost, {type(error).__name__}") from None
+                kept = False
+            except BaseException:
+                self.close()  # whatever this is, no later batch may find its transaction open
+                raise
+
+    def close(self) -> None:
+        """Close the connection, if there is one, whatever state it is in."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except (InterfaceError, OSError):
+                pass
+
+    def _connect(self, deadline: Deadline) -> Connection:
+        if self._connection is None:
+            reread = self._credentials is None
+            while self._connection is None:
+                self._credentials = self._credentials or secret.credentials(self._settings.secret_id)
+                try:
+                    self._connection = self._open(self._credentials, deadline)
+                except DatabaseError as error:
+                    if reread or sqlstate(error) not in WRONG_CREDENTIALS:
+                        raise outage(error) from None
+                    reread, self._credentials = True, None  # the password may have been rotated
+                except (InterfaceError, OSError) as error:
+                    raise Outage(f"database: no connection, {type(error).__name__}") from None
+        return self._connection
+
+    def _open(self, credentials: secret.Credentials, deadline: Deadline) -> Connection:
+        settings = self._settings
+        sock = socket.create_connection((settings.host, settings.port), min(5, deadline.seconds_left()))
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else Nagle and delayed ACK cost 40 ms per COPY
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            return Connection(
+                credentials.username,
+                password=credentials.password,
+                host=settings.host,
+                database=settings.name,
+                sock=sock,
+                ssl_context=_tls(settings),
+                application_name=self._application_name,
+                startup_params=SESSION_TIMEOUTS,
+            )
+        except BaseException:
+            sock.close()
+            raise
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection is not None:
+                self._connection.run("ROLLBACK")
+        except (DatabaseError, InterfaceError, OSError):
+            self.close()
+
+
+def sqlstate(error: DatabaseError) -> str:
+    """Return the five characters of PostgreSQL's error code, or nothing where it sent none."""
+    return str(_fields(error).get("C", ""))
+
+
+def describe(error: DatabaseError) -> str:
+    """Tell what PostgreSQL refused by code and names alone; its message, detail and context hold values of rows."""
+    fields = _fields(error)
+    names = {"table": fields.get("t"), "column": fields.get("c"), "constraint": fields.get("n")}
+    return ", ".join([f"SQLSTATE {sqlstate(error)}", *(f"{kind} {name}" for kind, name in names.items() if name)])
+
+
+def outage(error: DatabaseError) -> Outage:
+    """Return the outage that says what `describe` says."""
+    return Outage(f"database: {describe(error)}")
+
+
+def _fields(error: DatabaseError) -> dict[str, Any]:
+    """Return the fields of an ErrorResponse (https://www.postgresql.org/docs/current/protocol-error-fields.html)."""
+    fields = error.args[0] if error.args else {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _is_fatal(error: DatabaseError) -> bool:
+    return _fields(error).get("V") in ("FATAL", "PANIC")  # the server closes the connection after it
+
+
+def _tls(settings: DatabaseSettings) -> ssl.SSLContext | bool:
+    if settings.tls == "disable":
+        return False
+    return ssl.create_default_context(cafile=settings.certificate_authority)  # verifies chain and host name

@@ -1,0 +1,22 @@
+"""The ways in which work can fail, named after what has to happen next."""
+
+
+class Rejected(Exception):
+    """The record is at fault: it alone is reported, and never becomes a row.
+
+    `reason` is one of a fixed set of words, `pointer` a JSON pointer (RFC 6901) that names only fields which the
+    stream declares. Neither ever holds a value of the record.
+    """
+
+    def __init__(self, reason: str, pointer: str = "") -> None:
+        super().__init__(f"{pointer or 'record'}: {reason}")
+        self.reason = reason
+        self.pointer = pointer
+
+    def at(self, pointer: str) -> "Rejected":
+        """Return the same rejection, of the field at `pointer`."""
+        return Rejected(self.reason, pointer)
+
+
+class Outage(Exception):
+    """Something that the whole batch needs is missing: the invocation fails, and every message comes again."""

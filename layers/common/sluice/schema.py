@@ -1,0 +1,119 @@
+"""Brings the database up to date: SQL files, login roles and check values of the keyset in, the schema's version out."""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from importlib.resources import files
+
+import scramp
+from pg8000.exceptions import DatabaseError
+from pg8000.native import Connection, identifier, literal
+
+from sluice.database import TRY_AGAIN, Database, describe, sqlstate
+from sluice.deadline import Deadline
+from sluice.secret import Credentials
+from sluice.tokens import Keyset
+
+LOCK = 0x51CE  # two deployments at once take turns
+
+
+class MigrationFailed(Exception):
+    """The database could not be brought up to date: says which file and line, and PostgreSQL's code for why."""
+
+
+def migrate(database: Database, roles: Mapping[str, Credentials], keyset: Keyset, deadline: Deadline) -> int:
+    """Bring roles, tables and check values up to date, and return the number of the newest migration applied.
+
+    `roles` maps the names that the SQL files use to login roles. A database that is newer than these files is left as it
+    is. Raises MigrationFailed or Outage; what was committed until then stays, and the next call goes on after it.
+    """
+
+    def prepare(connection: Connection) -> None:
+        _lock(connection)
+        connection.run(
+            "CREATE TABLE IF NOT EXISTS migration"
+            " (number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        for credentials in roles.values():
+            _set_role(connection, credentials)
+
+    def apply_next(connection: Connection) -> bool:
+        _lock(connection)
+        applied = {number for (number,) in connection.run("SELECT number FROM migration") or []}
+        for number, name, sql in _migrations():
+            if number not in applied:
+                _apply(connection, name, re.sub(r':"(\w+)"', lambda role: identifier(roles[role[1]].username), sql))
+                connection.run("INSERT INTO migration (number, name) VALUES (:number, :name)", number=number, name=name)
+                return True
+        return False
+
+    def finish(connection: Connection) -> int:
+        _lock(connection)
+        _remember(connection, keyset)
+        rows = connection.run("SELECT max(number) FROM migration") or [[0]]
+        return int(rows[0][0])
+
+    database.transact(prepare, deadline)
+    while database.transact(apply_next, deadline):
+        pass
+    return database.transact(finish, deadline)
+
+
+def _lock(connection: Connection) -> None:
+    connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
+    connection.run("SET LOCAL statement_timeout = 0")  # an index may take longer than a batch; the deadline still holds
+
+
+def _migrations() -> list[tuple[int, str, str]]:
+    """Return number, name and text of every SQL file, in order. Raises MigrationFailed when two have one number."""
+    names = sorted(file.name for file in files("sluice.migrations").iterdir() if file.name.endswith(".sql"))
+    numbers = [int(name.partition("_")[0]) for name in names]
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise MigrationFailed(f"migrations: two files have the number {number}")
+    return [
+        (number, name, files("sluice.migrations").joinpath(name).read_text("utf-8"))
+        for number, name in sorted(zip(numbers, names, strict=True))
+    ]
+
+
+def _apply(connection: Connection, name: str, sql: str) -> None:
+    try:
+        connection.run(sql)
+    except DatabaseError as error:
+        if sqlstate(error) in TRY_AGAIN:
+            raise
+        position = int(error.args[0].get("P", 0))  # characters from 1; none for an error that is not the text's
+        line = f", line {sql.count('\n', 0, position) + 1}" if position else ""
+        raise MigrationFailed(f"migration {name}{line}: {describe(error)}") from None  # the cause may quote rows
+
+
+def _set_role(connection: Connection, credentials: Credentials) -> None:
+    """Create the login role where it is missing, and set its password, of which the server is sent the verifier alone."""
+    role = identifier(credentials.username)
+    if not connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=credentials.username):
+        connection.run(f"CREATE ROLE {role} LOGIN")
+    connection.run(f"ALTER ROLE {role} PASSWORD {literal(scram_verifier(credentials.password))}")
+
+
+def scram_verifier(password: str) -> str:
+    """Return what PostgreSQL stores of a password (RFC 5803): `SCRAM-SHA-256$<iterations>:<salt>$<keys>`."""
+    salt, stored_key, server_key, iterations = scramp.ScramMechanism("SCRAM-SHA-256").make_auth_info(password)
+    encoded_salt, *keys = (b64encode(part).decode() for part in (salt, stored_key, server_key))
+    return f"SCRAM-SHA-256${iterations}:{encoded_salt}${':'.join(keys)}"
+
+
+def _remember(connection: Connection, keyset: Keyset) -> None:
+    """Store the check value of every key that is new, and compare the others. Raises MigrationFailed when one differs."""
+    known = dict(connection.run("SELECT number, check_value FROM token_key") or [])
+    for number, check_value in keyset.check_values.items():
+        if number not in known:
+            connection.run(
+                "INSERT INTO token_key (number, check_value) VALUES (:number, :check_value)",
+                number=number,
+                check_value=check_value,
+            )
+        elif known[number] != check_value:
+            raise MigrationFailed(
+                f"keyset: key {number} is not the one that made the tokens of this database; restore the keyset"
+            )

@@ -1,0 +1,173 @@
+"""Masked rows and rejections in, one transaction in PostgreSQL out: each message once, a refused row alone."""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from pg8000.exceptions import DatabaseError
+from pg8000.native import Connection, identifier
+
+from sluice.database import Database, sqlstate
+from sluice.deadline import Deadline
+from sluice.failures import Outage, Rejected
+from sluice.masks import Cell
+from sluice.rows import MaskedRow, Rejection
+from sluice.stream import OWN_COLUMNS, Stream
+from sluice.tokens import Keyset
+
+
+class Written(NamedTuple):
+    """What became of the rows of a batch: together they are all of them."""
+
+    written: int
+    duplicates: int
+    refused: list[tuple[MaskedRow, Rejected]]
+    milliseconds: float
+
+
+class Store:
+    """The tables of one stream, as the ingest role may use them."""
+
+    def __init__(self, database: Database, stream: type[Stream]) -> None:
+        self._database = database
+        self._verified: Keyset | None = None
+        columns = [*OWN_COLUMNS, *stream.columns()]
+        table, names = identifier(stream.table), ", ".join(map(identifier, columns))
+        self._table = stream.table
+        self._columns = columns
+        self._fields = {column: field.name for field in stream.fields for column, _ in field.columns}
+        self._place_pattern = rf"^COPY {re.escape(stream.table)}, line (?P<line>\d+)(?:, column (?P<column>\w+))?"
+        self._copy_sql = f"COPY {table} ({names}) FROM STDIN"
+        self._merge_sql = (
+            f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json))"
+            " ON CONFLICT (message_id) DO NOTHING"
+        )
+
+    def verify(self, keyset: Keyset, deadline: Deadline) -> None:
+        """Compare every key with what the database remembers of it.
+
+        Raises Outage when one is not the same, or not known: tokens under another key would silently break every join.
+        """
+        if keyset is self._verified:
+            return
+        remembered = dict(self._database.transact(_read_check_values, deadline))
+        for number, check_value in keyset.check_values.items():
+            if remembered.get(number) != check_value:
+                known = "is not the key that this database knows" if number in remembered else "is not known to this database"
+                raise Outage(f"keyset: key {number} {known}")
+        self._verified = keyset
+
+    def write(
+        self,
+        rows: Sequence[MaskedRow],
+        rejections: Sequence[Rejection],
+        reject: Callable[[MaskedRow, Rejected], Rejection],
+        deadline: Deadline,
+    ) -> Written:
+        """Write a batch in one transaction; `reject` says what to record of a row that PostgreSQL refuses.
+
+        A message that is a row already, from this batch or an earlier one, is a duplicate. Raises Outage when nothing
+        could be written.
+        """
+        if not rows and not rejections:
+            return Written(0, 0, [], 0.0)
+        started = time.perf_counter()
+        unique = {row.message_id: row for row in reversed(rows)}  # of two with one id, the first
+        ordered = [unique[message_id] for message_id in sorted(unique)]  # opposite orders in two environments deadlock
+
+        def work(connection: Connection) -> Written:
+            written, refused = self._insert(connection, ordered)
+            _insert_rejections(connection, [*rejections, *(reject(row, rejected) for row, rejected in refused)])
+            milliseconds = (time.perf_counter() - started) * 1000
+            return Written(written, len(rows) - written - len(refused), refused, milliseconds)
+
+        return self._database.transact(work, deadline)
+
+    def _insert(
+        self, connection: Connection, rows: Sequence[MaskedRow]
+    ) -> tuple[int, list[tuple[MaskedRow, Rejected]]]:
+        """Copy the rows; on a duplicate merge them instead; on a refused row go on before and after it."""
+        written = 0
+        refused = []
+        pending = [(self._copy, rows)] if rows else []
+        while pending:
+            insert, chunk = pending.pop()
+            connection.run("SAVEPOINT chunk")
+            try:
+                written += insert(connection, chunk)
+                continue
+            except DatabaseError as error:
+                duplicate = sqlstate(error) == "23505" and insert == self._copy
+                rejected = None if duplicate else self._refusal(error)
+                if not duplicate and rejected is None:
+                    raise  # `transact` decides what it means
+                line, _ = self._place(error)
+            connection.run("ROLLBACK TO SAVEPOINT chunk")
+            if rejected is None:
+                pending.append((self._merge, chunk))
+            elif line or len(chunk) == 1:
+                bad = (line or 1) - 1
+                refused.append((chunk[bad], rejected))
+                pending += [(insert, part) for part in (chunk[bad + 1 :], chunk[:bad]) if part]
+            else:  # PostgreSQL names no line: find the row by halving
+                middle = len(chunk) // 2
+                pending += [(insert, chunk[middle:]), (insert, chunk[:middle])]
+        return written, refused
+
+    def _copy(self, connection: Connection, rows: Sequence[MaskedRow]) -> int:
+        text = "".join(f"{row.message_id}\t{row.sent_at}\t{'\t'.join(map(copy_text, row.cells))}\n" for row in rows)
+        connection.run(self._copy_sql, stream=[text])  # one string: a row at a time takes twice as long
+        return connection.row_count or 0
+
+    def _merge(self, connection: Connection, rows: Sequence[MaskedRow]) -> int:
+        records = [dict(zip(self._columns, (row.message_id, row.sent_at, *row.cells), strict=True)) for row in rows]
+        connection.run(self._merge_sql, rows=msgspec.json.encode(records).decode())
+        return connection.row_count or 0
+
+    def _refusal(self, error: DatabaseError) -> Rejected | None:
+        """Return why PostgreSQL refused a row, where the row is to blame: its value or a constraint of its own table.
+
+        An error of another table (a trigger's) is not the row's fault, nor is a missing partition, which PostgreSQL
+        reports as a check without a name.
+        """
+        code, fields = sqlstate(error), error.args[0]
+        if fields.get("t", self._table) != self._table or (code == "23514" and "n" not in fields):
+            return None
+        if code[:2] not in ("22", "23", "54"):  # data exception, integrity constraint violation, program limit exceeded
+            return None
+        _, column = self._place(error)
+        field = self._fields.get(fields.get("c") or column or "")
+        return Rejected(f"sqlstate_{code}", f"/{field}" if field else "")
+
+    def _place(self, error: DatabaseError) -> tuple[int | None, str | None]:
+        """Return line (from 1) and column that the context of a COPY's error names. The rest of it holds the row."""
+        place = re.search(self._place_pattern, error.args[0].get("W", ""), re.MULTILINE)
+        return (int(place["line"]), place["column"]) if place else (None, None)
+
+
+def copy_text(cell: Cell) -> str:
+    """Return a cell in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html, File Formats)."""
+    if cell is None:
+        return "\\N"
+    return cell.translate(_COPY_ESCAPES) if isinstance(cell, str) else str(cell)
+
+
+_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _insert_rejections(connection: Connection, rejections: Iterable[Rejection]) -> None:
+    """Record why messages were refused; the first reason stays when one comes again."""
+    ordered = sorted(rejections, key=lambda rejection: rejection.message_id)
+    if ordered:
+        connection.run(
+            "INSERT INTO rejection (message_id, stream, reason, pointer, shape)"
+            " SELECT message_id, stream, reason, pointer, shape"
+            " FROM json_populate_recordset(NULL::rejection, CAST(:rows AS json)) ON CONFLICT DO NOTHING",
+            rows=msgspec.json.encode(ordered).decode(),
+        )
+
+
+def _read_check_values(connection: Connection) -> list[tuple[int, bytes]]:
+    return [(number, check_value) for number, check_value in connection.run("SELECT number, check_value FROM token_key") or []]

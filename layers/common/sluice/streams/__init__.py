@@ -1,0 +1,1 @@
+"""The streams, one module each: a user's own goes beside them."""

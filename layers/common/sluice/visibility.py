@@ -1,0 +1,37 @@
+"""Rejected messages in, visible again at once: they reach the dead-letter queue in seconds, not after ten timeouts."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
+from itertools import batched
+
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from sluice import aws
+from sluice.deadline import Deadline
+from sluice.telemetry import logger
+
+
+def release(records: Iterable[SQSRecord], deadline: Deadline) -> None:
+    """Set the visibility timeout of the messages to 0, as far as time and SQS allow: those left over come later."""
+    receipts: dict[str, list[str]] = defaultdict(list)
+    for record in records:
+        receipts[record.event_source_arn].append(record.receipt_handle)
+    try:
+        for queue_arn, handles in receipts.items():
+            for ten in batched(handles, 10):  # SQS takes no more in one call
+                if not deadline.allows(5):  # seconds: what one call may take
+                    return
+                entries = [
+                    {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+                    for number, handle in enumerate(ten)
+                ]
+                aws.client("sqs").change_message_visibility_batch(QueueUrl=_queue_url(queue_arn), Entries=entries)
+    except aws.errors() as error:  # none of them is worth a failed batch
+        logger.warning("rejected messages not released", error=type(error).__name__)
+
+
+@cache
+def _queue_url(queue_arn: str) -> str:
+    *_, account, name = queue_arn.split(":")
+    return str(aws.client("sqs").get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"])
