@@ -1,0 +1,49 @@
+# Python 3.13 and make are all it takes; up and deploy-local want Docker too.
+PYTHON := $(shell command -v python3.13 || command -v python3)
+BIN := .venv/bin
+SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(BIN):$$PATH" .venv-sam/bin/sam
+LOCALSTACK := AWS_ENDPOINT_URL=http://localhost:4566 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --quiet
+
+.PHONY: help setup demo test check up deploy-local down clean lock
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/installed .venv-sam/installed ## install what requirements/ locks, where it changed
+
+demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running
+	@$(BIN)/python -m tools.demo $(ARGS)
+
+test: setup ## run the tests, on a real PostgreSQL and the deployed template; ARGS go to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## lint, formatting, types, template
+	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	$(SAM) validate --lint
+
+up: ## start PostgreSQL and LocalStack with Docker
+	docker compose up --detach --wait
+
+deploy-local: setup ## build, and deploy to what `make up` started
+	$(SAM) build && $(LOCALSTACK) $(SAM) deploy --config-env local
+
+down: ## stop what `make demo ARGS=--keep` or `make up` left running
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.stack down; fi
+	@if docker compose ps >/dev/null 2>&1; then docker compose down; fi
+
+clean: down ## remove all that was installed and built
+	rm -rf .venv .venv-sam .sluice .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+lock: ## pin anew what pyproject.toml asks for
+	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt -o layers/common/requirements.txt
+	$(COMPILE) --group sam -o requirements/sam.txt
+
+.venv/installed: requirements/dev.txt
+.venv-sam/installed: requirements/sam.txt
+.venv/installed .venv-sam/installed:
+	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 13) or sys.exit("Python 3.13 is needed.")'
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
