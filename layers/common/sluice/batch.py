@@ -1,11 +1,11 @@
-"""Powertools' batch processing with one write for the whole batch: SQS records in, rows stored, failed items reported."""
+"""SQS records in, rows stored, failed items reported: Powertools' batch processing with one write for the batch."""
 
 import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any, cast
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
@@ -21,8 +21,6 @@ from sluice.tokens import Keyset
 UNFORESEEN = "internal_error"
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
-_MILLISECONDS = re.compile("[0-9]{1,14}")  # since 1970, up to the year 5138
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NotAnSqsEvent(Exception):
@@ -42,14 +40,19 @@ def sqs_records(event: Any) -> list[dict[str, Any]]:
             raise NotAnSqsEvent("event: every record must have the eventSource `aws:sqs`")
         if not isinstance(record.get("body"), str) or not _UUID.fullmatch(str(record.get("messageId"))):
             raise NotAnSqsEvent("event: every record must have a text as `body` and a UUID as `messageId`")
-        if not _MILLISECONDS.fullmatch(str((record.get("attributes") or {}).get("SentTimestamp"))):
+        if not _is_timestamp(str((record.get("attributes") or {}).get("SentTimestamp"))):
             raise NotAnSqsEvent("event: every record must have the attribute `SentTimestamp`")
     return records
 
 
 def message_id(record: SQSRecord) -> str:
-    """Return what makes the message one: its attribute `sluice_message_id`, a UUID, else the id that SQS gave it."""
-    identity = _attribute(record, "sluice_message_id", record.message_id)
+    """Return what makes the message one: its attribute `sluice_message_id`, a UUID, else the id that SQS gave it.
+
+    Raises Rejected when the attribute is no UUID.
+    """
+    identity = _attribute(record, "sluice_message_id")
+    if identity is None:
+        return str(record["messageId"]).lower()
     if not _UUID.fullmatch(identity):
         raise Rejected("not_a_uuid", "/sluice_message_id")
     return identity.lower()
@@ -58,12 +61,15 @@ def message_id(record: SQSRecord) -> str:
 def sent_at(record: SQSRecord) -> str:
     """Return when the message was first sent, in ISO 8601 and UTC: its attribute `sluice_sent_at`, else SentTimestamp.
 
-    Both are milliseconds since 1970.
+    Both are milliseconds since 1970. Raises Rejected when the attribute is not.
     """
-    milliseconds = _attribute(record, "sluice_sent_at", record["attributes"]["SentTimestamp"])
-    if not _MILLISECONDS.fullmatch(milliseconds):
+    timestamp = _attribute(record, "sluice_sent_at")
+    if timestamp is None:
+        timestamp = record["attributes"]["SentTimestamp"]
+    elif not _is_timestamp(timestamp):
         raise Rejected("not_a_timestamp", "/sluice_sent_at")
-    return (_EPOCH + timedelta(milliseconds=int(milliseconds))).isoformat()
+    seconds, milliseconds = divmod(int(timestamp), 1000)
+    return f"{_iso_second(seconds)}.{milliseconds:03d}Z"
 
 
 @lru_cache(maxsize=1)
@@ -103,24 +109,27 @@ class StoringBatchProcessor(BatchProcessor):
         """Return the parent's results. Raises Outage when nothing could be written: every message comes again then."""
         results = super().process()
         self._raise_if_it_is_our_fault()
-        rows = []
-        senders: dict[str, list[SQSRecord]] = defaultdict(list)
-        for status, row, record in results:
-            if status == "success":
-                rows.append(row)
-                senders[row.message_id].append(SQSRecord(record))
+        accepted = [(row, record) for status, row, record in results if status == "success"]
+
+        @cache
+        def records_by_id() -> dict[str, list[SQSRecord]]:  # wanted only when the database refuses a row
+            records = defaultdict(list)
+            for row, record in accepted:
+                records[row.message_id].append(SQSRecord(record))
+            return records
+
         failed = cast("list[SQSRecord]", self.fail_messages)
         self.rejected = [
             (record, self._rejection(record, error)) for record, error in zip(failed, self._errors(), strict=True)
         ]
         self.written = self._store.write(
-            rows,
+            [row for row, _ in accepted],
             [rejection for _, rejection in self.rejected],
-            lambda row, rejected: self._rejection(senders[row.message_id][0], rejected),
+            lambda row, rejected: self._rejection(records_by_id()[row.message_id][0], rejected),
             self._deadline,
         )
         for row, rejected in self.written.refused:
-            for record in senders[row.message_id]:
+            for record in records_by_id()[row.message_id]:
                 self.failure_handler(record, (Rejected, rejected, None))
                 self.rejected.append((record, self._rejection(record, rejected)))
         return results
@@ -147,9 +156,18 @@ class StoringBatchProcessor(BatchProcessor):
         return Rejection(identity, self._stream.table, rejected.reason, rejected.pointer, shape)
 
 
-def _attribute(record: SQSRecord, name: str, default: str) -> str:
-    """Return the text of a message attribute, nothing when it has another type."""
-    attributes = record.get("messageAttributes") or {}
-    if name not in attributes:
-        return default
+def _attribute(record: SQSRecord, name: str) -> str | None:
+    """Return the text of a message attribute, empty when it is of another type, or None when there is none."""
+    attributes = record.raw_event.get("messageAttributes")
+    if not attributes or name not in attributes:
+        return None
     return str(attributes[name].get("stringValue") or "")
+
+
+def _is_timestamp(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 15  # milliseconds, up to the year 5138
+
+
+@lru_cache(maxsize=1024)  # the messages of a batch were sent within few seconds: 0.1 instead of 2 µs
+def _iso_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -54,9 +54,7 @@ def answer(
     return data
 
 
-def _send(
-    event: Mapping[str, Any], physical_id: str, status: str, reason: str, data: Mapping[str, Any]
-) -> None:
+def _send(event: Mapping[str, Any], physical_id: str, status: str, reason: str, data: Mapping[str, Any]) -> None:
     """Put the answer where the event says. Its URL is a credential: it is in no log."""
     body = {
         "Status": status,

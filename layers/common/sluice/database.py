@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pg8000.exceptions import DatabaseError, InterfaceError
@@ -76,10 +77,8 @@ class Database:
         """Close the connection, if there is one, whatever state it is in."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
+            with suppress(InterfaceError, OSError):
                 connection.close()
-            except (InterfaceError, OSError):
-                pass
 
     def _connect(self, deadline: Deadline) -> Connection:
         if self._connection is None:

@@ -1,4 +1,4 @@
-"""Masks: what becomes of a field's canonical value in a column. A field may have several, each with a column of its own."""
+"""Masks: what becomes of a field's canonical value in a column. A field may have several, a column each."""
 
 import ipaddress
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Brings the database up to date: SQL files, login roles and check values of the keyset in, the schema's version out."""
+"""Brings the database up to date: SQL files, login roles and keyset in, the schema's version out."""
 
 import re
 from base64 import b64encode
@@ -24,8 +24,8 @@ class MigrationFailed(Exception):
 def migrate(database: Database, roles: Mapping[str, Credentials], keyset: Keyset, deadline: Deadline) -> int:
     """Bring roles, tables and check values up to date, and return the number of the newest migration applied.
 
-    `roles` maps the names that the SQL files use to login roles. A database that is newer than these files is left as it
-    is. Raises MigrationFailed or Outage; what was committed until then stays, and the next call goes on after it.
+    `roles` maps the names that the SQL files use to login roles. A database that is newer than these files is left as
+    it is. Raises MigrationFailed or Outage; what was committed until then stays, and the next call goes on after it.
     """
 
     def prepare(connection: Connection) -> None:
@@ -89,7 +89,7 @@ def _apply(connection: Connection, name: str, sql: str) -> None:
 
 
 def _set_role(connection: Connection, credentials: Credentials) -> None:
-    """Create the login role where it is missing, and set its password, of which the server is sent the verifier alone."""
+    """Create the login role where it is missing, and set its password: the server is sent the verifier alone."""
     role = identifier(credentials.username)
     if not connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=credentials.username):
         connection.run(f"CREATE ROLE {role} LOGIN")
@@ -104,7 +104,7 @@ def scram_verifier(password: str) -> str:
 
 
 def _remember(connection: Connection, keyset: Keyset) -> None:
-    """Store the check value of every key that is new, and compare the others. Raises MigrationFailed when one differs."""
+    """Store the check value of every key that is new. Raises MigrationFailed when that of another differs."""
     known = dict(connection.run("SELECT number, check_value FROM token_key") or [])
     for number, check_value in keyset.check_values.items():
         if number not in known:

@@ -41,7 +41,8 @@ class Store:
         self._place_pattern = rf"^COPY {re.escape(stream.table)}, line (?P<line>\d+)(?:, column (?P<column>\w+))?"
         self._copy_sql = f"COPY {table} ({names}) FROM STDIN"
         self._merge_sql = (
-            f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json))"
+            f"INSERT INTO {table} ({names})"
+            f" SELECT {names} FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json))"
             " ON CONFLICT (message_id) DO NOTHING"
         )
 
@@ -55,7 +56,11 @@ class Store:
         remembered = dict(self._database.transact(_read_check_values, deadline))
         for number, check_value in keyset.check_values.items():
             if remembered.get(number) != check_value:
-                known = "is not the key that this database knows" if number in remembered else "is not known to this database"
+                known = (
+                    "is not the key that this database knows"
+                    if number in remembered
+                    else "is not known to this database"
+                )
                 raise Outage(f"keyset: key {number} {known}")
         self._verified = keyset
 
@@ -151,10 +156,9 @@ def copy_text(cell: Cell) -> str:
     """Return a cell in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html, File Formats)."""
     if cell is None:
         return "\\N"
-    return cell.translate(_COPY_ESCAPES) if isinstance(cell, str) else str(cell)
-
-
-_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+    if isinstance(cell, str):
+        return cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return str(cell)
 
 
 def _insert_rejections(connection: Connection, rejections: Iterable[Rejection]) -> None:
@@ -170,4 +174,7 @@ def _insert_rejections(connection: Connection, rejections: Iterable[Rejection]) 
 
 
 def _read_check_values(connection: Connection) -> list[tuple[int, bytes]]:
-    return [(number, check_value) for number, check_value in connection.run("SELECT number, check_value FROM token_key") or []]
+    return [
+        (number, check_value)
+        for number, check_value in connection.run("SELECT number, check_value FROM token_key") or []
+    ]

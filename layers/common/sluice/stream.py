@@ -33,7 +33,9 @@ class Field(NamedTuple):
 class _StreamType(msgspec.StructMeta):
     """Lets a declaration say `class UserLogin(Stream, table="user_logins")`, and reads its annotations once."""
 
-    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], table: str = "", **options: Any) -> type:
+    def __new__(
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], table: str = "", **options: Any
+    ) -> type:
         stream: Any = super().__new__(mcls, name, bases, namespace, frozen=True, **options)
         stream.table = table
         stream.fields = _read_fields(stream) if table else ()
@@ -63,7 +65,11 @@ class Stream(msgspec.Struct, metaclass=_StreamType):
         decode = msgspec.json.Decoder(cls).decode
         values = attrgetter(*cls.__struct_fields__)
         plan = [
-            (f"/{field.name}", field.rule.canonical, [mask.writer(field.name, field.rule, keyset) for _, mask in field.columns])
+            (
+                f"/{field.name}",
+                field.rule.canonical,
+                [mask.writer(field.name, field.rule, keyset) for _, mask in field.columns],
+            )
             for field in cls.fields
         ]
 
@@ -78,8 +84,9 @@ class Stream(msgspec.Struct, metaclass=_StreamType):
                     cells.extend([None] * len(writers))
                     continue
                 try:
-                    value = canonical(value)
-                    cells.extend([write(value) for write in writers])
+                    canonical_value = canonical(value)
+                    for write in writers:
+                        cells.append(write(canonical_value))
                 except Rejected as rejected:
                     raise rejected.at(pointer) from None
             return tuple(cells)
@@ -88,7 +95,7 @@ class Stream(msgspec.Struct, metaclass=_StreamType):
 
     @classmethod
     def shape(cls, body: str) -> dict[str, object]:
-        """Tell what a body looks like without telling any of it: its bytes, its declared fields' JSON types, how many others."""
+        """Tell what a body looks like and nothing of what it says: bytes, declared fields' JSON types, other fields."""
         shape: dict[str, object] = {"bytes": len(body.encode(errors="surrogatepass"))}
         try:
             record = msgspec.json.decode(body)
@@ -131,7 +138,7 @@ def _read_fields(stream: type[Stream]) -> tuple[Field, ...]:
 
 
 def _rejection(error: Exception, declared: tuple[str, ...]) -> Rejected:
-    """Turn an error of the decoder into a reason and a pointer, both free of the record's values and undeclared keys."""
+    """Turn an error of the decoder into reason and pointer, both free of the record's values and undeclared keys."""
     message = str(error)
     missing = re.match(r"Object missing required field `(\w+)`", message)
     path = re.search(r" - at `\$\.?(.*)`$", message)

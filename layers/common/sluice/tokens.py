@@ -1,4 +1,4 @@
-"""Clear values in, keyed tokens out: equal values of a domain are one token, and nobody without the keyset can tell whose."""
+"""Clear values in, keyed tokens out: equal values of a domain are one token; without the keyset none tells whose."""
 
 import re
 from binascii import b2a_base64
@@ -43,8 +43,8 @@ class Keyset:
     def pseudonymizer(self, domain: str) -> Callable[[str], str]:
         """Return the function from a canonical value to its token under the current key.
 
-        A token is `t<k>_` and 43 characters of base64url. Its digest under key 1 is HMAC-SHA-256 of the value, under key
-        k that of the digest under key k - 1: so an older token becomes a current one without the value.
+        A token is `t<k>_` and 43 characters of base64url. Its digest under key 1 is HMAC-SHA-256 of the value, under
+        key k that of the digest under key k - 1: so an older token becomes a current one without the value.
         """
         first, *later = (
             _hmac_sha256(self._derive(number, f"token/v1/{domain}")) for number in range(1, self.current + 1)
@@ -61,7 +61,7 @@ class Keyset:
 
     @cached_property
     def check_values(self) -> Mapping[int, bytes]:
-        """What the database remembers of each key: 32 bytes that tell whether it is still the same, and nothing else."""
+        """What the database remembers of each key: 32 bytes that tell whether it is still the same, and no more."""
         return {number: self._derive(number, "check/v1") for number in self.keys}
 
     def _derive(self, number: int, purpose: str) -> bytes:

@@ -1,0 +1,181 @@
+"""What is sent to the queue of the deployed stack is a masked row, or a dead letter with a reason."""
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import eventually
+from tools.generator import messages
+from tools.server import NotStarted
+from tools.stack import Stack, running_stack
+
+CANARY_IP = "203.0.113.77"
+CANARY_DEVICE = "987-65-4321"
+CANARY_KEY = "canarykey"
+CANARY_VALUE = "canaryvalue"
+
+
+def login(**changes: Any) -> dict[str, Any]:
+    record = {
+        "user_id": str(uuid.uuid4()),
+        "app_version": "2.3.0",
+        "device_type": "android",
+        "ip": "199.172.111.135",
+        "locale": "RU",
+        "device_id": "593-47-5928",
+    }
+    return record | changes
+
+
+def send(stack: Stack, body: object, **attributes: str) -> str:
+    text = body if isinstance(body, str) else json.dumps(body)
+    typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+    sent = stack.client("sqs").send_message(QueueUrl=stack.queue_url, MessageBody=text, MessageAttributes=typed)
+    return str(sent["MessageId"])
+
+
+def row(stack: Stack, message_id: str) -> list[Any] | None:
+    with stack.connect() as connection:
+        rows = connection.run(
+            "SELECT user_id, device_type, masked_ip, masked_device_id, locale, app_version, create_date,"
+            " app_version_text, message_id::text FROM user_logins WHERE message_id = :id",
+            id=message_id,
+        )
+    return rows[0] if rows else None
+
+
+def rejection(stack: Stack, message_id: str) -> list[Any] | None:
+    with stack.connect() as connection:
+        sql = "SELECT stream, reason, pointer, shape FROM rejection WHERE message_id = :id"
+        rows = connection.run(sql, id=message_id)
+    return rows[0] if rows else None
+
+
+def dead_letters(stack: Stack, seen: dict[str, str]) -> set[str]:
+    """Return the ids of all dead letters, adding those not seen before to `seen`, with their bodies."""
+    received = stack.client("sqs").receive_message(QueueUrl=stack.dead_letter_queue_url, MaxNumberOfMessages=10)
+    seen.update({message["MessageId"]: message["Body"] for message in received.get("Messages", [])})
+    return set(seen)
+
+
+def test_a_login_becomes_a_masked_row(stack: Stack) -> None:
+    record = login(user_id="u-1", locale=None)
+    today = datetime.now(UTC).date()
+    message_id = send(stack, record)
+    eventually(lambda: row(stack, message_id) is not None, True)
+    stored = row(stack, message_id)
+    assert stored is not None
+    user_id, device_type, masked_ip, masked_device_id, locale, *rest = stored
+    assert (user_id, device_type, locale) == ("u-1", "android", None)
+    assert rest == [2003000, today, "2.3.0", message_id] or rest[1] > today  # midnight may pass in between
+    assert masked_ip.startswith("t1_") and len(masked_ip) == 46
+    assert masked_device_id.startswith("t1_") and masked_device_id != masked_ip
+
+
+def test_the_same_value_is_the_same_token_in_every_spelling(stack: Stack) -> None:
+    first = send(stack, login(ip="2001:db8::1"))
+    second = send(stack, login(ip="2001:0DB8:0:0::0001"))
+    eventually(lambda: row(stack, first) is not None and row(stack, second) is not None, True)
+    one, other = row(stack, first), row(stack, second)
+    assert one is not None and other is not None
+    assert one[2] == other[2]
+    assert one[3] == other[3]
+
+
+def test_a_message_with_an_id_of_its_own_is_one_row_however_often_it_is_sent(stack: Stack) -> None:
+    identity = str(uuid.uuid4())
+    for user_id in ("first", "second", "third"):
+        send(stack, login(user_id=user_id), sluice_message_id=identity, sluice_sent_at="1700000000123")
+    last = send(stack, login())
+    eventually(lambda: row(stack, last) is not None, True)
+    stored = row(stack, identity)
+    assert stored is not None
+    assert str(stored[6]) == "2023-11-14"
+
+
+def test_junk_is_a_dead_letter_with_a_reason_long_before_its_visibility_timeouts_end(stack: Stack) -> None:
+    junk = {
+        send(stack, '{"foo": "oops_wrong_msg_type", "bar": "123"}'): ("missing", "/user_id"),
+        send(stack, login(ip="not an address")): ("not_an_ip_address", "/ip"),
+        send(stack, login(app_version="1.1000")): ("out_of_range", "/app_version"),
+        send(stack, "not JSON"): ("not_json", ""),
+    }
+    seen: dict[str, str] = {}
+    eventually(lambda: set(junk) <= dead_letters(stack, seen), True)  # ten timeouts would take an hour
+    for message_id, (reason, pointer) in junk.items():
+        found = rejection(stack, message_id)
+        assert found is not None
+        assert found[:3] == ["user_logins", reason, pointer]
+        assert row(stack, message_id) is None
+
+
+def test_a_thousand_messages_are_a_thousand_rows_or_dead_letters(stack: Stack) -> None:
+    """Lambda's largest batches do not come through the emulator's mapping (10 at most), so this one is handed over."""
+    sent = {str(uuid.uuid4()): message for message in messages(1000, seed=7)}
+    event = {
+        "Records": [
+            {
+                "messageId": message_id,
+                "receiptHandle": "none",
+                "body": message.body,
+                "attributes": {"SentTimestamp": "1700000000000"},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:login-queue",
+                "awsRegion": "us-east-1",
+            }
+            for message_id, message in sent.items()
+        ]
+    }
+    invoked = stack.client("lambda").invoke(FunctionName=stack.ingest_function, Payload=json.dumps(event))
+    answer = json.load(invoked["Payload"])
+    bad = {message_id for message_id, message in sent.items() if not message.valid}
+    assert {failure["itemIdentifier"] for failure in answer["batchItemFailures"]} == bad
+    with stack.connect() as connection:
+        stored = {str(message_id) for (message_id,) in connection.run("SELECT message_id FROM user_logins") or []}
+        refused = {str(message_id) for (message_id,) in connection.run("SELECT message_id FROM rejection") or []}
+    assert stored & set(sent) == set(sent) - bad
+    assert refused & set(sent) == bad
+
+
+def test_no_personal_data_is_in_any_log_or_table(stack: Stack) -> None:
+    extra = {CANARY_KEY: CANARY_VALUE}
+    good = send(stack, login(ip=CANARY_IP, device_id=CANARY_DEVICE, **extra))
+    bad = send(stack, login(ip=CANARY_IP, device_id=CANARY_DEVICE, app_version=CANARY_VALUE, **extra))
+    eventually(lambda: row(stack, good) is not None and rejection(stack, bad) is not None, True)
+    eventually(lambda: bad in _logged(stack), True)
+    with stack.connect() as connection:
+        dump = str(connection.run("SELECT to_jsonb(t) FROM user_logins t"))
+        dump += str(connection.run("SELECT to_jsonb(t) FROM rejection t"))
+    assert good in dump
+    for canary in (CANARY_IP, CANARY_DEVICE, CANARY_KEY, CANARY_VALUE):
+        assert canary not in dump
+        assert canary not in _logged(stack)
+
+
+def _logged(stack: Stack) -> str:
+    """Return all that the functions wrote: the emulator's log has their output, CloudWatch Logs has it by function."""
+    logs = stack.client("logs")
+    events = [
+        event["message"]
+        for group in logs.describe_log_groups()["logGroups"]
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+        for event in page["events"]
+    ]
+    return "\n".join([*events, stack.emulator.log.read_text(), stack.postgres.log.read_text()])
+
+
+def test_the_migrate_function_may_be_called_by_hand(stack: Stack) -> None:
+    invoked = stack.client("lambda").invoke(FunctionName=stack.migrate_function, Payload=b"{}")
+    assert json.load(invoked["Payload"]) == {"schema_version": 2}
+
+
+def test_a_deployment_whose_migration_fails_says_why() -> None:
+    with (
+        pytest.raises(NotStarted, match=r"Schema: .*SQLSTATE 3D000"),  # no such database
+        running_stack({"DatabaseName": "nobody-made-this"}),
+    ):
+        pass
