@@ -16,7 +16,6 @@ from sluice.stream import Stream, load
 
 
 @telemetry.logger.inject_lambda_context(log_event=False)  # whatever the environment says: events hold personal data
-@telemetry.metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Answer an SQS event with `{"batchItemFailures": [{"itemIdentifier": …}, …]}`: what is not in it is stored.
 

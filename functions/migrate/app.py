@@ -16,7 +16,7 @@ PHYSICAL_ID = "sluice-schema"  # constant: another one would make CloudFormation
 @telemetry.logger.inject_lambda_context(log_event=False)  # the event holds a URL that anyone may answer to
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
     """Bring the database up to date and return `{"schema_version": …}`; a deployment fails when that fails."""
-    deadline = Deadline.of(context)
+    deadline = Deadline.of(context, custom_resource.ANSWER_SECONDS)
     return custom_resource.answer(event, PHYSICAL_ID, deadline, lambda: _migrate(deadline))
 
 

@@ -40,6 +40,8 @@ def sqs_records(event: Any) -> list[dict[str, Any]]:
             raise NotAnSqsEvent("event: every record must have the eventSource `aws:sqs`")
         if not isinstance(record.get("body"), str) or not _UUID.fullmatch(str(record.get("messageId"))):
             raise NotAnSqsEvent("event: every record must have a text as `body` and a UUID as `messageId`")
+        if not isinstance(record.get("receiptHandle"), str) or not isinstance(record.get("eventSourceARN"), str):
+            raise NotAnSqsEvent("event: every record must have a `receiptHandle` and an `eventSourceARN`")
         if not _is_timestamp(str((record.get("attributes") or {}).get("SentTimestamp"))):
             raise NotAnSqsEvent("event: every record must have the attribute `SentTimestamp`")
     return records
@@ -161,7 +163,8 @@ def _attribute(record: SQSRecord, name: str) -> str | None:
     attributes = record.raw_event.get("messageAttributes")
     if not attributes or name not in attributes:
         return None
-    return str(attributes[name].get("stringValue") or "")
+    attribute = attributes[name]
+    return str(attribute.get("stringValue") or "") if isinstance(attribute, dict) else ""
 
 
 def _is_timestamp(text: str) -> bool:

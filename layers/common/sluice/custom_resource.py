@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requestt
 import json
 import threading
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -15,6 +16,7 @@ from sluice.schema import MigrationFailed
 from sluice.settings import SettingError
 from sluice.telemetry import logger
 
+ANSWER_SECONDS = 20.0  # three tries of 5 seconds to tell CloudFormation, and what goes before them
 LONGEST_REASON = 1000  # characters; the whole answer may have 4,096 bytes
 
 
@@ -25,17 +27,24 @@ def answer(
 
     Someone who calls the function without CloudFormation gets what the work returns or raises.
     """
+    if event.get("RequestType") == "Delete":
+        if "ResponseURL" in event:
+            _send(event, physical_id, "SUCCESS", "nothing to delete: the data stays", {})
+        return {}
     if "ResponseURL" not in event:
         return work()
-    if event.get("RequestType") == "Delete":
-        _send(event, physical_id, "SUCCESS", "nothing to delete: the data stays", {})
-        return {}
-    sending = threading.Lock()  # taken by whoever answers first, and never given back
+    sending = threading.Lock()
+    answered = threading.Event()
 
     def send(status: str, reason: str, data: Mapping[str, Any]) -> None:
-        if sending.acquire(blocking=False):
-            _send(event, physical_id, status, reason, data)
+        with sending:  # who comes second waits until the first answer is out: Lambda freezes what has returned
+            if not answered.is_set():
+                answered.set()
+                _send(event, physical_id, status, reason, data)
 
+    if not deadline.allows(0):
+        send("FAILED", "out of time", {})
+        return {}
     watchdog = threading.Timer(deadline.seconds_left(), send, ("FAILED", "out of time", {}))
     watchdog.daemon = True
     watchdog.start()
@@ -70,5 +79,5 @@ def _send(event: Mapping[str, Any], physical_id: str, status: str, reason: str, 
         try:
             with urlopen(request, timeout=5):
                 return
-        except OSError as error:
+        except (OSError, HTTPException) as error:  # the text of an InvalidURL quotes it
             logger.warning("no answer sent", error=type(error).__name__, attempts_left=attempts_left)

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from sluice.failures import Outage
 
-MARGIN_SECONDS = 2.0  # to roll back, log and answer
+MARGIN_SECONDS = 2.0  # to roll back, log and answer Lambda
 
 
 class RemainingTime(Protocol):
@@ -24,9 +24,9 @@ class Deadline:
     clock: Callable[[], float] = time.monotonic
 
     @classmethod
-    def of(cls, context: RemainingTime) -> Self:
-        """Return the deadline of this invocation."""
-        return cls(time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS)
+    def of(cls, context: RemainingTime, margin_seconds: float = MARGIN_SECONDS) -> Self:
+        """Return the deadline of this invocation, so long before it is ended."""
+        return cls(time.monotonic() + context.get_remaining_time_in_millis() / 1000 - margin_seconds)
 
     def allows(self, seconds: float) -> bool:
         """Tell whether more than that is left."""

@@ -86,9 +86,16 @@ class Store:
             written, refused = self._insert(connection, ordered)
             _insert_rejections(connection, [*rejections, *(reject(row, rejected) for row, rejected in refused)])
             milliseconds = (time.perf_counter() - started) * 1000
-            return Written(written, len(rows) - written - len(refused), refused, milliseconds)
+            refused_ids = {row.message_id for row, _ in refused}
+            duplicates = sum(row.message_id not in refused_ids for row in rows) - written
+            return Written(written, duplicates, refused, milliseconds)
 
-        return self._database.transact(work, deadline)
+        try:
+            return self._database.transact(work, deadline)
+        except Outage:
+            raise
+        except Exception as error:  # noqa: BLE001 (a fault of this program, whose text may quote a row)
+            raise Outage(f"store: {type(error).__name__}") from None
 
     def _insert(
         self, connection: Connection, rows: Sequence[MaskedRow]

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable
 from importlib import import_module
-from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, cast, get_type_hints
 
 import msgspec
+from msgspec.structs import astuple
 
 from sluice.failures import Rejected
 from sluice.masks import Cell, Keep, Mask
@@ -36,6 +36,8 @@ class _StreamType(msgspec.StructMeta):
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], table: str = "", **options: Any
     ) -> type:
+        if bases != (msgspec.Struct,) and not table:
+            raise DeclarationError(f"{name}: must name its table")
         stream: Any = super().__new__(mcls, name, bases, namespace, frozen=True, **options)
         stream.table = table
         stream.fields = _read_fields(stream) if table else ()
@@ -63,7 +65,6 @@ class Stream(msgspec.Struct, metaclass=_StreamType):
     def masker(cls, keyset: Keyset) -> Callable[[str], Row]:
         """Return the function from a message body to the masked cells of its row. It raises Rejected for a bad body."""
         decode = msgspec.json.Decoder(cls).decode
-        values = attrgetter(*cls.__struct_fields__)
         plan = [
             (
                 f"/{field.name}",
@@ -79,7 +80,7 @@ class Stream(msgspec.Struct, metaclass=_StreamType):
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
                 raise _rejection(error, cls.__struct_fields__) from None  # the cause may quote the body
             cells: list[Cell] = []
-            for (pointer, canonical, writers), value in zip(plan, values(record), strict=True):
+            for (pointer, canonical, writers), value in zip(plan, astuple(record), strict=True):
                 if value is None:
                     cells.extend([None] * len(writers))
                     continue
@@ -127,8 +128,11 @@ def _read_fields(stream: type[Stream]) -> tuple[Field, ...]:
         if name not in stream.__struct_fields__:
             continue
         rule, *masks = getattr(hint, "__metadata__", (None,))
-        if not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
+        are_classes = any(isinstance(item, type) for item in (rule, *masks))  # `Pseudonym` instead of `Pseudonym()`
+        if are_classes or not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
             raise DeclarationError(f"{stream.__name__}.{name}: must be Annotated[type, rule, mask, …]")
+        if hint.__origin__ not in (str, str | None):
+            raise DeclarationError(f"{stream.__name__}.{name}: must be str or str | None")
         fields.append(Field(name, rule, tuple((mask.column or name, mask) for mask in masks or [Keep()])))
     columns = [*OWN_COLUMNS, *(column for field in fields for column, _ in field.columns)]
     for column in columns:

@@ -44,4 +44,5 @@ def count_batch(
         with single_metric("RejectedByReason", MetricUnit.Count, count) as metric:
             metric.add_dimension("stream", stream)
             metric.add_dimension("reason", reason)
+    metrics.flush_metrics()
     logger.info("batch done", extra=counts)

@@ -1,0 +1,108 @@
+"""Fixtures of the unit tests: no network but this machine's own, no database."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from io import StringIO
+from types import ModuleType
+
+import pytest
+from hypothesis import settings
+
+# Before sluice is imported: Powertools reads them when logger and metrics are made.
+os.environ |= {"POWERTOOLS_SERVICE_NAME": "ingest", "POWERTOOLS_METRICS_NAMESPACE": "Sluice"}
+os.environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+
+from sluice import secret, telemetry, visibility
+from sluice.aws import client
+from sluice.tokens import Keyset
+from tests.unit.fakes import KEYSET, ROOT, FakeAws, FakePostgres, http_server
+
+settings.register_profile("unit", deadline=None, database=None)  # a slow machine is no failure
+settings.load_profile("unit")
+
+
+@pytest.fixture
+def keyset() -> Keyset:
+    return Keyset.parse(KEYSET)
+
+
+@pytest.fixture
+def output(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Return the function that returns what was logged and printed since the last call."""
+    log = StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", log)  # it keeps the stdout of its import
+
+    def read() -> str:
+        logged, captured = log.getvalue(), capsys.readouterr()
+        log.seek(0)
+        log.truncate()
+        return logged + captured.out + captured.err
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def aws_accounts() -> Iterator[list[FakeAws]]:
+    """Serve the last of a list of fakes: boto3's clients are slow to make, so they are made once for many tests."""
+    accounts: list[FakeAws] = []
+    client.cache_clear()
+    with http_server(lambda headers, body: accounts[-1].respond(headers, body)) as url:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("AWS_PROFILE", raising=False)
+            patch.setenv("AWS_ENDPOINT_URL", url)
+            patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+            patch.setenv("AWS_ACCESS_KEY_ID", "test")
+            patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+            for service in ("secretsmanager", "sqs"):
+                client(service)
+        yield accounts
+    client.cache_clear()
+
+
+@pytest.fixture
+def aws(aws_accounts: list[FakeAws]) -> FakeAws:
+    """Return Secrets Manager and SQS, with keyset and logins, as nobody has asked them anything yet."""
+    secret._keyset.cache_clear()
+    visibility._queue_url.cache_clear()
+    credentials = '{"username": "sluice-ingest", "password": "secret-password"}'
+    aws_accounts.append(FakeAws({"keyset": KEYSET, "login": credentials, "owner": credentials}))
+    return aws_accounts[-1]
+
+
+@pytest.fixture
+def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePostgres]:
+    """Return the database to which every connection leads."""
+    fake = FakePostgres()
+    monkeypatch.setattr("sluice.database.Connection", fake.connect)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("DATABASE_HOST", "127.0.0.1")
+        monkeypatch.setenv("DATABASE_PORT", str(listening.getsockname()[1]))
+        yield fake
+        if fake.connections:
+            fake.close()
+
+
+@pytest.fixture
+def ingest(aws: FakeAws, postgres: FakePostgres, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return functions/ingest/app.py as a new execution environment imports it."""
+    return _load("ingest", monkeypatch, STREAM="user_logins", DATABASE_SECRET_ID="login")
+
+
+@pytest.fixture
+def migrate(aws: FakeAws, postgres: FakePostgres, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return functions/migrate/app.py as a new execution environment imports it."""
+    return _load("migrate", monkeypatch, INGEST_SECRET_ID="login", DATABASE_SECRET_ID="owner")
+
+
+def _load(function: str, monkeypatch: pytest.MonkeyPatch, **environment: str) -> ModuleType:
+    shared = {"DATABASE_NAME": "sluice", "DATABASE_TLS": "disable", "TOKEN_KEY_SECRET_ID": "keyset"}
+    shared |= {"POWERTOOLS_LOGGER_LOG_EVENT": "true"}  # to no avail: events hold personal data
+    for name, value in (shared | environment).items():
+        monkeypatch.setenv(name, value)
+    spec = spec_from_file_location(f"functions_{function}_app", ROOT / "functions" / function / "app.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,222 @@
+"""What the unit tests stand in for: AWS, PostgreSQL, the store, Lambda's context and events."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
+from hashlib import md5
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from uuid import UUID
+
+from pg8000.exceptions import DatabaseError
+
+from sluice.deadline import Deadline
+from sluice.failures import Rejected
+from sluice.rows import MaskedRow, Rejection
+from sluice.store import Store, Written
+from sluice.tokens import Keyset
+
+ROOT = Path(__file__).parents[2]
+QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:login-queue"
+SENT_AT = 1_767_258_000_123  # milliseconds: 2026-01-01T09:00:00.123Z
+KEYSET = json.dumps({"current": 1, "1": "1" * 64})
+LOGIN = {
+    "user_id": "424cdd21-79f6-49f0-befc-636ba1b47d75",
+    "app_version": "2.3.0",
+    "device_type": "android",
+    "ip": "199.172.111.135",
+    "locale": "RU",
+    "device_id": "593-47-5928",
+}
+IP_TOKEN = "t1_WkFUYRuXpcoLtvPqk5kWmYV_ELV79VeO7lMZ3LqcpNE"  # of the ip above under KEYSET
+DEVICE_TOKEN = "t1_9wgIsuw5vUXJZyoCd-eVgBHqXVKJKqWnpYyfoum7SRo"  # of the device_id
+
+
+def load_event(name: str) -> Any:
+    return json.loads((ROOT / "events" / f"{name}.json").read_text())
+
+
+def login(**changes: object) -> str:
+    """Return the body of a login message."""
+    return json.dumps(LOGIN | changes)
+
+
+def numbered(number: int) -> str:
+    """Return a message id that tells its number."""
+    return str(UUID(int=number))
+
+
+def sqs_record(body: str, number: int = 1, attributes: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return a record as Lambda hands it over (https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html)."""
+    return {
+        "messageId": numbered(number),
+        "receiptHandle": f"receipt-{number}",
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": str(SENT_AT),
+            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            "ApproximateFirstReceiveTimestamp": str(SENT_AT),
+        },
+        "messageAttributes": {
+            name: {"stringValue": value, "stringListValues": [], "binaryListValues": [], "dataType": "String"}
+            for name, value in (attributes or {}).items()
+        },
+        "md5OfBody": md5(body.encode(errors="surrogatepass")).hexdigest(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": QUEUE_ARN,
+        "awsRegion": "eu-central-1",
+    }
+
+
+@dataclass
+class LambdaContext:
+    """The part of Lambda's context object that handlers read."""
+
+    function_name: str = "sluice"
+    memory_limit_in_mb: int = 1024
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:sluice"
+    aws_request_id: str = "52fdfc07-2182-454f-963f-5f0f9a621d72"
+    remaining_milliseconds: int = 60_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_milliseconds
+
+
+class FakeStore(Store):
+    """Remembers what it is told to write, and refuses the rows of the messages in `refuses`."""
+
+    def __init__(self, refuses: Mapping[str, Rejected] | None = None) -> None:
+        self.refuses = refuses or {}
+        self.rows: list[MaskedRow] = []
+        self.rejections: list[Rejection] = []
+
+    def write(
+        self,
+        rows: Sequence[MaskedRow],
+        rejections: Sequence[Rejection],
+        reject: Callable[[MaskedRow, Rejected], Rejection],
+        deadline: Deadline,
+    ) -> Written:
+        first = {row.message_id: row for row in reversed(rows)}
+        unique = {message_id: first[message_id] for message_id in sorted(first)}
+        refused = [(row, self.refuses[row.message_id]) for row in unique.values() if row.message_id in self.refuses]
+        written = [row for row in unique.values() if row.message_id not in self.refuses]
+        self.rows += written
+        self.rejections += [*rejections, *(reject(row, rejected) for row, rejected in refused)]
+        duplicates = sum(row.message_id not in self.refuses for row in rows) - len(written)
+        return Written(len(written), duplicates, refused, 1.5)
+
+
+@dataclass
+class FakePostgres:
+    """Stands in for pg8000's connection: keeps rows by message id, refuses what `refuse` says."""
+
+    refuse: Callable[[str, str], Exception | None] = lambda sql, text: None
+    rows: dict[str, list[str | None]] = field(default_factory=dict)
+    rejections: list[dict[str, Any]] = field(default_factory=list)
+    check_values: dict[int, bytes] = field(default_factory=lambda: dict(Keyset.parse(KEYSET).check_values))
+    migrations: list[int] = field(default_factory=list)
+    connections: int = 0
+    row_count: int = 0
+
+    def connect(self, user: str, *, sock: Any, **options: Any) -> "FakePostgres":
+        self.connections += 1
+        self._usock = sock
+        return self
+
+    def run(self, sql: str, stream: Iterable[str] = (), **parameters: Any) -> list[list[Any]] | None:
+        text = "".join([*stream, *map(str, parameters.values())])
+        error = self.refuse(sql, text)
+        if error:
+            raise error
+        sql = sql.replace('"', "")
+        if sql.startswith("COPY user_logins "):
+            self._copy(text)
+        elif sql.startswith("INSERT INTO user_logins "):
+            records = {record["message_id"]: record for record in json.loads(parameters["rows"])}
+            self._add([list(record.values()) for record in records.values() if record["message_id"] not in self.rows])
+        elif sql.startswith("INSERT INTO rejection "):
+            self.rejections += json.loads(parameters["rows"])
+        elif sql.startswith("INSERT INTO migration "):
+            self.migrations.append(parameters["number"])
+        elif sql.startswith("SELECT max(number) FROM migration"):
+            return [[max(self.migrations)]]
+        elif sql.startswith("SELECT number FROM migration"):
+            return [[number] for number in self.migrations]
+        elif sql.startswith("SELECT number, check_value FROM token_key"):
+            return [[number, check_value] for number, check_value in self.check_values.items()]
+        return None
+
+    def close(self) -> None:
+        self._usock.close()
+
+    def _copy(self, text: str) -> None:
+        rows = [[None if cell == "\\N" else cell for cell in line.split("\t")] for line in text.splitlines()]
+        ids = [row[0] for row in rows]
+        if len(set(ids)) < len(ids) or self.rows.keys() & set(ids):
+            raise DatabaseError({"S": "ERROR", "V": "ERROR", "C": "23505", "t": "user_logins"})
+        self._add(rows)
+
+    def _add(self, rows: list[list[str | None]]) -> None:
+        self.rows |= {str(message_id): cells for message_id, *cells in rows}
+        self.row_count = len(rows)
+
+
+type Respond = Callable[[Message, bytes], tuple[int, bytes]]
+
+
+@contextmanager
+def http_server(respond: Respond) -> Iterator[str]:
+    """Serve on a free port of this machine, answer with status and body that `respond` makes of headers and body."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status, answer = respond(self.headers, self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_PUT = do_POST
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass  # what it serves is no output of ours
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass
+class FakeAws:
+    """Secrets Manager and SQS as boto3 talks to them."""
+
+    secrets: dict[str, str] = field(default_factory=dict)
+    released: list[list[dict[str, Any]]] = field(default_factory=list)
+    fails: bool = False
+
+    def respond(self, headers: Message, body: bytes) -> tuple[int, bytes]:
+        operation, request = headers["X-Amz-Target"].partition(".")[2], json.loads(body)
+        answer: dict[str, Any] = {}
+        if self.fails or (operation == "GetSecretValue" and request["SecretId"] not in self.secrets):
+            return 400, json.dumps({"__type": "AccessDeniedException", "message": f"no {json.dumps(request)}"}).encode()
+        if operation == "GetSecretValue":
+            answer = {"Name": request["SecretId"], "SecretString": self.secrets[request["SecretId"]]}
+        elif operation == "GetQueueUrl":
+            answer = {
+                "QueueUrl": f"http://{headers['Host']}/{request['QueueOwnerAWSAccountId']}/{request['QueueName']}"
+            }
+        elif operation == "ChangeMessageVisibilityBatch":
+            self.released.append(request["Entries"])
+            answer = {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]], "Failed": []}
+        return 200, json.dumps(answer).encode()

@@ -1,0 +1,224 @@
+"""Nothing of a record leaves the function but by a masked row, whatever fails."""
+
+import json
+import logging
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+from typing import Annotated, Any
+
+import pytest
+from pg8000.exceptions import DatabaseError, InterfaceError
+
+from sluice import telemetry
+from sluice.batch import StoringBatchProcessor, record_handler
+from sluice.deadline import Deadline
+from sluice.masks import Pseudonym
+from sluice.rules import Text
+from sluice.stream import Stream
+from sluice.streams.user_logins import UserLogin
+from sluice.tokens import Keyset
+from tests.unit.fakes import LOGIN, FakeAws, FakePostgres, FakeStore, LambdaContext, login, numbered, sqs_record
+
+CANARIES = {
+    "ip": "203.0.113.77",
+    "device_id": "kn4ry-device",
+    "user_id": "kn4ry-user",
+    "locale": "kn4ry-locale",
+    "kn4ry_key": "kn4ry-value",
+}
+LEAKS = ["203.0.113.77", "kn4ry"]  # no file, function or test has this word in its name
+BODY = login(**CANARIES)
+DIRTY: dict[str, Any] = LOGIN | CANARIES
+
+BAD_BODIES = {
+    "not JSON": BODY[:-1],
+    "no JSON at all": "kn4ry 203.0.113.77",
+    "no object": json.dumps([DIRTY]),
+    "text": json.dumps("kn4ry"),
+    "missing": json.dumps({name: value for name, value in DIRTY.items() if name != "device_type"}),
+    "undeclared key alone": json.dumps({"kn4ry_key": "kn4ry-value", "203.0.113.77": 1}),
+    "null": login(**CANARIES | {"device_type": None}),
+    "wrong type": login(**CANARIES | {"device_type": {"kn4ry_key": ["kn4ry-value"]}}),
+    "ip": login(**CANARIES | {"ip": "203.0.113.77/24"}),
+    "scoped ip": login(**CANARIES | {"ip": "fe80::1%kn4ry"}),
+    "version": login(**CANARIES | {"app_version": "kn4ry"}),
+    "number": login(**CANARIES | {"app_version": "203.0.113.77"}),
+    "out of range": login(**CANARIES | {"app_version": "2.203113"}),
+    "too long": login(**CANARIES | {"user_id": "kn4ry" * 100}),
+    "nul": login(**CANARIES | {"user_id": "kn4ry\0"}),
+    "surrogate escape": BODY.replace("kn4ry-user", "\\ud800 kn4ry"),
+    "surrogate": BODY.replace("kn4ry-user", "\ud800 kn4ry"),
+    "too deep": BODY[:-1] + ', "deep": ' + '{"kn4ry_key":' * 100_000,
+    "number of a declared field": BODY.replace('"android"', "1e400"),
+}
+
+
+class Faulty(Stream, table="user_logins"):
+    """A stream whose rule has a fault that quotes the value."""
+
+    class Rule(Text):
+        def canonical(self, value: str, /) -> str:
+            if value.startswith("kn4ry"):
+                raise ValueError(f"cannot handle {value}")
+            return value
+
+    user_id: Annotated[str, Text(max=128)]
+    device_id: Annotated[str, Rule(max=128), Pseudonym("masked_device_id")]
+
+
+def database_error(code: str, **fields: str) -> DatabaseError:
+    """Return an error as pg8000 raises it for PostgreSQL's, with values in message, detail and context."""
+    return DatabaseError({
+        "S": "ERROR", "V": "ERROR", "C": code,
+        "M": "invalid value kn4ry-user",
+        "D": "Failing row contains (kn4ry-user, kn4ry-locale, 203.0.113.77).",
+        "W": 'COPY user_logins, line 1, column user_id: "kn4ry-user"\nSQL statement kn4ry-value',
+        "F": "copyfromparse.c", "L": "1000", "R": "CopyReadAttributesText",
+    } | fields)  # fmt: skip
+
+
+class Exits:
+    """Every way out of the function but the rows: log records of all loggers, output, error, response."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture, output: Callable[[], str]) -> None:
+        self.caplog = caplog
+        self.output = output
+        self.said: list[str] = []
+
+    def run(self, handler: Callable[[], object]) -> None:
+        try:
+            self.said.append(repr(handler()))
+        except Exception as error:  # noqa: BLE001 (whatever it is, the runtime would log it)
+            self.said += [str(error), repr(error), *traceback.format_exception(error)]
+
+    def text(self) -> str:
+        records = [repr(vars(record)) + self.caplog.handler.format(record) for record in self.caplog.records]
+        output = self.output()
+        assert "Logging error" not in output
+        return "\n".join([*self.said, *records, output])
+
+
+@pytest.fixture
+def exits(caplog: pytest.LogCaptureFixture, output: Callable[[], str]) -> Exits:
+    """Return the exits, with every logger at DEBUG that does not refuse to be."""
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger=telemetry.logger.name)
+    return Exits(caplog, output)
+
+
+def assert_no_leak(text: str) -> None:
+    assert [leak for leak in LEAKS if leak in text] == []
+    assert "During handling of" not in text  # no cause is told: it may quote a value
+    assert "direct cause of" not in text
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_a_bad_record_leaves_nothing_of_it(body: str, ingest: ModuleType, postgres: FakePostgres, exits: Exits) -> None:
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(body)]}, LambdaContext()))
+    text = exits.text()
+    assert "record rejected" in text
+    assert_no_leak(text + repr(postgres.rejections))
+
+
+@pytest.mark.parametrize("attribute", ["sluice_message_id", "sluice_sent_at"])
+def test_a_bad_attribute_leaves_nothing_of_it(
+    attribute: str, ingest: ModuleType, postgres: FakePostgres, exits: Exits
+) -> None:
+    record = sqs_record(BODY, attributes={attribute: "kn4ry"})
+    exits.run(lambda: ingest.lambda_handler({"Records": [record]}, LambdaContext()))
+    text = exits.text()
+    assert "record rejected" in text
+    assert_no_leak(text + repr(postgres.rejections))
+
+
+def test_a_good_record_leaves_nothing_of_it_but_its_row(
+    ingest: ModuleType, postgres: FakePostgres, exits: Exits
+) -> None:
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(BODY)]}, LambdaContext()))
+    assert_no_leak(exits.text())
+    row = repr(postgres.rows)
+    assert [value for value in CANARIES.values() if value in row] == ["kn4ry-user", "kn4ry-locale"]
+
+
+@pytest.mark.parametrize("good", [[], [numbered(2)]], ids=["every record", "one of two"])
+def test_an_unforeseen_exception_that_quotes_the_record_leaves_nothing_of_it(
+    good: list[str], ingest: ModuleType, exits: Exits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_stream", lambda: Faulty)
+    records = [sqs_record(BODY), *(sqs_record(login(), 2) for _ in good)]
+    exits.run(lambda: ingest.lambda_handler({"Records": records}, LambdaContext()))
+    text = exits.text()
+    assert ("internal_error" if good else "Outage: every record failed: ValueError") in text
+    assert_no_leak(text)
+
+
+@pytest.mark.parametrize(
+    ("error", "sign"),
+    [
+        (database_error("22001"), "sqlstate_22001"),
+        (database_error("23514", n="kn4ry_free_check", t="user_logins"), "sqlstate_23514"),
+        (database_error("42P01"), "Outage: database: SQLSTATE 42P01"),
+        (database_error("23505", t="audit_log"), "Outage: database: SQLSTATE 23505"),
+        (database_error("57P01", V="FATAL"), "Outage: database: SQLSTATE 57P01"),
+        (InterfaceError("network error on kn4ry-user"), "Outage: database: connection lost, InterfaceError"),
+        (ValueError("kn4ry-user"), "Outage: store: ValueError"),
+        (ConnectionResetError("kn4ry-user"), "Outage: database: connection lost, ConnectionResetError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_error_of_the_database_leaves_nothing_of_the_record(
+    error: Exception, sign: str, ingest: ModuleType, postgres: FakePostgres, exits: Exits
+) -> None:
+    postgres.refuse = lambda sql, text: error if "kn4ry-user" in text else None
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(BODY)]}, LambdaContext()))
+    text = exits.text()
+    assert sign in text
+    assert_no_leak(text.replace("kn4ry_free_check", "") + repr(postgres.rejections))
+
+
+def test_a_refused_connection_leaves_nothing_of_credentials(
+    ingest: ModuleType, postgres: FakePostgres, exits: Exits
+) -> None:
+    postgres.refuse = lambda sql, text: database_error("28P01", V="FATAL")
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(BODY)]}, LambdaContext()))
+    text = exits.text()
+    assert "Outage: database: SQLSTATE 28P01" in text
+    assert_no_leak(text)
+    assert "secret-password" not in text
+
+
+def test_secrets_are_not_in_the_log_of_what_fetches_them(ingest: ModuleType, exits: Exits) -> None:
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(BODY)]}, LambdaContext()))
+    text = exits.text()
+    assert "batch done" in text
+    assert "1" * 64 not in text
+    assert "secret-password" not in text
+
+
+def test_a_failed_call_to_aws_leaves_nothing_of_its_message(ingest: ModuleType, aws: FakeAws, exits: Exits) -> None:
+    aws.fails = True
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(BODY)]}, LambdaContext()))
+    text = exits.text()
+    assert "Outage: secrets manager: ClientError" in text
+    assert "AccessDenied" not in text
+
+
+@pytest.mark.parametrize("logger", [logging.getLogger("handed"), telemetry.logger], ids=["plain", "powertools"])
+@pytest.mark.parametrize("stream", [UserLogin, Faulty])
+def test_a_logger_handed_to_the_processor_tells_nothing_of_the_record(
+    stream: type[Stream], logger: logging.Logger, keyset: Keyset, exits: Exits
+) -> None:
+    bodies = BAD_BODIES.values() if stream is UserLogin else [BODY] * len(BAD_BODIES)
+    records = [sqs_record(body, number) for number, body in enumerate([*bodies, login()], 1)]
+    processor = StoringBatchProcessor(FakeStore(), stream, Deadline(1.0, lambda: 0.0), logger)
+
+    def handle() -> object:
+        with processor(records, handler=record_handler(stream, keyset)):
+            processor.process()
+        return processor.response()
+
+    exits.run(handle)
+    text = exits.text()
+    assert text.count("Record processing exception; skipping this record") >= len(bodies)
+    assert_no_leak(text)

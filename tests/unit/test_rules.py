@@ -1,0 +1,116 @@
+"""Rules: what a field accepts, on both sides of every limit."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.failures import Rejected
+from sluice.rules import IpAddress, Rule, Text, Version, version_number
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "canonical_value"),
+    [
+        (Text(max=3), "abc", "abc"),
+        (Text(max=3), "  abc  ", "abc"),  # the limit is that of the column, so of the canonical value
+        (Text(max=1), "e\N{COMBINING ACUTE ACCENT}", "é"),
+        (Text(max=3), "😀😀😀", "😀😀😀"),  # characters, as PostgreSQL counts
+        (IpAddress(), "::ffff:1.2.3.4", "1.2.3.4"),
+        (Version(), "6.02", "6.02"),
+        (Version(), "0" * 31 + "1", "0" * 31 + "1"),
+        (Version(max=3), "2.3", "2.3"),
+    ],
+)
+def test_a_rule_returns_the_canonical_value(rule: Rule, value: str, canonical_value: str) -> None:
+    assert rule.canonical(value) == canonical_value
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "reason"),
+    [
+        (Text(max=3), "abcd", "too_long"),
+        (Text(max=3), "", "empty"),
+        (Text(max=3), "a\0", "nul_character"),
+        (IpAddress(), "1.2.3", "not_an_ip_address"),
+        (Version(), "0" * 33, "too_long"),
+        (Version(max=3), "2.30", "too_long"),
+        (Version(), "2.3b", "not_a_version"),
+        (Version(), "2.1000", "out_of_range"),
+    ],
+)
+def test_a_rule_rejects_with_a_reason(rule: Rule, value: str, reason: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        rule.canonical(value)
+    assert (caught.value.reason, caught.value.pointer) == (reason, "")
+
+
+@pytest.mark.parametrize(
+    ("version", "number"),
+    [
+        ("2.3.0", 2_003_000),
+        ("2.3", 2_003_000),
+        ("2", 2_000_000),
+        ("0", 0),
+        ("0.2.6", 2_006),
+        ("2.6", 2_006_000),
+        ("0.26", 26_000),
+        ("0.96", 96_000),
+        ("6.02", 6_002_000),
+        ("2.00", 2_000_000),
+        ("1.999.999", 1_999_999),
+        ("01.002.0003", 1_002_003),
+        ("2147", 2_147_000_000),
+        ("2147.483", 2_147_483_000),
+        ("2147.483.647", 2_147_483_647),
+    ],
+)
+def test_a_version_is_one_to_three_numbers(version: str, number: int) -> None:
+    assert version_number(version) == number
+
+
+@pytest.mark.parametrize(
+    "version", ["1.1000", "1.0.1000", "1.1000.0", "2147.483.648", "2147.484", "2148", "99999999999999999999"]
+)
+def test_a_version_over_a_limit_is_rejected(version: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        version_number(version)
+    assert (caught.value.reason, caught.value.pointer) == ("out_of_range", "")
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        "",
+        ".",
+        "1.",
+        ".1",
+        "1..2",
+        "1.2.3.4",
+        "v1",
+        "1.2-beta",
+        "-1",
+        "+1",
+        "1_0",
+        "1e3",
+        "0x1",
+        " 1",
+        "1\n",
+        "1,2",
+        "²",
+        "\N{ARABIC-INDIC DIGIT ONE}.1",
+        "\N{FULLWIDTH DIGIT ONE}",
+    ],
+)
+def test_what_is_not_ascii_digits_between_dots_is_no_version(version: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        version_number(version)
+    assert (caught.value.reason, caught.value.pointer) == ("not_a_version", "")
+
+
+_versions = st.tuples(st.integers(0, 2146), st.integers(0, 999), st.integers(0, 999))
+
+
+@given(_versions, _versions)
+def test_version_numbers_sort_as_versions_sort(one: tuple[int, int, int], other: tuple[int, int, int]) -> None:
+    numbers = [version_number(".".join(map(str, version))) for version in (one, other)]
+    assert (numbers[0] < numbers[1], numbers[0] == numbers[1]) == (one < other, one == other)

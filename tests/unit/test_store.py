@@ -1,0 +1,60 @@
+"""The text that COPY reads, against a reader written from PostgreSQL's documentation."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.masks import Cell
+from sluice.store import copy_text
+
+LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def read_copy(text: str) -> list[list[str | None]]:
+    """Read rows as COPY FROM does (https://www.postgresql.org/docs/current/sql-copy.html, Text Format)."""
+    rows: list[list[str | None]] = [[]]
+    cell, raw, characters = "", "", iter(text)
+    for character in characters:
+        if character in "\t\n":
+            rows[-1].append(None if raw == "\\N" else cell)
+            cell = raw = ""
+            if character == "\n":
+                rows.append([])
+        elif character == "\r":
+            raise ValueError("literal carriage return found in data")
+        elif character == "\\":
+            escaped = next(characters)
+            if escaped in "01234567x.":
+                raise ValueError("COPY would read a code or the end of the data")
+            cell, raw = cell + LETTERS.get(escaped, escaped), raw + "\\" + escaped
+        else:
+            cell, raw = cell + character, raw + character
+    assert (rows.pop(), cell) == ([], "")  # it ends with the end of a row
+    return rows
+
+
+_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.sampled_from("\\\t\n\r.N"))
+_cells = st.none() | st.integers() | _texts
+
+
+@given(st.lists(st.lists(_cells, min_size=1)))
+def test_what_copy_reads_is_what_was_written(rows: list[list[Cell]]) -> None:
+    text = "".join("\t".join(map(copy_text, row)) + "\n" for row in rows)
+    assert read_copy(text) == [[None if cell is None else str(cell) for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (None, "\\N"),
+        ("\\N", "\\\\N"),
+        ("\\.", "\\\\."),
+        ("", ""),
+        (0, "0"),
+        (-2_147_483_648, "-2147483648"),
+        ("a\tb\nc\rd\\", "a\\tb\\nc\\rd\\\\"),
+        ("é😀\x0b\x85\N{LINE SEPARATOR}", "é😀\x0b\x85\N{LINE SEPARATOR}"),
+    ],
+)
+def test_a_cell_is_escaped_so_that_copy_reads_it_back(cell: Cell, text: str) -> None:
+    assert copy_text(cell) == text
