@@ -159,7 +159,10 @@ def test_an_unforeseen_exception_that_quotes_the_record_leaves_nothing_of_it(
         (database_error("22001"), "sqlstate_22001"),
         (database_error("23514", n="kn4ry_free_check", t="user_logins"), "sqlstate_23514"),
         (database_error("42P01"), "Outage: database: SQLSTATE 42P01"),
-        (database_error("23505", t="audit_log"), "Outage: database: SQLSTATE 23505"),
+        (
+            database_error("23505", t="audit_log", W="SQL statement kn4ry-user\nCOPY user_logins, line 1"),
+            "Outage: database: SQLSTATE 23505",
+        ),
         (database_error("57P01", V="FATAL"), "Outage: database: SQLSTATE 57P01"),
         (InterfaceError("network error on kn4ry-user"), "Outage: database: connection lost, InterfaceError"),
         (ValueError("kn4ry-user"), "Outage: store: ValueError"),

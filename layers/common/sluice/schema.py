@@ -42,7 +42,7 @@ def migrate(database: Database, roles: Mapping[str, Credentials], keyset: Keyset
         applied = {number for (number,) in connection.run("SELECT number FROM migration") or []}
         for number, name, sql in _migrations():
             if number not in applied:
-                _apply(connection, name, re.sub(r':"(\w+)"', lambda role: identifier(roles[role[1]].username), sql))
+                _apply(connection, name, _name_roles(name, sql, roles))
                 connection.run("INSERT INTO migration (number, name) VALUES (:number, :name)", number=number, name=name)
                 return True
         return False
@@ -67,6 +67,9 @@ def _lock(connection: Connection) -> None:
 def _migrations() -> list[tuple[int, str, str]]:
     """Return number, name and text of every SQL file, in order. Raises MigrationFailed when two have one number."""
     names = sorted(file.name for file in files("sluice.migrations").iterdir() if file.name.endswith(".sql"))
+    for name in names:
+        if not re.match("[0-9]+_", name):
+            raise MigrationFailed(f"migrations: the name of {name} must begin with a number and an underscore")
     numbers = [int(name.partition("_")[0]) for name in names]
     for number in numbers:
         if numbers.count(number) > 1:
@@ -75,6 +78,13 @@ def _migrations() -> list[tuple[int, str, str]]:
         (number, name, files("sluice.migrations").joinpath(name).read_text("utf-8"))
         for number, name in sorted(zip(numbers, names, strict=True))
     ]
+
+
+def _name_roles(name: str, sql: str, roles: Mapping[str, Credentials]) -> str:
+    """Put the login roles in the place of `:"ingest"`, as psql would. Raises MigrationFailed for one not known."""
+    for role in sorted(set(re.findall(r':"(\w+)"', sql)) - set(roles)):
+        raise MigrationFailed(f"migration {name}: there is no role {role}")
+    return re.sub(r':"(\w+)"', lambda role: str(identifier(roles[role[1]].username)), sql)
 
 
 def _apply(connection: Connection, name: str, sql: str) -> None:

@@ -83,7 +83,7 @@ class Store:
         ordered = [unique[message_id] for message_id in sorted(unique)]  # opposite orders in two environments deadlock
 
         def work(connection: Connection) -> Written:
-            written, refused = self._insert(connection, ordered)
+            written, refused = self._insert(connection, ordered, deadline)
             _insert_rejections(connection, [*rejections, *(reject(row, rejected) for row, rejected in refused)])
             milliseconds = (time.perf_counter() - started) * 1000
             refused_ids = {row.message_id for row, _ in refused}
@@ -98,15 +98,22 @@ class Store:
             raise Outage(f"store: {type(error).__name__}") from None
 
     def _insert(
-        self, connection: Connection, rows: Sequence[MaskedRow]
+        self, connection: Connection, rows: Sequence[MaskedRow], deadline: Deadline
     ) -> tuple[int, list[tuple[MaskedRow, Rejected]]]:
         """Copy the rows; on a duplicate merge them instead; on a refused row go on before and after it."""
         written = 0
         refused = []
+        longest = len(rows)
         pending = [(self._copy, rows)] if rows else []
+        connection.run("SAVEPOINT chunk")
         while pending:
+            if refused:
+                deadline.seconds_left()  # many refused rows take long: better all again than to be cut off
             insert, chunk = pending.pop()
-            connection.run("SAVEPOINT chunk")
+            if len(chunk) > longest:
+                pending.append((insert, chunk[longest:]))
+                chunk = chunk[:longest]
+            connection.run("RELEASE SAVEPOINT chunk; SAVEPOINT chunk")  # one round trip, and savepoints do not nest
             try:
                 written += insert(connection, chunk)
                 continue
@@ -122,6 +129,9 @@ class Store:
             elif line or len(chunk) == 1:
                 bad = (line or 1) - 1
                 refused.append((chunk[bad], rejected))
+                longest = max(
+                    1, 4 * len(rows) // len(refused)
+                )  # what follows a refused row is sent again: not all of it
                 pending += [(insert, part) for part in (chunk[bad + 1 :], chunk[:bad]) if part]
             else:  # PostgreSQL names no line: find the row by halving
                 middle = len(chunk) // 2
@@ -142,10 +152,13 @@ class Store:
         """Return why PostgreSQL refused a row, where the row is to blame: its value or a constraint of its own table.
 
         An error of another table (a trigger's) is not the row's fault, nor is a missing partition, which PostgreSQL
-        reports as a check without a name.
+        reports as a check without a name. A partition has another name, but the error's context begins with the COPY;
+        a trigger's begins with the trigger.
         """
         code, fields = sqlstate(error), error.args[0]
-        if fields.get("t", self._table) != self._table or (code == "23514" and "n" not in fields):
+        context = fields.get("W", "")
+        is_ours = fields.get("t", self._table) == self._table or not context or re.match(self._place_pattern, context)
+        if not is_ours or (code == "23514" and "n" not in fields):
             return None
         if code[:2] not in ("22", "23", "54"):  # data exception, integrity constraint violation, program limit exceeded
             return None

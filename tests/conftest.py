@@ -1,0 +1,31 @@
+"""A PostgreSQL server for the tests that need one: started with the first of them, stopped after the last."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.postgres import Postgres
+
+# Before sluice is imported: Powertools reads them when logger and metrics are made.
+os.environ |= {"POWERTOOLS_SERVICE_NAME": "ingest", "POWERTOOLS_METRICS_NAMESPACE": "Sluice"}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """A server of this test process alone, without durability: nothing here outlives it."""
+    folder = Path(tempfile.mkdtemp(prefix="sluice-"))  # not pytest's own, where the server's user has no access
+    server = Postgres(folder)
+    try:
+        server.start()
+        with server.connect("postgres") as owner:
+            for setting, value in {"fsync": "off", "full_page_writes": "off", "deadlock_timeout": "200ms"}.items():
+                owner.run(f"ALTER SYSTEM SET {setting} = '{value}'")
+            owner.run("SELECT pg_reload_conf()")
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)

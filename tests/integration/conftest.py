@@ -1,0 +1,118 @@
+"""Every test begins with a database as the migrations leave it, an AWS without memory, and no execution environment."""
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from sluice import aws, schema
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.secret import Credentials
+from sluice.settings import DatabaseSettings
+from sluice.store import Store
+from sluice.stream import Stream
+from sluice.streams.user_logins import UserLogin
+from sluice.tokens import Keyset
+from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, connect, in_seconds, until
+from tests.integration.environment import Environment, FakeAws, OpenStore
+from tests.integration.messages import KEYSET
+from tools.postgres import Postgres
+
+
+@pytest.fixture
+def deadline() -> Deadline:
+    return in_seconds(60)
+
+
+@pytest.fixture
+def empty_database(server: Postgres) -> Iterator[TestDatabase]:
+    """The database without any table, function or setting, and without the ingest role."""
+    with connect(server, server.user, server.password) as owner:
+        database = TestDatabase(server, owner)
+        database.disconnect_all()
+        owner.run("SET TimeZone TO 'UTC'; SET default_transaction_read_only TO off")
+        owner.run(f"ALTER DATABASE {server.database} RESET ALL")
+        owner.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+        owner.run("GRANT USAGE ON SCHEMA public TO PUBLIC")
+        owner.run(f"DROP ROLE IF EXISTS {INGEST_ROLE}")
+        yield database
+
+
+@pytest.fixture
+def fake_aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
+    fake = FakeAws()
+    monkeypatch.setattr(aws, "client", fake.client)
+    fake.secretsmanager.put_credentials("ingest", INGEST_ROLE, INGEST_PASSWORD)
+    return fake
+
+
+@pytest.fixture
+def database(empty_database: TestDatabase, fake_aws: FakeAws, deadline: Deadline) -> TestDatabase:
+    """The database as the migrations leave it."""
+    server = empty_database.server
+    fake_aws.secretsmanager.put_credentials("owner", server.user, server.password)
+    connection = Database(empty_database.settings("owner"), "sluice-migrate")
+    schema.migrate(connection, {"ingest": Credentials(INGEST_ROLE, INGEST_PASSWORD)}, Keyset.parse(KEYSET), deadline)
+    connection.close()
+    fake_aws.secretsmanager.reads.clear()
+    return empty_database
+
+
+@pytest.fixture
+def settings(database: TestDatabase, fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Set what the template sets for the ingest function, and return the id of the keyset's secret."""
+    keyset_id = f"keyset-{uuid4()}"  # a new one for each test, since a keyset is remembered for five minutes
+    fake_aws.secretsmanager.secrets[keyset_id] = KEYSET
+    for name, value in {
+        "STREAM": "user_logins",
+        "DATABASE_HOST": database.server.host,
+        "DATABASE_PORT": str(database.server.port),
+        "DATABASE_NAME": database.server.database,
+        "DATABASE_SECRET_ID": "ingest",
+        "DATABASE_TLS": "disable",
+        "TOKEN_KEY_SECRET_ID": keyset_id,
+    }.items():
+        monkeypatch.setenv(name, value)
+    return keyset_id
+
+
+@pytest.fixture
+def environments(database: TestDatabase, settings: str) -> Iterator[Callable[[], Environment]]:
+    """Make execution environments of the ingest function. However they end, none leaves a transaction open."""
+    opened: list[Environment] = []
+
+    def make() -> Environment:
+        opened.append(Environment("ingest"))
+        return opened[-1]
+
+    yield make
+    _no_transaction_is_open(database)
+    for environment in opened:
+        environment.close()
+
+
+@pytest.fixture
+def ingest(environments: Callable[[], Environment]) -> Environment:
+    """One execution environment of the ingest function, cold."""
+    return environments()
+
+
+@pytest.fixture
+def open_store(database: TestDatabase) -> Iterator[OpenStore]:
+    """Open stores of the ingest role, each on a connection of its own. None leaves a transaction open."""
+    opened: list[Database] = []
+
+    def make(stream: type[Stream] = UserLogin, settings: DatabaseSettings | None = None) -> Store:
+        opened.append(Database(settings or database.settings(), application_name="sluice-test"))
+        return Store(opened[-1], stream)
+
+    yield make
+    _no_transaction_is_open(database)
+    for connection in opened:
+        connection.close()
+
+
+def _no_transaction_is_open(database: TestDatabase) -> None:
+    """A session whose client is gone ends by itself, as soon as what it does is done: so this polls."""
+    until(lambda: not database.backends("(state <> 'idle' OR backend_xid IS NOT NULL)"))

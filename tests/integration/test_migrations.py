@@ -1,0 +1,270 @@
+"""The schema's migrations, from an empty database and from every other state in which a deployment may find it."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from pg8000.exceptions import DatabaseError
+
+from sluice import schema
+from sluice.database import Database
+from sluice.failures import Outage
+from sluice.schema import MigrationFailed
+from sluice.secret import Credentials
+from sluice.tokens import Keyset
+from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, connect, in_seconds
+from tests.integration.environment import Environment, FakeAws
+from tests.integration.messages import KEY, KEYSET, event, record
+
+ROLES = {"ingest": Credentials(INGEST_ROLE, INGEST_PASSWORD)}
+OURS = sorted(file.name for file in files("sluice.migrations").iterdir() if file.name.endswith(".sql"))
+NEWEST = int(OURS[-1].split("_")[0])
+NEXT = f"{NEWEST + 1:04}_next.sql"
+
+type Migrate = Callable[..., int]
+
+
+@pytest.fixture
+def migrate(empty_database: TestDatabase, fake_aws: FakeAws) -> Migrate:
+    """Migrate on a connection of its own, as a deployment does."""
+    fake_aws.secretsmanager.put_credentials("owner", empty_database.server.user, empty_database.server.password)
+
+    def run(roles: dict[str, Credentials] = ROLES, keyset: str = KEYSET) -> int:
+        database = Database(empty_database.settings("owner"), "sluice-migrate")
+        try:
+            return schema.migrate(database, roles, Keyset.parse(keyset), in_seconds(60))
+        finally:
+            database.close()
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with our migrations, to which a user adds."""
+    for name in OURS:
+        shutil.copyfile(str(files("sluice.migrations").joinpath(name)), tmp_path / name)
+    monkeypatch.setattr(schema, "files", lambda package: tmp_path)
+    return tmp_path
+
+
+def applied(database: TestDatabase) -> list[str]:
+    return [name for (name,) in database.sql("SELECT name FROM migration ORDER BY applied_at, number")]
+
+
+def tables(database: TestDatabase) -> set[str]:
+    return {name for (name,) in database.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+
+
+def test_an_empty_database_gets_every_migration_in_order(empty_database: TestDatabase, migrate: Migrate) -> None:
+    assert migrate() == NEWEST
+    assert applied(empty_database) == OURS
+    assert tables(empty_database) >= {"migration", "rejection", "token_key", "user_logins"}
+    assert empty_database.sql("SELECT number, check_value FROM token_key") == [
+        [1, Keyset.parse(KEYSET).check_values[1]]
+    ]
+
+
+def test_migrating_twice_changes_nothing(empty_database: TestDatabase, migrate: Migrate) -> None:
+    migrate()
+    before = empty_database.sql("SELECT number, name, applied_at::text FROM migration ORDER BY number")
+    assert migrate() == NEWEST
+    assert empty_database.sql("SELECT number, name, applied_at::text FROM migration ORDER BY number") == before
+
+
+def test_two_deployments_at_once_take_turns(empty_database: TestDatabase, migrate: Migrate) -> None:
+    start = Barrier(2)
+
+    def deploy(_: int) -> int:
+        start.wait()
+        return migrate()
+
+    with ThreadPoolExecutor(2) as executor:
+        assert list(executor.map(deploy, range(2))) == [NEWEST, NEWEST]
+    assert applied(empty_database) == OURS
+
+
+def test_only_what_is_new_is_applied(empty_database: TestDatabase, migrate: Migrate, folder: Path) -> None:
+    migrate()
+    (folder / NEXT).write_text('CREATE TABLE next (); GRANT INSERT ON next TO :"ingest";')
+    assert migrate() == NEWEST + 1
+    assert applied(empty_database) == [*OURS, NEXT]
+    assert empty_database.value("SELECT has_table_privilege(:role, 'next', 'INSERT')", role=INGEST_ROLE) is True
+
+
+def test_a_schema_newer_than_the_code_is_left_as_it_is(empty_database: TestDatabase, migrate: Migrate) -> None:
+    migrate()
+    empty_database.sql("INSERT INTO migration (number, name) VALUES (9999, '9999_newer.sql')")
+    before = tables(empty_database)
+    assert migrate() == 9999
+    assert tables(empty_database) == before
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("CREATE TABLE next ();\n\nCREATE TABEL other ();", ", line 3: SQLSTATE 42601"),
+        ("CREATE TABLE next ();\nSELECT 'ä',\n  CAST('kn4ry' AS integer);", ", line 3: SQLSTATE 22P02"),
+        ('GRANT INSERT ON rejection TO :"ingest";\nSELECT kn4ry FROM rejection;', ", line 2: SQLSTATE 42703"),
+        (
+            "CREATE TABLE next (t text CONSTRAINT one UNIQUE); INSERT INTO next VALUES ('kn4ry'), ('kn4ry');",
+            ": SQLSTATE 23505, table next, constraint one",
+        ),
+        ("CREATE TABLE next ();\nDO $$ BEGIN RAISE EXCEPTION 'kn4ry'; END $$;", ": SQLSTATE P0001"),
+    ],
+    ids=["syntax", "value", "column", "constraint", "raised"],
+)
+def test_a_migration_that_fails_is_rolled_back_and_named_without_any_value(
+    sql: str, reason: str, empty_database: TestDatabase, migrate: Migrate, folder: Path
+) -> None:
+    (folder / NEXT).write_text(sql)
+    with pytest.raises(MigrationFailed) as raised:
+        migrate()
+    assert str(raised.value) == f"migration {NEXT}{reason}"
+    assert applied(empty_database) == OURS
+    assert "next" not in tables(empty_database)
+    (folder / NEXT).write_text("CREATE TABLE next ();")
+    assert migrate() == NEWEST + 1
+
+
+def test_two_files_with_one_number_are_refused(empty_database: TestDatabase, migrate: Migrate, folder: Path) -> None:
+    (folder / f"{NEWEST:04}_other.sql").write_text("CREATE TABLE other ();")
+    with pytest.raises(MigrationFailed, match=rf"^migrations: two files have the number {NEWEST}$"):
+        migrate()
+    assert applied(empty_database) == []
+
+
+# Roles
+
+
+def test_the_password_of_the_secret_works_and_the_server_has_seen_its_verifier_alone(
+    empty_database: TestDatabase, migrate: Migrate
+) -> None:
+    database = empty_database.server.database
+    empty_database.sql(f"ALTER DATABASE {database} SET log_statement TO 'all'")
+    password = "päss'wörd\\ €"
+    migrate({"ingest": Credentials(INGEST_ROLE, password)})
+    with connect(empty_database.server, INGEST_ROLE, password) as role:
+        assert role.run("SELECT current_user") == [[INGEST_ROLE]]
+    with pytest.raises(DatabaseError, match="28P01"):
+        connect(empty_database.server, INGEST_ROLE, "another")
+    log = empty_database.server.log.read_text("utf-8")
+    assert f'ALTER ROLE "{INGEST_ROLE}" PASSWORD \'SCRAM-SHA-256$4096:' in log
+    assert "päss" not in log
+
+
+def test_a_new_password_in_the_secret_is_set_with_the_next_deployment(
+    empty_database: TestDatabase, migrate: Migrate
+) -> None:
+    migrate()
+    migrate({"ingest": Credentials(INGEST_ROLE, "another")})
+    connect(empty_database.server, INGEST_ROLE, "another").close()
+    with pytest.raises(DatabaseError, match="28P01"):
+        connect(empty_database.server, INGEST_ROLE, INGEST_PASSWORD)
+
+
+# The keyset
+
+
+def test_a_regenerated_keyset_is_refused(empty_database: TestDatabase, migrate: Migrate) -> None:
+    migrate()
+    with pytest.raises(MigrationFailed, match=r"^keyset: key 1 is not the one that made the tokens of this database"):
+        migrate(keyset=json.dumps({"current": 1, "1": "R" * 64}))
+    assert empty_database.sql("SELECT check_value FROM token_key") == [[Keyset.parse(KEYSET).check_values[1]]]
+
+
+def test_a_key_that_is_added_is_remembered_beside_the_others(empty_database: TestDatabase, migrate: Migrate) -> None:
+    migrate()
+    longer = Keyset.parse(json.dumps({"current": 2, "1": KEY, "2": "L" * 64}))
+    migrate(keyset=json.dumps({"current": 2, "1": KEY, "2": "L" * 64}))
+    assert dict(empty_database.sql("SELECT number, check_value FROM token_key")) == longer.check_values
+
+
+# The function
+
+
+@pytest.fixture
+def migrate_function(empty_database: TestDatabase, settings_of_migrate: None) -> Iterator[Environment]:
+    environment = Environment("migrate")
+    yield environment
+    environment.close()
+
+
+@pytest.fixture
+def settings_of_migrate(
+    empty_database: TestDatabase, fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    manager = fake_aws.secretsmanager
+    manager.put_credentials("owner", empty_database.server.user, empty_database.server.password)
+    manager.secrets[str(tmp_path)] = KEYSET
+    for name, value in {
+        "DATABASE_HOST": empty_database.server.host,
+        "DATABASE_PORT": str(empty_database.server.port),
+        "DATABASE_NAME": empty_database.server.database,
+        "DATABASE_SECRET_ID": "owner",
+        "DATABASE_TLS": "disable",
+        "INGEST_SECRET_ID": "ingest",
+        "TOKEN_KEY_SECRET_ID": str(tmp_path),
+        "STREAM": "user_logins",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_what_the_migrate_function_made_the_ingest_function_can_use(
+    empty_database: TestDatabase, migrate_function: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert migrate_function.invoke({}) == {"schema_version": NEWEST}
+    monkeypatch.setenv("DATABASE_SECRET_ID", "ingest")
+    ingest = Environment("ingest")
+    assert ingest.invoke(event(record())) == {"batchItemFailures": []}
+    ingest.close()
+    assert len(empty_database.rows()) == 1
+
+
+def test_without_migrations_ingesting_is_an_outage(empty_database: TestDatabase, settings_of_migrate: None) -> None:
+    ingest = Environment("ingest")
+    with pytest.raises(Outage, match=r"^database: SQLSTATE 42P01$"):
+        ingest.invoke(event(record()))
+    ingest.close()
+
+
+@pytest.mark.parametrize("is_broken", [False, True], ids=["sound", "broken"])
+def test_cloudformation_hears_how_the_migration_ended(
+    is_broken: bool,
+    empty_database: TestDatabase,
+    migrate_function: Environment,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[bytes] = []
+    monkeypatch.setattr("sluice.custom_resource.urlopen", lambda request, timeout: _Sent(answers, request.data))
+    if is_broken:
+        (folder / NEXT).write_text("\nSELECT CAST('kn4ry' AS integer);")
+    migrate_function.invoke({"RequestType": "Update", "ResponseURL": "http://cloudformation/answer", "RequestId": "r"})
+    assert [json.loads(answer) for answer in answers] == [
+        {
+            "Status": "FAILED" if is_broken else "SUCCESS",
+            "Reason": f"migration {NEXT}, line 2: SQLSTATE 22P02" if is_broken else "",
+            "PhysicalResourceId": "sluice-schema",
+            "StackId": "",
+            "RequestId": "r",
+            "LogicalResourceId": "",
+            "Data": {} if is_broken else {"schema_version": NEWEST},
+        }
+    ]
+
+
+class _Sent:
+    """What `urlopen` returns."""
+
+    def __init__(self, answers: list[bytes], answer: bytes) -> None:
+        answers.append(answer)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...

@@ -1,0 +1,67 @@
+"""The README's stream of one's own, written down word by word, works."""
+
+import re
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import sluice.streams
+from sluice import schema
+from sluice.batch import StoringBatchProcessor, record_handler
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.secret import Credentials
+from sluice.store import Store
+from sluice.stream import load
+from sluice.tokens import Keyset
+from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase
+from tests.integration.messages import KEYSET, record, token
+
+README = Path(__file__).parents[2] / "README.md"
+PACKAGE = "layers/common/sluice/"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, with every file that the README tells to write."""
+    package = tmp_path / PACKAGE
+    shutil.copytree(str(files("sluice")), package)
+    section = README.read_text().split("## A stream of your own")[1].split("\n## ")[0]
+    written = re.findall(rf"in `({PACKAGE}[^`]+)`.*?```\w+\n(.*?)```", section, re.DOTALL)
+    assert [Path(name).suffix for name, _ in written] == [".py", ".sql"]
+    for name, text in written:
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(sluice.streams, "__path__", [str(package / "streams")])
+    monkeypatch.setattr(schema, "files", lambda _: package / "migrations")
+    return package
+
+
+def test_the_readmes_stream_takes_a_record_in(project: Path, database: TestDatabase, deadline: Deadline) -> None:
+    roles = {"ingest": Credentials(INGEST_ROLE, INGEST_PASSWORD)}
+    owner = Database(database.settings("owner"), "sluice-migrate")
+    assert schema.migrate(owner, roles, Keyset.parse(KEYSET), deadline) == 1000
+    owner.close()
+
+    stream = load("orders")
+    ingest = Database(database.settings(), "sluice-ingest")
+    order = {"order_id": "A-1", "customer": "Ada@example.com", "country": "GB", "note": "ring twice"}
+    good, bad = record(order), record({**order, "country": "GBR"})
+    processor = StoringBatchProcessor(Store(ingest, stream), stream, deadline)
+    with processor([good, bad], handler=record_handler(stream, Keyset.parse(KEYSET))):
+        processor.process()
+    ingest.close()
+
+    assert processor.response() == {"batchItemFailures": [{"itemIdentifier": bad["messageId"]}]}
+    assert database.rejections() == {bad["messageId"]: ("too_long", "/country")}
+    assert database.rows("orders") == [
+        {
+            "order_id": "A-1",
+            "customer_token": token("customer", "Ada@example.com"),
+            "customer_initial": "A",
+            "country_code": "GB",
+            "sent_at": "2026-01-31T23:59:59.999+00:00",
+            "message_id": good["messageId"],
+        }
+    ]
