@@ -102,7 +102,7 @@ class Store:
     ) -> tuple[int, list[tuple[MaskedRow, Rejected]]]:
         """Copy the rows; on a duplicate merge them instead; on a refused row go on before and after it."""
         written = 0
-        refused = []
+        refused: list[tuple[MaskedRow, Rejected]] = []
         longest = len(rows)
         pending = [(self._copy, rows)] if rows else []
         connection.run("SAVEPOINT chunk")
