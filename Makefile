@@ -5,12 +5,12 @@ SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(BIN):$$PATH" .venv-sam/bin/sam
 LOCALSTACK := AWS_ENDPOINT_URL=http://localhost:4566 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: help setup demo test check up deploy-local down clean lock
+.PHONY: help setup demo test check bench up deploy-local down clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-setup: .venv/installed .venv-sam/installed ## install what requirements/ locks, where it changed
+setup: .venv/bin/sluice .venv-sam/installed ## install what requirements/ locks, where it changed
 
 demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running
 	@$(BIN)/python -m tools.demo $(ARGS)
@@ -18,9 +18,13 @@ demo: setup ## send 1,000 messages through the whole system on this machine; ARG
 test: setup ## run the tests, on a real PostgreSQL and the deployed template; ARGS go to pytest
 	$(BIN)/python -m pytest $(ARGS)
 
-check: setup ## lint, formatting, types, template
+check: setup ## lint, formatting, types, streams, template
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	$(BIN)/sluice check
 	$(SAM) validate --lint
+
+bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one
+	@PYTHONPATH=layers/common .venv-bench/bin/python -m tools.bench $(ARGS)
 
 up: ## start PostgreSQL and LocalStack with Docker
 	docker compose up --detach --wait
@@ -33,17 +37,23 @@ down: ## stop what `make demo ARGS=--keep` or `make up` left running
 	@if docker compose ps >/dev/null 2>&1; then docker compose down; fi
 
 clean: down ## remove all that was installed and built
-	rm -rf .venv .venv-sam .sluice .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-bench .sluice .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 lock: ## pin anew what pyproject.toml asks for
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o layers/common/requirements.txt
+	$(COMPILE) pyproject.toml --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) --group sam -o requirements/sam.txt
 
 .venv/installed: requirements/dev.txt
 .venv-sam/installed: requirements/sam.txt
-.venv/installed .venv-sam/installed:
+.venv-bench/installed: requirements/bench.txt
+.venv/installed .venv-sam/installed .venv-bench/installed:
 	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 13) or sys.exit("Python 3.13 is needed.")'
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
+
+# An editable install: the command, and two folders on the path; nothing is fetched and nothing written to the tree.
+.venv/bin/sluice: .venv/installed pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

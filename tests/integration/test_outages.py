@@ -55,15 +55,7 @@ def thread() -> Iterator[ThreadPoolExecutor]:
     ("sqlstate", "level"),
     [
         *((sqlstate, "ROW") for sqlstate in ("40001", "40P01", "55P03", "57014")),
-        pytest.param(
-            "40001",
-            "STATEMENT",
-            marks=pytest.mark.xfail(
-                raises=Outage,
-                reason="pg8000 sends two Syncs with a COPY: refused before its first row it is answered twice,"
-                " and the connection, a message behind, is given up",
-            ),
-        ),
+        ("40001", "STATEMENT"),  # refused after CopyInResponse, before the first row
     ],
 )
 def test_what_may_succeed_next_time_is_tried_again(

@@ -1,5 +1,6 @@
 """What the unit tests stand in for: AWS, PostgreSQL, the store, Lambda's context and events."""
 
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sluice.deadline import Deadline
 from sluice.failures import Rejected
 from sluice.rows import MaskedRow, Rejection
 from sluice.store import Store, Written
+from sluice.stream import OWN_COLUMNS, load_all
 from sluice.tokens import Keyset
 
 ROOT = Path(__file__).parents[2]
@@ -148,9 +150,25 @@ class FakePostgres:
             return [[max(self.migrations)]]
         elif sql.startswith("SELECT number FROM migration"):
             return [[number] for number in self.migrations]
+        elif "FROM pg_attribute" in sql:  # every table is as its stream wants it
+            (columns,) = [stream.columns() for stream in load_all() if stream.table == parameters["table"].strip('"')]
+            return [[column, True] for column in (*OWN_COLUMNS, *dict(columns))]
         elif sql.startswith("SELECT number, check_value FROM token_key"):
             return [[number, check_value] for number, check_value in self.check_values.items()]
         return None
+
+    def send_QUERY(self, sql: str) -> None:
+        self._query = sql
+
+    @property
+    def _sock(self) -> io.BytesIO:
+        return io.BytesIO()  # what is written waits for nothing
+
+    def handle_messages(self, context: Any) -> None:
+        sql, self._query = self._query, ""
+        if sql:
+            self.run(sql.rpartition("; ")[2], stream=context.stream)
+            context.row_count = self.row_count
 
     def close(self) -> None:
         self._usock.close()

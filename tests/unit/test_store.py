@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.masks import Cell
+from sluice.rows import MaskedRow
+from sluice.rules import Cell
 from sluice.store import copy_text
 
 LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -37,10 +38,12 @@ _texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"
 _cells = st.none() | st.integers() | _texts
 
 
-@given(st.lists(st.lists(_cells, min_size=1)))
+@given(st.lists(st.lists(_cells, min_size=1), min_size=1))
 def test_what_copy_reads_is_what_was_written(rows: list[list[Cell]]) -> None:
-    text = "".join("\t".join(map(copy_text, row)) + "\n" for row in rows)
-    assert read_copy(text) == [[None if cell is None else str(cell) for cell in row] for row in rows]
+    text = copy_text([MaskedRow("id", "time", tuple(cells)) for cells in rows])
+    assert read_copy(text) == [
+        ["id", "time", *(None if cell is None else str(cell) for cell in cells)] for cells in rows
+    ]
 
 
 @pytest.mark.parametrize(
@@ -57,4 +60,4 @@ def test_what_copy_reads_is_what_was_written(rows: list[list[Cell]]) -> None:
     ],
 )
 def test_a_cell_is_escaped_so_that_copy_reads_it_back(cell: Cell, text: str) -> None:
-    assert copy_text(cell) == text
+    assert copy_text([MaskedRow("id", "time", (None, cell, 1))]) == f"id\ttime\t\\N\t{text}\t1\n"

@@ -54,7 +54,7 @@ def message_id(record: SQSRecord) -> str:
     """
     identity = _attribute(record, "sluice_message_id")
     if identity is None:
-        return str(record["messageId"]).lower()
+        return str(record.raw_event["messageId"]).lower()
     if not _UUID.fullmatch(identity):
         raise Rejected("not_a_uuid", "/sluice_message_id")
     return identity.lower()
@@ -67,11 +67,10 @@ def sent_at(record: SQSRecord) -> str:
     """
     timestamp = _attribute(record, "sluice_sent_at")
     if timestamp is None:
-        timestamp = record["attributes"]["SentTimestamp"]
+        timestamp = str(record.raw_event["attributes"]["SentTimestamp"])
     elif not _is_timestamp(timestamp):
         raise Rejected("not_a_timestamp", "/sluice_sent_at")
-    seconds, milliseconds = divmod(int(timestamp), 1000)
-    return f"{_iso_second(seconds)}.{milliseconds:03d}Z"
+    return f"{_iso_second(timestamp[:-3])}.{timestamp[-3:]:0>3}Z"
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +80,7 @@ def record_handler(stream: type[Stream], keyset: Keyset) -> Callable[[SQSRecord]
 
     def handle(record: SQSRecord) -> MaskedRow:
         try:
-            return MaskedRow(message_id(record), sent_at(record), mask(record["body"]))
+            return MaskedRow(message_id(record), sent_at(record), mask(record.raw_event["body"]))
         except Rejected:
             raise
         except Exception:  # noqa: BLE001 (what we did not foresee in one record must not stop the others)
@@ -172,5 +171,5 @@ def _is_timestamp(text: str) -> bool:
 
 
 @lru_cache(maxsize=1024)  # the messages of a batch were sent within few seconds: 0.1 instead of 2 µs
-def _iso_second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _iso_second(seconds: str) -> str:
+    return datetime.fromtimestamp(int(seconds or 0), UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,6 +1,10 @@
 """The ways in which work can fail, named after what has to happen next."""
 
 
+class DeclarationError(TypeError):
+    """A stream is declared wrongly: names stream, field and rule. Nothing is deployed with it."""
+
+
 class Rejected(Exception):
     """The record is at fault: it alone is reported, and never becomes a row.
 
@@ -14,8 +18,8 @@ class Rejected(Exception):
         self.pointer = pointer
 
     def at(self, pointer: str) -> "Rejected":
-        """Return the same rejection, of the field at `pointer`."""
-        return Rejected(self.reason, pointer)
+        """Return the same rejection, of what is found below `pointer`."""
+        return Rejected(self.reason, pointer + self.pointer)
 
 
 class Outage(Exception):

@@ -1,54 +1,57 @@
 """Masks: what becomes of a field's canonical value in a column. A field may have several, a column each."""
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any
 
-from sluice.rules import IpAddress, Rule
+from sluice.rules import Cell, Rule
 from sluice.tokens import Keyset
 
-type Cell = str | int | None
-type Writer = Callable[[str], Cell]
-
-
-@runtime_checkable
-class Mask(Protocol):
-    """Knows its column (the field's name by default), and makes the function from canonical value to cell."""
-
-    @property
-    def column(self) -> str | None: ...
-
-    def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer: ...
+type Writer = Callable[[Any], Cell]
 
 
 @dataclass(frozen=True)
-class Keep:
-    """The canonical value in the clear, or what `as_` makes of it. `as_` may raise Rejected."""
+class Mask:
+    """Makes the function from a field's canonical value to the cell of its column, the field's name by default."""
 
     column: str | None = None
+
+    def check(self, rule: Rule) -> None:
+        """Raise DeclarationError when this mask does not go with the rule."""
+
+    def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
+        """Return that function."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Keep(Mask):
+    """The canonical value in the clear, or what `as_` makes of it. `as_` may raise Rejected."""
+
     as_: Writer | None = None
 
     def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
-        return self.as_ or (lambda value: value)
+        return rule.over(self.as_ or rule.element.cell)
 
 
 @dataclass(frozen=True)
-class Pseudonym:
+class Pseudonym(Mask):
     """A keyed token: the same for the same value of the same domain (by default the field's name), in every table."""
 
-    column: str | None = None
     domain: str | None = None
 
     def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
-        return keyset.pseudonymizer(self.domain or field)
+        pseudonymize = keyset.pseudonymizer(self.domain or field)
+        if rule.element.makes is str:  # its canonical value is a text already, and this is the hot path
+            return rule.over(pseudonymize)
+        text = rule.element.text
+        return rule.over(lambda value: pseudonymize(text(value)))
 
 
 @dataclass(frozen=True)
-class Redact:
+class Redact(Mask):
     """Nothing of the value: NULL, or a constant."""
 
-    column: str | None = None
     constant: str | None = None
 
     def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
@@ -56,15 +59,14 @@ class Redact:
 
 
 @dataclass(frozen=True)
-class Truncate:
-    """Less of the value: of a text its first `characters`, of an IP address its network (/24, for IPv6 /48)."""
+class Truncate(Mask):
+    """Less of the value: of a text its first `to` characters, of an IP address its network, of a moment its `to`."""
 
-    column: str | None = None
-    characters: int = 0
+    to: int | str | None = None
+
+    def check(self, rule: Rule) -> None:
+        rule.element.shorten(self.to)
 
     def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
-        return _network if isinstance(rule, IpAddress) else lambda value: value[: self.characters]
-
-
-def _network(address: str) -> str:
-    return str(ipaddress.ip_network((address, 48 if ":" in address else 24), strict=False))
+        shorten, cell = rule.element.shorten(self.to), rule.element.cell
+        return rule.over(lambda value: cell(shorten(value)))

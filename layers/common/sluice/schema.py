@@ -12,6 +12,7 @@ from pg8000.native import Connection, identifier, literal
 from sluice.database import TRY_AGAIN, Database, describe, sqlstate
 from sluice.deadline import Deadline
 from sluice.secret import Credentials
+from sluice.stream import OWN_COLUMNS, Stream, load_all
 from sluice.tokens import Keyset
 
 LOCK = 0x51CE  # two deployments at once take turns
@@ -50,6 +51,8 @@ def migrate(database: Database, roles: Mapping[str, Credentials], keyset: Keyset
     def finish(connection: Connection) -> int:
         _lock(connection)
         _remember(connection, keyset)
+        for stream in load_all():
+            check_table(connection, stream)
         rows = connection.run("SELECT max(number) FROM migration") or [[0]]
         return int(rows[0][0])
 
@@ -57,6 +60,25 @@ def migrate(database: Database, roles: Mapping[str, Credentials], keyset: Keyset
     while database.transact(apply_next, deadline):
         pass
     return database.transact(finish, deadline)
+
+
+def check_table(connection: Connection, stream: type[Stream]) -> None:
+    """Compare a stream with its table. Raises MigrationFailed when one has a column that the other lacks."""
+    written = {*OWN_COLUMNS, *(column for column, _ in stream.columns())}
+    columns = dict(
+        connection.run(
+            "SELECT attname, attnotnull AND NOT atthasdef AND attidentity = '' FROM pg_attribute"
+            " WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped",
+            table=identifier(stream.table),
+        )
+        or []
+    )
+    if not columns:
+        raise MigrationFailed(f"{stream.__name__}: there is no table {stream.table}")
+    for column in sorted(written - set(columns)):
+        raise MigrationFailed(f"{stream.__name__}: the table {stream.table} lacks the column {column}")
+    for column in sorted({column for column, needed in columns.items() if needed} - written):
+        raise MigrationFailed(f"{stream.__name__}: nothing is written to the column {column}, which must not be null")
 
 
 def _lock(connection: Connection) -> None:

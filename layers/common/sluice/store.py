@@ -3,19 +3,22 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import batched
 from typing import NamedTuple
 
 import msgspec
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection, identifier
 
-from sluice.database import Database, sqlstate
+from sluice.database import Database, copy_in, sqlstate
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
-from sluice.masks import Cell
 from sluice.rows import MaskedRow, Rejection
+from sluice.rules import Cell, Json
 from sluice.stream import OWN_COLUMNS, Stream
 from sluice.tokens import Keyset
+
+CHUNK_ROWS = 200  # of 100 to 250 none was faster, all at once took a fifth longer
 
 
 class Written(NamedTuple):
@@ -33,11 +36,11 @@ class Store:
     def __init__(self, database: Database, stream: type[Stream]) -> None:
         self._database = database
         self._verified: Keyset | None = None
-        columns = [*OWN_COLUMNS, *stream.columns()]
+        columns = [*OWN_COLUMNS, *(column for column, _ in stream.columns())]
         table, names = identifier(stream.table), ", ".join(map(identifier, columns))
         self._table = stream.table
         self._columns = columns
-        self._fields = {column: field.name for field in stream.fields for column, _ in field.columns}
+        self._pointers = dict(stream.columns())
         self._place_pattern = rf"^COPY {re.escape(stream.table)}, line (?P<line>\d+)(?:, column (?P<column>\w+))?"
         self._copy_sql = f"COPY {table} ({names}) FROM STDIN"
         self._merge_sql = (
@@ -105,7 +108,7 @@ class Store:
         refused: list[tuple[MaskedRow, Rejected]] = []
         longest = len(rows)
         pending = [(self._copy, rows)] if rows else []
-        connection.run("SAVEPOINT chunk")
+        savepoint = "SAVEPOINT chunk"
         while pending:
             if refused:
                 deadline.seconds_left()  # many refused rows take long: better all again than to be cut off
@@ -113,9 +116,8 @@ class Store:
             if len(chunk) > longest:
                 pending.append((insert, chunk[longest:]))
                 chunk = chunk[:longest]
-            connection.run("RELEASE SAVEPOINT chunk; SAVEPOINT chunk")  # one round trip, and savepoints do not nest
             try:
-                written += insert(connection, chunk)
+                written += insert(connection, savepoint, chunk)
                 continue
             except DatabaseError as error:
                 duplicate = sqlstate(error) == "23505" and insert == self._copy
@@ -123,28 +125,31 @@ class Store:
                 if not duplicate and rejected is None:
                     raise  # `transact` decides what it means
                 line, _ = self._place(error)
+            finally:
+                savepoint = "RELEASE SAVEPOINT chunk; SAVEPOINT chunk"  # they do not nest, and cost no round trip
             connection.run("ROLLBACK TO SAVEPOINT chunk")
             if rejected is None:
                 pending.append((self._merge, chunk))
             elif line or len(chunk) == 1:
                 bad = (line or 1) - 1
                 refused.append((chunk[bad], rejected))
-                longest = max(
-                    1, 4 * len(rows) // len(refused)
-                )  # what follows a refused row is sent again: not all of it
+                longest = max(1, 4 * len(rows) // len(refused))  # what follows is sent again: let it not be all
                 pending += [(insert, part) for part in (chunk[bad + 1 :], chunk[:bad]) if part]
             else:  # PostgreSQL names no line: find the row by halving
                 middle = len(chunk) // 2
                 pending += [(insert, chunk[middle:]), (insert, chunk[:middle])]
         return written, refused
 
-    def _copy(self, connection: Connection, rows: Sequence[MaskedRow]) -> int:
-        text = "".join(f"{row.message_id}\t{row.sent_at}\t{'\t'.join(map(copy_text, row.cells))}\n" for row in rows)
-        connection.run(self._copy_sql, stream=[text])  # one string: a row at a time takes twice as long
-        return connection.row_count or 0
+    def _copy(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> int:
+        chunks = map(copy_text, batched(rows, CHUNK_ROWS))  # PostgreSQL takes one in while the next is made
+        return copy_in(connection, f"{savepoint}; {self._copy_sql}", chunks)
 
-    def _merge(self, connection: Connection, rows: Sequence[MaskedRow]) -> int:
-        records = [dict(zip(self._columns, (row.message_id, row.sent_at, *row.cells), strict=True)) for row in rows]
+    def _merge(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> int:
+        connection.run(savepoint)
+        records = [
+            dict(zip(self._columns, (row.message_id, row.sent_at, *map(_json_value, row.cells)), strict=True))
+            for row in rows
+        ]
         connection.run(self._merge_sql, rows=msgspec.json.encode(records).decode())
         return connection.row_count or 0
 
@@ -163,8 +168,7 @@ class Store:
         if code[:2] not in ("22", "23", "54"):  # data exception, integrity constraint violation, program limit exceeded
             return None
         _, column = self._place(error)
-        field = self._fields.get(fields.get("c") or column or "")
-        return Rejected(f"sqlstate_{code}", f"/{field}" if field else "")
+        return Rejected(f"sqlstate_{code}", self._pointers.get(fields.get("c") or column or "", ""))
 
     def _place(self, error: DatabaseError) -> tuple[int | None, str | None]:
         """Return line (from 1) and column that the context of a COPY's error names. The rest of it holds the row."""
@@ -172,13 +176,29 @@ class Store:
         return (int(place["line"]), place["column"]) if place else (None, None)
 
 
-def copy_text(cell: Cell) -> str:
-    """Return a cell in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html, File Formats)."""
+def copy_text(rows: Sequence[MaskedRow]) -> str:
+    """Return rows in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html, File Formats)."""
+    lines = [
+        "\t".join([row.message_id, row.sent_at, *["\\N" if cell is None else str(cell) for cell in row.cells]])
+        for row in rows
+    ]
+    text = "\n".join(lines) + "\n"
+    nulls = sum(row.cells.count(None) for row in rows)
+    tabs = sum(len(row.cells) + 1 for row in rows)
+    if (text.count("\\"), text.count("\t"), text.count("\n")) == (nulls, tabs, len(rows)) and "\r" not in text:
+        return text  # nothing in it needs an escape, as nearly always: 1.2 µs a row less than to look at every cell
+    return "".join("\t".join([row.message_id, row.sent_at, *map(_copy_cell, row.cells)]) + "\n" for row in rows)
+
+
+def _copy_cell(cell: Cell) -> str:
     if cell is None:
         return "\\N"
-    if isinstance(cell, str):
-        return cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    return str(cell)
+    return str(cell).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _json_value(cell: Cell) -> object:
+    """Return a cell as a member of a JSON object; PostgreSQL reads a text for an array's column as COPY reads it."""
+    return msgspec.Raw(cell.encode()) if isinstance(cell, Json) else cell
 
 
 def _insert_rejections(connection: Connection, rejections: Iterable[Rejection]) -> None:

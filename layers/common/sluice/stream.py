@@ -1,16 +1,21 @@
 """A stream is declared once: what a record looks like, what is personal in it, which table its rows go to."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar, NamedTuple, cast, get_type_hints
+from pkgutil import iter_modules
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec.structs import astuple
 
-from sluice.failures import Rejected
-from sluice.masks import Cell, Keep, Mask
-from sluice.rules import Rule
+from sluice import streams
+from sluice.envelope import Envelope, plain
+from sluice.failures import DeclarationError, Rejected
+from sluice.masks import Keep, Mask
+from sluice.rules import Cell, Rule, cell_of, json_cell, json_member
 from sluice.tokens import Keyset
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every table has these two, from the message's envelope
@@ -18,98 +23,159 @@ OWN_COLUMNS = ("message_id", "sent_at")  # every table has these two, from the m
 type Row = tuple[Cell, ...]
 
 
-class DeclarationError(TypeError):
-    """A stream is declared wrongly: names stream, field and rule."""
-
-
-class Field(NamedTuple):
-    """A declared field: what it accepts, and the columns that it becomes."""
+@dataclass(frozen=True)
+class Member:
+    """What a declaration names: `name` in the class, `key` in the record."""
 
     name: str
+    key: str
+    optional: bool  # null is a value
+
+    @property
+    def pointer(self) -> str:
+        """The key as a JSON pointer (RFC 6901)."""
+        return "/" + self.key.replace("~", "~0").replace("/", "~1")
+
+
+@dataclass(frozen=True)
+class Field(Member):
+    """A value: what it accepts, and the masks that make its columns."""
+
     rule: Rule
-    columns: tuple[tuple[str, Mask], ...]
+    masks: tuple[Mask, ...]
 
 
-class _StreamType(msgspec.StructMeta):
-    """Lets a declaration say `class UserLogin(Stream, table="user_logins")`, and reads its annotations once."""
+@dataclass(frozen=True)
+class Nested(Member):
+    """An object with fields of its own, or a list of such objects."""
+
+    part: "type[Part]"
+    many: bool
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A column that a function makes of the whole record."""
+
+    function: Callable[[Any], Any]
+
+
+def derived(function: Callable[[Any], Any]) -> Any:
+    """Declare a column of the function's name. It sees canonical values; what it returns is stored without a mask."""
+    return Derived(function)
+
+
+def constant(value: str | int) -> Any:
+    """Declare a column that always holds the same."""
+    return Derived(lambda record: value)
+
+
+class _PartType(msgspec.StructMeta):
+    """Reads the annotations of a declaration once, when its class is made."""
 
     def __new__(
-        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], table: str = "", **options: Any
+        mcls,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        table: str = "",
+        envelope: Envelope = plain,
+        **options: Any,
     ) -> type:
-        if bases != (msgspec.Struct,) and not table:
-            raise DeclarationError(f"{name}: must name its table")
-        stream: Any = super().__new__(mcls, name, bases, namespace, frozen=True, **options)
-        stream.table = table
-        stream.fields = _read_fields(stream) if table else ()
-        return cast("type", stream)
+        part: Any = super().__new__(mcls, name, bases, namespace, frozen=True, kw_only=True, **options)
+        if part.__module__ != __name__:  # not Part and Stream themselves
+            members = [member for made in reversed(part.__mro__) for member in vars(made).items()]
+            part.derived = {column: made for column, made in members if isinstance(made, Derived)}
+            names = {*part.__struct_fields__, *part.derived}
+            for field in sorted(names & {*vars(Part), *vars(Stream), *get_type_hints(Stream)}):
+                raise DeclarationError(
+                    f"{name}.{field}: this name is taken, choose one with msgspec.field(name={field!r})"
+                )
+            if part.is_stream != bool(table):
+                raise DeclarationError(f"{name}: a Stream names its table, a Part has none")
+            if not callable(envelope):
+                raise DeclarationError(f"{name}: the envelope must be a function of sluice.envelope")
+            part.table = table
+            part.unwrap = staticmethod(envelope)
+            part.fields, part.nested = _read_members(part)
+            part.wire = _wire_type(part)
+            _check_columns(part)
+        return cast("type", part)
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace)
 
 
-class Stream(msgspec.Struct, metaclass=_StreamType):
-    """A record as it came, in the clear; a subclass declares its fields as `Annotated[type, rule, mask, …]`.
+@dataclass_transform(kw_only_default=True, field_specifiers=(msgspec.field,))
+class Part(msgspec.Struct, metaclass=_PartType):
+    """An object in a record, in the clear; a subclass declares its fields as `Annotated[type, rule, mask, …]`.
 
-    Without a mask a field is kept under its own name. Fields that are not declared are never read.
+    The type is that of the canonical value. Without a mask a field is kept under its own name; in a nested object a
+    column has that object's name before it. Fields that are not declared are never read.
     """
 
-    table: ClassVar[str]
+    is_stream: ClassVar[bool] = False
     fields: ClassVar[tuple[Field, ...]]
+    nested: ClassVar[tuple[Nested, ...]]
+    derived: ClassVar[Mapping[str, Derived]]
+    wire: ClassVar[type[msgspec.Struct]]  # the record as JSON has it, before the rules
 
     @classmethod
-    def columns(cls) -> tuple[str, ...]:
-        """Return the columns of a row, in the order of its cells."""
-        return tuple(column for field in cls.fields for column, _ in field.columns)
+    def columns(cls, prefix: str = "", pointer: str = "") -> tuple[tuple[str, str], ...]:
+        """Return the columns of a row in the order of its cells, each with what it is made of.
+
+        That is a JSON pointer (RFC 6901) in the record, or nothing for a column that is derived from more.
+        """
+        columns = [
+            (mask.column or prefix + field.name, pointer + field.pointer)
+            for field in cls.fields
+            for mask in field.masks
+        ]
+        for nested in cls.nested:
+            name, place = prefix + nested.name, pointer + nested.pointer
+            columns += [(name, place)] if nested.many else nested.part.columns(f"{name}_", place)
+        return (*columns, *((prefix + name, "") for name in cls.derived))
+
+
+class Stream(Part):
+    """A record: what a message of the queue holds."""
+
+    is_stream: ClassVar[bool] = True
+    table: ClassVar[str]
+    unwrap: ClassVar[Envelope]
 
     @classmethod
     def masker(cls, keyset: Keyset) -> Callable[[str], Row]:
         """Return the function from a message body to the masked cells of its row. It raises Rejected for a bad body."""
-        decode = msgspec.json.Decoder(cls).decode
-        plan = [
-            (
-                f"/{field.name}",
-                field.rule.canonical,
-                [mask.writer(field.name, field.rule, keyset) for _, mask in field.columns],
-            )
-            for field in cls.fields
-        ]
+        decode = msgspec.json.Decoder(cls.wire).decode
+        unwrap = cls.unwrap
+        mask = _masker(cls, keyset)
 
-        def mask(body: str) -> Row:
+        def mask_body(body: str) -> Row:
             try:
-                record = decode(body)
+                record = decode(unwrap(body))
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
-                raise _rejection(error, cls.__struct_fields__) from None  # the cause may quote the body
-            cells: list[Cell] = []
-            for (pointer, canonical, writers), value in zip(plan, astuple(record), strict=True):
-                if value is None:
-                    cells.extend([None] * len(writers))
-                    continue
-                try:
-                    canonical_value = canonical(value)
-                    for write in writers:
-                        cells.append(write(canonical_value))
-                except Rejected as rejected:
-                    raise rejected.at(pointer) from None
-            return tuple(cells)
+                raise _rejection(error, cls) from None  # the cause may quote the body
+            return tuple(mask(record)[1])
 
-        return mask
+        return mask_body
 
     @classmethod
     def shape(cls, body: str) -> dict[str, object]:
         """Tell what a body looks like and nothing of what it says: bytes, declared fields' JSON types, other fields."""
         shape: dict[str, object] = {"bytes": len(body.encode(errors="surrogatepass"))}
         try:
-            record = msgspec.json.decode(body)
-        except (ValueError, RecursionError):
+            record = msgspec.json.decode(cls.unwrap(body))
+        except (ValueError, RecursionError, Rejected):
             return shape
         if not isinstance(record, dict):
             return shape | {"type": _json_type(record)}
-        declared = {name: _json_type(record[name]) for name in cls.__struct_fields__ if name in record}
+        declared = _shape(cls, record)
         return shape | {"fields": declared, "other_fields": len(record) - len(declared)}
 
 
 def load(name: str) -> type[Stream]:
-    """Return the stream that the module `sluice.streams.<name>` declares."""
+    """Return the stream that the module `sluice.streams.<name>` declares. Raises DeclarationError if it is not one."""
     module = import_module(f"sluice.streams.{name}")
     streams = [
         member
@@ -121,42 +187,202 @@ def load(name: str) -> type[Stream]:
     return streams[0]
 
 
-def _read_fields(stream: type[Stream]) -> tuple[Field, ...]:
-    """Read `Annotated[type, rule, mask, …]` of every field. Raises DeclarationError."""
-    fields = []
-    for name, hint in get_type_hints(stream, include_extras=True).items():
-        if name not in stream.__struct_fields__:
-            continue
-        rule, *masks = getattr(hint, "__metadata__", (None,))
-        are_classes = any(isinstance(item, type) for item in (rule, *masks))  # `Pseudonym` instead of `Pseudonym()`
-        if are_classes or not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
-            raise DeclarationError(f"{stream.__name__}.{name}: must be Annotated[type, rule, mask, …]")
-        if hint.__origin__ not in (str, str | None):
-            raise DeclarationError(f"{stream.__name__}.{name}: must be str or str | None")
-        fields.append(Field(name, rule, tuple((mask.column or name, mask) for mask in masks or [Keep()])))
-    columns = [*OWN_COLUMNS, *(column for field in fields for column, _ in field.columns)]
+def load_all() -> list[type[Stream]]:
+    """Return every declared stream. Raises DeclarationError when one of the modules declares none."""
+    return [load(module.name) for module in iter_modules(streams.__path__)]
+
+
+def _masker(part: type[Part], keyset: Keyset, in_json: bool = False) -> Callable[[Any], tuple[list[Any], list[Cell]]]:
+    """Return the function from an object as JSON has it to its canonical values, and to the cells of its columns."""
+    plan = []
+    for field in part.fields:
+        rule = field.rule.in_json if in_json else field.rule
+        plan.append((field.pointer, rule.canonical, [mask.writer(field.name, rule, keyset) for mask in field.masks]))
+    inner = [(nested, _masker(nested.part, keyset, in_json or nested.many)) for nested in part.nested]
+
+    def mask(record: Any) -> tuple[list[Any], list[Cell]]:
+        values: list[Any] = []
+        cells: list[Cell] = []
+        for (pointer, canonical, writers), value in zip(plan, astuple(record), strict=False):  # nested ones come last
+            if value is None:
+                cells.extend([None] * len(writers))
+            else:
+                try:
+                    value = canonical(value)
+                    for write in writers:
+                        cells.append(write(value))
+                except Rejected as rejected:
+                    raise rejected.at(pointer) from None
+            values.append(value)
+        for nested, mask_nested in inner:
+            try:
+                value, nested_cells = _mask_nested(nested, mask_nested, getattr(record, nested.name))
+            except Rejected as rejected:
+                raise rejected.at(nested.pointer) from None
+            values.append(value)
+            cells.extend(nested_cells)
+        if part.derived:
+            typed = _typed(part, values)
+            cells.extend([cell_of(column.function(typed)) for column in part.derived.values()])
+        return values, cells
+
+    return mask
+
+
+def _mask_nested(
+    nested: Nested, mask: Callable[[Any], tuple[list[Any], list[Cell]]], value: Any
+) -> tuple[Any, list[Cell]]:
+    """Return the canonical value of a nested object, or of a list of them, and its cells: a list is one of JSON."""
+    columns = [column for column, _ in nested.part.columns()]
+    if value is None:
+        return None, [None] * (1 if nested.many else len(columns))
+    if not nested.many:
+        values, cells = mask(value)
+        return _typed(nested.part, values), cells
+    parts, objects = [], []
+    for index, element in enumerate(value):
+        try:
+            values, cells = mask(element)
+        except Rejected as rejected:
+            raise rejected.at(f"/{index}") from None
+        parts.append(_typed(nested.part, values))
+        objects.append(dict(zip(columns, map(json_member, cells), strict=True)))
+    return parts, [json_cell(objects)]
+
+
+def _typed(part: type[Part], values: list[Any]) -> Part:
+    """Return the object that a declaration describes, with canonical values."""
+    names = [member.name for member in (*part.fields, *part.nested)]
+    return part(**dict(zip(names, values, strict=True)))
+
+
+def _read_members(part: type[Part]) -> tuple[tuple[Field, ...], tuple[Nested, ...]]:
+    """Read what every field declares. Raises DeclarationError."""
+    members: list[Field | Nested] = []
+    hints = get_type_hints(part, include_extras=True)
+    for info in msgspec.structs.fields(part):
+        try:
+            members.append(_read_member(info, hints[info.name]))
+        except DeclarationError as error:
+            raise DeclarationError(f"{part.__name__}.{info.name}: {error}") from None
+    return (
+        tuple(member for member in members if isinstance(member, Field)),
+        tuple(member for member in members if isinstance(member, Nested)),
+    )
+
+
+def _read_member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
+    """Read `Annotated[type, rule, mask, …]`, a Part or a list of them. Raises DeclarationError."""
+    hint, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    types = [option for option in options if option is not NoneType]
+    optional = len(types) < len(options)
+    default = info.default if info.default_factory is msgspec.NODEFAULT else info.default_factory()
+    if default is None and not optional:
+        raise DeclarationError("the default None needs a type with `| None`")
+    part, many = _part_of(types)
+    if part and not metadata:
+        if default not in (msgspec.NODEFAULT, None, []):  # what is masked is the record, not an object of this class
+            raise DeclarationError("the default of an object is None, that of a list []")
+        return Nested(info.name, info.encode_name, optional, part, many)
+    rule, *masks = metadata or (None,)
+    if not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
+        raise DeclarationError("must be Annotated[type, rule, mask, …], or a Part")
+    rule.check()
+    name, made = type(rule).__name__, rule.makes
+    if types != [made]:
+        raise DeclarationError(f"{name} goes with the type {made.__name__ if isinstance(made, type) else made}")
+    if default not in (msgspec.NODEFAULT, None):
+        try:
+            rule.canonical(msgspec.convert(default, rule.accepts))
+        except (msgspec.ValidationError, Rejected):
+            raise DeclarationError(f"the default is nothing that {name} takes") from None
+    for mask in masks:
+        mask.check(rule)
+    return Field(info.name, info.encode_name, optional, rule, tuple(masks) or (Keep(),))
+
+
+def _part_of(types: list[Any]) -> tuple[Any, bool]:
+    """Return the Part that a type is or is a list of, and whether it is a list; None for any other type."""
+    if len(types) != 1:
+        return None, False
+    many = get_origin(types[0]) is list
+    (inner,) = get_args(types[0]) if many else types
+    return (inner, many) if isinstance(inner, _PartType) else (None, False)
+
+
+def _wire_type(part: type[Part]) -> type[msgspec.Struct]:
+    """Return the type that the decoder checks: JSON types only, since the rules know the rest."""
+    defaults = {info.name: (info.default, info.default_factory) for info in msgspec.structs.fields(part)}
+    members: list[tuple[str, Any, Any]] = []
+    members_in_order: tuple[Field | Nested, ...] = (*part.fields, *part.nested)
+    for member in members_in_order:  # the order in which `_masker` takes them
+        accepted: Any
+        if isinstance(member, Field):
+            accepted = member.rule.accepts
+        else:
+            accepted = list[member.part.wire] if member.many else member.part.wire  # type: ignore[name-defined]
+        default, factory = defaults[member.name]
+        field: Any = msgspec.field
+        members.append(
+            (
+                member.name,
+                accepted | None if member.optional else accepted,
+                field(name=member.key, default=default, default_factory=factory),
+            )
+        )
+    return msgspec.defstruct(part.__name__, members, frozen=True, kw_only=True)
+
+
+def _check_columns(part: type[Part]) -> None:
+    own = OWN_COLUMNS if part.is_stream else ()
+    columns = (*own, *(column for column, _ in part.columns()))
     for column in columns:
         if columns.count(column) > 1:
-            raise DeclarationError(f"{stream.__name__}: two fields are written to the column {column}")
-    return tuple(fields)
+            raise DeclarationError(f"{part.__name__}: two fields are written to the column {column}")
 
 
-def _rejection(error: Exception, declared: tuple[str, ...]) -> Rejected:
+def _rejection(error: Exception, part: type[Part]) -> Rejected:
     """Turn an error of the decoder into reason and pointer, both free of the record's values and undeclared keys."""
-    message = str(error)
-    missing = re.match(r"Object missing required field `(\w+)`", message)
-    path = re.search(r" - at `\$\.?(.*)`$", message)
-    name = missing[1] if missing else re.split(r"[.\[]", path[1])[0] if path else ""
-    pointer = f"/{name if name in declared else '*'}" if name else ""
     if isinstance(error, RecursionError):
         return Rejected("nested_too_deeply")
     if not isinstance(error, msgspec.ValidationError):
         return Rejected("not_json")
+    message = str(error)
+    path = re.search(r" - at `\$(.*)`$", message)
+    missing = re.match(r"Object missing required field `(.*?)`(?: - at `|$)", message)
+    pointer = _pointer(part, (path[1] if path else "") + (f".{missing[1]}" if missing else ""))
     if missing:
         return Rejected("missing", pointer)
-    if "got `null`" in message and pointer:
-        return Rejected("null", pointer)
-    return Rejected("wrong_type" if pointer else "not_an_object", pointer)
+    if not pointer:
+        return Rejected("not_an_object")
+    return Rejected("null" if "got `null`" in message else "wrong_type", pointer)
+
+
+def _pointer(part: type[Part], path: str) -> str:
+    """Turn the decoder's path (`.customer.email`, `.tags[2]`) into a JSON pointer that names declared fields alone."""
+    members: list[Field | Nested] = [*part.fields, *part.nested]
+    for member in sorted(members, key=lambda member: len(member.key), reverse=True):  # a key may have dots in it
+        rest = path.removeprefix(f".{member.key}")
+        if rest == path or (rest and rest[0] not in ".["):
+            continue
+        indices = re.match(r"(?:\[\d+\])*", rest)
+        assert indices  # of a list, or none
+        below = rest[indices.end() :]
+        inner = _pointer(member.part, below) if isinstance(member, Nested) else "/*" if below else ""
+        return member.pointer + indices[0].replace("[", "/").replace("]", "") + inner
+    return "/*" if path else ""
+
+
+def _shape(part: type[Part], record: dict[str, Any]) -> dict[str, object]:
+    shape: dict[str, object] = {
+        field.key: _json_type(record[field.key]) for field in part.fields if field.key in record
+    }
+    for nested in part.nested:
+        if nested.key in record:
+            value = record[nested.key]
+            shape[nested.key] = _shape(nested.part, value) if isinstance(value, dict) else _json_type(value)
+    return shape
 
 
 def _json_type(value: object) -> str:
