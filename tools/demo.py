@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import batched
 from typing import Any
 
@@ -18,18 +19,31 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tools.generator import Message, messages
+from tools.generator import Message, messages, orders
 from tools.postgres import PSQL
 from tools.server import NotStarted
 from tools.stack import KEPT, PROJECT, Stack, running_stack
 
-COUNT = 1_000
+LOGINS = 1_000
+ORDERS = 100
 SEED = 20
 DRAIN_SECONDS = 90
 LOG_COLUMNS = 110  # where there is no terminal to ask
 SHOWN = 5  # rows of a sample
 
 type Sent = Mapping[str, Message]  # by the id that SQS gave it
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A stream's way through the stack."""
+
+    table: str
+    identity: str  # the field that is different in every valid message
+    queue_url: str
+    dead_letter_queue_url: str
+    made: list[Message]
+
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else LOG_COLUMNS)
 
@@ -60,13 +74,30 @@ def main() -> int:
 
 def demonstrate(stack: Stack) -> bool:
     """Send, wait, show, and return whether every message ended where it belongs."""
-    with step(f"Send {COUNT:,} messages"):
-        sent = send(stack, messages(COUNT, SEED))
-    wait_until_drained(stack)
+    made, orders_made = messages(LOGINS, SEED), orders(ORDERS, SEED)
+    lanes = [
+        Lane("user_logins", "user_id", stack.queue_url, stack.dead_letter_queue_url, made),
+        Lane(
+            "orders",
+            "order_id",
+            stack.outputs["OrdersQueueUrl"],
+            stack.outputs["OrdersDeadLetterQueueUrl"],
+            orders_made,
+        ),
+    ]
+    with step(f"Send {LOGINS:,} logins and {ORDERS:,} orders"):
+        sent = [send(stack, lane) for lane in lanes]
+    wait_until_drained(stack, lanes)
     show_rejections(stack)
     show_rows(stack)
     show_duplicates(stack)
-    return verify(stack, sent)
+    show_orders(stack)
+    complete = [verify(stack, lane, lane_sent) for lane, lane_sent in zip(lanes, sent, strict=True)]
+    if all(complete):
+        console.print(
+            "[green]✓[/] Every valid message is exactly one row, every junk message is in the dead-letter queue."
+        )
+    return all(complete)
 
 
 @contextmanager
@@ -74,44 +105,45 @@ def step(name: str) -> Iterator[None]:
     started = time.monotonic()
     with console.status(name):
         yield
-    console.print(f"[green]✓[/] {name:<28}{time.monotonic() - started:6.1f} s")
+    console.print(f"[green]✓[/] {name:<32}{time.monotonic() - started:6.1f} s")
 
 
-def send(stack: Stack, made: list[Message]) -> Sent:
+def send(stack: Stack, lane: Lane) -> Sent:
     sqs = stack.client("sqs")
     sent: dict[str, Message] = {}
-    for ten in batched(made, 10):  # SQS takes no more at once
+    for ten in batched(lane.made, 10):  # SQS takes no more at once
         entries = [{"Id": str(number), "MessageBody": message.body} for number, message in enumerate(ten)]
-        answer = sqs.send_message_batch(QueueUrl=stack.queue_url, Entries=entries)
+        answer = sqs.send_message_batch(QueueUrl=lane.queue_url, Entries=entries)
         sent |= {entry["MessageId"]: ten[int(entry["Id"])] for entry in answer["Successful"]}
     return sent
 
 
-def wait_until_drained(stack: Stack) -> None:
+def wait_until_drained(stack: Stack, lanes: list[Lane]) -> None:
     """Wait until as many messages are rows or dead letters as were sent, or the deadline has passed."""
     columns = TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     deadline = time.monotonic() + DRAIN_SECONDS
     with Progress(*columns, console=console) as progress, stack.connect() as database:
-        task = progress.add_task("Drain the queue", total=COUNT)
+        tasks = [progress.add_task(f"Drain {lane.table}", total=len(lane.made)) for lane in lanes]
         while not progress.finished and time.monotonic() < deadline:
-            ((rows,),) = database.run("SELECT count(*) FROM user_logins")
-            progress.update(task, completed=rows + depth(stack))
+            for task, lane in zip(tasks, lanes, strict=True):
+                ((rows,),) = database.run(f"SELECT count(*) FROM {lane.table}")
+                progress.update(task, completed=rows + depth(stack, lane))
             time.sleep(0.2)
 
 
-def depth(stack: Stack) -> int:
+def depth(stack: Stack, lane: Lane) -> int:
     """Return the number of messages in the dead-letter queue."""
     name = "ApproximateNumberOfMessages"
-    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.dead_letter_queue_url, AttributeNames=[name])
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=lane.dead_letter_queue_url, AttributeNames=[name])
     return int(answer["Attributes"][name])
 
 
-def dead_letters(stack: Stack) -> set[str]:
+def dead_letters(stack: Stack, lane: Lane) -> set[str]:
     """Return the ids of all messages in the dead-letter queue; they stay there."""
     sqs = stack.client("sqs")
     ids: set[str] = set()
     while received := sqs.receive_message(
-        QueueUrl=stack.dead_letter_queue_url,
+        QueueUrl=lane.dead_letter_queue_url,
         MaxNumberOfMessages=10,
         VisibilityTimeout=30,  # seconds: long enough not to see one twice
     ).get("Messages"):
@@ -120,11 +152,12 @@ def dead_letters(stack: Stack) -> set[str]:
 
 
 def show_rejections(stack: Stack) -> None:
-    table = Table("Rejected because", "Field", "Messages", title="What was refused, and why", title_justify="left")
-    for reason, pointer, count in query(
-        stack, "SELECT reason, pointer, count(*) FROM rejection GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+    table = Table("Stream", "Rejected because", "Field", "Messages", title="What was refused, and why")
+    table.title_justify = "left"
+    for stream, reason, pointer, count in query(
+        stack, "SELECT stream, reason, pointer, count(*) FROM rejection GROUP BY 1, 2, 3 ORDER BY 1 DESC, 4 DESC, 2, 3"
     ):
-        table.add_row(reason, pointer or "(the record)", str(count))
+        table.add_row(stream, reason, pointer or "(the record)", str(count))
     console.print("", table)
 
 
@@ -154,29 +187,37 @@ def show_duplicates(stack: Stack) -> None:
     console.print("", table)
 
 
-def verify(stack: Stack, sent: Sent) -> bool:
+def show_orders(stack: Stack) -> None:
+    table = Table("order_id", "total", "customer_domain", "customer_email", "network", "lines")
+    table.title, table.title_justify = "Orders are another stream: nested objects, lists, exact numbers", "left"
+    for order_id, *cells, lines in query(
+        stack,
+        "SELECT left(order_id::text, 8), total::text, customer_domain, left(customer_email, 11) || '…', network::text,"
+        f" jsonb_array_length(lines)::text FROM orders ORDER BY order_id LIMIT {SHOWN}",
+    ):
+        table.add_row(f"{order_id}…", *(cell or "NULL" for cell in cells), lines)
+    console.print("", table)
+
+
+def verify(stack: Stack, lane: Lane, sent: Sent) -> bool:
     """Say where the messages are, by their ids, and return whether each is where it belongs."""
-    valid = {id_: json.loads(message.body)["user_id"] for id_, message in sent.items() if message.valid}
+    valid = {id_: json.loads(message.body)[lane.identity] for id_, message in sent.items() if message.valid}
     junk = sent.keys() - valid.keys()
-    rows = {str(id_): user for id_, user in query(stack, "SELECT message_id, user_id FROM user_logins")}
-    dead = dead_letters(stack)
+    written = query(stack, f"SELECT message_id::text, {lane.identity}::text FROM {lane.table}")
+    rows = dict(written)
+    dead = dead_letters(stack, lane)
     findings = {
-        "messages were not accepted by the queue": COUNT - len(sent),
+        "messages were not accepted by the queue": len(lane.made) - len(sent),
         "valid messages have no row": len(valid.keys() - rows.keys()),
         "rows are no valid message's": len(rows.items() - valid.items()),
         "junk messages are not in the dead-letter queue": len(junk - dead),
         "dead letters are no junk": len(dead - junk),
     }
-    console.print(f"\n{len(sent):,} messages sent: {len(rows):,} rows written, {len(dead):,} dead-lettered.")
+    console.print(f"\n{lane.table}: {len(sent):,} sent, {len(rows):,} rows written, {len(dead):,} dead-lettered.")
     for finding, count in findings.items():
         if count:
             console.print(f"[red]✗[/] {count:,} {finding}")
-    complete = not any(findings.values())
-    if complete:
-        console.print(
-            "[green]✓[/] Every valid message is exactly one row, every junk message is in the dead-letter queue."
-        )
-    return complete
+    return not any(findings.values())
 
 
 def show_connections(stack: Stack) -> None:
@@ -185,6 +226,7 @@ def show_connections(stack: Stack) -> None:
         "AWS endpoint": stack.emulator.endpoint_url,
         "Queue": stack.queue_url,
         "Dead letters": stack.dead_letter_queue_url,
+        "Orders": stack.outputs["OrdersQueueUrl"],
         "Database": f"{os.path.relpath(PSQL)} {stack.postgres.url}",
     }.items():
         console.print(f"{name:<14}{value}", soft_wrap=True, markup=False)

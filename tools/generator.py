@@ -1,9 +1,10 @@
-"""A seed in, login messages shaped like the original data out: valid ones, with repeated devices, and junk."""
+"""A seed in, messages out: logins shaped like the original data, with repeated devices, and orders; and junk."""
 
 import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from ipaddress import IPv4Address
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,7 @@ type Login = dict[str, Any]
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent to the queue. The body of a valid one holds made-up personal data, and a `user_id` of its own."""
+    """What is sent to the queue. The body of a valid one holds made-up personal data, and an id of its own."""
 
     body: str = field(repr=False)
     valid: bool
@@ -40,6 +41,33 @@ def messages(count: int, seed: int) -> list[Message]:
     made += [Message(spoil(login), valid=False) for spoil, login in zip(kinds, logins, strict=False)]
     source.shuffle(made)
     return made
+
+
+def orders(count: int, seed: int) -> list[Message]:
+    """Return the same orders for the same seed, every tenth of them junk."""
+    source = random.Random(seed)
+    return [_order(source, junk=number % 10 == 9) for number in range(count)]
+
+
+def _order(source: random.Random, junk: bool) -> Message:
+    prices = [Decimal(source.randrange(100, 50_000)) / 100 for _ in range(source.randint(1, 4))]
+    order = {
+        "order_id": str(UUID(int=source.getrandbits(128), version=4)),
+        "placed_at": source.randrange(1_600_000_000, 1_700_000_000),
+        "status": source.choice(("new", "paid", "sent")),
+        "total": str(sum(prices)),
+        "customer": {
+            "email": f"customer{source.randrange(40)}@{source.choice(('example.com', 'Example.COM', 'example.org'))}",
+            "name": source.choice(("Ada", "Grace", "Alan")),
+            "phone": f"+44 20 7946 0{source.randrange(1000):03}",
+        },
+        "lines": [{"sku": f"S-{source.randrange(100)}", "quantity": 1, "price": str(price)} for price in prices],
+        "ip": None if source.random() < 0.2 else str(IPv4Address(source.getrandbits(32))),
+    }
+    if junk:
+        spoiled: Login = source.choice(({"status": "lost"}, {"total": "1.999"}, {"customer": None}, {"lines": [{}]}))
+        order |= spoiled
+    return Message(json.dumps(order), valid=not junk)
 
 
 def _logins(count: int, source: random.Random) -> list[Login]:

@@ -119,14 +119,14 @@ class Stack:
             raise NotStarted(f"sam deploy failed:\n{why}")
         (stack,) = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        self._repair_mapping()
+        self._repair_mappings()
 
-    def _repair_mapping(self) -> None:
-        """Give the emulator's mapping its concurrency as a number: it keeps the parameter's text, and fails on it."""
+    def _repair_mappings(self) -> None:
+        """Give the emulator's mappings their concurrency as a number: it keeps the parameter's text and fails on it."""
         functions = self.client("lambda")
-        (mapping,) = functions.list_event_source_mappings(FunctionName=self.ingest_function)["EventSourceMappings"]
-        concurrency = int(mapping["ScalingConfig"]["MaximumConcurrency"])
-        functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": concurrency})
+        for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+            scaling = {"MaximumConcurrency": int(mapping["ScalingConfig"]["MaximumConcurrency"])}
+            functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)
 
     def _local_parameters(self) -> dict[str, str]:
         return {

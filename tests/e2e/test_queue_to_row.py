@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import eventually
-from tools.generator import messages
+from tools.generator import messages, orders
 from tools.server import NotStarted
 from tools.stack import Stack, running_stack
 
@@ -112,6 +112,20 @@ def test_junk_is_a_dead_letter_with_a_reason_long_before_its_visibility_timeouts
         assert row(stack, message_id) is None
 
 
+def test_another_stream_has_a_queue_and_a_function_of_its_own(stack: Stack) -> None:
+    sqs, queue_url = stack.client("sqs"), stack.outputs["OrdersQueueUrl"]
+    made = {sqs.send_message(QueueUrl=queue_url, MessageBody=order.body)["MessageId"]: order for order in orders(20, 3)}
+    valid = {message_id for message_id, order in made.items() if order.valid}
+
+    def found() -> tuple[set[str], set[str]]:
+        with stack.connect() as connection:
+            rows = connection.run("SELECT message_id::text FROM orders") or []
+            refused = connection.run("SELECT message_id::text FROM rejection WHERE stream = 'orders'") or []
+        return {message_id for (message_id,) in rows}, {message_id for (message_id,) in refused}
+
+    eventually(found, (valid, set(made) - valid))
+
+
 def test_a_thousand_messages_are_a_thousand_rows_or_dead_letters(stack: Stack) -> None:
     """Lambda's largest batches do not come through the emulator's mapping (10 at most), so this one is handed over."""
     sent = {str(uuid.uuid4()): message for message in messages(1000, seed=7)}
@@ -170,7 +184,7 @@ def _logged(stack: Stack) -> str:
 
 def test_the_migrate_function_may_be_called_by_hand(stack: Stack) -> None:
     invoked = stack.client("lambda").invoke(FunctionName=stack.migrate_function, Payload=b"{}")
-    assert json.load(invoked["Payload"]) == {"schema_version": 2}
+    assert json.load(invoked["Payload"]) == {"schema_version": 3}
 
 
 def test_a_deployment_whose_migration_fails_says_why() -> None:

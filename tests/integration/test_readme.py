@@ -44,10 +44,10 @@ def test_the_readmes_stream_takes_a_record_in(project: Path, database: TestDatab
     assert schema.migrate(owner, roles, Keyset.parse(KEYSET), deadline) == 1000
     owner.close()
 
-    stream = load("orders")
+    stream = load("sign_ups")
     ingest = Database(database.settings(), "sluice-ingest")
-    order = {"order_id": "A-1", "customer": "Ada@example.com", "country": "GB", "note": "ring twice"}
-    good, bad = record(order), record({**order, "country": "GBR"})
+    sign_up = {"name": "ada", "email": "Ada@Example.com", "country": "GB", "note": "ring twice"}
+    good, bad = record(sign_up), record({**sign_up, "country": "GBR"})
     processor = StoringBatchProcessor(Store(ingest, stream), stream, deadline)
     with processor([good, bad], handler=record_handler(stream, Keyset.parse(KEYSET))):
         processor.process()
@@ -55,11 +55,11 @@ def test_the_readmes_stream_takes_a_record_in(project: Path, database: TestDatab
 
     assert processor.response() == {"batchItemFailures": [{"itemIdentifier": bad["messageId"]}]}
     assert database.rejections() == {bad["messageId"]: ("too_long", "/country")}
-    assert database.rows("orders") == [
+    assert database.rows("sign_ups") == [
         {
-            "order_id": "A-1",
-            "customer_token": token("customer", "Ada@example.com"),
-            "customer_initial": "A",
+            "name": None,
+            "email_token": token("email", "Ada@example.com"),
+            "email_domain": "example.com",
             "country_code": "GB",
             "sent_at": "2026-01-31T23:59:59.999+00:00",
             "message_id": good["messageId"],
