@@ -1,45 +1,64 @@
-"""Every stream fits its table."""
+"""Every stream fits its table, and one that does not is not deployed."""
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from pkgutil import iter_modules
-from types import NoneType
-from typing import get_args, get_type_hints
 
 import pytest
 
-from sluice import streams
+from sluice import schema, streams
+from sluice.database import Database
 from sluice.masks import Keep, Pseudonym
-from sluice.rules import Text
-from sluice.stream import OWN_COLUMNS, load
-from tests.integration.databases import TestDatabase
+from sluice.rules import Number, Text
+from sluice.schema import MigrationFailed
+from sluice.secret import Credentials
+from sluice.stream import OWN_COLUMNS, Field, Part, load
+from sluice.tokens import Keyset
+from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds
+from tests.integration.messages import KEYSET
 
 STREAMS = [module.name for module in iter_modules(streams.__path__)]
 TOKEN_CHARACTERS = len("t999999_") + 43
+
+
+def fields_of(part: type[Part], prefix: str = "", optional: bool = False) -> Iterator[tuple[str, Field, bool]]:
+    """Return every field that has columns of its own, with the prefix of their names, and whether it may be null."""
+    for field in part.fields:
+        yield prefix, field, optional or field.optional
+    for nested in part.nested:
+        if not nested.many:
+            yield from fields_of(nested.part, f"{prefix}{nested.name}_", optional or nested.optional)
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_matches_its_table(name: str, database: TestDatabase) -> None:
     stream = load(name)
     columns = {
-        column: (is_nullable == "YES", is_filled, length)
-        for column, is_nullable, is_filled, length in database.sql(
-            "SELECT column_name, is_nullable, column_default IS NOT NULL OR is_generated = 'ALWAYS',"
-            " character_maximum_length FROM information_schema.columns"
-            " WHERE table_schema = 'public' AND table_name = :table",
+        column: (not is_needed, is_filled, type_)
+        for column, is_needed, is_filled, type_ in database.sql(
+            "SELECT attname, attnotnull, atthasdef, format_type(atttypid, atttypmod) FROM pg_attribute"
+            " WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped",
             table=stream.table,
         )
     }
-    written = {*OWN_COLUMNS, *stream.columns()}
+    written = {*OWN_COLUMNS, *dict(stream.columns())}
     assert written <= columns.keys()
     assert written >= {column for column, (nullable, filled, _) in columns.items() if not nullable and not filled}
-    hints = get_type_hints(stream)
-    for field in stream.fields:
-        for column, mask in field.columns:
-            nullable, _, length = columns[column]
-            assert nullable or NoneType not in get_args(hints[field.name]), f"{column} takes no null"
+    for prefix, field, optional in fields_of(stream):
+        for mask in field.masks:
+            column = mask.column or prefix + field.name
+            nullable, _, type_ = columns[column]
+            length = re.search(r"varying\((\d+)\)", type_)
+            assert nullable or not optional, f"{column} takes no null"
             if isinstance(mask, Pseudonym):
-                assert length is None or length >= TOKEN_CHARACTERS, f"{column} is too short for a token"
-            elif isinstance(mask, Keep) and mask.as_ is None and isinstance(field.rule, Text):
-                assert length is None or length >= field.rule.max, f"{column} is too short for {field.name}"
+                assert length is None or int(length[1]) >= TOKEN_CHARACTERS, f"{column} is too short for a token"
+            elif isinstance(mask, Keep) and mask.as_ is None:
+                rule = field.rule.element
+                if isinstance(rule, Text):
+                    assert length is None or int(length[1]) >= rule.max, f"{column} is too short for {field.name}"
+                if isinstance(rule, Number):
+                    assert type_ in ("numeric", f"numeric({rule.precision},{rule.scale})"), f"{column} is {type_}"
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -51,3 +70,70 @@ def test_the_message_id_alone_is_the_primary_key(name: str, database: TestDataba
         " WHERE constraint_type = 'PRIMARY KEY' AND columns.table_name = :table",
         table=load(name).table,
     ) == [["message_id", "uuid"]]
+
+
+# A stream and a table that do not fit each other
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("DROP TABLE orders", "Order: there is no table orders"),
+        ("ALTER TABLE orders RENAME TO \"Orders\"", "Order: there is no table orders"),
+        ("ALTER TABLE orders DROP COLUMN gift", "Order: the table orders lacks the column gift"),
+        ("ALTER TABLE orders DROP COLUMN customer_phone", "Order: the table orders lacks the column customer_phone"),
+        ("ALTER TABLE orders RENAME COLUMN large TO is_large", "Order: the table orders lacks the column large"),
+        ("ALTER TABLE orders DROP COLUMN message_id", "Order: the table orders lacks the column message_id"),
+        ("ALTER TABLE user_logins DROP COLUMN locale", "UserLogin: the table user_logins lacks the column locale"),
+        (
+            "ALTER TABLE orders ADD COLUMN shop text NOT NULL",
+            "Order: nothing is written to the column shop, which must not be null",
+        ),
+    ],
+)  # fmt: skip
+def test_a_table_that_does_not_fit_its_stream_fails_the_deployment(
+    sql: str, reason: str, database: TestDatabase
+) -> None:
+    database.sql(sql)
+    with pytest.raises(MigrationFailed) as raised:
+        migrate(database)
+    assert str(raised.value) == reason
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "shop text",
+        "shop text NOT NULL DEFAULT ''",
+        "number bigint NOT NULL GENERATED ALWAYS AS IDENTITY",
+        "vat numeric NOT NULL GENERATED ALWAYS AS (total * 0.2) STORED",
+    ],
+)
+def test_a_column_that_fills_itself_may_be_added(column: str, database: TestDatabase) -> None:
+    database.sql(f"ALTER TABLE orders ADD COLUMN {column}")
+    assert migrate(database) == 3
+
+
+def test_a_stream_without_a_migration_fails_the_deployment(
+    database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_no_table.py").write_text(
+        "from typing import Annotated\n"
+        "from sluice.rules import Text\n"
+        "from sluice.stream import Stream\n"
+        "class OfNoTable(Stream, table='of_no_table'):\n"
+        "    text: Annotated[str, Text(max=9)]\n"
+    )
+    monkeypatch.setattr(streams, "__path__", [*streams.__path__, str(tmp_path)])
+    with pytest.raises(MigrationFailed, match=r"^OfNoTable: there is no table of_no_table$"):
+        migrate(database)
+
+
+def migrate(database: TestDatabase) -> int:
+    """Deploy once more."""
+    owner = Database(database.settings("owner"), "sluice-migrate")
+    try:
+        roles = {"ingest": Credentials(INGEST_ROLE, INGEST_PASSWORD)}
+        return schema.migrate(owner, roles, Keyset.parse(KEYSET), in_seconds(60))
+    finally:
+        owner.close()

@@ -2,9 +2,12 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from importlib import invalidate_caches
 from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -14,6 +17,7 @@ from hypothesis import settings
 os.environ |= {"POWERTOOLS_SERVICE_NAME": "ingest", "POWERTOOLS_METRICS_NAMESPACE": "Sluice"}
 os.environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
+import sluice.streams
 from sluice import secret, telemetry, visibility
 from sluice.aws import client
 from sluice.tokens import Keyset
@@ -82,6 +86,24 @@ def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePostgres]:
         yield fake
         if fake.connections:
             fake.close()
+
+
+@pytest.fixture
+def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Return the function that declares a stream by its module's name and text; there are no others."""
+    folder = tmp_path / "streams"
+    folder.mkdir()
+    monkeypatch.setattr(sluice.streams, "__path__", [str(folder)])
+    for name in [name for name in sys.modules if name.startswith("sluice.streams.")]:
+        monkeypatch.delitem(sys.modules, name)
+
+    def declare(name: str, text: str) -> None:
+        (folder / f"{name}.py").write_text(text)
+        invalidate_caches()
+
+    yield declare
+    for name in [name for name in sys.modules if name.startswith("sluice.streams.")]:
+        del sys.modules[name]
 
 
 @pytest.fixture

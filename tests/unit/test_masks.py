@@ -2,8 +2,8 @@
 
 import pytest
 
-from sluice.masks import Cell, Keep, Mask, Pseudonym, Redact, Truncate
-from sluice.rules import IpAddress, Rule, Text, Version, version_number
+from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.rules import Cell, IpAddress, Rule, Text, Version, version_number
 from sluice.tokens import Keyset
 
 TEXT = Text(max=9)
@@ -16,9 +16,9 @@ TEXT = Text(max=9)
         (Keep(as_=version_number), Version(), "2.3", 2_003_000),
         (Redact(), TEXT, "RU", None),
         (Redact(constant="hidden"), TEXT, "RU", "hidden"),
-        (Truncate(characters=3), TEXT, "593-47", "593"),
-        (Truncate(characters=3), TEXT, "59", "59"),
-        (Truncate(characters=1), TEXT, "😀😀", "😀"),
+        (Truncate(to=3), TEXT, "593-47", "593"),
+        (Truncate(to=3), TEXT, "59", "59"),
+        (Truncate(to=1), TEXT, "😀😀", "😀"),
         (Truncate(), IpAddress(), "199.172.111.135", "199.172.111.0/24"),
         (Truncate(), IpAddress(), "199.172.111.0", "199.172.111.0/24"),
         (Truncate(), IpAddress(), "2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),

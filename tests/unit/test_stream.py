@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice import streams
-from sluice.failures import Rejected
+from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.rules import IpAddress, Text, Version, version_number
-from sluice.stream import DeclarationError, Field, Stream, load
+from sluice.stream import Field, Stream, load
 from sluice.streams.user_logins import UserLogin
 from sluice.tokens import Keyset
 from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN, KEYSET, LOGIN, login
@@ -40,23 +40,30 @@ def refused(body: str, keyset: Keyset) -> tuple[str, str]:
 
 def test_a_stream_knows_its_fields_and_columns() -> None:
     assert UserLogin.fields == (
-        Field("user_id", IDENTIFIER, (("user_id", Keep()),)),
-        Field("device_type", TEXT, (("device_type", Keep()),)),
-        Field("ip", IpAddress(), (("masked_ip", Pseudonym("masked_ip")),)),
-        Field("device_id", IDENTIFIER, (("masked_device_id", Pseudonym("masked_device_id")),)),
+        Field("user_id", "user_id", False, IDENTIFIER, (Keep(),)),
+        Field("device_type", "device_type", False, TEXT, (Keep(),)),
+        Field("ip", "ip", False, IpAddress(), (Pseudonym("masked_ip"),)),
+        Field("device_id", "device_id", False, IDENTIFIER, (Pseudonym("masked_device_id"),)),
         Field(
             "app_version",
+            "app_version",
+            False,
             Version(),
-            (
-                ("app_version_text", Keep("app_version_text")),
-                ("app_version", Keep("app_version", as_=version_number)),
-            ),
+            (Keep("app_version_text"), Keep("app_version", as_=version_number)),
         ),
-        Field("locale", TEXT, (("locale", Keep()),)),
+        Field("locale", "locale", True, TEXT, (Keep(),)),
     )
     assert (UserLogin.table, UserLogin.columns()) == (
         "user_logins",
-        ("user_id", "device_type", "masked_ip", "masked_device_id", "app_version_text", "app_version", "locale"),
+        (
+            ("user_id", "/user_id"),
+            ("device_type", "/device_type"),
+            ("masked_ip", "/ip"),
+            ("masked_device_id", "/device_id"),
+            ("app_version_text", "/app_version"),
+            ("app_version", "/app_version"),
+            ("locale", "/locale"),
+        ),
     )
 
 
@@ -76,7 +83,7 @@ def test_a_stream_knows_its_fields_and_columns() -> None:
 def test_a_field_without_a_rule_or_with_something_else_than_masks_is_a_declaration_error(annotation: Any) -> None:
     with pytest.raises(DeclarationError) as caught:
         type("Bad", (Stream,), {"__annotations__": {"field": annotation}, "__module__": __name__}, table="bad")
-    assert str(caught.value) == "Bad.field: must be Annotated[type, rule, mask, …]"
+    assert str(caught.value) == "Bad.field: must be Annotated[type, rule, mask, …], or a Part"
 
 
 @pytest.mark.parametrize("type_", [int, str | int, list[str], None])
@@ -88,13 +95,13 @@ def test_a_field_that_is_no_text_is_a_declaration_error(type_: Any) -> None:
             {"__annotations__": {"field": Annotated[type_, TEXT]}, "__module__": __name__},
             table="bad",
         )
-    assert str(caught.value) == "Bad.field: must be str or str | None"
+    assert str(caught.value) == "Bad.field: Text goes with the type str"
 
 
 def test_a_stream_without_a_table_is_a_declaration_error() -> None:
     with pytest.raises(DeclarationError) as caught:
         type("Bad", (Stream,), {"__annotations__": {"field": Annotated[str, TEXT]}, "__module__": __name__})
-    assert str(caught.value) == "Bad: must name its table"
+    assert str(caught.value) == "Bad: a Stream names its table, a Part has none"
 
 
 @pytest.mark.parametrize(
@@ -117,11 +124,11 @@ def test_two_fields_of_one_column_are_a_declaration_error(fields: dict[str, list
 def test_a_field_may_have_several_masks_and_a_column_for_each(keyset: Keyset) -> None:
     class Visit(Stream, table="visits"):
         ip: Annotated[str, IpAddress(), Pseudonym("ip_token"), Truncate("network"), Redact("ip")]
-        note: Annotated[str | None, TEXT, Keep(), Truncate("initial", characters=1)] = None
+        note: Annotated[str | None, TEXT, Keep(), Truncate("initial", to=1)] = None
 
     mask = Visit.masker(keyset)
     token = keyset.pseudonymizer("ip")("2001:db8::1")
-    assert Visit.columns() == ("ip_token", "network", "ip", "note", "initial")
+    assert [column for column, _ in Visit.columns()] == ["ip_token", "network", "ip", "note", "initial"]
     assert mask('{"ip": "2001:DB8::1", "note": " Hi "}') == (token, "2001:db8::/48", None, "Hi", "H")
     assert mask('{"ip": "2001:DB8::1"}') == (token, "2001:db8::/48", None, None, None)
 

@@ -1,0 +1,106 @@
+"""`sluice check` finds what does not fit together, and leaves no server behind."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tests.unit.cli import STREAM, run
+from tests.unit.fakes import FakePostgres
+from tools.cli import check
+from tools.server import NotStarted
+
+
+class FakeServer:
+    """Stands in for the embedded PostgreSQL: every connection leads to the fake database."""
+
+    host, user, database, password = "127.0.0.1", "postgres", "sluice", "secret-password"
+    starts = True
+    running: ClassVar[set[Path]] = set()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = 0
+
+    def start(self) -> None:
+        if not self.starts:
+            raise NotStarted("PostgreSQL did not start: no room")
+        self.port = int(os.environ["DATABASE_PORT"])
+        self.running.add(self.folder)
+
+    def stop(self) -> bool:
+        self.running.discard(self.folder)
+        return True
+
+
+@pytest.fixture
+def server(postgres: FakePostgres, monkeypatch: pytest.MonkeyPatch) -> type[FakeServer]:
+    """Return the server that the command starts, before the first migration."""
+    monkeypatch.setattr(check, "Postgres", FakeServer)
+    postgres.check_values.clear()
+    return FakeServer
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(server: type[FakeServer]) -> None:
+    assert server.running == set()
+
+
+def test_streams_that_fit_their_tables_are_told(server: type[FakeServer], postgres: FakePostgres) -> None:
+    code, output, errors = run("check", "--json")
+    assert (code, errors) == (0, "")
+    assert json.loads(output) == {
+        "streams": [
+            {"stream": "orders", "table": "orders", "columns": 18},
+            {"stream": "user_logins", "table": "user_logins", "columns": 9},
+        ],
+        "migration": max(postgres.migrations),
+        "errors": [],
+    }
+    assert server.running == set()
+
+
+def test_a_table_that_lacks_a_column_fails_the_check(server: type[FakeServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = FakePostgres.run
+
+    def run_(self: FakePostgres, sql: str, **parameters: str) -> object:
+        rows = answer(self, sql, **parameters)
+        return rows[:-1] if "FROM pg_attribute" in sql and rows else rows
+
+    monkeypatch.setattr(FakePostgres, "run", run_)
+    assert run("check") == (1, "✗ Order: the table orders lacks the column large\n", "")
+    assert server.running == set()
+
+
+def test_every_bad_declaration_is_told_and_no_server_is_started(
+    declare: Callable[[str, str], None], server: type[FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "starts", False)
+    declare("a", STREAM.replace('Redact(constant="a note")', 'Redact("room")'))
+    declare("b", STREAM.replace("Truncate(to=8)", "Truncate()"))
+    declare("c", "from sluice.stream import Stream\n\nnothing = Nothing()\n")
+    declare("d", "class D(:\n")
+    declare("e", STREAM.replace('class Visit(Stream, table="visits")', "class Visit(Part)"))
+    code, output, errors = run("check", "--json")
+    assert (code, errors) == (1, "")
+    assert json.loads(output) == {
+        "streams": [],
+        "migration": None,
+        "errors": [
+            "a: Stop: two fields are written to the column room",
+            "b: Guest.nickname: Truncate of a text needs the number of characters to keep",
+            "c.py, line 3: NameError: name 'Nothing' is not defined",
+            "d.py, line 1: SyntaxError: invalid syntax (d.py, line 1)",
+            "e: sluice.streams.e: must declare one stream, declares 0",
+        ],
+    }
+
+
+def test_a_server_that_does_not_start_fails_the_check(
+    server: type[FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "starts", False)
+    assert run("check") == (1, "✗ PostgreSQL did not start: no room\n", "")

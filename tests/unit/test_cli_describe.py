@@ -1,0 +1,91 @@
+"""`sluice describe` tells of every column of a row what it is made of."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from sluice.stream import OWN_COLUMNS, Stream, load_all
+from tests.unit.cli import STREAM, run
+from tools.cli import declarations
+
+EMAIL = {"name": "Email", "max": 254}
+TEXT = {"name": "Text", "max": 20}
+
+
+@pytest.mark.parametrize("stream", load_all(), ids=lambda stream: stream.table)
+def test_the_columns_are_those_of_a_row_in_their_order(stream: type[Stream]) -> None:
+    described = list(dict.fromkeys(entry.path[0] for entry in declarations.entries(stream)))
+    assert described == [*(column for column, _ in stream.columns()), *OWN_COLUMNS]
+
+
+def test_json_holds_everything_that_is_declared(declare: Callable[[str, str], None]) -> None:
+    declare("visits", STREAM)
+    code, output, errors = run("describe", "visits", "--json")
+    assert (code, errors) == (0, "")
+    described = json.loads(output)
+    rows = [tuple(column.values()) for column in described.pop("columns")]
+    assert described == {
+        "stream": "visits",
+        "about": "A visit, as the door sends it.",
+        "table": "visits",
+        "envelope": "plain",
+    }
+    kept = {"name": "Keep", "as_": None}
+    assert rows == [
+        ("/kind", "str", {"name": "OneOf", "choices": ["in", "out"]}, kept, "kind", None),
+        ("/version", "str", {"name": "Version", "max": 32}, kept | {"as_": "version_number"}, "release", None),
+        (
+            *("/mails", "list[str]", {"name": "Each", "rule": EMAIL, "max": 3, "json": False}),
+            *({"name": "Pseudonym"}, "mail_tokens", "email"),
+        ),
+        ("/guest/email", "str", EMAIL, {"name": "Pseudonym"}, "guest_email", "email"),
+        ("/guest/email", "str", EMAIL, {"name": "Truncate", "to": None}, "guest_host", None),
+        ("/guest/nickname", "str | None", TEXT, {"name": "Truncate", "to": 8}, "guest_nickname", None),
+        ("/stops/*/room", "str", TEXT, kept, "stops[*].room", None),
+        ("/stops/*/badge", "str", TEXT, {"name": "Pseudonym"}, "stops[*].badge", "badge"),
+        ("/stops/*/note", "str | None", TEXT, {"name": "Redact", "constant": "a note"}, "stops[*].note", None),
+        (None, "str", None, {"name": 'Constant("door")'}, "source", None),
+        (None, "int", None, {"name": "Derived"}, "stop_count", None),
+        (None, "UUID", None, {"name": "Message"}, "message_id", None),
+        (None, "datetime", None, {"name": "Message"}, "sent_at", None),
+    ]
+
+
+def test_markdown_is_a_table_in_which_no_bar_ends_a_cell(declare: Callable[[str, str], None]) -> None:
+    declare("visits", STREAM.replace('table="visits"', 'table="visits", envelope=sns'))
+    code, output, errors = run("describe", "visits", "--markdown")
+    assert (code, errors) == (0, "")
+    heading, _, about, _, *table = output.splitlines()
+    assert (heading, about) == ("## visits", "A visit, as the door sends it. Table `visits`, envelope `sns`.")
+    assert table[0] == "| Field | Type | Rule | Mask | Column | Domain |"
+    nickname = "| `/guest/nickname` | `str \\| None` | `Text(max=20)` | `Truncate(to=8)` | `guest_nickname` |  |"
+    assert nickname in table
+    assert {line.replace("\\|", "").count("|") for line in table} == {7}
+
+
+def test_the_table_holds_every_pointer_and_column(declare: Callable[[str, str], None]) -> None:
+    declare("visits", STREAM)
+    code, output, errors = run("describe", "visits")
+    assert (code, errors) == (0, "")
+    described = json.loads(run("describe", "visits", "--json")[1])["columns"]
+    lines = [[cell.strip() for cell in line.split("│")] for line in output.splitlines() if line.startswith("│")]
+    shown = [(cells[1], cells[5]) for cells in lines if cells[1]]  # the others go on with the cells above
+    assert shown == [(column["field"] or "–", column["column"]) for column in described]
+
+
+def test_an_unknown_stream_is_a_usage_error_that_names_those_there_are() -> None:
+    assert run("describe", "nope") == (2, "", "sluice: there is no stream nope; there are orders, user_logins\n")
+
+
+def test_two_formats_at_once_are_a_usage_error() -> None:
+    assert run("describe", "orders", "--json", "--markdown") == (
+        *(2, ""),
+        "sluice: describe: either --json or --markdown\n",
+    )
+
+
+def test_a_bad_declaration_is_one_line_that_names_stream_and_field(declare: Callable[[str, str], None]) -> None:
+    declare("visits", STREAM.replace("Truncate(to=8)", "Truncate()"))
+    error = "sluice: visits: Guest.nickname: Truncate of a text needs the number of characters to keep\n"
+    assert run("describe", "visits") == (1, "", error)

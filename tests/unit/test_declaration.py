@@ -1,0 +1,456 @@
+"""Declarations: what a class says of a record, and that a mistake in it is an error when the class is made."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from sluice.failures import DeclarationError, Rejected
+from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.rules import (
+    Boolean,
+    Custom,
+    Each,
+    Email,
+    Integer,
+    IpAddress,
+    Number,
+    OneOf,
+    Phone,
+    Rule,
+    Text,
+    Timestamp,
+    Uuid,
+    Version,
+)
+from sluice.stream import Part, Stream, constant, derived
+from sluice.tokens import Keyset
+from tests.unit.kinds import declare, field, mask_body
+
+TEXT = Text(max=9)
+
+
+class Person(Part):
+    name: Annotated[str, TEXT, Redact()]
+    email: Annotated[str, Email(), Pseudonym(), Truncate("domain")]
+
+
+# Mistakes
+
+NO_FIELD = "must be Annotated[type, rule, mask, …], or a Part"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "reason"),
+    [
+        (str, NO_FIELD),
+        (list[str], NO_FIELD),
+        (dict[str, str], NO_FIELD),
+        (Annotated[str, TEXT] | None, NO_FIELD),  # the None belongs inside
+        (Annotated[str, "pseudonym"], NO_FIELD),
+        (Annotated[str, TEXT, "pseudonym"], NO_FIELD),
+        (Annotated[str, TEXT, lambda value: value], NO_FIELD),
+        (Annotated[str, Pseudonym(), TEXT], NO_FIELD),
+        (Annotated[str, Text], NO_FIELD),
+        (Annotated[str, Uuid], NO_FIELD),
+        (Annotated[str, TEXT, Redact], NO_FIELD),
+        (Annotated[Person, Pseudonym()], NO_FIELD),
+        (Annotated[list[Person], Pseudonym()], NO_FIELD),
+        (Annotated[list[Person], Each(TEXT)], "Each goes with the type list[str]"),
+        (Annotated[Person | str, TEXT], "Text goes with the type str"),
+        (Annotated[int, TEXT], "Text goes with the type str"),
+        (Annotated[float, Number(4, 2)], "Number goes with the type Decimal"),
+        (Annotated[str, Timestamp()], "Timestamp goes with the type datetime"),
+        (Annotated[UUID, Uuid()], "Uuid goes with the type str"),
+        (Annotated[str | None, Boolean()], "Boolean goes with the type bool"),
+        (Annotated[str, Each(TEXT)], "Each goes with the type list[str]"),
+        (Annotated[list[str], Each(Number(4, 2))], "Each goes with the type list[decimal.Decimal]"),
+        (Annotated[list[str], TEXT], "Text goes with the type str"),
+        (Annotated[list[str], Each(Text)], "Each needs the rule of a single element"),  # type: ignore[arg-type]
+        (Annotated[list[list[str]], Each(Each(TEXT))], "Each needs the rule of a single element"),
+        (Annotated[datetime, Timestamp("days")], "Timestamp counts an epoch in seconds or milliseconds"),
+        (Annotated[list[datetime], Each(Timestamp("s"))], "Timestamp counts an epoch in seconds or milliseconds"),
+        (Annotated[str, OneOf()], "OneOf needs a choice"),
+        (Annotated[str, Phone(region="UK")], "Phone knows no region UK"),
+        (Annotated[str, Phone(region="gb")], "Phone knows no region gb"),
+    ],
+    ids=str,
+)
+def test_a_field_that_means_nothing_is_a_declaration_error(annotation: Any, reason: str) -> None:
+    members = {"good": Annotated[str, TEXT], "field": annotation}
+    makers: list[Callable[[], Any]] = [
+        lambda: declare(Stream, members, table="declared"),
+        lambda: declare(Part, members),
+    ]
+    for make in makers:
+        with pytest.raises(DeclarationError) as caught:
+            make()
+        assert str(caught.value) == f"Declared.field: {reason}"
+
+
+CHARACTERS = "Truncate of a text needs the number of characters to keep"
+STEP = "Truncate of a number needs the step to go down to"
+UNIT = "Truncate of a timestamp goes to the year, month, day, hour, minute"
+
+
+@pytest.mark.parametrize(
+    ("rule", "to", "reason"),
+    [
+        *[(rule, None, CHARACTERS) for rule in (TEXT, Phone(), Version(), Custom(9, str))],
+        *[(TEXT, to, CHARACTERS) for to in ("domain", 0, -1)],
+        *[(rule, to, STEP) for rule in (Integer(), Number(4, 2)) for to in (None, 0, -5, "ten")],
+        *[(Timestamp(), to, UNIT) for to in (None, 1, "second", "days")],
+        *[(rule, to, f"{type(rule).__name__} has no shorter form: Truncate does not go with it")
+          for rule in (Boolean(), OneOf("a"), Uuid()) for to in (None, 1)],
+        *[(IpAddress(), to, "Truncate of an IP address goes to its /24 or /48, and takes no other size")
+          for to in (8, 24, "/24")],
+        *[(Email(), to, "Truncate of an e-mail address goes to its domain, and takes no other size")
+          for to in (3, "domain")],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_truncation_to_something_else_than_less_is_a_declaration_error(
+    rule: Rule, to: int | str | None, reason: str
+) -> None:
+    for declared in (rule, Each(rule), Each(rule, json=True)):
+        with pytest.raises(DeclarationError) as caught:
+            declare(Stream, {"field": field(declared, Keep(), Truncate("short", to))}, table="declared")
+        assert str(caught.value) == f"Declared.field: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("base", "options", "reason"),
+    [
+        (Stream, {}, "Declared: a Stream names its table, a Part has none"),
+        (Part, {"table": "declared"}, "Declared: a Stream names its table, a Part has none"),
+        (
+            Stream,
+            {"table": "declared", "envelope": "sns"},
+            "Declared: the envelope must be a function of sluice.envelope",
+        ),
+    ],
+)
+def test_a_stream_has_a_table_and_a_part_has_none(base: Any, options: dict[str, Any], reason: str) -> None:
+    for members in ({}, {"field": Annotated[str, TEXT]}):
+        with pytest.raises(DeclarationError) as caught:
+            declare(base, members, **options)
+        assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("members", "defaults", "column"),
+    [
+        ({"one": field(TEXT, Keep("same")), "two": field(TEXT, Keep("same"))}, {}, "same"),
+        ({"one": field(TEXT, Keep(), Redact())}, {}, "one"),
+        ({"person": Person, "domain": field(TEXT)}, {}, "domain"),
+        ({"person": Person, "person_name": field(TEXT)}, {}, "person_name"),
+        ({"buyer": Person, "payer": Person}, {}, "domain"),  # both say so by name
+        ({"lines": list[Person], "other": field(TEXT, Keep("lines"))}, {}, "lines"),
+        ({"one": field(TEXT)}, {"two": constant(2), "one_more": derived(str)}, None),
+        ({"one": field(TEXT, Keep("two"))}, {"two": constant(2)}, "two"),
+        ({"sent_at": field(Timestamp())}, {}, "sent_at"),
+        ({"one": field(TEXT)}, {"message_id": constant(2)}, "message_id"),
+    ],
+    ids=str,
+)
+def test_two_things_for_one_column_are_a_declaration_error(
+    members: dict[str, Any], defaults: dict[str, Any], column: str | None
+) -> None:
+    if column is None:
+        declare(Stream, members, defaults, table="declared")
+        return
+    with pytest.raises(DeclarationError) as caught:
+        declare(Stream, members, defaults, table="declared")
+    assert str(caught.value) == f"Declared: two fields are written to the column {column}"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "reason"),
+    [
+        (field(TEXT), None, "the default None needs a type with `| None`"),
+        (Person, None, "the default None needs a type with `| None`"),
+        (list[Person], None, "the default None needs a type with `| None`"),
+        (field(TEXT), "much too long", "the default is nothing that Text takes"),
+        (field(TEXT), 1, "the default is nothing that Text takes"),
+        (field(OneOf("a")), "b", "the default is nothing that OneOf takes"),
+        (field(Number(4, 2)), Decimal("NaN"), "the default is nothing that Number takes"),
+        (field(Timestamp()), "now", "the default is nothing that Timestamp takes"),
+        (field(Each(TEXT)), msgspec.field(default_factory=lambda: [""]), "the default is nothing that Each takes"),
+        (Person, Person(name="Ada", email="ada@example.com"), "the default of an object is None, that of a list []"),
+    ],
+    ids=str,
+)
+def test_a_default_that_would_be_rejected_is_a_declaration_error(annotation: Any, default: Any, reason: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        declare(Stream, {"field": annotation}, {"field": default}, table="declared")
+    assert str(caught.value) == f"Declared.field: {reason}"
+
+
+@pytest.mark.parametrize(
+    "name", ["columns", "shape", "masker", "table", "unwrap", "fields", "nested", "derived", "wire", "is_stream"]
+)
+def test_a_name_that_a_stream_has_already_is_a_declaration_error(name: str) -> None:
+    for members, defaults in (({name: field(TEXT)}, {}), ({"field": field(TEXT)}, {name: constant(1)})):
+        with pytest.raises(DeclarationError) as caught:
+            declare(Stream, members, defaults, table="declared")
+        assert str(caught.value).startswith(f"Declared.{name}: this name is taken")
+
+
+# Names in the record
+
+
+class Renamed(Part, rename="camel"):
+    first_name: Annotated[str, TEXT]
+    shoe_size: Annotated[int | None, Integer()] = msgspec.field(name="size/eu", default=None)
+
+
+class Parcel(Stream, table="parcels", rename="kebab"):
+    sent_to: Renamed
+    also_to: list[Renamed] = msgspec.field(default_factory=list)
+    table_: Annotated[str | None, TEXT] = msgspec.field(name="table", default=None)
+    user_mail: Annotated[str | None, Email(), Pseudonym("token")] = msgspec.field(name="user.mail~1", default=None)
+
+
+PARCEL = {
+    "sent-to": {"firstName": "Ada", "size/eu": 38},
+    "also-to": [{"firstName": "Bob"}],
+    "table": "t",
+    "user.mail~1": "ada@example.com",
+}
+
+
+def test_a_column_has_the_name_in_the_class_and_a_pointer_the_key_in_the_record(keyset: Keyset) -> None:
+    assert Parcel.columns() == (
+        ("table_", "/table"),
+        ("token", "/user.mail~01"),
+        ("sent_to_first_name", "/sent-to/firstName"),
+        ("sent_to_shoe_size", "/sent-to/size~1eu"),
+        ("also_to", "/also-to"),
+    )
+    token = keyset.pseudonymizer("user_mail")("ada@example.com")
+    found = mask_body(Parcel, json.dumps(PARCEL), keyset)
+    assert found == ["t", token, "Ada", 38, [{"first_name": "Bob", "shoe_size": None}]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "pointer"),
+    [
+        ({"user.mail~1": "ada"}, "not_an_email_address", "/user.mail~01"),
+        ({"user.mail~1": 1}, "wrong_type", "/user.mail~01"),
+        ({"sent-to": {"firstName": "Ada", "size/eu": "38"}}, "wrong_type", "/sent-to/size~1eu"),
+        ({"sent-to": {"firstName": "Ada", "size/eu": 2**63}}, "out_of_range", "/sent-to/size~1eu"),
+        ({"sent-to": {"first_name": "Ada"}}, "missing", "/sent-to/firstName"),
+        ({"also-to": [PARCEL["sent-to"], {"kn4ry": 1}]}, "missing", "/also-to/1/firstName"),
+        ({"also-to": [PARCEL["sent-to"], {"firstName": ""}]}, "empty", "/also-to/1/firstName"),
+    ],
+)
+def test_a_pointer_names_keys_with_any_character(
+    changes: dict[str, Any], reason: str, pointer: str, keyset: Keyset
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        Parcel.masker(keyset)(json.dumps(PARCEL | changes))
+    assert (caught.value.reason, caught.value.pointer) == (reason, pointer)
+
+
+class AnyObject(Rule):
+    accepts = dict[str, list[int]]
+
+    def canonical(self, value: dict[str, list[int]], /) -> dict[str, list[int]]:
+        return value
+
+
+class Open(Stream, table="open"):
+    counts: Annotated[dict[str, list[int]], AnyObject(), Redact()]
+
+
+def test_keys_below_a_field_are_in_no_pointer(keyset: Keyset) -> None:
+    with pytest.raises(Rejected) as caught:
+        Open.masker(keyset)('{"counts": {"kn4ry": [1, "2"]}}')
+    assert (caught.value.reason, caught.value.pointer) == ("wrong_type", "/counts/*")
+    assert Open.shape('{"counts": {"kn4ry": [1, "2"]}}')["fields"] == {"counts": "object"}
+
+
+# Objects and lists that may be missing
+
+
+class Visit(Stream, table="visits"):
+    person: Person | None = None
+    people: list[Person] | None = None
+    others: list[Person] = msgspec.field(default_factory=list)
+    tags: Annotated[list[str], Each(TEXT)] = msgspec.field(default_factory=lambda: ["none"])
+    languages: Annotated[list[str] | None, Each(TEXT), Keep(), Pseudonym("language_tokens")] = None
+    kind: Annotated[str, OneOf("short", "long")] = "short"
+    price: Annotated[Decimal, Number(4, 2)] = Decimal("1.5")
+    at: Annotated[datetime | None, Timestamp()] = None
+
+
+def test_what_is_missing_has_its_default_and_null_is_null_in_every_column(keyset: Keyset) -> None:
+    names = [column for column, _ in Visit.columns()]
+    row: dict[str, Any] = {
+        "tags": '{"none"}',
+        "languages": None,
+        "language_tokens": None,
+        "kind": "short",
+        "price": Decimal("1.50"),
+        "at": None,
+        "person_name": None,
+        "person_email": None,
+        "domain": None,
+        "people": None,
+        "others": [],
+    }
+    assert dict(zip(names, mask_body(Visit, "{}", keyset), strict=True)) == row
+    nulls = '{"person": null, "people": null, "languages": null, "at": null}'
+    assert dict(zip(names, mask_body(Visit, nulls, keyset), strict=True)) == row
+
+
+@pytest.mark.parametrize("key", ["others", "tags", "kind", "price"])
+def test_null_is_refused_where_a_default_is_no_null(key: str, keyset: Keyset) -> None:
+    with pytest.raises(Rejected) as caught:
+        Visit.masker(keyset)(json.dumps({key: None}))
+    assert (caught.value.reason, caught.value.pointer) == ("null", f"/{key}")
+
+
+# Constants and derived columns
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Sum(Part):
+    sold_at: Annotated[datetime, Timestamp()]
+    price: Annotated[Decimal, Number(6, 2)]
+    version = constant(2)
+
+    @derived
+    def price_and_tax(self) -> Decimal:
+        return self.price * 2
+
+
+class Sale(Stream, table="sales"):
+    person: Person
+    first: Sum
+    sums: list[Sum] = msgspec.field(default_factory=list)
+    source = constant("shop")
+
+    @derived
+    def domain_of_person(self) -> str:
+        return self.person.email.partition("@")[2]
+
+    @derived
+    def total(self) -> Decimal:
+        return sum((part.price for part in self.sums), self.first.price)
+
+
+SALE = {
+    "person": {"name": "Ada", "email": "Ada@EXAMPLE.com"},
+    "first": {"sold_at": 0, "price": "1.1"},
+    "sums": [{"sold_at": 1, "price": 2.2}, {"sold_at": 2, "price": 3}],
+}
+
+
+def test_a_derived_column_sees_canonical_values_and_a_constant_none(keyset: Keyset) -> None:
+    names = [column for column, _ in Sale.columns()]
+    assert dict(zip(names, mask_body(Sale, json.dumps(SALE), keyset), strict=True)) == {
+        "person_name": None,
+        "person_email": keyset.pseudonymizer("email")("Ada@example.com"),
+        "domain": "example.com",
+        "first_sold_at": "1970-01-01T00:00:00+00:00",
+        "first_price": Decimal("1.10"),
+        "first_version": 2,
+        "first_price_and_tax": Decimal("2.20"),
+        "sums": [
+            {"sold_at": f"1970-01-01T00:00:0{second}+00:00", "price": price, "version": 2, "price_and_tax": 2 * price}
+            for second, price in ((1, Decimal("2.20")), (2, Decimal("3.00")))
+        ],
+        "source": "shop",
+        "domain_of_person": "example.com",
+        "total": Decimal("6.30"),
+    }
+    assert ("total", "") in Sale.columns()
+
+
+@pytest.mark.parametrize(
+    ("make", "cell"),
+    [
+        (lambda: None, None),
+        (lambda: "text", "text"),
+        (lambda: True, True),
+        (lambda: Decimal("1.10"), Decimal("1.10")),
+        (lambda: 1.5, 1.5),
+        (lambda: datetime(2026, 1, 31, 12, tzinfo=UTC), "2026-01-31T12:00:00Z"),
+        (lambda: date(2026, 1, 31), "2026-01-31"),
+        (lambda: UUID(int=1), str(UUID(int=1))),
+        (lambda: Colour.RED, "red"),
+        (lambda: ["a", Decimal("1.10"), date(2026, 1, 31)], ["a", Decimal("1.10"), "2026-01-31"]),
+        (lambda: {"a": {"b": None}}, {"a": {"b": None}}),
+        (lambda: Person(name="Ada", email="a@b"), {"name": "Ada", "email": "a@b"}),
+    ],
+)
+def test_a_derived_column_may_be_of_any_type_that_a_column_has(
+    make: Callable[[], object], cell: object, keyset: Keyset
+) -> None:
+    stream = declare(Stream, {"field": field(TEXT)}, {"made": derived(lambda record: make())}, table="declared")
+    found = mask_body(stream, '{"field": "a"}', keyset)
+    assert found == ["a", float(found[1]) if isinstance(cell, float) else cell]
+    assert found[1] == cell
+
+
+def test_a_derived_column_may_reject_the_record(keyset: Keyset) -> None:
+    def refuse(record: Any) -> None:
+        raise Rejected("too_late")
+
+    stream = declare(Stream, {"field": field(TEXT)}, {"made": derived(refuse)}, table="declared")
+    with pytest.raises(Rejected) as caught:
+        stream.masker(keyset)('{"field": "a"}')
+    assert (caught.value.reason, caught.value.pointer) == ("too_late", "")
+
+
+def test_a_declaration_may_build_on_another(keyset: Keyset) -> None:
+    base = declare(Part, {"one": field(TEXT)}, {"made": derived(lambda record: record.one * 2)})
+    longer = declare(base, {"two": field(TEXT)}, {"more": constant(3)})
+    stream = declare(Stream, {"part": longer}, table="declared")
+    assert [column for column, _ in stream.columns()] == ["part_one", "part_two", "part_made", "part_more"]
+    assert mask_body(stream, '{"part": {"one": "a", "two": "b"}}', keyset) == ["a", "b", "aa", 3]
+
+
+def test_an_object_may_have_what_a_table_has_for_itself(keyset: Keyset) -> None:
+    mail = declare(Part, {"message_id": field(Uuid()), "sent_at": field(Timestamp())})
+    stream = declare(Stream, {"mail": mail, "mails": list[mail]}, table="declared")  # type: ignore[valid-type]
+    assert [column for column, _ in stream.columns()] == ["mail_message_id", "mail_sent_at", "mails"]
+
+
+# The shape of what was rejected
+
+
+def test_a_shape_names_declared_fields_alone_at_every_depth() -> None:
+    body = json.dumps({
+        "person": {"name": "kn4ry", "email": None, "kn4ry": 1},
+        "first": ["kn4ry"],
+        "sums": [{"kn4ry": 1}],
+        "kn4ry": {"price": 1},
+        "source": "kn4ry",
+    })  # fmt: skip
+    shape = {"person": {"name": "string", "email": "null"}, "first": "array", "sums": "array"}
+    assert Sale.shape(body) == {"bytes": len(body), "fields": shape, "other_fields": 2}
+
+
+# Enumerations
+
+
+def test_the_choices_may_be_those_of_an_enumeration() -> None:
+    assert OneOf.of(Colour) == OneOf("red")
+
+
+@pytest.mark.parametrize("mask", [Keep(), Pseudonym(), Redact(), Truncate(to=3)])
+def test_a_mask_without_a_column_writes_to_that_of_the_fields_name(mask: Mask) -> None:
+    part = declare(Part, {"inner": field(TEXT, mask)})
+    stream = declare(Stream, {"field": field(TEXT, mask), "outer": part}, table="declared")
+    assert [column for column, _ in stream.columns()] == ["field", "outer_inner"]

@@ -1,0 +1,124 @@
+"""Where messages come from: files, standard input or a queue in, SQS records as the function gets them out."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from sluice import aws
+from sluice.batch import NotAnSqsEvent, sqs_records
+
+ATTRIBUTES = ["sluice_message_id", "sluice_sent_at"]
+LARGEST_RECEIVE = (
+    10  # messages, https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+)
+
+
+class Unreadable(Exception):
+    """A file or queue holds no messages that can be told apart: says which one it is and why."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message in the clear, and where it was found."""
+
+    place: str  # file#record, file:line, or the message's id
+    record: SQSRecord = field(repr=False)
+    sent: bool  # it was in a queue once, so it has an id and a time
+
+    @property
+    def body(self) -> str:
+        return str(self.record["body"])
+
+
+def read(files: list[str], limit: int | None) -> list[Message]:
+    """Return the messages of all files, at most `limit`. Raises Unreadable."""
+    return list(islice((message for file in files for message in _messages(file, _text(file))), limit))
+
+
+def peek(queue_url: str, limit: int) -> list[Message]:
+    """Return messages of the queue, at most `limit`; they stay visible to every other consumer. Raises Unreadable.
+
+    What SQS counts is the receiving itself, so it ends with the first message that comes again: none is received more
+    than twice.
+    """
+    found: dict[str, Message] = {}
+    try:
+        while len(found) < limit:
+            received = aws.client("sqs").receive_message(
+                QueueUrl=queue_url,
+                MaxNumberOfMessages=min(LARGEST_RECEIVE, limit - len(found)),
+                VisibilityTimeout=0,  # nothing is hidden from anybody
+                MessageSystemAttributeNames=["SentTimestamp"],
+                MessageAttributeNames=ATTRIBUTES,
+            )
+            messages = {message["MessageId"]: _received(message) for message in received.get("Messages", [])}
+            again = messages.keys() & found.keys()
+            found |= messages
+            if again or not messages:
+                break
+    except aws.errors() as error:
+        raise Unreadable(f"SQS: {error}") from None
+    except ValueError:
+        raise Unreadable("SQS: that is no queue's URL") from None
+    return list(found.values())
+
+
+def _text(file: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise Unreadable(f"{file}: {error.strerror}") from None
+    return content.decode("utf-8-sig", errors="surrogateescape")  # a record that is no UTF-8 is rejected as one
+
+
+def _messages(file: str, text: str) -> Iterator[Message]:
+    document = _json(text)
+    if isinstance(document, dict) and "Records" in document:
+        try:
+            records = sqs_records(document)
+        except NotAnSqsEvent as error:
+            raise Unreadable(f"{file}: {error}") from None
+        for number, record in enumerate(records, 1):
+            yield Message(f"{file}#{number}", SQSRecord(record), sent=True)
+        return
+    lines = [text.strip()] if document is not None else text.split("\n")  # no other sign ends a line
+    numbered = [(number, line) for number, line in enumerate((line.strip(" \t\r") for line in lines), 1) if line]
+    if len(numbered) > 1 and not any(isinstance(_json(line), dict) for _, line in numbered):
+        raise Unreadable(f"{file}: neither a Lambda event nor JSON lines")
+    for number, line in numbered:
+        yield Message(f"{file}:{number}", _record(str(uuid4()), line, "0", {}), sent=False)
+
+
+def _json(text: str) -> Any:
+    """Return the document, or nothing when it is no JSON; `null` alone is no document of ours either."""
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _received(message: dict[str, Any]) -> Message:
+    attributes = {
+        name: {"stringValue": attribute.get("StringValue"), "dataType": attribute["DataType"]}
+        for name, attribute in message.get("MessageAttributes", {}).items()
+    }
+    record = _record(message["MessageId"], message["Body"], message["Attributes"]["SentTimestamp"], attributes)
+    return Message(message["MessageId"], record, sent=True)
+
+
+def _record(message_id: str, body: str, sent_timestamp: str, attributes: dict[str, Any]) -> SQSRecord:
+    return SQSRecord(
+        {
+            "messageId": message_id,
+            "body": body,
+            "attributes": {"SentTimestamp": sent_timestamp},
+            "messageAttributes": attributes,
+        }
+    )

@@ -1,0 +1,68 @@
+"""The terminal: texts of any origin in, printable characters out; and how a command ends."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+LOG_COLUMNS = 110  # where there is no terminal to ask
+
+REJECTED = 1  # exit codes: a record was rejected, or a check failed
+USAGE = 2
+
+
+def console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else LOG_COLUMNS)
+
+
+def printable(text: str) -> str:
+    """Return the text with an escape in the place of all that could control a terminal or turn its text around."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def cell(text: object, style: str = "") -> Text:
+    """Return a cell of a table: never markup, nothing that is not printable."""
+    return Text(printable(str(text)), style, overflow="fold")
+
+
+def table(title: str, *columns: str) -> Table:
+    made = Table(title=cell(title), title_justify="left", title_style="")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def show_json(value: object) -> None:
+    """Print JSON of ASCII alone, so that no character of a record is one that a terminal obeys."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def note(text: str) -> None:
+    """Print a line that is not the matter itself."""
+    console().print(cell(text, "dim"))
+
+
+def note_more(things: Sequence[object], shown: int) -> None:
+    """Say below a table how many of the things it does not show."""
+    if len(things) > shown:
+        note(f"… and {len(things) - shown:,} more: --json has them all.")
+
+
+def complain(message: str, code: int = REJECTED) -> int:
+    """Print one line where errors go, and return the exit code."""
+    print(f"sluice: {printable(message)}", file=sys.stderr)
+    return code
+
+
+def fail(message: str, code: int = REJECTED) -> NoReturn:
+    """Print one line where errors go, and end the command with the exit code."""
+    raise typer.Exit(complain(message, code))
