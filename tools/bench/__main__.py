@@ -65,6 +65,7 @@ def _measure(here: Place, plan: Plan) -> dict[str, Any]:
     measured |= _race(here, plan, records)
     _say("CPU by step")
     measured["cpu_by_step_us"] = cpu.by_step(here, records.event(plan.batch_size), plan.step_repeats)
+    measured["cpu_by_kind_us"] = cpu.by_kind(plan.step_repeats)
     return measured
 
 

@@ -1,34 +1,84 @@
 """Where the CPU time of a record goes: each step of the product's own code, repeated alone, µs a record out."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import partial
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from pg8000.core import Context
 
 from sluice import secret
 from sluice.batch import message_id, record_handler, sent_at, sqs_records
-from sluice.database import Database
+from sluice.database import Database, copy_in
 from sluice.deadline import Deadline
+from sluice.masks import Keep, Pseudonym, Writer
 from sluice.rows import MaskedRow
+from sluice.rules import (
+    Boolean,
+    CaseFolded,
+    Each,
+    Email,
+    Integer,
+    IpAddress,
+    Number,
+    OneOf,
+    Phone,
+    Rule,
+    Text,
+    Timestamp,
+    Uuid,
+    Version,
+)
 from sluice.store import Store
 from sluice.streams.user_logins import UserLogin
-from tools.bench.environment import Context, Place
+from tools.bench.environment import Context as LambdaContext
+from tools.bench.environment import Place
 from tools.bench.records import Event
+
+KIND_VALUES = 1_000  # taken at a time
+KINDS: dict[str, tuple[Rule, Any]] = {  # with a value as the decoder hands it over
+    "Text": (Text(max=128), "593-47-5928"),
+    "Text, not ASCII": (Text(max=128), "Zoë Müller"),
+    "CaseFolded": (CaseFolded(max=128), "Summer Sale"),
+    "Email": (Email(), "Ada@Example.com"),
+    "Phone": (Phone(region="GB"), "+44 20 7946 0018"),
+    "IpAddress, IPv4": (IpAddress(), "199.172.111.135"),
+    "IpAddress, IPv6": (IpAddress(), "2001:0DB8::1"),
+    "Version": (Version(), "2.3.1"),
+    "Integer": (Integer(), 1234),
+    "Number": (Number(precision=12, scale=2), Decimal("1999.5")),
+    "Boolean": (Boolean(), True),
+    "OneOf": (OneOf("new", "paid", "sent"), "paid"),
+    "Uuid": (Uuid(), "424cdd21-063a-43a7-b91b-7ca1a833afae"),
+    "Timestamp, ISO 8601": (Timestamp(), "2026-01-31T23:59:59.999+02:00"),
+    "Timestamp, epoch": (Timestamp(), 1769903999),
+    "Each of 3 texts": (Each(Text(max=32)), ["one", "two", "three"]),
+}
 
 
 class _Nowhere:
     """Stands in for the connection: takes what is streamed, so that making it is all that is left to measure."""
 
     row_count = 0
-    copied: tuple[str, str] = ("", "")
+    sql = ""
+    chunks: Sequence[str] = ()
+    _sock = BytesIO()
 
-    def run(self, sql: str, stream: Iterable[str] = (), **_: object) -> None:
-        if text := "".join(stream):
-            self.copied = (sql, text)
+    def run(self, sql: str, **_: object) -> None:
+        pass
+
+    def send_QUERY(self, sql: str) -> None:
+        self.sql = sql
+
+    def handle_messages(self, context: Context) -> None:
+        if context.stream is not None:
+            self.chunks = list(context.stream)
 
 
 def by_step(place: Place, event: Event, repeats: int) -> dict[str, float]:
@@ -65,8 +115,7 @@ def by_step(place: Place, event: Event, repeats: int) -> dict[str, float]:
 
     def send() -> None:
         connection.run("BEGIN")
-        sql, text = nowhere.copied
-        connection.run(sql, stream=[text])
+        copy_in(connection, nowhere.sql, nowhere.chunks)
         connection.run("ROLLBACK")
 
     format_rows = _store_on(nowhere, rows)
@@ -87,11 +136,28 @@ def by_step(place: Place, event: Event, repeats: int) -> dict[str, float]:
     return taken | {"masks' bookkeeping": max(0.0, whole - sum(taken[part] for part in parts))}
 
 
+def by_kind(repeats: int) -> dict[str, tuple[float, float]]:
+    """Return for each kind of field what it takes to keep a value, and to pseudonymize one, in µs: the lowest."""
+    keyset = secret.keyset("keyset")
+    taken = {}
+    for kind, (rule, value) in KINDS.items():
+        keep, pseudonymize = (mask.writer("field", rule, keyset) for mask in (Keep(), Pseudonym()))
+
+        def kept(rule: Rule = rule, value: Any = value, write: Writer = keep) -> None:
+            for _ in range(KIND_VALUES):
+                write(rule.canonical(value))
+
+        lowest = [_lowest(step, repeats) for step in (kept, partial(kept, write=pseudonymize))]
+        keeping, pseudonymizing = (seconds * 1_000_000 / KIND_VALUES for seconds in lowest)
+        taken[kind] = (keeping, pseudonymizing)
+    return taken
+
+
 def _store_on(nowhere: _Nowhere, rows: list[MaskedRow]) -> Callable[[], object]:
     database = cast("Database", SimpleNamespace(transact=lambda work, deadline: work(nowhere)))
     store = Store(database, UserLogin)
     never: Any = None
-    return lambda: store.write(rows, [], never, Deadline.of(Context()))
+    return lambda: store.write(rows, [], never, Deadline.of(LambdaContext()))
 
 
 def _lowest(step: Callable[[], object], repeats: int) -> float:

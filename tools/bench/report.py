@@ -30,6 +30,7 @@ def page(measured: Measured) -> str:
         f"Batches of {batches['records']:,}. Duplicates were written before; refused rows break a CHECK constraint"
     )
     steps = [(name, f"{us:.1f}") for name, us in measured["cpu_by_step_us"].items()]
+    kinds = [(kind, f"{kept:.1f}", f"{token:.1f}") for kind, (kept, token) in measured["cpu_by_kind_us"].items()]
     return f"""# Benchmark
 
 ![Time per record by batch size and contender](benchmark.svg)
@@ -69,6 +70,10 @@ only PostgreSQL knows. Milliseconds: median (lowest to highest).
 The lowest of the runs, without PostgreSQL's: {_cpu_by_size(measured)}. By step, each alone:
 
 {_table(("Step", "µs per record"), steps)}
+
+A value by the kind of its field, from the decoder to the cell; the logins have texts, an address and a version:
+
+{_table(("Kind", "Kept, µs", "As a token, µs"), kinds)}
 
 ## Cold start
 
