@@ -24,12 +24,20 @@ class Guest(Part):
     nickname: Annotated[str | None, Text(max=20), Truncate(to=8)] = None
 
 
+class Seat(Part):
+    """Whose chair."""
+
+    row: Annotated[int, Integer(min=1)]
+    holder: Annotated[str, Text(max=20), Pseudonym()]
+
+
 class Stop(Part):
     """Where to."""
 
     room: Annotated[str, Text(max=20)]
     badge: Annotated[str, Text(max=20), Pseudonym()]
     note: Annotated[str | None, Text(max=20), Redact(constant="a note")] = None
+    seats: list[Seat] = []
 
 
 class Visit(Stream, table="visits"):

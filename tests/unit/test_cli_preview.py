@@ -19,7 +19,7 @@ KEPT = {"kept": True}
 SENT = "2026-01-01T09:00:01"
 STRINGS = dict.fromkeys(("user_id", "device_type", "ip", "device_id", "app_version", "locale"), "string")
 
-LEAKS = ["203.0.113.77", "kn4ry"]
+LEAKS = ["203.0.113.77", "203011377", "kn4ry"]
 DIRTY = login(
     ip="203.0.113.77", device_id="kn4ry-device", user_id="kn4ry-user", locale="kn4ry-locale", kn4ry_key="kn4ry-value"
 )
@@ -31,7 +31,7 @@ DIRTY_VISIT = json.dumps(
         "guest": {"email": "kn4ry@example.com", "nickname": "kn4ry"},  # shorter than what Truncate leaves
         "stops": [
             {"room": "kn4ry-room", "badge": "kn4ry-badge", "note": "kn4ry-note"},
-            {"room": "kn4ry", "badge": "1"},
+            {"room": "kn4ry", "badge": "1", "seats": [{"row": 203011377, "holder": "kn4ry"}]},
         ],
     }
 )
@@ -149,8 +149,8 @@ def test_nested_and_list_fields_are_shown_masked(
         "guest_host": "example.com",
         "guest_nickname": KEPT,  # all of it was left
         "stops": [
-            {"room": KEPT, "badge": "token 3", "note": "a note"},
-            {"room": KEPT, "badge": "token 4", "note": None},
+            {"room": KEPT, "badge": "token 3", "note": "a note", "seats": []},
+            {"room": KEPT, "badge": "token 4", "note": None, "seats": [{"row": KEPT, "holder": "token 5"}]},
         ],
         "source": "door",
         "stop_count": KEPT,
@@ -164,6 +164,7 @@ def test_nested_and_list_fields_are_shown_masked(
         ("guest_nickname", "Truncate(to=8)", 1, 1),
         ("stops[*].badge", "Pseudonym", 2, 2),
         ("stops[*].note", 'Redact(constant="a note")', 1, 1),
+        ("stops[*].seats[*].holder", "Pseudonym", 1, 1),
     ]
     assert columns[1] == columns[1] | {"pattern": "aadaa@aaaaaaa.aaa"}
 

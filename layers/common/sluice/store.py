@@ -145,9 +145,9 @@ class Store:
         return copy_in(connection, f"{savepoint}; {self._copy_sql}", chunks)
 
     def _merge(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> int:
-        # Over TCP, after the COPY that failed, µs a row of 1,000 with 1 % duplicates and of 10,000 with 50 %: this 32 and
-        # 56; a temporary table 44 and 54, which pins a session of RDS Proxy; to look for the known ids and COPY the rest
-        # 47 and 33, which another writer can make wrong; arrays for unnest over 90.
+        # Over TCP, after the COPY that failed, µs a row of 1,000 with 1 % duplicates and of 10,000 with 50 %: this 32
+        # and 56; a temporary table 44 and 54, and it pins a session of RDS Proxy; to look for the known ids and COPY
+        # the rest 47 and 33, which another writer can make wrong; arrays for unnest over 90.
         connection.run(savepoint)
         records = [
             dict(zip(self._columns, (row.message_id, row.sent_at, *map(_json_value, row.cells)), strict=True))
