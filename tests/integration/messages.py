@@ -84,7 +84,7 @@ def masked_rows(numbers: Iterable[int]) -> list[MaskedRow]:
 
 
 def token(domain: str, value: str) -> str:
-    """Return a token as DESIGN describes it, made with the standard library alone."""
+    """Return the token that README promises, made with the standard library alone."""
     extracted = hmac.digest(bytes(32), KEY.encode(), "sha256")  # HKDF without salt (RFC 5869)
     expanded = hmac.digest(extracted, f"sluice/token/v1/{domain}".encode() + b"\1", "sha256")
     digest = hmac.digest(expanded, value.encode(), "sha256")

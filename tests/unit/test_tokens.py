@@ -29,7 +29,7 @@ def hkdf(key: bytes, salt: bytes, info: bytes, length: int) -> bytes:
 
 
 def token(keys: Sequence[str], domain: str, value: str) -> str:
-    """Return the token as DESIGN and README describe it."""
+    """Return the token that README promises, made with the standard library alone."""
     digest = value.encode()
     for key in keys:
         digest = hmac.digest(hkdf(key.encode(), b"", f"sluice/token/v1/{domain}".encode(), 32), digest, "sha256")
