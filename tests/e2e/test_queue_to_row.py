@@ -1,6 +1,8 @@
 """What is sent to the queue of the deployed stack is a masked row, or a dead letter with a reason."""
 
 import json
+import subprocess
+import sys
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -180,6 +182,15 @@ def _logged(stack: Stack) -> str:
         for event in page["events"]
     ]
     return "\n".join([*events, stack.emulator.log.read_text(), stack.postgres.log.read_text()])
+
+
+@pytest.mark.parametrize("function", ["IngestFunction", "MigrateFunction"])
+def test_a_function_finds_all_that_it_imports_in_its_layer(stack: Stack, function: str) -> None:
+    """The emulator's interpreter has it all anyway, so it is asked of one that has nothing."""
+    parts = [str(stack.folder / "build" / part) for part in (function, "CommonLayer/python")]
+    program = "import sys; sys.path[:0] = sys.argv[1:]; import app, boto3, cryptography; print(app.__file__)"
+    found = subprocess.run([sys.executable, "-ISc", program, *parts], capture_output=True, text=True, check=False)
+    assert (found.stdout.strip(), found.stderr) == (str(stack.folder / "build" / function / "app.py"), "")
 
 
 def test_the_migrate_function_may_be_called_by_hand(stack: Stack) -> None:

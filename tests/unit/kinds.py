@@ -119,7 +119,8 @@ def _part(**members: Any) -> Any:
 
 
 def _array(cell: Cell) -> str:
-    return f'{{"{cell}","{cell}"}}'
+    text = str(cell).lower() if isinstance(cell, bool) else cell
+    return f'{{"{text}","{text}"}}'
 
 
 PLACES = {

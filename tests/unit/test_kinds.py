@@ -201,7 +201,7 @@ def test_what_a_rule_refuses_is_rejected_with_reason_and_pointer(
     ids=lambda value: str(value)[:30],
 )
 def test_what_a_rule_accepts_at_its_limits(name: str, value: str, cell: Cell, keyset: Keyset) -> None:
-    (found,) = PLACES["alone"].declare(KINDS[name].rule).masker(keyset)(PLACES["alone"].record("", value))
+    (found,) = mask_body(PLACES["alone"].declare(KINDS[name].rule), PLACES["alone"].record("", value), keyset)
     assert (str(found), type(found)) == (str(cell), type(KINDS[name].cell))
 
 

@@ -154,7 +154,8 @@ class StoringBatchProcessor(BatchProcessor):
         except Rejected:
             identity = record.message_id
         shape = self._stream.shape(record.body)
-        return Rejection(identity, self._stream.table, rejected.reason, rejected.pointer, shape)
+        # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
+        return Rejection(identity, self._stream.table, rejected.reason[:64], rejected.pointer[:256], shape)
 
 
 def _attribute(record: SQSRecord, name: str) -> str | None:

@@ -24,7 +24,7 @@ _EXACT = Context(prec=1100)  # digits: more than `quantize` may need here
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_TEXT = re.compile(r"-?[0-9]{1,17}(\.[0-9]{1,20})?(e-[0-9]{2})?")  # as Python writes a float, too
 
-type Cell = str | int | Decimal | None  # as PostgreSQL takes it; bool is an int
+type Cell = str | int | Decimal | None  # as PostgreSQL takes it; a bool is Json
 
 
 class Json(str):
@@ -232,6 +232,9 @@ class Boolean(Rule):
     def text(self, value: bool, /) -> str:
         return "true" if value else "false"
 
+    def cell(self, value: bool, /) -> Json:
+        return Json(self.text(value))  # which PostgreSQL spells the same, in a row and in JSON
+
 
 @dataclass(frozen=True)
 class OneOf(Rule):
@@ -355,15 +358,16 @@ class Each(Rule):
         return elements
 
     def over(self, write: Callable[[Any], Cell]) -> Callable[[Any], Cell]:
-        render = json_cell if self.json else _array
-        return lambda values: render([write(value) for value in values])
+        if self.json:
+            return lambda values: json_cell([json_member(write(value)) for value in values])
+        return lambda values: _array([write(value) for value in values])
 
 
 def cell_of(value: Any) -> Cell:
     """Return what a function of one's own made, as PostgreSQL takes it: lists and objects as JSON."""
-    if not (value is None or isinstance(value, str | int | Decimal)):
-        value = msgspec.to_builtins(value, builtin_types=(Decimal,))  # dates, UUIDs and the like become texts
-    return value if value is None or isinstance(value, str | int | Decimal) else json_cell(value)
+    value = msgspec.to_builtins(value, builtin_types=(Decimal,))  # dates, UUIDs and the like become texts
+    is_cell = value is None or (isinstance(value, str | int | Decimal) and not isinstance(value, bool))
+    return cast("Cell", value) if is_cell else json_cell(value)
 
 
 def json_cell(value: Any) -> Json:

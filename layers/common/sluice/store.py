@@ -14,7 +14,7 @@ from sluice.database import Database, copy_in, sqlstate
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
 from sluice.rows import MaskedRow, Rejection
-from sluice.rules import Cell, Json
+from sluice.rules import Cell, json_member
 from sluice.stream import OWN_COLUMNS, Stream
 from sluice.tokens import Keyset
 
@@ -150,7 +150,7 @@ class Store:
         # the rest 47 and 33, which another writer can make wrong; arrays for unnest over 90.
         connection.run(savepoint)
         records = [
-            dict(zip(self._columns, (row.message_id, row.sent_at, *map(_json_value, row.cells)), strict=True))
+            dict(zip(self._columns, (row.message_id, row.sent_at, *map(json_member, row.cells)), strict=True))
             for row in rows
         ]
         connection.run(self._merge_sql, rows=msgspec.json.encode(records).decode())
@@ -197,11 +197,6 @@ def _copy_cell(cell: Cell) -> str:
     if cell is None:
         return "\\N"
     return str(cell).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def _json_value(cell: Cell) -> object:
-    """Return a cell as a member of a JSON object; PostgreSQL reads a text for an array's column as COPY reads it."""
-    return msgspec.Raw(cell.encode()) if isinstance(cell, Json) else cell
 
 
 def _insert_rejections(connection: Connection, rejections: Iterable[Rejection]) -> None:
