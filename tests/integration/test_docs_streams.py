@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from pg8000.native import identifier
 
-from sluice import canonical, envelope, masks, rules, stream
+from sluice import canonical, diagnosis, envelope, masks, rules
 from sluice.failures import DeclarationError
 from sluice.masks import Mask
 from sluice.rows import MaskedRow
@@ -159,7 +159,7 @@ def test_the_table_of_masks_has_every_mask_and_its_parameters() -> None:
 def test_every_reason_is_documented() -> None:
     raised = {
         reason
-        for module in (canonical, envelope, rules, stream)
+        for module in (canonical, diagnosis, envelope, rules)
         for reason in re.findall(r"""Rejected\("(\w+)""", inspect.getsource(module))
     } | {"null", "wrong_type"}
     documented = set(re.findall(r"`(\w+)`", DOC.split("The reasons in `rejection`: ")[1].split("\n\n")[0]))

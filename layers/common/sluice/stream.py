@@ -1,6 +1,5 @@
 """A stream is declared once: what a record looks like, what is personal in it, which table its rows go to."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,13 +8,12 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec.structs import astuple
 
-from sluice import streams
+from sluice import diagnosis, masking, streams
 from sluice.envelope import Envelope, plain
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask
-from sluice.rules import Cell, Rule, cell_of, json_cell, json_member
+from sluice.rules import Cell, Rule
 from sluice.tokens import Keyset
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every table has these two, from the message's envelope
@@ -149,13 +147,13 @@ class Stream(Part):
         """Return the function from a message body to the masked cells of its row. It raises Rejected for a bad body."""
         decode = msgspec.json.Decoder(cls.wire).decode
         unwrap = cls.unwrap
-        mask = _masker(cls, keyset)
+        mask = masking.masker(cls, keyset)
 
         def mask_body(body: str) -> Row:
             try:
                 record = decode(unwrap(body))
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
-                raise _rejection(error, cls) from None  # the cause may quote the body
+                raise diagnosis.rejection(error, cls) from None  # the cause may quote the body
             return tuple(mask(record)[1])
 
         return mask_body
@@ -169,8 +167,8 @@ class Stream(Part):
         except (ValueError, RecursionError, Rejected):
             return shape
         if not isinstance(record, dict):
-            return shape | {"type": _json_type(record)}
-        declared = _shape(cls, record)
+            return shape | {"type": diagnosis.json_type(record)}
+        declared = diagnosis.shape(cls, record)
         return shape | {"fields": declared, "other_fields": len(record) - len(declared)}
 
 
@@ -190,70 +188,6 @@ def load(name: str) -> type[Stream]:
 def load_all() -> list[type[Stream]]:
     """Return every declared stream. Raises DeclarationError when one of the modules declares none."""
     return [load(module.name) for module in iter_modules(streams.__path__)]
-
-
-def _masker(part: type[Part], keyset: Keyset, in_json: bool = False) -> Callable[[Any], tuple[list[Any], list[Cell]]]:
-    """Return the function from an object as JSON has it to its canonical values, and to the cells of its columns."""
-    plan = []
-    for field in part.fields:
-        rule = field.rule.in_json if in_json else field.rule
-        plan.append((field.pointer, rule.canonical, [mask.writer(field.name, rule, keyset) for mask in field.masks]))
-    inner = [(nested, _masker(nested.part, keyset, in_json or nested.many)) for nested in part.nested]
-
-    def mask(record: Any) -> tuple[list[Any], list[Cell]]:
-        values: list[Any] = []
-        cells: list[Cell] = []
-        for (pointer, canonical, writers), value in zip(plan, astuple(record), strict=False):  # nested ones come last
-            if value is None:
-                cells.extend([None] * len(writers))
-            else:
-                try:
-                    value = canonical(value)
-                    for write in writers:
-                        cells.append(write(value))
-                except Rejected as rejected:
-                    raise rejected.at(pointer) from None
-            values.append(value)
-        for nested, mask_nested in inner:
-            try:
-                value, nested_cells = _mask_nested(nested, mask_nested, getattr(record, nested.name))
-            except Rejected as rejected:
-                raise rejected.at(nested.pointer) from None
-            values.append(value)
-            cells.extend(nested_cells)
-        if part.derived:
-            typed = _typed(part, values)
-            cells.extend([cell_of(column.function(typed)) for column in part.derived.values()])
-        return values, cells
-
-    return mask
-
-
-def _mask_nested(
-    nested: Nested, mask: Callable[[Any], tuple[list[Any], list[Cell]]], value: Any
-) -> tuple[Any, list[Cell]]:
-    """Return the canonical value of a nested object, or of a list of them, and its cells: a list is one of JSON."""
-    columns = [column for column, _ in nested.part.columns()]
-    if value is None:
-        return None, [None] * (1 if nested.many else len(columns))
-    if not nested.many:
-        values, cells = mask(value)
-        return _typed(nested.part, values), cells
-    parts, objects = [], []
-    for index, element in enumerate(value):
-        try:
-            values, cells = mask(element)
-        except Rejected as rejected:
-            raise rejected.at(f"/{index}") from None
-        parts.append(_typed(nested.part, values))
-        objects.append(dict(zip(columns, map(json_member, cells), strict=True)))
-    return parts, [json_cell(objects)]
-
-
-def _typed(part: type[Part], values: list[Any]) -> Part:
-    """Return the object that a declaration describes, with canonical values."""
-    names = [member.name for member in (*part.fields, *part.nested)]
-    return part(**dict(zip(names, values, strict=True)))
 
 
 def _read_members(part: type[Part]) -> tuple[tuple[Field, ...], tuple[Nested, ...]]:
@@ -340,51 +274,3 @@ def _check_columns(part: type[Part]) -> None:
     for column in columns:
         if columns.count(column) > 1:
             raise DeclarationError(f"{part.__name__}: two fields are written to the column {column}")
-
-
-def _rejection(error: Exception, part: type[Part]) -> Rejected:
-    """Turn an error of the decoder into reason and pointer, both free of the record's values and undeclared keys."""
-    if isinstance(error, RecursionError):
-        return Rejected("nested_too_deeply")
-    if not isinstance(error, msgspec.ValidationError):
-        return Rejected("not_json")
-    message = str(error)
-    path = re.search(r" - at `\$(.*)`$", message)
-    missing = re.match(r"Object missing required field `(.*?)`(?: - at `|$)", message)
-    pointer = _pointer(part, (path[1] if path else "") + (f".{missing[1]}" if missing else ""))
-    if missing:
-        return Rejected("missing", pointer)
-    if not pointer:
-        return Rejected("not_an_object")
-    return Rejected("null" if "got `null`" in message else "wrong_type", pointer)
-
-
-def _pointer(part: type[Part], path: str) -> str:
-    """Turn the decoder's path (`.customer.email`, `.tags[2]`) into a JSON pointer that names declared fields alone."""
-    members: list[Field | Nested] = [*part.fields, *part.nested]
-    for member in sorted(members, key=lambda member: len(member.key), reverse=True):  # a key may have dots in it
-        rest = path.removeprefix(f".{member.key}")
-        if rest == path or (rest and rest[0] not in ".["):
-            continue
-        indices = re.match(r"(?:\[\d+\])*", rest)
-        assert indices  # of a list, or none
-        below = rest[indices.end() :]
-        inner = _pointer(member.part, below) if isinstance(member, Nested) else "/*" if below else ""
-        return member.pointer + indices[0].replace("[", "/").replace("]", "") + inner
-    return "/*" if path else ""
-
-
-def _shape(part: type[Part], record: dict[str, Any]) -> dict[str, object]:
-    shape: dict[str, object] = {
-        field.key: _json_type(record[field.key]) for field in part.fields if field.key in record
-    }
-    for nested in part.nested:
-        if nested.key in record:
-            value = record[nested.key]
-            shape[nested.key] = _shape(nested.part, value) if isinstance(value, dict) else _json_type(value)
-    return shape
-
-
-def _json_type(value: object) -> str:
-    names = {str: "string", bool: "boolean", int: "number", float: "number", list: "array", dict: "object"}
-    return names.get(type(value), "null")
