@@ -92,6 +92,7 @@ def demonstrate(stack: Stack) -> bool:
     show_rows(stack)
     show_duplicates(stack)
     show_orders(stack)
+    console.print()
     complete = [verify(stack, lane, lane_sent) for lane, lane_sent in zip(lanes, sent, strict=True)]
     if all(complete):
         console.print(
@@ -213,7 +214,7 @@ def verify(stack: Stack, lane: Lane, sent: Sent) -> bool:
         "junk messages are not in the dead-letter queue": len(junk - dead),
         "dead letters are no junk": len(dead - junk),
     }
-    console.print(f"\n{lane.table}: {len(sent):,} sent, {len(rows):,} rows written, {len(dead):,} dead-lettered.")
+    console.print(f"{lane.table}: {len(sent):,} sent, {len(rows):,} rows written, {len(dead):,} dead-lettered.")
     for finding, count in findings.items():
         if count:
             console.print(f"[red]✗[/] {count:,} {finding}")
