@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sluice.cells import Cell
 from sluice.rows import MaskedRow
-from sluice.rules import Cell, Text
+from sluice.rules import Text
 from sluice.stream import Stream
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write

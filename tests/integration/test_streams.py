@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from pkgutil import iter_modules
 
 import pytest
 
@@ -13,12 +12,12 @@ from sluice.masks import Keep, Pseudonym
 from sluice.rules import Number, Text
 from sluice.schema import MigrationFailed
 from sluice.secret import Credentials
-from sluice.stream import OWN_COLUMNS, Field, Part, load
+from sluice.stream import OWN_COLUMNS, Field, Part, load, names
 from sluice.tokens import Keyset
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds
 from tests.integration.messages import KEYSET
 
-STREAMS = [module.name for module in iter_modules(streams.__path__)]
+STREAMS = names()
 TOKEN_CHARACTERS = len("t999999_") + 43
 
 

@@ -5,18 +5,17 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 
+from sluice.cells import Cell, Json
 from sluice.failures import Rejected
 from sluice.masks import Mask
 from sluice.rules import (
     Boolean,
     CaseFolded,
-    Cell,
     Custom,
     Each,
     Email,
     Integer,
     IpAddress,
-    Json,
     Number,
     OneOf,
     Phone,

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from sluice.cells import Json
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.rules import (
@@ -20,7 +21,6 @@ from sluice.rules import (
     Email,
     Integer,
     IpAddress,
-    Json,
     Number,
     OneOf,
     Phone,

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from sluice.cells import Cell
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
-from sluice.rules import Cell, Each, Text
+from sluice.rules import Each, Text
 from sluice.tokens import Keyset
 from tests.unit.kinds import KINDS, PLACES, Kind, Place, mask_body
 

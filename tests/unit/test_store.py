@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.cells import Cell
 from sluice.rows import MaskedRow
-from sluice.rules import Cell
 from sluice.store import copy_text
 
 LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}

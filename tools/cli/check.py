@@ -16,14 +16,13 @@ from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.schema import MigrationFailed
 from sluice.secret import Credentials
-from sluice.settings import DatabaseSettings
-from sluice.stream import OWN_COLUMNS, Stream
+from sluice.settings import ROLES, DatabaseSettings
+from sluice.stream import OWN_COLUMNS, Stream, names
 from tools.cli import declarations, terminal, throwaway
 from tools.cli.declarations import BadStream
 from tools.postgres import Postgres
 from tools.server import NotStarted
 
-ROLES = ("ingest",)  # that the migrations name
 SECONDS = 60  # for all of the migrations
 
 
@@ -71,7 +70,7 @@ def _declared() -> tuple[dict[str, type[Stream]], list[str]]:
     """Return the streams by name, and what is wrong with those that cannot be imported."""
     streams: dict[str, type[Stream]] = {}
     errors: list[str] = []
-    for name in declarations.names():
+    for name in names():
         try:
             streams[name] = declarations.load(name)
         except BadStream as error:

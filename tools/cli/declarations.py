@@ -5,16 +5,14 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from pkgutil import iter_modules
 from types import GenericAlias, UnionType
 from typing import Any, get_type_hints
 
 import sluice.stream
-from sluice import streams
 from sluice.failures import DeclarationError
 from sluice.masks import Mask, Pseudonym
 from sluice.rules import Rule
-from sluice.stream import Derived, Part, Stream
+from sluice.stream import Derived, Part, Stream, names
 from tools.cli.terminal import USAGE, fail
 
 MEMBERS = ("column", "domain")  # options of masks that an entry tells by itself
@@ -46,11 +44,6 @@ class Entry:
     @property
     def is_constant(self) -> bool:
         return isinstance(self.mask, Derived) and self.mask.function.__module__ == sluice.stream.__name__
-
-
-def names() -> list[str]:
-    """Return the names of all streams."""
-    return [module.name for module in iter_modules(streams.__path__)]
 
 
 def load(name: str) -> type[Stream]:

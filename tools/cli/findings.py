@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from sluice import batch
+from sluice.cells import Cell
 from sluice.failures import Rejected
 from sluice.masks import Keep, Mask, Pseudonym
 from sluice.rows import MaskedRow
-from sluice.rules import Cell
 from sluice.stream import Part, Stream
 from sluice.tokens import Keyset
 from tools.cli import declarations, space

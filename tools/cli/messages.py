@@ -15,9 +15,8 @@ from sluice import aws
 from sluice.batch import NotAnSqsEvent, sqs_records
 
 ATTRIBUTES = ["sluice_message_id", "sluice_sent_at"]
-LARGEST_RECEIVE = (
-    10  # messages, https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
-)
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+LARGEST_RECEIVE = 10  # messages
 
 
 class Unreadable(Exception):

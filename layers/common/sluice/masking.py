@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import astuple
 
+from sluice.cells import Cell, cell_of, json_cell, json_member
 from sluice.failures import Rejected
-from sluice.rules import Cell, cell_of, json_cell, json_member
 from sluice.tokens import Keyset
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def masker(part: "type[Part]", keyset: Keyset, in_json: bool = False) -> Callabl
     for field in part.fields:
         rule = field.rule.in_json if in_json else field.rule
         plan.append((field.pointer, rule.canonical, [mask.writer(field.name, rule, keyset) for mask in field.masks]))
-    inner = [(nested, masker(nested.part, keyset, in_json or nested.many)) for nested in part.nested]
+    inner = [(nested, _nested_masker(nested, keyset, in_json)) for nested in part.nested]
 
     def mask(record: Any) -> tuple[list[Any], list[Cell]]:
         values: list[Any] = []
@@ -37,7 +37,7 @@ def masker(part: "type[Part]", keyset: Keyset, in_json: bool = False) -> Callabl
             values.append(value)
         for nested, mask_nested in inner:
             try:
-                value, nested_cells = _mask_nested(nested, mask_nested, getattr(record, nested.name))
+                value, nested_cells = mask_nested(getattr(record, nested.name))
             except Rejected as rejected:
                 raise rejected.at(nested.pointer) from None
             values.append(value)
@@ -50,25 +50,31 @@ def masker(part: "type[Part]", keyset: Keyset, in_json: bool = False) -> Callabl
     return mask
 
 
-def _mask_nested(
-    nested: "Nested", mask: Callable[[Any], tuple[list[Any], list[Cell]]], value: Any
-) -> tuple[Any, list[Cell]]:
-    """Return the canonical value of a nested object, or of a list of them, and its cells: a list is one of JSON."""
+def _nested_masker(nested: "Nested", keyset: Keyset, in_json: bool) -> Callable[[Any], tuple[Any, list[Cell]]]:
+    """Return the same function for a nested object, or for a list of them, which is one cell of JSON."""
+    mask = masker(nested.part, keyset, in_json or nested.many)
     columns = [column for column, _ in nested.part.columns()]
-    if value is None:
-        return None, [None] * (1 if nested.many else len(columns))
-    if not nested.many:
+
+    def mask_one(value: Any) -> tuple[Any, list[Cell]]:
+        if value is None:
+            return None, [None] * len(columns)
         values, cells = mask(value)
         return _typed(nested.part, values), cells
-    parts, objects = [], []
-    for index, element in enumerate(value):
-        try:
-            values, cells = mask(element)
-        except Rejected as rejected:
-            raise rejected.at(f"/{index}") from None
-        parts.append(_typed(nested.part, values))
-        objects.append(dict(zip(columns, map(json_member, cells), strict=True)))
-    return parts, [json_cell(objects)]
+
+    def mask_many(elements: Any) -> tuple[Any, list[Cell]]:
+        if elements is None:
+            return None, [None]
+        parts, objects = [], []
+        for index, element in enumerate(elements):
+            try:
+                part, cells = mask_one(element)
+            except Rejected as rejected:
+                raise rejected.at(f"/{index}") from None
+            parts.append(part)
+            objects.append(dict(zip(columns, map(json_member, cells), strict=True)))
+        return parts, [json_cell(objects)]
+
+    return mask_many if nested.many else mask_one
 
 
 def _typed(part: "type[Part]", values: list[Any]) -> "Part":

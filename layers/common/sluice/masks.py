@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sluice.rules import Cell, Rule
+from sluice.cells import Cell
+from sluice.rules import Rule
 from sluice.tokens import Keyset
 
 type Writer = Callable[[Any], Cell]

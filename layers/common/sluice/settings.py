@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+ROLES = ("ingest",)  # the login roles that the migrations name; the secret of each is in `<ROLE>_SECRET_ID`
+
 
 class SettingError(Exception):
     """A setting is missing or bad: says which, and what it must be."""
@@ -72,7 +74,7 @@ class MigrateSettings:
     def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Read the function's settings. Raises SettingError when one is missing or bad."""
         return cls(
-            role_secret_ids={"ingest": _required(environment, "INGEST_SECRET_ID")},
+            role_secret_ids={role: _required(environment, f"{role.upper()}_SECRET_ID") for role in ROLES},
             token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
             database=DatabaseSettings.read(environment),
         )

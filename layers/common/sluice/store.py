@@ -10,11 +10,11 @@ import msgspec
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection, identifier
 
+from sluice.cells import Cell, json_member
 from sluice.database import Database, copy_in, sqlstate
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
 from sluice.rows import MaskedRow, Rejection
-from sluice.rules import Cell, json_member
 from sluice.stream import OWN_COLUMNS, Stream
 from sluice.tokens import Keyset
 

@@ -10,10 +10,11 @@ from typing import Annotated, Any, ClassVar, Union, cast, dataclass_transform, g
 import msgspec
 
 from sluice import diagnosis, masking, streams
+from sluice.cells import Cell
 from sluice.envelope import Envelope, plain
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask
-from sluice.rules import Cell, Rule
+from sluice.rules import Rule
 from sluice.tokens import Keyset
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every table has these two, from the message's envelope
@@ -185,9 +186,14 @@ def load(name: str) -> type[Stream]:
     return streams[0]
 
 
+def names() -> list[str]:
+    """Return the names of all streams: of the modules in `sluice.streams`."""
+    return [module.name for module in iter_modules(streams.__path__)]
+
+
 def load_all() -> list[type[Stream]]:
     """Return every declared stream. Raises DeclarationError when one of the modules declares none."""
-    return [load(module.name) for module in iter_modules(streams.__path__)]
+    return [load(name) for name in names()]
 
 
 def _read_members(part: type[Part]) -> tuple[tuple[Field, ...], tuple[Nested, ...]]:

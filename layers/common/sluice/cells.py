@@ -1,0 +1,44 @@
+"""Cells: what PostgreSQL takes, in COPY and in JSON alike."""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, cast
+
+import msgspec
+
+type Cell = str | int | Decimal | None  # a bool is Json
+
+_JSON = msgspec.json.Encoder(decimal_format="number")
+
+
+class Json(str):
+    """A cell that is JSON text already."""
+
+    __slots__ = ()
+
+
+def cell_of(value: Any) -> Cell:
+    """Return what a function of one's own made, as PostgreSQL takes it: lists and objects as JSON."""
+    value = msgspec.to_builtins(value, builtin_types=(Decimal,))  # dates, UUIDs and the like become texts
+    is_cell = value is None or (isinstance(value, str | int | Decimal) and not isinstance(value, bool))
+    return cast("Cell", value) if is_cell else json_cell(value)
+
+
+def json_cell(value: Any) -> Json:
+    """Return a value as a cell of JSON text; decimals are numbers with all their digits."""
+    return Json(_JSON.encode(value).decode())
+
+
+def json_member(cell: Cell) -> object:
+    """Return a cell as a member of a JSON object: JSON text is no string there."""
+    return msgspec.Raw(cell.encode()) if isinstance(cell, Json) else cell
+
+
+def array_cell(cells: Sequence[Cell]) -> str:
+    """Return an array as PostgreSQL spells it (https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO)."""
+    return (
+        "{"
+        + ",".join("NULL" if cell is None else '"' + re.sub(r'(["\\])', r"\\\1", str(cell)) + '"' for cell in cells)
+        + "}"
+    )
