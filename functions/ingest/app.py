@@ -6,13 +6,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import secret, telemetry, visibility
+from sluice import breaker, secret, telemetry, visibility
 from sluice.batch import StoringBatchProcessor, record_handler, sqs_records
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.settings import IngestSettings
 from sluice.store import Store
 from sluice.stream import Stream, load
+from sluice.vault import Vault
 
 
 @telemetry.logger.inject_lambda_context(log_event=False)  # whatever the environment says: events hold personal data
@@ -24,12 +25,13 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     records = sqs_records(event)
     deadline = Deadline.of(context)
     stream, store = _stream(), _store()
-    keyset = secret.keyset(_settings().token_key_secret_id)
-    store.verify(keyset, deadline)
 
-    processor = StoringBatchProcessor(store, stream, deadline)
-    with processor(records, handler=record_handler(stream, keyset)):
-        processor.process()
+    with breaker.tripping(_settings(), records, context.invoked_function_arn):
+        keyset = secret.keyset(_settings().token_key_secret_id)
+        store.verify(keyset, deadline)
+        processor = StoringBatchProcessor(store, stream, deadline)
+        with processor(records, handler=record_handler(stream, keyset)):
+            processor.process()
 
     telemetry.count_batch(stream.table, records, processor.written, [why for _, why in processor.rejected])
     visibility.release([record for record, _ in processor.rejected], deadline)
@@ -49,4 +51,5 @@ def _stream() -> type[Stream]:
 @cache
 def _store() -> Store:
     """Return the store of this execution environment; it connects with the first batch, and stays connected."""
-    return Store(Database(_settings().database, application_name="sluice-ingest"), _stream())
+    database = Database(_settings().database, application_name="sluice-ingest")
+    return Store(database, _stream(), Vault(_settings().vault))

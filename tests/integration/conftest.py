@@ -8,14 +8,14 @@ import pytest
 from sluice import aws, schema
 from sluice.database import Database
 from sluice.deadline import Deadline
-from sluice.secret import Credentials
-from sluice.settings import DatabaseSettings
+from sluice.settings import DatabaseSettings, VaultSettings
 from sluice.store import Store
 from sluice.stream import Stream
 from sluice.streams.user_logins import UserLogin
 from sluice.tokens import Keyset
-from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, connect, in_seconds, until
-from tests.integration.environment import Environment, FakeAws, OpenStore
+from sluice.vault import Vault
+from tests.integration.databases import LOGINS, TestDatabase, connect, in_seconds, until
+from tests.integration.environment import VAULT_KEY, Environment, FakeAws, OpenStore
 from tests.integration.messages import KEYSET
 from tools.postgres import Postgres
 
@@ -35,7 +35,8 @@ def empty_database(server: Postgres) -> Iterator[TestDatabase]:
         owner.run(f"ALTER DATABASE {server.database} RESET ALL")
         owner.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION pg_database_owner")
         owner.run("GRANT USAGE ON SCHEMA public TO PUBLIC")
-        owner.run(f"DROP ROLE IF EXISTS {INGEST_ROLE}")
+        for login in LOGINS.values():
+            owner.run(f"DROP ROLE IF EXISTS {login.username}")
         yield database
 
 
@@ -43,7 +44,8 @@ def empty_database(server: Postgres) -> Iterator[TestDatabase]:
 def fake_aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
     fake = FakeAws()
     monkeypatch.setattr(aws, "client", fake.client)
-    fake.secretsmanager.put_credentials("ingest", INGEST_ROLE, INGEST_PASSWORD)
+    for role, login in LOGINS.items():
+        fake.secretsmanager.put_credentials(role, login.username, login.password)
     return fake
 
 
@@ -53,7 +55,7 @@ def database(empty_database: TestDatabase, fake_aws: FakeAws, deadline: Deadline
     server = empty_database.server
     fake_aws.secretsmanager.put_credentials("owner", server.user, server.password)
     connection = Database(empty_database.settings("owner"), "sluice-migrate")
-    schema.migrate(connection, {"ingest": Credentials(INGEST_ROLE, INGEST_PASSWORD)}, Keyset.parse(KEYSET), deadline)
+    schema.migrate(connection, LOGINS, Keyset.parse(KEYSET), deadline)
     connection.close()
     fake_aws.secretsmanager.reads.clear()
     return empty_database
@@ -61,7 +63,7 @@ def database(empty_database: TestDatabase, fake_aws: FakeAws, deadline: Deadline
 
 @pytest.fixture
 def settings(database: TestDatabase, fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Set what the template sets for the ingest function, and return the id of the keyset's secret."""
+    """Set what the template sets for the functions, and return the id of the keyset's secret."""
     keyset_id = f"keyset-{uuid4()}"  # a new one for each test, since a keyset is remembered for five minutes
     fake_aws.secretsmanager.secrets[keyset_id] = KEYSET
     for name, value in {
@@ -72,6 +74,8 @@ def settings(database: TestDatabase, fake_aws: FakeAws, monkeypatch: pytest.Monk
         "DATABASE_SECRET_ID": "ingest",
         "DATABASE_TLS": "disable",
         "TOKEN_KEY_SECRET_ID": keyset_id,
+        "VAULT_KEY_ID": VAULT_KEY,
+        "STACK_NAME": "tests",
     }.items():
         monkeypatch.setenv(name, value)
     return keyset_id
@@ -105,7 +109,7 @@ def open_store(database: TestDatabase) -> Iterator[OpenStore]:
 
     def make(stream: type[Stream] = UserLogin, settings: DatabaseSettings | None = None) -> Store:
         opened.append(Database(settings or database.settings(), application_name="sluice-test"))
-        return Store(opened[-1], stream)
+        return Store(opened[-1], stream, Vault(VaultSettings(key_id=VAULT_KEY, stack="tests")))
 
     yield make
     _no_transaction_is_open(database)

@@ -9,11 +9,13 @@ from typing import Any
 from pg8000.native import Connection
 
 from sluice.deadline import Deadline
-from sluice.settings import DatabaseSettings
+from sluice.secret import Credentials
+from sluice.settings import ROLES, DatabaseSettings
 from tools.postgres import Postgres
 
-INGEST_ROLE = "ingest_of_tests"
 INGEST_PASSWORD = "not a secret 'at all\\"
+LOGINS = {role: Credentials(f"{role}_of_tests", INGEST_PASSWORD) for role in ROLES}
+INGEST_ROLE = LOGINS["ingest"].username
 POLLING_SECONDS = 20
 
 
@@ -75,12 +77,14 @@ class TestDatabase:
         port: int = 0,
         tls: str = "disable",
         certificate_authority: Path | None = None,
+        username: str = "",
     ) -> DatabaseSettings:
         return DatabaseSettings(
             host=host or self.server.host,
             port=port or self.server.port,
             name=self.server.database,
             secret_id=secret_id,
+            username=username,
             tls=tls,
             certificate_authority=certificate_authority,
         )

@@ -154,7 +154,7 @@ def test_an_identity_that_is_no_uuid_is_a_rejection_under_the_id_of_sqs(
     ("keyset", "reason"),
     [
         ({"current": 1, "1": "R" * 64}, "keyset: key 1 is not the key that this database knows"),
-        ({"current": 1, "1": "K" * 64, "2": "L" * 64}, "keyset: key 2 is not known to this database"),
+        ({"current": 2, "1": "K" * 64, "2": "L" * 64}, "keyset: key 2 is not known to this database"),
         ({"current": 1, "1": "short"}, "keyset: every key must be a text of at least 43 characters"),
     ],
     ids=["regenerated", "unknown", "short"],
@@ -175,6 +175,6 @@ def test_a_secret_that_cannot_be_read_is_an_outage(
     missing: str, database: TestDatabase, ingest: Environment, settings: str, fake_aws: FakeAws
 ) -> None:
     del fake_aws.secretsmanager.secrets[settings if missing == "keyset" else missing]
-    with pytest.raises(Outage, match=r"^secrets manager: ClientError$"):
+    with pytest.raises(Outage, match=r"^secrets manager: ResourceNotFoundException$"):
         ingest.invoke(event(record()))
     assert database.rows() == []

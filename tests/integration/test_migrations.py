@@ -17,11 +17,11 @@ from sluice.failures import Outage
 from sluice.schema import MigrationFailed
 from sluice.secret import Credentials
 from sluice.tokens import Keyset
-from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, connect, in_seconds
-from tests.integration.environment import Environment, FakeAws
+from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, TestDatabase, connect, in_seconds
+from tests.integration.environment import VAULT_KEY, Environment, FakeAws
 from tests.integration.messages import KEY, KEYSET, event, record
 
-ROLES = {"ingest": Credentials(INGEST_ROLE, INGEST_PASSWORD)}
+ROLES = LOGINS
 OURS = sorted(file.name for file in files("sluice.migrations").iterdir() if file.name.endswith(".sql"))
 NEWEST = int(OURS[-1].split("_")[0])
 NEXT = f"{NEWEST + 1:04}_next.sql"
@@ -148,7 +148,7 @@ def test_the_password_of_the_secret_works_and_the_server_has_seen_its_verifier_a
     database = empty_database.server.database
     empty_database.sql(f"ALTER DATABASE {database} SET log_statement TO 'all'")
     password = "päss'wörd\\ €"
-    migrate({"ingest": Credentials(INGEST_ROLE, password)})
+    migrate(LOGINS | {"ingest": Credentials(INGEST_ROLE, password)})
     with connect(empty_database.server, INGEST_ROLE, password) as role:
         assert role.run("SELECT current_user") == [[INGEST_ROLE]]
     with pytest.raises(DatabaseError, match="28P01"):
@@ -162,7 +162,7 @@ def test_a_new_password_in_the_secret_is_set_with_the_next_deployment(
     empty_database: TestDatabase, migrate: Migrate
 ) -> None:
     migrate()
-    migrate({"ingest": Credentials(INGEST_ROLE, "another")})
+    migrate(LOGINS | {"ingest": Credentials(INGEST_ROLE, "another")})
     connect(empty_database.server, INGEST_ROLE, "another").close()
     with pytest.raises(DatabaseError, match="28P01"):
         connect(empty_database.server, INGEST_ROLE, INGEST_PASSWORD)
@@ -208,7 +208,9 @@ def settings_of_migrate(
         "DATABASE_NAME": empty_database.server.database,
         "DATABASE_SECRET_ID": "owner",
         "DATABASE_TLS": "disable",
-        "INGEST_SECRET_ID": "ingest",
+        **{f"{role.upper()}_SECRET_ID": role for role in LOGINS},
+        "VAULT_KEY_ID": VAULT_KEY,
+        "STACK_NAME": "tests",
         "TOKEN_KEY_SECRET_ID": str(tmp_path),
         "STREAM": "user_logins",
     }.items():

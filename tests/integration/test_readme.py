@@ -12,11 +12,13 @@ from sluice import schema
 from sluice.batch import StoringBatchProcessor, record_handler
 from sluice.database import Database
 from sluice.deadline import Deadline
-from sluice.secret import Credentials
+from sluice.settings import VaultSettings
 from sluice.store import Store
 from sluice.stream import load
 from sluice.tokens import Keyset
-from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase
+from sluice.vault import Vault
+from tests.integration.databases import LOGINS, TestDatabase
+from tests.integration.environment import VAULT_KEY
 from tests.integration.messages import KEYSET, record, token
 
 README = Path(__file__).parents[2] / "README.md"
@@ -39,16 +41,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_readmes_stream_takes_a_record_in(project: Path, database: TestDatabase, deadline: Deadline) -> None:
-    roles = {"ingest": Credentials(INGEST_ROLE, INGEST_PASSWORD)}
     owner = Database(database.settings("owner"), "sluice-migrate")
-    assert schema.migrate(owner, roles, Keyset.parse(KEYSET), deadline) == 1000
+    assert schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), deadline) == 1000
     owner.close()
 
     stream = load("sign_ups")
     ingest = Database(database.settings(), "sluice-ingest")
     sign_up = {"name": "ada", "email": "Ada@Example.com", "country": "GB", "note": "ring twice"}
     good, bad = record(sign_up), record({**sign_up, "country": "GBR"})
-    processor = StoringBatchProcessor(Store(ingest, stream), stream, deadline)
+    store = Store(ingest, stream, Vault(VaultSettings(key_id=VAULT_KEY, stack="tests")))
+    processor = StoringBatchProcessor(store, stream, deadline)
     with processor([good, bad], handler=record_handler(stream, Keyset.parse(KEYSET))):
         processor.process()
     ingest.close()

@@ -11,10 +11,9 @@ from sluice.database import Database
 from sluice.masks import Keep, Pseudonym
 from sluice.rules import Number, Text
 from sluice.schema import MigrationFailed
-from sluice.secret import Credentials
 from sluice.stream import OWN_COLUMNS, Field, Part, load, names
 from sluice.tokens import Keyset
-from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds
+from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.messages import KEYSET
 
 STREAMS = names()
@@ -110,7 +109,7 @@ def test_a_table_that_does_not_fit_its_stream_fails_the_deployment(
 )
 def test_a_column_that_fills_itself_may_be_added(column: str, database: TestDatabase) -> None:
     database.sql(f"ALTER TABLE orders ADD COLUMN {column}")
-    assert migrate(database) == 3
+    assert migrate(database) == 4
 
 
 def test_a_stream_without_a_migration_fails_the_deployment(
@@ -132,7 +131,7 @@ def migrate(database: TestDatabase) -> int:
     """Deploy once more."""
     owner = Database(database.settings("owner"), "sluice-migrate")
     try:
-        roles = {"ingest": Credentials(INGEST_ROLE, INGEST_PASSWORD)}
+        roles = LOGINS
         return schema.migrate(owner, roles, Keyset.parse(KEYSET), in_seconds(60))
     finally:
         owner.close()

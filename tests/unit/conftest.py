@@ -20,8 +20,11 @@ os.environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 import sluice.streams
 from sluice import secret, telemetry, visibility
 from sluice.aws import client
+from sluice.settings import ROLES
 from sluice.tokens import Keyset
 from tests.unit.fakes import KEYSET, ROOT, FakeAws, FakePostgres, http_server
+from tests.unit.operators import FakeDeployment
+from tools import stack
 
 settings.register_profile("unit", deadline=None, database=None)  # a slow machine is no failure
 settings.load_profile("unit")
@@ -59,7 +62,7 @@ def aws_accounts() -> Iterator[list[FakeAws]]:
             patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
             patch.setenv("AWS_ACCESS_KEY_ID", "test")
             patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-            for service in ("secretsmanager", "sqs"):
+            for service in ("secretsmanager", "kms", "sqs"):
                 client(service)
         yield accounts
     client.cache_clear()
@@ -89,6 +92,24 @@ def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePostgres]:
 
 
 @pytest.fixture
+def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeDeployment]:
+    """Return the deployment that the operators' commands call; the demo has kept none."""
+    fake = FakeDeployment()
+    monkeypatch.setattr(stack, "KEPT", tmp_path / "stack.json")
+    with http_server(fake.respond) as url:
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "SLUICE_STACK"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_ACCESS_KEY_ID": "ours",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield fake
+
+
+@pytest.fixture
 def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
     """Return the function that declares a stream by its module's name and text; there are no others."""
     folder = tmp_path / "streams"
@@ -115,11 +136,13 @@ def ingest(aws: FakeAws, postgres: FakePostgres, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def migrate(aws: FakeAws, postgres: FakePostgres, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return functions/migrate/app.py as a new execution environment imports it."""
-    return _load("migrate", monkeypatch, INGEST_SECRET_ID="login", DATABASE_SECRET_ID="owner")
+    logins = {f"{role.upper()}_SECRET_ID": "login" for role in ROLES}
+    return _load("migrate", monkeypatch, DATABASE_SECRET_ID="owner", **logins)
 
 
 def _load(function: str, monkeypatch: pytest.MonkeyPatch, **environment: str) -> ModuleType:
     shared = {"DATABASE_NAME": "sluice", "DATABASE_TLS": "disable", "TOKEN_KEY_SECRET_ID": "keyset"}
+    shared |= {"VAULT_KEY_ID": "arn:aws:kms:eu-central-1:123456789012:key/vault", "STACK_NAME": "tests"}
     shared |= {"POWERTOOLS_LOGGER_LOG_EVENT": "true"}  # to no avail: events hold personal data
     for name, value in (shared | environment).items():
         monkeypatch.setenv(name, value)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -123,6 +124,7 @@ class FakePostgres:
     rejections: list[dict[str, Any]] = field(default_factory=list)
     check_values: dict[int, bytes] = field(default_factory=lambda: dict(Keyset.parse(KEYSET).check_values))
     migrations: list[int] = field(default_factory=list)
+    vault: dict[str, str] = field(default_factory=dict)
     connections: int = 0
     row_count: int = 0
 
@@ -141,7 +143,9 @@ class FakePostgres:
             self._copy(text)
         elif sql.startswith("INSERT INTO user_logins "):
             records = {record["message_id"]: record for record in json.loads(parameters["rows"])}
-            self._add([list(record.values()) for record in records.values() if record["message_id"] not in self.rows])
+            new = [record for message_id, record in records.items() if message_id not in self.rows]
+            self._add([list(record.values()) for record in new])
+            return [[UUID(record["message_id"])] for record in new]
         elif sql.startswith("INSERT INTO rejection "):
             self.rejections += json.loads(parameters["rows"])
         elif sql.startswith("INSERT INTO migration "):
@@ -153,6 +157,11 @@ class FakePostgres:
         elif "FROM pg_attribute" in sql:  # every table is as its stream wants it
             (columns,) = [stream.columns() for stream in load_all() if stream.table == parameters["table"].strip('"')]
             return [[column, True] for column in (*OWN_COLUMNS, *dict(columns))]
+        elif "FROM removal" in sql:
+            return [[0, None]]
+        elif sql.startswith("INSERT INTO pii_vault "):
+            tokens = parameters["tokens"].strip("{}").split(",")
+            self.vault |= dict(zip(tokens, parameters["sealed"].strip("{}").split(","), strict=True))
         elif sql.startswith("SELECT number, check_value FROM token_key"):
             return [[number, check_value] for number, check_value in self.check_values.items()]
         return None
@@ -217,7 +226,7 @@ def http_server(respond: Respond) -> Iterator[str]:
 
 @dataclass
 class FakeAws:
-    """Secrets Manager and SQS as boto3 talks to them."""
+    """Secrets Manager, KMS and SQS as boto3 talks to them."""
 
     secrets: dict[str, str] = field(default_factory=dict)
     released: list[list[dict[str, Any]]] = field(default_factory=list)
@@ -230,6 +239,9 @@ class FakeAws:
             return 400, json.dumps({"__type": "AccessDeniedException", "message": f"no {json.dumps(request)}"}).encode()
         if operation == "GetSecretValue":
             answer = {"Name": request["SecretId"], "SecretString": self.secrets[request["SecretId"]]}
+        elif operation == "GenerateDataKey":
+            plaintext, wrapped = (b64encode(key).decode() for key in (b"p" * 32, b"wrapped"))
+            answer = {"KeyId": request["KeyId"], "Plaintext": plaintext, "CiphertextBlob": wrapped}
         elif operation == "GetQueueUrl":
             answer = {
                 "QueueUrl": f"http://{headers['Host']}/{request['QueueOwnerAWSAccountId']}/{request['QueueName']}"

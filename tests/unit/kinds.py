@@ -171,4 +171,4 @@ PLACES = {
 
 
 def mask_body(stream: type[Stream], body: str, keyset: Keyset) -> list[Any]:
-    return read(stream.masker(keyset)(body))
+    return read(stream.masker(keyset)(body)[0])

@@ -8,6 +8,7 @@ import pytest
 from sluice.batch import NotAnSqsEvent, StoringBatchProcessor, record_handler, sqs_records
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
+from sluice.originals import Original, Originals
 from sluice.rows import MaskedRow, Rejection
 from sluice.rules import Text
 from sluice.store import Written
@@ -25,7 +26,8 @@ LOGIN_SHAPE = {"bytes": len(login()), "fields": TEXTS, "other_fields": 0}
 
 def row(number: int, user_id: str = LOGIN["user_id"], sent_at: str = SENT_AT) -> MaskedRow:
     cells = (user_id, "android", IP_TOKEN, DEVICE_TOKEN, "2.3.0", 2_003_000, "RU")
-    return MaskedRow(numbered(number), sent_at, cells)
+    values = (Original("ip", IP_TOKEN, LOGIN["ip"]), Original("device_id", DEVICE_TOKEN, LOGIN["device_id"]))
+    return MaskedRow(numbered(number), sent_at, cells, Originals(user_id, values))
 
 
 def rejection(number: int, reason: str, pointer: str, shape: dict[str, object]) -> Rejection:

@@ -54,7 +54,7 @@ def test_streams_that_fit_their_tables_are_told(server: type[FakeServer], postgr
     assert (code, errors) == (0, "")
     assert json.loads(output) == {
         "streams": [
-            {"stream": "orders", "table": "orders", "columns": 18},
+            {"stream": "orders", "table": "orders", "columns": 19},
             {"stream": "user_logins", "table": "user_logins", "columns": 9},
         ],
         "migration": max(postgres.migrations),

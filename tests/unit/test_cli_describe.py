@@ -11,6 +11,7 @@ from tools.cli import declarations
 
 EMAIL = {"name": "Email", "max": 254}
 TEXT = {"name": "Text", "max": 20}
+TOKEN_MASK = {"name": "Pseudonym", "recoverable": False}
 LARGE = {"name": "Integer", "min": 1, "max": 2**63 - 1}
 
 
@@ -38,16 +39,23 @@ def test_json_holds_everything_that_is_declared(declare: Callable[[str, str], No
         ("/version", "str", {"name": "Version", "max": 32}, kept | {"as_": "version_number"}, "release", None),
         (
             *("/mails", "list[str]", {"name": "Each", "rule": EMAIL, "max": 3, "json": False}),
-            *({"name": "Pseudonym"}, "mail_tokens", "email"),
+            *(TOKEN_MASK, "mail_tokens", "email"),
         ),
-        ("/guest/email", "str", EMAIL, {"name": "Pseudonym"}, "guest_email", "email"),
+        ("/guest/email", "str", EMAIL, TOKEN_MASK, "guest_email", "email"),
         ("/guest/email", "str", EMAIL, {"name": "Truncate", "to": None}, "guest_host", None),
         ("/guest/nickname", "str | None", TEXT, {"name": "Truncate", "to": 8}, "guest_nickname", None),
         ("/stops/*/room", "str", TEXT, kept, "stops[*].room", None),
-        ("/stops/*/badge", "str", TEXT, {"name": "Pseudonym"}, "stops[*].badge", "badge"),
+        ("/stops/*/badge", "str", TEXT, TOKEN_MASK, "stops[*].badge", "badge"),
         ("/stops/*/note", "str | None", TEXT, {"name": "Redact", "constant": "a note"}, "stops[*].note", None),
         ("/stops/*/seats/*/row", "int", LARGE, kept, "stops[*].seats[*].row", None),
-        ("/stops/*/seats/*/holder", "str", TEXT, {"name": "Pseudonym"}, "stops[*].seats[*].holder", "holder"),
+        (
+            "/stops/*/seats/*/holder",
+            "str",
+            TEXT,
+            TOKEN_MASK,
+            "stops[*].seats[*].holder",
+            "holder",
+        ),
         (None, "str", None, {"name": 'Constant("door")'}, "source", None),
         (None, "int", None, {"name": "Derived"}, "stop_count", None),
         (None, "UUID", None, {"name": "Message"}, "message_id", None),

@@ -116,7 +116,7 @@ def test_json_tells_all_that_becomes_of_an_event(monkeypatch: pytest.MonkeyPatch
     assert without(columns, "plain_hash_reversed_in_seconds") == [
         {
             "column": "masked_ip",
-            "mask": "Pseudonym",
+            "mask": "Pseudonym(recoverable=true)",
             "values": 3,
             "stored": 3,
             "value_space_bits": 32.0,
@@ -124,7 +124,7 @@ def test_json_tells_all_that_becomes_of_an_event(monkeypatch: pytest.MonkeyPatch
         },
         {
             "column": "masked_device_id",
-            "mask": "Pseudonym",
+            "mask": "Pseudonym(recoverable=true)",
             "values": 2,
             "stored": 2,
             "value_space_bits": 29.9,

@@ -3,7 +3,8 @@
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from sluice.database import describe, outage, sqlstate
+from sluice import sqlstate
+from sluice.database import outage
 
 VALUES = {"M": "value", "D": "value", "W": "value", "H": "value", "q": "value", "P": "value", "s": "schema"}
 
@@ -27,10 +28,14 @@ VALUES = {"M": "value", "D": "value", "W": "value", "H": "value", "q": "value", 
 )
 def test_an_error_is_described_by_code_and_names_alone(fields: dict[str, str], code: str, description: str) -> None:
     error = DatabaseError(VALUES | fields)
-    assert (sqlstate(error), describe(error), str(outage(error))) == (code, description, f"database: {description}")
+    assert (sqlstate.of(error), sqlstate.describe(error), str(outage(error))) == (
+        code,
+        description,
+        f"database: {description}",
+    )
 
 
 @pytest.mark.parametrize("arguments", [(), ("value",), (None,)])
 def test_an_error_without_fields_tells_nothing(arguments: tuple[object, ...]) -> None:
     error = DatabaseError(*arguments)
-    assert (sqlstate(error), describe(error)) == ("", "SQLSTATE ")
+    assert (sqlstate.of(error), sqlstate.describe(error)) == ("", "SQLSTATE ")

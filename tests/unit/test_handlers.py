@@ -182,7 +182,7 @@ def test_an_invocation_without_time_is_an_outage_and_writes_nothing(ingest: Modu
 def test_a_failure_to_release_what_was_rejected_is_no_failure(
     ingest: ModuleType, postgres: FakePostgres, aws: FakeAws, output: Callable[[], str]
 ) -> None:
-    ingest.lambda_handler({"Records": []}, LambdaContext())
+    ingest.lambda_handler({"Records": [sqs_record(login(), 3)]}, LambdaContext())
     aws.fails = True
     assert ingest.lambda_handler(
         {"Records": [sqs_record("junk"), sqs_record(login(), 2)]}, LambdaContext()

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from sluice.settings import DatabaseSettings, IngestSettings, MigrateSettings, SettingError
+from sluice.settings import ROLES, DatabaseSettings, IngestSettings, MigrateSettings, SettingError, VaultSettings
 
 ENVIRONMENT = {
     "STREAM": "user_logins",
     "TOKEN_KEY_SECRET_ID": "keyset",
-    "INGEST_SECRET_ID": "ingest",
+    **{f"{role.upper()}_SECRET_ID": role for role in ROLES},
+    "VAULT_KEY_ID": "arn:aws:kms:eu-central-1:123456789012:key/vault",
+    "STACK_NAME": "sluice",
     "DATABASE_HOST": "db.example.com",
     "DATABASE_PORT": "5432",
     "DATABASE_NAME": "sluice",
@@ -23,6 +25,7 @@ DATABASE = DatabaseSettings(
     port=5432,
     name="sluice",
     secret_id="login",
+    username="",
     tls="disable",
     certificate_authority=Path("/opt/ca.pem"),
 )
@@ -30,10 +33,14 @@ DATABASE = DatabaseSettings(
 
 def test_settings_are_read_from_the_environment() -> None:
     assert IngestSettings.read(ENVIRONMENT) == IngestSettings(
-        stream="user_logins", token_key_secret_id="keyset", database=DATABASE
+        stream="user_logins",
+        token_key_secret_id="keyset",
+        breaker_parameter=None,
+        database=DATABASE,
+        vault=VaultSettings(key_id="arn:aws:kms:eu-central-1:123456789012:key/vault", stack="sluice"),
     )
     assert MigrateSettings.read(ENVIRONMENT) == MigrateSettings(
-        role_secret_ids={"ingest": "ingest"}, token_key_secret_id="keyset", database=DATABASE
+        role_secret_ids={role: role for role in ROLES}, token_key_secret_id="keyset", database=DATABASE
     )
 
 
@@ -56,7 +63,6 @@ def test_the_server_is_verified_by_the_systems_authorities_unless_told_otherwise
             "DATABASE_HOST",
             "DATABASE_PORT",
             "DATABASE_NAME",
-            "DATABASE_SECRET_ID",
         )
     ],
 )
@@ -86,6 +92,16 @@ def test_encryption_that_does_not_verify_is_no_choice(tls: str) -> None:
     with pytest.raises(SettingError) as caught:
         DatabaseSettings.read(ENVIRONMENT | {"DATABASE_TLS": tls})
     assert str(caught.value) == "DATABASE_TLS: must be verify-full or disable"
+
+
+def test_without_a_secret_the_login_is_by_iam_and_has_a_name_and_tls() -> None:
+    environment = ENVIRONMENT | {"DATABASE_SECRET_ID": "", "DATABASE_TLS": "verify-full", "DATABASE_USERNAME": "role"}
+    database = DatabaseSettings.read(environment)
+    assert (database.secret_id, database.username) == ("", "role")
+    with pytest.raises(SettingError, match=r"^DATABASE_USERNAME: must be set$"):
+        DatabaseSettings.read(environment | {"DATABASE_USERNAME": ""})
+    with pytest.raises(SettingError, match=r"^DATABASE_SECRET_ID: must be set without TLS, "):
+        DatabaseSettings.read(environment | {"DATABASE_TLS": "disable"})
 
 
 def test_settings_do_not_change() -> None:

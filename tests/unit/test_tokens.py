@@ -84,6 +84,49 @@ def test_tokens_never_change(current: int, domain: str, value: str, frozen: str)
     assert (made, token(KEYS[:current], domain, value)) == (frozen, frozen)
 
 
+@pytest.mark.parametrize(
+    ("domain", "value", "frozen"),
+    [
+        (
+            "device_id",
+            "593-47-5928",
+            ["t1_9wgIsuw5vUXJZyoCd-eVgBHqXVKJKqWnpYyfoum7SRo", "t2_wTH2PEeUtAguQFcn7Q5ilt5IUUxJcIjQOABsGEoGQKA"],
+        ),
+        (
+            "subject",
+            "424cdd21",
+            ["t1_LlCIGmax_MthqhYOuyul-HU6muEPpq1h_e2LYj7bCro", "t2_MnJvpgwZKi2ktjMs_411GF0MmnXiaoS1BL-flW73KtE"],
+        ),
+    ],
+)
+def test_a_value_has_a_token_of_each_key_and_a_token_leads_to_the_newer_ones(
+    domain: str, value: str, frozen: list[str]
+) -> None:
+    keyset = keyset_of(KEYS)
+    assert keyset.tokens(domain, value) == frozen
+    newer = keyset.newer(domain)
+    assert [newer(token) for token in frozen] == [frozen[1:], []]
+
+
+def test_a_key_that_is_not_current_yet_makes_no_token() -> None:
+    keyset = keyset_of(KEYS, 1)
+    (only,) = keyset.tokens("ip", "199.172.111.135")
+    assert (only, keyset.newer("ip")(only)) == ("t1_WkFUYRuXpcoLtvPqk5kWmYV_ELV79VeO7lMZ3LqcpNE", [])
+
+
+def test_what_is_no_token_has_no_newer_one() -> None:
+    with pytest.raises(ValueError, match=r"^this is no token$"):
+        keyset_of(KEYS).newer("ip")("199.172.111.135")
+
+
+@given(keys=st.lists(st.text(min_size=43, max_size=80), min_size=1, max_size=3), value=st.text(max_size=300))
+def test_each_token_leads_to_all_newer_ones(keys: list[str], value: str) -> None:
+    keyset = keyset_of(keys)
+    tokens = keyset.tokens("ip", value)
+    assert tokens == [token(keys[:number], "ip", value) for number in range(1, len(keys) + 1)]
+    assert [keyset.newer("ip")(older) for older in tokens] == [tokens[number:] for number in range(1, len(keys) + 1)]
+
+
 @given(
     keys=st.lists(st.text(min_size=43, max_size=80), min_size=1, max_size=3),
     domain=st.text(max_size=64),

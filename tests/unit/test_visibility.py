@@ -41,5 +41,5 @@ def test_a_failure_of_sqs_is_a_warning_and_no_failure_of_the_batch(aws: FakeAws,
     assert (line["level"], line["message"], line["error"]) == (
         "WARNING",
         "rejected messages not released",
-        "ClientError",
+        "AccessDeniedException",
     )

@@ -58,7 +58,8 @@ class EmbeddedDatabase(Database):
             host=server.host,
             port=server.port,
             name=server.database,
-            secret_id="",
+            secret_id="",  # nosec B106: there is no secret
+            username="",
             tls="disable",
             certificate_authority=None,
         )

@@ -14,6 +14,12 @@ def client(service: str) -> Any:
     return boto3.client(service, config=config)  # type: ignore[call-overload]  # knows services by literal names only
 
 
+def reason(error: Exception) -> str:
+    """Return why a call failed as one word: the service's error code. The text may hold ids of account and secrets."""
+    response = getattr(error, "response", None) or {}  # that of a connection which broke is None
+    return str(response.get("Error", {}).get("Code") or type(error).__name__)
+
+
 def errors() -> tuple[type[Exception], ...]:
     """Return what a call may raise: botocore's own errors and those of the service share no base class."""
     from botocore.exceptions import BotoCoreError, ClientError

@@ -80,7 +80,7 @@ def record_handler(stream: type[Stream], keyset: Keyset) -> Callable[[SQSRecord]
 
     def handle(record: SQSRecord) -> MaskedRow:
         try:
-            return MaskedRow(message_id(record), sent_at(record), mask(record.raw_event["body"]))
+            return MaskedRow(message_id(record), sent_at(record), *mask(record.raw_event["body"]))
         except Rejected:
             raise
         except Exception:  # noqa: BLE001 (what we did not foresee in one record must not stop the others)

@@ -36,11 +36,10 @@ def _pointer(part: "type[Part]", path: str) -> str:
         rest = path.removeprefix(f".{member.key}")
         if rest == path or (rest and rest[0] not in ".["):
             continue
-        indices = re.match(r"(?:\[\d+\])*", rest)
-        assert indices  # of a list, or none
-        below = rest[indices.end() :]
+        below = re.sub(r"^(?:\[\d+\])+", "", rest)
+        indices = rest[: len(rest) - len(below)]  # of a list, or none
         inner = _pointer(parts[member.key], below) if member.key in parts else "/*" if below else ""
-        return member.pointer + indices[0].replace("[", "/").replace("]", "") + inner
+        return member.pointer + indices.replace("[", "/").replace("]", "") + inner
     return "/*" if path else ""
 
 

@@ -1,5 +1,16 @@
 """The ways in which work can fail, named after what has to happen next."""
 
+SOURCES = {  # by what the text of an outage begins with
+    "database": "database",
+    "database secret": "secrets_manager",
+    "rds": "database",
+    "secrets manager": "secrets_manager",
+    "keyset": "keyset",
+    "kms": "kms",
+    "vault": "kms",
+    "out of time": "deadline",
+}
+
 
 class DeclarationError(TypeError):
     """A stream is declared wrongly: names stream, field and rule. Nothing is deployed with it."""
@@ -23,4 +34,12 @@ class Rejected(Exception):
 
 
 class Outage(Exception):
-    """Something that the whole batch needs is missing: the invocation fails, and every message comes again."""
+    """Something that the whole batch needs is missing: the invocation fails, and every message comes again.
+
+    Its text begins with what that is, and never holds a value of a record.
+    """
+
+    @property
+    def source(self) -> str:
+        """What is missing, as one of a fixed set of words."""
+        return SOURCES.get(str(self).partition(":")[0], "internal")

@@ -7,19 +7,31 @@ from msgspec.structs import astuple
 
 from sluice.cells import Cell, cell_of, json_cell, json_member
 from sluice.failures import Rejected
+from sluice.masks import Mask, Pseudonym, Writer
+from sluice.originals import Original
+from sluice.rules import Rule
 from sluice.tokens import Keyset
 
 if TYPE_CHECKING:
     from sluice.stream import Nested, Part
 
 
-def masker(part: "type[Part]", keyset: Keyset, in_json: bool = False) -> Callable[[Any], tuple[list[Any], list[Cell]]]:
-    """Return the function from an object as JSON has it to its canonical values, and to the cells of its columns."""
+type Remember = Callable[[Original], None]
+
+
+def masker(
+    part: "type[Part]", keyset: Keyset, remember: Remember, in_json: bool = False
+) -> Callable[[Any], tuple[list[Any], list[Cell]]]:
+    """Return the function from an object as JSON has it to its canonical values, and to the cells of its columns.
+
+    Of every recoverable value it tells `remember` what the token stands for.
+    """
     plan = []
     for field in part.fields:
         rule = field.rule.in_json if in_json else field.rule
-        plan.append((field.pointer, rule.canonical, [mask.writer(field.name, rule, keyset) for mask in field.masks]))
-    inner = [(nested, _nested_masker(nested, keyset, in_json)) for nested in part.nested]
+        writers = [_writer(mask, field.name, rule, keyset, remember) for mask in field.masks]
+        plan.append((field.pointer, rule.canonical, writers))
+    inner = [(nested, _nested_masker(nested, keyset, remember, in_json)) for nested in part.nested]
 
     def mask(record: Any) -> tuple[list[Any], list[Cell]]:
         values: list[Any] = []
@@ -50,9 +62,17 @@ def masker(part: "type[Part]", keyset: Keyset, in_json: bool = False) -> Callabl
     return mask
 
 
-def _nested_masker(nested: "Nested", keyset: Keyset, in_json: bool) -> Callable[[Any], tuple[Any, list[Cell]]]:
+def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, remember: Remember) -> Writer:
+    if isinstance(mask, Pseudonym):
+        return mask.writer(field, rule, keyset, remember)
+    return mask.writer(field, rule, keyset)
+
+
+def _nested_masker(
+    nested: "Nested", keyset: Keyset, remember: Remember, in_json: bool
+) -> Callable[[Any], tuple[Any, list[Cell]]]:
     """Return the same function for a nested object, or for a list of them, which is one cell of JSON."""
-    mask = masker(nested.part, keyset, in_json or nested.many)
+    mask = masker(nested.part, keyset, remember, in_json or nested.many)
     columns = [column for column, _ in nested.part.columns()]
 
     def mask_one(value: Any) -> tuple[Any, list[Cell]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice.cells import Cell
+from sluice.originals import Original
 from sluice.rules import Rule
 from sluice.tokens import Keyset
 
@@ -37,16 +38,41 @@ class Keep(Mask):
 
 @dataclass(frozen=True)
 class Pseudonym(Mask):
-    """A keyed token: the same for the same value of the same domain (by default the field's name), in every table."""
+    """A keyed token: the same for the same value of the same domain (by default the field's name), in every table.
+
+    A recoverable one can be turned back, by those who may: its value is sealed in the vault.
+    """
 
     domain: str | None = None
+    recoverable: bool = False
 
-    def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
-        pseudonymize = keyset.pseudonymizer(self.domain or field)
+    def domain_of(self, field: str) -> str:
+        """Return the domain of a field's tokens."""
+        return self.domain or field
+
+    def writer(
+        self, field: str, rule: Rule, keyset: Keyset, remember: Callable[[Original], None] | None = None
+    ) -> Writer:
+        """Return that function; of a recoverable value it tells `remember` what its token stands for."""
+        domain = self.domain_of(field)
+        pseudonymize = keyset.pseudonymizer(domain)
+        if self.recoverable and remember:
+            pseudonymize = _remembering(remember, domain, pseudonymize)
         if rule.element.makes is str:  # its canonical value is a text already, and this is the hot path
             return rule.over(pseudonymize)
         text = rule.element.text
         return rule.over(lambda value: pseudonymize(text(value)))
+
+
+def _remembering(
+    remember: Callable[[Original], None], domain: str, pseudonymize: Callable[[str], str]
+) -> Callable[[str], str]:
+    def pseudonymize_and_remember(value: str) -> str:
+        token = pseudonymize(value)
+        remember(Original(domain, token, value))
+        return token
+
+    return pseudonymize_and_remember
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,22 @@
 
 import msgspec
 
+from sluice.originals import Originals
 from sluice.stream import Row
+
+NOTHING = Originals()
 
 
 class MaskedRow(msgspec.Struct, frozen=True):
-    """One row of a stream's table. Its fields beyond the envelope are masked: the store takes nothing else."""
+    """One row of a stream's table. Its cells are masked: the store takes nothing else.
+
+    Beside them it carries the originals of its tokens to the vault, which seals them.
+    """
 
     message_id: str  # a UUID
     sent_at: str  # ISO 8601, UTC
     cells: Row
+    originals: Originals = NOTHING
 
 
 class Rejection(msgspec.Struct, frozen=True):

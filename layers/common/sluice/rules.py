@@ -33,6 +33,11 @@ class Rule:
         """The type of the canonical value."""
         return self.accepts
 
+    @property
+    def example(self) -> Any:
+        """A value that the rule takes, as JSON has it and of nobody: what the breaker probes with; None: not known."""
+        return None
+
     def check(self) -> None:
         """Raise DeclarationError when the rule can hold for nothing."""
 
@@ -73,6 +78,10 @@ class Text(Rule):
 
     max: int
 
+    @property
+    def example(self) -> str:
+        return "probe"[: self.max]
+
     def canonical(self, value: str, /) -> str:
         text = canonical.text(value)
         if len(text) > self.max:
@@ -99,6 +108,10 @@ class Email(Text):
 
     max: int = 254  # characters, RFC 5321 with erratum 1690
 
+    @property
+    def example(self) -> str:
+        return "probe@example.com"  # RFC 2606
+
     def canonical(self, value: str, /) -> str:
         return super().canonical(canonical.email(canonical.text(value)))
 
@@ -116,6 +129,10 @@ class Phone(Text):
     region: str | None = None
     max: int = 64  # characters, as it comes
 
+    @property
+    def example(self) -> str:
+        return "+442079460000"  # of those that Ofcom reserves for fiction
+
     def check(self) -> None:
         if self.region is not None and not canonical.is_phone_region(self.region):
             raise DeclarationError(f"Phone knows no region {self.region}")
@@ -127,6 +144,10 @@ class Phone(Text):
 @dataclass(frozen=True)
 class IpAddress(Rule):
     """An IPv4 or IPv6 address; reserved, multicast and loopback addresses are data like any other."""
+
+    @property
+    def example(self) -> str:
+        return "192.0.2.1"  # RFC 5737
 
     def canonical(self, value: str, /) -> str:
         return canonical.ip_address(value)
@@ -143,6 +164,10 @@ class Version(Text):
     """One to three numbers with dots between, kept as they came; `version_number` makes them comparable."""
 
     max: int = 32  # characters
+
+    @property
+    def example(self) -> str:
+        return "0"
 
     def canonical(self, value: str, /) -> str:
         if len(value) > self.max:
@@ -170,6 +195,10 @@ class Integer(Rule):
     max: int = LARGEST_BIGINT
     accepts: ClassVar[Any] = int
 
+    @property
+    def example(self) -> int:
+        return min(max(0, self.min), self.max)
+
     def canonical(self, value: int, /) -> int:
         if not self.min <= value <= self.max:
             raise Rejected("out_of_range")
@@ -188,6 +217,10 @@ class Number(Rule):
     precision: int
     scale: int
     accepts: ClassVar[Any] = Decimal
+
+    @property
+    def example(self) -> int:
+        return 0
 
     def canonical(self, value: Decimal, /) -> Decimal:
         if not value.is_finite() or abs(value.adjusted()) > 1000:
@@ -214,6 +247,10 @@ class Boolean(Rule):
 
     accepts: ClassVar[Any] = bool
 
+    @property
+    def example(self) -> bool:
+        return False
+
     def canonical(self, value: bool, /) -> bool:
         return value
 
@@ -232,6 +269,10 @@ class OneOf(Rule):
 
     def __init__(self, *choices: str) -> None:
         object.__setattr__(self, "choices", choices)
+
+    @property
+    def example(self) -> str:
+        return self.choices[0]
 
     @classmethod
     def of(cls, enum: type[Enum]) -> "OneOf":
@@ -252,6 +293,10 @@ class OneOf(Rule):
 class Uuid(Rule):
     """A UUID (RFC 9562) in any of the spellings that Python's `uuid` takes."""
 
+    @property
+    def example(self) -> str:
+        return str(UUID(int=0))
+
     def canonical(self, value: str, /) -> str:
         try:
             return str(UUID(value))
@@ -269,6 +314,10 @@ class Timestamp(Rule):
     @property
     def makes(self) -> Any:
         return datetime
+
+    @property
+    def example(self) -> str:
+        return datetime.now(UTC).isoformat()  # for which a partition should be there
 
     def check(self) -> None:
         if self.epoch not in ("seconds", "milliseconds"):
@@ -320,6 +369,10 @@ class Each(Rule):
     @property
     def makes(self) -> Any:
         return list[self.rule.makes]  # type: ignore[name-defined]
+
+    @property
+    def example(self) -> list[Any]:
+        return []
 
     def check(self) -> None:
         if not isinstance(self.rule, Rule) or isinstance(self.rule, Each):

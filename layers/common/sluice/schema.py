@@ -9,9 +9,11 @@ import scramp
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection, identifier, literal
 
-from sluice.database import TRY_AGAIN, Database, describe, sqlstate
+from sluice import sqlstate, token_key
+from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.secret import Credentials
+from sluice.sqlstate import Meaning
 from sluice.stream import OWN_COLUMNS, Stream, load_all
 from sluice.tokens import Keyset
 
@@ -53,6 +55,7 @@ def migrate(database: Database, roles: Mapping[str, Credentials], keyset: Keyset
         _remember(connection, keyset)
         for stream in load_all():
             check_table(connection, stream)
+            grant(connection, stream, roles)
         rows = connection.run("SELECT max(number) FROM migration") or [[0]]
         return int(rows[0][0])
 
@@ -79,6 +82,21 @@ def check_table(connection: Connection, stream: type[Stream]) -> None:
         raise MigrationFailed(f"{stream.__name__}: the table {stream.table} lacks the column {column}")
     for column in sorted({column for column, needed in columns.items() if needed} - written):
         raise MigrationFailed(f"{stream.__name__}: nothing is written to the column {column}, which must not be null")
+
+
+def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> None:
+    """Give the roles what their work on the stream's table takes, and no more."""
+    table = identifier(stream.table)
+    tokens = sorted({str(identifier(place.column)) for place in stream.token_places})
+    subject = [str(identifier(stream.subject.column))] if stream.subject else []
+    rights = {
+        "ingest": "INSERT, SELECT (message_id)",
+        "forget": f"DELETE, SELECT ({', '.join(dict.fromkeys([*OWN_COLUMNS, *subject, *tokens]))})",
+        "rekey": f"SELECT ({', '.join(['message_id', *tokens])})"
+        + (f", UPDATE ({', '.join(tokens)})" if tokens else ""),
+    }
+    for role, right in rights.items():
+        connection.run(f"GRANT {right} ON {table} TO {identifier(roles[role].username)}")
 
 
 def _lock(connection: Connection) -> None:
@@ -113,11 +131,12 @@ def _apply(connection: Connection, name: str, sql: str) -> None:
     try:
         connection.run(sql)
     except DatabaseError as error:
-        if sqlstate(error) in TRY_AGAIN:
+        if sqlstate.meaning(error) is Meaning.TRY_AGAIN:
             raise
         position = int(error.args[0].get("P", 0))  # characters from 1; none for an error that is not the text's
         line = f", line {sql.count('\n', 0, position) + 1}" if position else ""
-        raise MigrationFailed(f"migration {name}{line}: {describe(error)}") from None  # the cause may quote rows
+        why = sqlstate.describe(error)
+        raise MigrationFailed(f"migration {name}{line}: {why}") from None  # the cause may quote rows
 
 
 def _set_role(connection: Connection, credentials: Credentials) -> None:
@@ -137,15 +156,8 @@ def scram_verifier(password: str) -> str:
 
 def _remember(connection: Connection, keyset: Keyset) -> None:
     """Store the check value of every key that is new. Raises MigrationFailed when that of another differs."""
-    known = dict(connection.run("SELECT number, check_value FROM token_key") or [])
-    for number, check_value in keyset.check_values.items():
-        if number not in known:
-            connection.run(
-                "INSERT INTO token_key (number, check_value) VALUES (:number, :check_value)",
-                number=number,
-                check_value=check_value,
-            )
-        elif known[number] != check_value:
-            raise MigrationFailed(
-                f"keyset: key {number} is not the one that made the tokens of this database; restore the keyset"
-            )
+    for number in token_key.changed(connection, keyset):
+        raise MigrationFailed(
+            f"keyset: key {number} is not the one that made the tokens of this database; restore the keyset"
+        )
+    token_key.remember(connection, keyset)

@@ -1,15 +1,22 @@
 """Secrets Manager: the id of a secret in, what it holds out."""
 
 import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 
 from sluice import aws
 from sluice.failures import Outage
+from sluice.settings import DatabaseSettings
 from sluice.tokens import Keyset
 
 KEYSET_SECONDS = 300  # a key added to the keyset is in use everywhere five minutes later
+# Who has read the keyset just before it changed makes tokens of the older key for so long, and one batch more (60 s);
+# the rest is for clocks that differ.
+SETTLING = timedelta(seconds=2 * KEYSET_SECONDS)
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -22,6 +29,23 @@ class Credentials(msgspec.Struct, frozen=True):
         return f"Credentials(username={self.username!r})"
 
 
+def login(settings: DatabaseSettings) -> Credentials:
+    """Return what opens a connection: the secret's login, or with IAM authentication a token for the next 15 minutes.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
+    Raises Outage when there is none.
+    """
+    if settings.secret_id:
+        return credentials(settings.secret_id)
+    try:
+        token = aws.client("rds").generate_db_auth_token(
+            DBHostname=settings.host, Port=settings.port, DBUsername=settings.username
+        )
+    except aws.errors() as error:
+        raise Outage(f"rds: {aws.reason(error)}") from None
+    return Credentials(settings.username, token)
+
+
 def credentials(secret_id: str) -> Credentials:
     """Read the secret of a login role. Raises Outage when it cannot be read, or is not what it must be."""
     try:
@@ -32,7 +56,45 @@ def credentials(secret_id: str) -> Credentials:
 
 def keyset(secret_id: str) -> Keyset:
     """Read the keyset, at most every five minutes. Raises Outage when it cannot be read, or is not what it must be."""
-    return _keyset(secret_id, period=int(time.monotonic() // KEYSET_SECONDS))
+    return _keyset(secret_id, period=int(time.time() // KEYSET_SECONDS))
+
+
+def forget_keyset() -> None:
+    """Have the keyset read again with the next batch, whatever the time: the one that was read may be the wrong one."""
+    _keyset.cache_clear()
+
+
+def newest_keyset(secret_id: str) -> Keyset:
+    """Read the keyset now: whoever looks for tokens must know every key under which others make them."""
+    return Keyset.parse(_read(secret_id))
+
+
+class KeysetVersion(NamedTuple):
+    """The keyset, and since when it is this one: others may use the one before for KEYSET_SECONDS more."""
+
+    keyset: Keyset
+    created_at: datetime  # UTC, by the clock of AWS
+
+    @property
+    def settled_at(self) -> datetime:
+        """From when on nobody works with the one before."""
+        return self.created_at + SETTLING
+
+
+def keyset_version(secret_id: str) -> KeysetVersion:
+    """Read the keyset now. Raises Outage when it cannot be read, or is not what it must be."""
+    found = _get(secret_id)
+    return KeysetVersion(Keyset.parse(str(found["SecretString"])), found["CreatedDate"])
+
+
+def put_keyset(secret_id: str, keyset: Keyset) -> None:
+    """Replace the keyset. Raises Outage when it cannot be."""
+    members = {"current": keyset.current} | {str(number): key for number, key in sorted(keyset.keys.items())}
+    try:
+        text = msgspec.json.encode(members).decode()
+        aws.client("secretsmanager").put_secret_value(SecretId=secret_id, SecretString=text)
+    except aws.errors() as error:
+        raise Outage(f"secrets manager: {aws.reason(error)}") from None
 
 
 @lru_cache(maxsize=1)
@@ -41,8 +103,13 @@ def _keyset(secret_id: str, period: int) -> Keyset:
 
 
 def _read(secret_id: str) -> str:
+    return str(_get(secret_id)["SecretString"])
+
+
+def _get(secret_id: str) -> Mapping[str, Any]:
     manager = aws.client("secretsmanager")
     try:
-        return str(manager.get_secret_value(SecretId=secret_id)["SecretString"])
+        found: Mapping[str, Any] = manager.get_secret_value(SecretId=secret_id)
     except aws.errors() as error:
-        raise Outage(f"secrets manager: {type(error).__name__}") from None  # the text holds account and secret ids
+        raise Outage(f"secrets manager: {aws.reason(error)}") from None  # the text holds account and secret ids
+    return found

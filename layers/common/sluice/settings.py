@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-ROLES = ("ingest",)  # the login roles that the migrations name; the secret of each is in `<ROLE>_SECRET_ID`
+ROLES = (
+    "ingest",
+    "reveal",
+    "forget",
+    "rekey",
+    "audit",
+)  # the login roles that the migrations name; the secret of each is in `<ROLE>_SECRET_ID`
 
 
 class SettingError(Exception):
@@ -20,7 +26,8 @@ class DatabaseSettings:
     host: str
     port: int
     name: str
-    secret_id: str  # holds `username` and `password`
+    secret_id: str  # holds `username` and `password`; empty for IAM authentication
+    username: str  # of IAM authentication
     tls: str  # "verify-full", or "disable" for local use
     certificate_authority: Path | None  # where the system's store lacks the one that signed the server's certificate
 
@@ -34,14 +41,39 @@ class DatabaseSettings:
         if tls not in ("verify-full", "disable"):
             raise SettingError("DATABASE_TLS: must be verify-full or disable")
         authority = environment.get("DATABASE_CA")
+        secret_id = environment.get("DATABASE_SECRET_ID", "")
+        if not secret_id and tls == "disable":
+            raise SettingError("DATABASE_SECRET_ID: must be set without TLS, since IAM authentication wants TLS")
         return cls(
             host=_required(environment, "DATABASE_HOST"),
             port=int(port),
             name=_required(environment, "DATABASE_NAME"),
-            secret_id=_required(environment, "DATABASE_SECRET_ID"),
+            secret_id=secret_id,
+            username="" if secret_id else _required(environment, "DATABASE_USERNAME"),
             tls=tls,
             certificate_authority=Path(authority) if authority else None,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultSettings:
+    """The KMS key that wraps the vault's data keys, and the stack they belong to."""
+
+    key_id: str  # an ARN
+    stack: str
+
+    @property
+    def encryption_context(self) -> Mapping[str, str]:
+        """What KMS demands to hear again when it opens a data key."""
+        return {"app": "sluice", "purpose": "vault", "stack": self.stack}
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the vault's settings. Raises SettingError when one is missing or bad."""
+        key_id = _required(environment, "VAULT_KEY_ID")
+        if not key_id.startswith("arn:"):
+            raise SettingError("VAULT_KEY_ID: must be an ARN, which says what a data key was wrapped by")
+        return cls(key_id=key_id, stack=_required(environment, "STACK_NAME"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +82,9 @@ class IngestSettings:
 
     stream: str
     token_key_secret_id: str
+    breaker_parameter: str | None  # the SSM parameter that remembers a trip; None: nothing trips
     database: DatabaseSettings
+    vault: VaultSettings
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -58,7 +92,108 @@ class IngestSettings:
         return cls(
             stream=_required(environment, "STREAM"),
             token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
+            breaker_parameter=environment.get("BREAKER_PARAMETER") or None,
             database=DatabaseSettings.read(environment),
+            vault=VaultSettings.read(environment),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerSettings:
+    """What the breaker function is told: all that ingest needs, and whose parameters are the stack's."""
+
+    stack: str
+    token_key_secret_id: str
+    database: DatabaseSettings
+    vault: VaultSettings
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's settings. Raises SettingError when one is missing or bad."""
+        return cls(
+            stack=_required(environment, "STACK_NAME"),
+            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
+            database=DatabaseSettings.read(environment),
+            vault=VaultSettings.read(environment),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetSettings:
+    """What the forget function is told."""
+
+    token_key_secret_id: str
+    allow_unverified_caller: bool  # on one's own machine, where nobody verifies who calls
+    database: DatabaseSettings
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's settings. Raises SettingError when one is missing or bad."""
+        return cls(
+            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
+            allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
+            database=DatabaseSettings.read(environment),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevealSettings:
+    """What the reveal function is told."""
+
+    token_key_secret_id: str
+    daily_limit: int  # values that a caller may ask for in a day, UTC
+    allow_unverified_caller: bool  # on one's own machine, where nobody verifies who calls
+    database: DatabaseSettings
+    vault: VaultSettings
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's settings. Raises SettingError when one is missing or bad."""
+        daily_limit = _required(environment, "DAILY_LIMIT")
+        if not (daily_limit.isascii() and daily_limit.isdigit() and len(daily_limit) < 10):
+            raise SettingError("DAILY_LIMIT: must be a number of values")
+        return cls(
+            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
+            daily_limit=int(daily_limit),
+            allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
+            database=DatabaseSettings.read(environment),
+            vault=VaultSettings.read(environment),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """What the audit function is told."""
+
+    allow_unverified_caller: bool  # on one's own machine, where nobody verifies who calls
+    database: DatabaseSettings
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's settings. Raises SettingError when one is missing or bad."""
+        return cls(
+            allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
+            database=DatabaseSettings.read(environment),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RekeySettings:
+    """What the rekey function is told."""
+
+    token_key_secret_id: str
+    allow_unverified_caller: bool  # on one's own machine, where nobody verifies who calls
+    database: DatabaseSettings
+    vault: VaultSettings  # its key is the one that data keys are moved to
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's settings. Raises SettingError when one is missing or bad."""
+        return cls(
+            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
+            allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
+            database=DatabaseSettings.read(environment),
+            vault=VaultSettings.read(environment),
         )
 
 

@@ -9,11 +9,13 @@ from typing import Annotated, Any, ClassVar, Union, cast, dataclass_transform, g
 
 import msgspec
 
-from sluice import diagnosis, masking, streams
+from sluice import diagnosis, masking, personal, streams
 from sluice.cells import Cell
 from sluice.envelope import Envelope, plain
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask
+from sluice.originals import Original, Originals
+from sluice.personal import Subject, TokenPlace
 from sluice.rules import Rule
 from sluice.tokens import Keyset
 
@@ -78,6 +80,7 @@ class _PartType(msgspec.StructMeta):
         bases: tuple[type, ...],
         namespace: dict[str, Any],
         table: str = "",
+        subject: str = "",
         envelope: Envelope = plain,
         **options: Any,
     ) -> type:
@@ -99,6 +102,10 @@ class _PartType(msgspec.StructMeta):
             part.fields, part.nested = _read_members(part)
             part.wire = _wire_type(part)
             _check_columns(part)
+            if subject and not part.is_stream:
+                raise DeclarationError(f"{name}: a Part has no subject, a Stream names it")
+            part.subject = personal.subject(part, subject) if subject else None
+            part.token_places = tuple(personal.token_places(part))
         return cast("type", part)
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
@@ -141,21 +148,30 @@ class Stream(Part):
 
     is_stream: ClassVar[bool] = True
     table: ClassVar[str]
+    subject: ClassVar[Subject | None]
+    token_places: ClassVar[tuple[TokenPlace, ...]]
     unwrap: ClassVar[Envelope]
 
     @classmethod
-    def masker(cls, keyset: Keyset) -> Callable[[str], Row]:
-        """Return the function from a message body to the masked cells of its row. It raises Rejected for a bad body."""
-        decode = msgspec.json.Decoder(cls.wire).decode
-        unwrap = cls.unwrap
-        mask = masking.masker(cls, keyset)
+    def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Callable[[str], tuple[Row, Originals]]:
+        """Return the function from a message body to the masked cells of its row, and to what may be recovered of it.
 
-        def mask_body(body: str) -> Row:
+        The body is in the stream's envelope, unless another one is given. It raises Rejected for a bad body.
+        """
+        decode = msgspec.json.Decoder(cls.wire).decode
+        unwrap, subject = envelope or cls.unwrap, cls.subject
+        found: list[Original] = []
+        mask = masking.masker(cls, keyset, found.append)
+        place = [member.name for member in (*cls.fields, *cls.nested)].index(subject.field[0]) if subject else 0
+
+        def mask_body(body: str) -> tuple[Row, Originals]:
+            found.clear()
             try:
                 record = decode(unwrap(body))
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
                 raise diagnosis.rejection(error, cls) from None  # the cause may quote the body
-            return tuple(mask(record)[1])
+            values, cells = mask(record)
+            return tuple(cells), Originals(subject.text(values[place]) if subject else None, tuple(found))
 
         return mask_body
 

@@ -10,6 +10,7 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
+from sluice.failures import Outage
 from sluice.rows import Rejection
 from sluice.store import Written
 
@@ -32,17 +33,31 @@ def count_batch(
         "Written": written.written,
         "Duplicate": written.duplicates,
         "Rejected": reasons.total(),
+        "Erased": written.erased,
+        "Sealed": written.sealed,
     }
     metrics.add_dimension("stream", stream)
-    for name, count in counts.items():
-        metrics.add_metric(name, MetricUnit.Count, count)
+    for name, number in counts.items():
+        metrics.add_metric(name, MetricUnit.Count, number)
     metrics.add_metric("WriteMilliseconds", MetricUnit.Milliseconds, written.milliseconds)
     if records:
         oldest = min(int(record["attributes"]["SentTimestamp"]) for record in records)
         metrics.add_metric("OldestRecordAge", MetricUnit.Seconds, max(0.0, time.time() - oldest / 1000))
-    for reason, count in reasons.items():
-        with single_metric("RejectedByReason", MetricUnit.Count, count) as metric:
-            metric.add_dimension("stream", stream)
-            metric.add_dimension("reason", reason)
+    for reason, number in reasons.items():
+        count("RejectedByReason", number, stream=stream, reason=reason)
     metrics.flush_metrics()
     logger.info("batch done", extra=counts)
+
+
+def count_outage(stream: str, outage: Outage) -> None:
+    """Log and count an outage that ended a batch."""
+    logger.error("outage", stream=stream, source=outage.source, why=str(outage))
+    count("Outage", stream=stream)
+    count("OutageByReason", stream=stream, reason=outage.source)
+
+
+def count(name: str, number: int = 1, **dimensions: str) -> None:
+    """Count under dimensions of its own."""
+    with single_metric(name, MetricUnit.Count, number) as metric:
+        for dimension, value in dimensions.items():
+            metric.add_dimension(dimension, value)

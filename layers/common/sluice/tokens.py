@@ -1,6 +1,7 @@
 """Clear values in, keyed tokens out: equal values of a domain are one token; without the keyset none tells whose."""
 
 import re
+from base64 import urlsafe_b64decode
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ import msgspec
 from sluice.failures import Outage
 
 SHORTEST_KEY = 43  # characters: 256 bits in base64url, and less than the 64 letters and digits that the template makes
+
+TOKEN = re.compile(r"t(?P<key>[1-9][0-9]{0,5})_(?P<digest>[A-Za-z0-9_-]{43})")
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648, section 5
 
@@ -46,9 +49,7 @@ class Keyset:
         A token is `t<k>_` and 43 characters of base64url. Its digest under key 1 is HMAC-SHA-256 of the value, under
         key k that of the digest under key k - 1: so an older token becomes a current one without the value.
         """
-        first, *later = (
-            _hmac_sha256(self._derive(number, f"token/v1/{domain}")) for number in range(1, self.current + 1)
-        )
+        first, *later = self._hmacs(domain)
         prefix = f"t{self.current}_"
 
         def pseudonymize(value: str) -> str:
@@ -59,10 +60,40 @@ class Keyset:
 
         return pseudonymize
 
+    def tokens(self, domain: str, value: str) -> list[str]:
+        """Return the tokens of a canonical value under every key up to the current one, which comes last."""
+        first, *later = self._hmacs(domain)
+        digests = [first(value.encode())]
+        for rekey in later:
+            digests.append(rekey(digests[-1]))
+        return [_token(number, digest) for number, digest in enumerate(digests, 1)]
+
+    def newer(self, domain: str) -> Callable[[str], list[str]]:
+        """Return the function from a token to the tokens of the same value under each newer key, the current one last.
+
+        That is nothing for a token of the current key.
+        """
+        hmacs = self._hmacs(domain)
+
+        def newer(token: str) -> list[str]:
+            parts = TOKEN.fullmatch(token)
+            if not parts:
+                raise ValueError("this is no token")
+            number, digest, tokens = int(parts["key"]), urlsafe_b64decode(parts["digest"] + "="), []
+            for later, rekey in enumerate(hmacs[number:], number + 1):
+                digest = rekey(digest)
+                tokens.append(_token(later, digest))
+            return tokens
+
+        return newer
+
     @cached_property
     def check_values(self) -> Mapping[int, bytes]:
         """What the database remembers of each key: 32 bytes that tell whether it is still the same, and no more."""
         return {number: self._derive(number, "check/v1") for number in self.keys}
+
+    def _hmacs(self, domain: str) -> list[Callable[[bytes], bytes]]:
+        return [_hmac_sha256(self._derive(number, f"token/v1/{domain}")) for number in range(1, self.current + 1)]
 
     def _derive(self, number: int, purpose: str) -> bytes:
         """Derive 32 bytes from a key by HKDF-SHA-256 (RFC 5869), without salt: the keys are random already."""
@@ -71,6 +102,10 @@ class Keyset:
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
         return HKDF(SHA256(), 32, salt=None, info=f"sluice/{purpose}".encode()).derive(self.keys[number].encode())
+
+
+def _token(number: int, digest: bytes) -> str:
+    return f"t{number}_" + b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:

@@ -28,7 +28,7 @@ def release(records: Iterable[SQSRecord], deadline: Deadline) -> None:
                 ]
                 aws.client("sqs").change_message_visibility_batch(QueueUrl=_queue_url(queue_arn), Entries=entries)
     except aws.errors() as error:  # none of them is worth a failed batch
-        logger.warning("rejected messages not released", error=type(error).__name__)
+        logger.warning("rejected messages not released", error=aws.reason(error))
 
 
 @cache

@@ -1,4 +1,4 @@
--- The table of the stream `user_logins`. The ingest role adds rows, and reads of them nothing but which messages it has.
+-- The table of the stream `user_logins`.
 
 CREATE TABLE user_logins (
     user_id          varchar(128) NOT NULL,
@@ -17,5 +17,3 @@ CREATE TABLE user_logins (
 CREATE INDEX ON user_logins (user_id);
 CREATE INDEX ON user_logins (masked_ip);
 CREATE INDEX ON user_logins (masked_device_id);
-
-GRANT INSERT, SELECT (message_id) ON user_logins TO :"ingest";

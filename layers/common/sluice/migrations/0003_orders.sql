@@ -11,6 +11,7 @@ CREATE TABLE orders (
     masked_ip        varchar(256),
     network          cidr,
     customer_email   varchar(256)   NOT NULL,
+    customer         varchar(256)   NOT NULL,
     customer_domain  varchar(254)   NOT NULL,
     customer_phone   varchar(256),
     customer_name    text,  -- redacted: always NULL
@@ -22,6 +23,5 @@ CREATE TABLE orders (
 );
 
 CREATE INDEX ON orders (customer_email);
+CREATE INDEX ON orders (customer);
 CREATE INDEX ON orders (masked_ip);
-
-GRANT INSERT, SELECT (message_id) ON orders TO :"ingest";

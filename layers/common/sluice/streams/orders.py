@@ -25,7 +25,13 @@ from sluice.stream import Part, Stream, constant, derived
 class Customer(Part):
     """Who bought."""
 
-    email: Annotated[str, Email(), Pseudonym("customer_email"), Truncate("customer_domain")]
+    email: Annotated[
+        str,
+        Email(),
+        Pseudonym("customer_email", recoverable=True),
+        Pseudonym("customer", domain="subject"),
+        Truncate("customer_domain"),
+    ]
     phone: Annotated[str | None, Phone(region="GB"), Pseudonym()] = None
     name: Annotated[str, Text(max=200), Redact()]
 
@@ -39,7 +45,7 @@ class Line(Part):
     engraving: Annotated[str | None, Text(max=100), Redact(constant="engraved")] = None
 
 
-class Order(Stream, table="orders"):
+class Order(Stream, table="orders", subject="customer.email"):
     """An order, as the shop sends it."""
 
     order_id: Annotated[str, Uuid()]

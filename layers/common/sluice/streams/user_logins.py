@@ -7,12 +7,12 @@ from sluice.rules import IpAddress, Text, Version, version_number
 from sluice.stream import Stream
 
 
-class UserLogin(Stream, table="user_logins"):
+class UserLogin(Stream, table="user_logins", subject="user_id"):
     """A login event, as the app sends it."""
 
     user_id: Annotated[str, Text(max=128)]
     device_type: Annotated[str, Text(max=32)]
-    ip: Annotated[str, IpAddress(), Pseudonym("masked_ip")]
-    device_id: Annotated[str, Text(max=128), Pseudonym("masked_device_id")]
+    ip: Annotated[str, IpAddress(), Pseudonym("masked_ip", recoverable=True)]
+    device_id: Annotated[str, Text(max=128), Pseudonym("masked_device_id", recoverable=True)]
     app_version: Annotated[str, Version(), Keep("app_version_text"), Keep("app_version", as_=version_number)]
     locale: Annotated[str | None, Text(max=32)] = None

@@ -1,0 +1,79 @@
+"""Erasures in PostgreSQL, as those who write rows and those who erase them must agree on."""
+
+from collections.abc import Container, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from pg8000.native import Connection, identifier, literal
+
+from sluice.cells import array_cell
+from sluice.personal import TokenPlace
+from sluice.stream import Stream
+
+LOCK = 0x51CD  # shared by those who write rows or tokens, exclusive for those who remove them
+
+
+class State(NamedTuple):
+    """What a batch must know of erasures before it writes."""
+
+    removals: int  # how often something was removed from the vault
+    newest: datetime | None  # when the last person was erased
+
+
+def share(connection: Connection) -> State:
+    """Keep erasures out until this transaction ends, and return what was erased until now."""
+    # A statement of its own for each: what is read after the lock was got is what its last holder has committed.
+    rows = connection.run(
+        f"SELECT pg_advisory_xact_lock_shared({LOCK}); SELECT number, (SELECT max(erased_at) FROM erasure) FROM removal"
+    )
+    removals, newest = (rows or [])[-1]
+    return State(removals, newest)
+
+
+def exclude(connection: Connection) -> None:
+    """Keep all writers of rows and tokens out until this transaction ends, and have them forget what they sealed."""
+    connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
+    connection.run("UPDATE removal SET number = number + 1")
+
+
+def erased(connection: Connection, subject_tokens: Iterable[str]) -> dict[str, datetime]:
+    """Return who of these was erased, and when."""
+    rows: Any = connection.run(
+        "SELECT subject_token, erased_at FROM erasure WHERE subject_token = ANY(CAST(:tokens AS varchar[]))",
+        tokens=array_cell(sorted(subject_tokens)),
+    )
+    return dict(rows)
+
+
+def remember(connection: Connection, subject_token: str, erased_at: datetime) -> None:
+    """Remember an erasure: what was sent before it is not stored. Of two of one person the later counts."""
+    connection.run(
+        "INSERT INTO erasure (subject_token, erased_at) VALUES (:subject_token, :erased_at)"
+        " ON CONFLICT (subject_token) DO UPDATE SET erased_at = greatest(erasure.erased_at, excluded.erased_at)",
+        subject_token=subject_token,
+        erased_at=erased_at,
+    )
+
+
+def tokens_in_rows(streams: Iterable[type[Stream]], domains: Container[str] | None = None) -> str:
+    """Return the query for every token in a row of these streams, as its one column `token`.
+
+    With `domains` for theirs alone: where a column holds one token each, it is looked up by the column's index.
+    """
+    selects = [
+        f"SELECT {tokens_at(place)} AS token FROM {identifier(stream.table)}"
+        for stream in streams
+        for place in stream.token_places
+        if domains is None or place.domain in domains
+    ]
+    return " UNION ALL ".join(selects) or "SELECT NULL::text AS token WHERE false"
+
+
+def tokens_at(place: TokenPlace) -> str:
+    """Return the expression for a row's tokens in one place: a row for each where they are many."""
+    column = str(identifier(place.column))
+    if place.path:
+        members = "".join(f".{msgspec.json.encode(member).decode()}[*]" for member in place.path)
+        return f"jsonb_path_query({column}::jsonb, {literal(f'lax $[*]{members}')}) #>> '{{}}'"
+    return f"unnest({column})::text" if place.is_array else f"{column}::text"

@@ -1,0 +1,112 @@
+"""A declared stream in, where its rows hold personal data out: the columns with tokens, and the one that says whose.
+
+What erases a person and what brings tokens to a new key work by this, for the streams of others too.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sluice.failures import DeclarationError
+from sluice.masks import Keep, Pseudonym
+from sluice.rules import Rule
+
+if TYPE_CHECKING:
+    from sluice.stream import Part
+
+SUBJECT = "subject"  # the domain of the tokens that stand for a person
+LONGEST_DOMAIN = 64  # characters, as the vault's column
+
+
+@dataclass(frozen=True)
+class TokenPlace:
+    """Where tokens of a domain are: in a column, or in a member of the objects in a column of JSON."""
+
+    column: str
+    path: tuple[str, ...]  # of members, where the column is JSON
+    domain: str
+    recoverable: bool
+    is_array: bool  # of PostgreSQL's
+
+    def replace(self, value: Any, change: Callable[[str], str]) -> Any:
+        """Return the column's value, with JSON decoded, after `change` was made to each token."""
+        return _replace(value, self.path, change)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The field that says whose row it is, and the column that tells it: kept in the clear, or as a token."""
+
+    field: tuple[str, ...]  # names in the classes, from the stream inwards
+    rule: Rule
+    column: str
+    is_kept: bool
+
+    def text(self, member: Any) -> str | None:
+        """Return whose record it is, as the text that a token is made of; None when that is null.
+
+        `member` is the canonical value of the stream's field, or the object that has the field in it.
+        """
+        for name in self.field[1:]:
+            member = getattr(member, name, None)
+        return None if member is None else self.rule.text(member)
+
+    def canonical(self, text: str) -> Any:
+        """Return the canonical value of what a person typed. Raises Rejected when the rule does not take it."""
+        return self.rule.canonical(msgspec.convert(text, self.rule.accepts, strict=False))
+
+
+def token_places(
+    part: "type[Part]", prefix: str = "", column: str = "", path: tuple[str, ...] = ()
+) -> Iterator[TokenPlace]:
+    """Yield all places of tokens, going the way that `Part.columns` goes, and into lists of objects too."""
+    for field in part.fields:
+        for mask in field.masks:
+            if isinstance(mask, Pseudonym):
+                name, domain = mask.column or prefix + field.name, mask.domain_of(field.name)
+                if len(domain) > LONGEST_DOMAIN:
+                    raise DeclarationError(f"{part.__name__}.{field.name}: a domain has at most 64 characters")
+                where = (column, (*path, name)) if column else (name, ())
+                is_array = not column and field.rule.element is not field.rule
+                yield TokenPlace(*where, domain, mask.recoverable, is_array)
+    for nested in part.nested:
+        name = prefix + nested.name
+        if not nested.many:
+            yield from token_places(nested.part, f"{name}_", column, path)
+        elif column:
+            yield from token_places(nested.part, "", column, (*path, name))
+        else:
+            yield from token_places(nested.part, "", name)
+
+
+def subject(stream: "type[Part]", path: str) -> Subject:
+    """Return the subject that the stream names, as `field` or `object.field`. Raises DeclarationError."""
+    *outer, last = path.split(".")
+    part, prefix = stream, ""
+    for name in outer:
+        nested = next((nested for nested in part.nested if nested.name == name and not nested.many), None)
+        if nested is None:
+            raise DeclarationError(f"{stream.__name__}: the subject {path} goes through {name}, which is no object")
+        part, prefix = nested.part, f"{prefix}{name}_"
+    field = next((field for field in part.fields if field.name == last), None)
+    if field is None or field.rule.element is not field.rule:
+        raise DeclarationError(f"{stream.__name__}: the subject {path} is no field with a single value")
+    for mask in field.masks:
+        is_kept = isinstance(mask, Keep) and mask.as_ is None
+        if is_kept or (isinstance(mask, Pseudonym) and mask.domain_of(last) == SUBJECT):
+            return Subject((*outer, last), field.rule, mask.column or prefix + last, is_kept)
+    raise DeclarationError(
+        f"{stream.__name__}: the subject {path} must be kept, or be a Pseudonym of the domain subject"
+    )
+
+
+def _replace(value: Any, path: tuple[str, ...], change: Callable[[str], str]) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [_replace(element, path, change) for element in value]
+    if path:  # an older row may be of a declaration without it
+        return {**value, path[0]: _replace(value[path[0]], path[1:], change)} if path[0] in value else value
+    return change(value)

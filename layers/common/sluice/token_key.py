@@ -1,0 +1,54 @@
+"""The token keys as the database remembers them: a keyset in, nothing out unless it is another one."""
+
+from pg8000.native import Connection
+
+from sluice.failures import Outage
+from sluice.tokens import Keyset
+
+
+def check(connection: Connection, keyset: Keyset) -> None:
+    """Compare every key with what the database remembers of it.
+
+    Raises Outage when one is not the same, or not known: tokens under another key would silently match nothing.
+    """
+    remembered = _remembered(connection)
+    for number, check_value in keyset.check_values.items():
+        if number > keyset.current:
+            continue  # it is being taken into use
+        if remembered.get(number) != check_value:
+            known = (
+                "is not the key that this database knows" if number in remembered else "is not known to this database"
+            )
+            raise Outage(f"keyset: key {number} {known}")
+
+
+def check_whole(connection: Connection, keyset: Keyset) -> None:
+    """Compare a keyset that was read just now: it has every key that the database remembers, in use or not.
+
+    Raises Outage when one is missing or another one: with it the tokens that it has made would be lost.
+    """
+    check(connection, keyset)
+    for number in sorted(set(_remembered(connection)) - set(keyset.check_values)):
+        raise Outage(f"keyset: key {number} is missing; restore the keyset")
+    for number in changed(connection, keyset):
+        raise Outage(f"keyset: key {number} is not the key that this database knows")
+
+
+def changed(connection: Connection, keyset: Keyset) -> list[int]:
+    """Return the numbers of the keys of which the database remembers another check value."""
+    remembered = _remembered(connection)
+    return [number for number, value in keyset.check_values.items() if remembered.get(number, value) != value]
+
+
+def remember(connection: Connection, keyset: Keyset) -> None:
+    """Store the check value of every key that is new to the database."""
+    for number, check_value in keyset.check_values.items():
+        connection.run(
+            "INSERT INTO token_key (number, check_value) VALUES (:number, :check_value) ON CONFLICT DO NOTHING",
+            number=number,
+            check_value=check_value,
+        )
+
+
+def _remembered(connection: Connection) -> dict[int, bytes]:
+    return dict(connection.run("SELECT number, check_value FROM token_key") or [])

@@ -1,0 +1,147 @@
+"""The vault: clear values in, sealed ones out; who may ask KMS for it gets them back.
+
+A value is sealed with AES-256-GCM under a data key of KMS, with its domain as associated data: a nonce of 12 bytes,
+then ciphertext and tag. https://docs.aws.amazon.com/kms/latest/developerguide/data-keys.html
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from sluice import aws
+from sluice.failures import Outage
+from sluice.originals import Original
+from sluice.settings import VaultSettings
+
+DATA_KEY_SECONDS = 3600
+DATA_KEY_VALUES = 100_000
+KNOWN_TOKENS = 100_000  # about 20 MB
+NONCE_BYTES = 12
+
+
+class Altered(Exception):
+    """A sealed value does not open, or is not the one of its token: somebody changed it."""
+
+
+class Sealed(NamedTuple):
+    """One row of `pii_vault`."""
+
+    token: str
+    domain: str
+    sealed: bytes
+
+
+class WrappedKey(NamedTuple):
+    """One row of `pii_vault_key`: a data key that KMS alone can open."""
+
+    id: UUID
+    wrapped: bytes
+    kms_key_arn: str
+
+
+class DataKey:
+    """A data key in the clear, in memory alone: it seals and opens."""
+
+    def __init__(self, wrapped: WrappedKey, plaintext: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # not to start, but to seal
+
+        self.wrapped = wrapped
+        self.expires_at = time.time() + DATA_KEY_SECONDS  # by the wall: an environment may be frozen for long
+        self.values = 0
+        self._aes = AESGCM(plaintext)
+
+    def seal(self, original: Original) -> Sealed:
+        """Seal a value under this key."""
+        self.values += 1
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = nonce + self._aes.encrypt(nonce, original.value.encode(), original.domain.encode())
+        return Sealed(original.token, original.domain, sealed)
+
+    def open(self, sealed: bytes, domain: str) -> str:
+        """Return the clear value. Raises Altered when it was sealed otherwise."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            return self._aes.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], domain.encode()).decode()
+        except (InvalidTag, ValueError):
+            raise Altered from None
+
+
+class Vault:
+    """What an execution environment needs to seal: a data key of its own, and the tokens that it knows to be sealed."""
+
+    def __init__(self, settings: VaultSettings) -> None:
+        self._settings = settings
+        self._data_key: DataKey | None = None
+        self._committed_key: UUID | None = None
+        self._known: set[str] = set()
+        self._removals: int | None = None
+
+    def prepare(self) -> None:
+        """Have a data key that is fresh enough. Raises Outage when KMS gives none."""
+        key = self._data_key
+        if key is None or time.time() > key.expires_at or key.values >= DATA_KEY_VALUES:
+            self._data_key = generate_data_key(self._settings)
+
+    def observe(self, removals: int) -> None:
+        """Forget what is known to be in the vault when something was removed from it since the last time."""
+        if removals != self._removals:
+            self._known.clear()
+            self._committed_key = None
+            self._removals = removals
+
+    def seal(self, originals: Iterable[Original]) -> list[Sealed]:
+        """Seal the values whose tokens are not known to be sealed, sorted by token, each once."""
+        new = {original.token: original for original in originals if original.token not in self._known}
+        return [self._key().seal(new[token]) for token in sorted(new)]
+
+    @property
+    def wrapped_key(self) -> WrappedKey:
+        """The data key as the database may have it. Raises Outage when there is none."""
+        return self._key().wrapped
+
+    @property
+    def is_key_committed(self) -> bool:
+        """Whether a transaction with that data key's row is known to be committed."""
+        return self._key().wrapped.id == self._committed_key
+
+    def committed(self, sealed: Iterable[Sealed]) -> None:
+        """Remember what a committed transaction has put into the vault: these values, and the data key with them."""
+        for entry in sealed:
+            self._known.add(entry.token)
+            self._committed_key = self._key().wrapped.id
+        if len(self._known) > KNOWN_TOKENS:
+            self._known.clear()
+
+    def _key(self) -> DataKey:
+        if self._data_key is None:
+            raise Outage("vault: no data key")
+        return self._data_key
+
+
+def generate_data_key(settings: VaultSettings) -> DataKey:
+    """Have KMS make a data key. Raises Outage when it does not."""
+    try:
+        made = aws.client("kms").generate_data_key(
+            KeyId=settings.key_id, KeySpec="AES_256", EncryptionContext=dict(settings.encryption_context)
+        )
+    except aws.errors() as error:
+        raise Outage(f"kms: {aws.reason(error)}") from None  # the text holds account and key ids
+    return DataKey(WrappedKey(uuid4(), made["CiphertextBlob"], made["KeyId"]), made["Plaintext"])
+
+
+def open_data_key(wrapped: WrappedKey, settings: VaultSettings) -> DataKey:
+    """Have KMS open a data key. Raises Altered when its KMS key has not wrapped it, Outage when KMS fails."""
+    try:
+        opened = aws.client("kms").decrypt(
+            CiphertextBlob=wrapped.wrapped,
+            KeyId=wrapped.kms_key_arn,
+            EncryptionContext=dict(settings.encryption_context),
+        )
+    except aws.errors() as error:
+        if aws.reason(error) in ("InvalidCiphertextException", "IncorrectKeyException"):
+            raise Altered from None
+        raise Outage(f"kms: {aws.reason(error)}") from None
+    return DataKey(wrapped, opened["Plaintext"])
