@@ -4,6 +4,7 @@ import json
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -24,7 +25,7 @@ from sluice.failures import Outage
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds, until
 from tests.integration.environment import Environment, FakeAws, OpenStore, write
 from tests.integration.messages import event, masked_rows, numbered, record, row
-from tests.integration.proxy import SSL_REQUEST, proxy
+from tools.faults.proxy import SSL_REQUEST, Proxy, proxy
 from tools.server import free_port
 
 FAIL_SOME = """
@@ -235,6 +236,21 @@ def test_a_secret_that_holds_no_credentials_is_an_outage_that_does_not_show_it(
         write(open_store(), masked_rows([1]), deadline)
 
 
+def test_with_iam_authentication_a_new_token_opens_each_new_connection(
+    certificate_file: Path, database: TestDatabase, open_store: OpenStore, fake_aws: FakeAws, deadline: Deadline
+) -> None:
+    with tls_proxy(database, certificate_file) as way:
+        settings = database.settings("", "localhost", way.port, "verify-full", certificate_file, INGEST_ROLE)
+        store = open_store(settings=settings)
+        for number in (1, 2):  # the first token is no password any more when the second connection is made
+            rotate(database, f"token {number}")
+            assert write(store, masked_rows([number]), deadline) == (1, 0, [])
+        database.disconnect_all()
+    assert set(fake_aws.rds.asked) == {("localhost", way.port, INGEST_ROLE)}
+    assert len(fake_aws.rds.asked) == 2
+    assert fake_aws.secretsmanager.reads == []
+
+
 # TLS
 
 
@@ -268,6 +284,12 @@ def certificate_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+def tls_proxy(database: TestDatabase, certificate_file: Path) -> AbstractContextManager[Proxy]:
+    certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.load_cert_chain(certificate_file)
+    return proxy((database.server.host, database.server.port), certificate)
+
+
 @pytest.mark.parametrize(
     ("host", "is_trusted", "error"),
     [
@@ -286,9 +308,7 @@ def test_verify_full_verifies_authority_and_name(
     open_store: OpenStore,
     deadline: Deadline,
 ) -> None:
-    certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.load_cert_chain(certificate_file)
-    with proxy((database.server.host, database.server.port), certificate) as way:
+    with tls_proxy(database, certificate_file) as way:
         authority = certificate_file if is_trusted else None
         store = open_store(settings=database.settings("ingest", host, way.port, "verify-full", authority))
         if error is None:

@@ -6,20 +6,17 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
 
 from pg8000.core import Context
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
-from sluice import secret
+from sluice import secret, sqlstate
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.settings import DatabaseSettings
+from sluice.sqlstate import Meaning
 
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-TRY_AGAIN = {"40001", "40P01", "55P03", "57014"}  # serialization failure, deadlock, lock timeout, statement timeout
-WRONG_CREDENTIALS = {"28P01", "28000"}
 SESSION_TIMEOUTS = {  # milliseconds; startup parameters, since SET would pin a session of RDS Proxy
     "statement_timeout": "20000",
     "lock_timeout": "5000",
@@ -36,8 +33,8 @@ class Database:
         self._credentials: secret.Credentials | None = None
         self._connection: Connection | None = None
 
-    def transact[T](self, work: Callable[[Connection], T], deadline: Deadline) -> T:
-        """Run `work` in a transaction and return its result once that is committed.
+    def transact[T](self, work: Callable[[Connection], T], deadline: Deadline, undo: bool = False) -> T:
+        """Run `work` in a transaction and return its result once that is committed, or with `undo` rolled back.
 
         What is worth it is tried again while time is left: a serialization failure, a deadlock, a lock that somebody
         holds; a connection kept from before that proves dead, once. Raises Outage for everything else.
@@ -50,10 +47,11 @@ class Database:
             try:
                 connection.run("BEGIN")
                 result = work(connection)
-                connection.run("COMMIT")
+                connection.run("ROLLBACK" if undo else "COMMIT")
                 return result
-            except DatabaseError as error:
-                if _is_fatal(error):
+            except (DatabaseError, InterfaceError, OSError) as error:
+                meaning = sqlstate.meaning(error)
+                if meaning is Meaning.RECONNECT:
                     self.close()
                     if not kept:
                         raise outage(error) from None
@@ -61,15 +59,11 @@ class Database:
                     continue
                 self._roll_back()
                 attempt += 1
-                pause = random.uniform(0, min(0.05 * 2**attempt, 1))  # seconds; jitter parts those who met once
-                if sqlstate(error) not in TRY_AGAIN or not deadline.allows(pause):
+                # Seconds; the jitter parts those who met once.
+                pause = random.uniform(0, min(0.05 * 2**attempt, 1))  # nosec B311: no secret
+                if meaning is not Meaning.TRY_AGAIN or not deadline.allows(pause):
                     raise outage(error) from None
                 time.sleep(pause)
-            except (InterfaceError, OSError) as error:
-                self.close()
-                if not kept:
-                    raise Outage(f"database: connection lost, {type(error).__name__}") from None
-                kept = False
             except BaseException:
                 self.close()  # whatever this is, no later batch may find its transaction open
                 raise
@@ -85,11 +79,11 @@ class Database:
         if self._connection is None:
             reread = self._credentials is None
             while self._connection is None:
-                self._credentials = self._credentials or secret.credentials(self._settings.secret_id)
+                self._credentials = self._credentials or secret.login(self._settings)
                 try:
                     self._connection = self._open(self._credentials, deadline)
                 except DatabaseError as error:
-                    if reread or sqlstate(error) not in WRONG_CREDENTIALS:
+                    if reread or sqlstate.meaning(error) is not Meaning.CREDENTIALS:
                         raise outage(error) from None
                     reread, self._credentials = True, None  # the password may have been rotated
                 except (InterfaceError, OSError) as error:
@@ -143,7 +137,7 @@ def copy_in(connection: Connection, sql: str, chunks: Iterable[str]) -> int:
     try:
         connection.handle_messages(context)
     except DatabaseError as error:
-        if started and not _is_fatal(error):
+        if started and not sqlstate.is_fatal(error):
             connection.handle_messages(Context(sql))
         raise
     if started:
@@ -151,31 +145,11 @@ def copy_in(connection: Connection, sql: str, chunks: Iterable[str]) -> int:
     return max(int(context.row_count), 0)
 
 
-def sqlstate(error: DatabaseError) -> str:
-    """Return the five characters of PostgreSQL's error code, or nothing where it sent none."""
-    return str(_fields(error).get("C", ""))
-
-
-def describe(error: DatabaseError) -> str:
-    """Tell what PostgreSQL refused by code and names alone; its message, detail and context hold values of rows."""
-    fields = _fields(error)
-    names = {"table": fields.get("t"), "column": fields.get("c"), "constraint": fields.get("n")}
-    return ", ".join([f"SQLSTATE {sqlstate(error)}", *(f"{kind} {name}" for kind, name in names.items() if name)])
-
-
-def outage(error: DatabaseError) -> Outage:
-    """Return the outage that says what `describe` says."""
-    return Outage(f"database: {describe(error)}")
-
-
-def _fields(error: DatabaseError) -> dict[str, Any]:
-    """Return the fields of an ErrorResponse (https://www.postgresql.org/docs/current/protocol-error-fields.html)."""
-    fields = error.args[0] if error.args else {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def _is_fatal(error: DatabaseError) -> bool:
-    return _fields(error).get("V") in ("FATAL", "PANIC")  # the server closes the connection after it
+def outage(error: Exception) -> Outage:
+    """Return the outage that says what PostgreSQL refused, by code and names alone, or that it is gone."""
+    if isinstance(error, DatabaseError):
+        return Outage(f"database: {sqlstate.describe(error)}")
+    return Outage(f"database: connection lost, {type(error).__name__}")
 
 
 def _tls(settings: DatabaseSettings) -> ssl.SSLContext | bool:

@@ -1,0 +1,81 @@
+"""PostgreSQL's errors in, what they mean for a batch out: the one table of it.
+
+Of an error's text nothing leaves this module but codes and names: message, detail and context hold values of rows.
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+https://www.postgresql.org/docs/current/protocol-error-fields.html
+"""
+
+from enum import Enum
+from typing import Any
+
+from pg8000.exceptions import DatabaseError, InterfaceError
+
+
+class Meaning(Enum):
+    """What an error means, by what happens next."""
+
+    DUPLICATE = "the message is a row already: nothing"
+    REFUSED = "the row is at fault: it alone is reported"
+    TRY_AGAIN = "somebody was in the way: the transaction is tried again, as long as there is time"
+    RECONNECT = "the connection is gone: a new one is made, once"
+    CREDENTIALS = "the login is not accepted: its secret is read again, once"
+    OUTAGE = "something that the whole batch needs is missing: every message comes again"
+
+
+# By what the SQLSTATE begins with; the first that fits counts, and what fits none is an outage.
+TABLE = (
+    ("23505", Meaning.DUPLICATE),  # unique violation; of the primary key, while no other was in the way
+    ("22", Meaning.REFUSED),  # data exception
+    ("23", Meaning.REFUSED),  # integrity constraint violation
+    ("54", Meaning.REFUSED),  # program limit exceeded, such as an index entry that is too large
+    ("40001", Meaning.TRY_AGAIN),  # serialization failure
+    ("40P01", Meaning.TRY_AGAIN),  # deadlock
+    ("55P03", Meaning.TRY_AGAIN),  # lock timeout
+    ("57014", Meaning.TRY_AGAIN),  # statement timeout
+    ("28P01", Meaning.CREDENTIALS),  # wrong password
+    ("28000", Meaning.CREDENTIALS),  # no such role, or it may not log in
+)
+OF_A_ROW = {Meaning.DUPLICATE, Meaning.REFUSED}
+
+
+def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
+    """Return what an error means. Only one `of the row`, raised by the stream's own table, can be the row's fault."""
+    if isinstance(error, InterfaceError | OSError):
+        return Meaning.RECONNECT
+    if not isinstance(error, DatabaseError):
+        return Meaning.OUTAGE
+    code = of(error)
+    found = next((meant for start, meant in TABLE if code.startswith(start)), Meaning.OUTAGE)
+    if found in OF_A_ROW and (not is_of_the_row or _is_missing_partition(error)):
+        return Meaning.OUTAGE
+    if found is not Meaning.CREDENTIALS and is_fatal(error):
+        return Meaning.RECONNECT
+    return found
+
+
+def of(error: DatabaseError) -> str:
+    """Return the five characters of PostgreSQL's error code, or nothing where it sent none."""
+    return str(fields(error).get("C", ""))
+
+
+def describe(error: DatabaseError) -> str:
+    """Tell what PostgreSQL refused by code and names alone."""
+    found = fields(error)
+    names = {"table": found.get("t"), "column": found.get("c"), "constraint": found.get("n")}
+    return ", ".join([f"SQLSTATE {of(error)}", *(f"{kind} {name}" for kind, name in names.items() if name)])
+
+
+def fields(error: DatabaseError) -> dict[str, Any]:
+    """Return the fields of an ErrorResponse, which are personal data for the most part."""
+    found = error.args[0] if error.args else {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_fatal(error: DatabaseError) -> bool:
+    """Tell whether the server closes the connection after it."""
+    return fields(error).get("V") in ("FATAL", "PANIC")
+
+
+def _is_missing_partition(error: DatabaseError) -> bool:
+    """Tell a missing partition, which PostgreSQL reports as a check without a name."""
+    return of(error) == "23514" and "n" not in fields(error)
