@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from tools.cli import check, describe, preview
+from tools.cli import audit, breaker, check, describe, forget, keys, preview, reveal
 from tools.cli.terminal import USAGE, complain
 
 app = typer.Typer(
@@ -18,6 +18,13 @@ app = typer.Typer(
 app.command(epilog="Example:  sluice describe orders --markdown")(describe.describe)
 app.command(epilog="Example:  sluice preview user_logins events/sqs_mixed_batch.json")(preview.preview)
 app.command(epilog="Example:  sluice check")(check.check)
+app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
+app.command(epilog="Example:  sluice status")(breaker.status)
+app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)
+app.command(epilog="Example:  sluice resume user_logins")(breaker.resume)
+app.add_typer(audit.app, name="audit")
+app.add_typer(forget.app, name="forget")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

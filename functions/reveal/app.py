@@ -1,0 +1,35 @@
+"""A call of the function's URL in: tokens, and why; the audit row written, their clear values out."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import function_url, secret, telemetry
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.reveal import Request, Revealer
+from sluice.settings import RevealSettings
+from sluice.stream import load_all
+
+
+@telemetry.logger.inject_lambda_context(log_event=False)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer `{"tokens": […], "reason": …, "ticket": …}` with `{"values": […], "unknown": […], "altered": […]}`."""
+    deadline = Deadline.of(context)
+
+    def work(actor: str, request: Request) -> dict[str, Any]:
+        keyset = secret.newest_keyset(_settings().token_key_secret_id)
+        return Revealer(_database(), load_all(), keyset, _settings()).run(actor, request, deadline)
+
+    return function_url.answer(event, Request, _settings().allow_unverified_caller, work)
+
+
+@cache
+def _settings() -> RevealSettings:
+    return RevealSettings.read()
+
+
+@cache
+def _database() -> Database:
+    return Database(_settings().database, application_name="sluice-reveal")

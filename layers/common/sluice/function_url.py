@@ -1,0 +1,107 @@
+"""A call of a function's URL in; who calls and what is asked for out, and an answer that no cache keeps.
+
+https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
+"""
+
+import binascii
+import json
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from types import UnionType
+from typing import Annotated, Any
+
+import msgspec
+
+from sluice.audit import LimitReached
+from sluice.failures import Outage
+from sluice.settings import SettingError
+from sluice.telemetry import logger
+from sluice.tokens import TOKEN
+
+UNVERIFIED = "unverified"  # the caller where none is known, on one's own machine
+
+# An identifier of a ticket, such as PRIV-123: no free text, which could hold a name.
+type Ticket = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z][A-Z0-9]{0,9}-[0-9]{1,10}\Z")]
+type Token = Annotated[str, msgspec.Meta(pattern=rf"\A{TOKEN.pattern}\Z")]
+
+
+class Refused(Exception):
+    """The call is at fault: `code` is one of a fixed set of words, `detail` names field and rule, never a value."""
+
+    def __init__(self, status: int, code: str, detail: str = "") -> None:
+        super().__init__(detail or code)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+def answer[T: msgspec.Struct](
+    event: Mapping[str, Any],
+    request_type: type[T] | UnionType,
+    allow_unverified: bool,
+    work: Callable[[str, T], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Answer a call: give `work` the caller and the request, and return what it returns, as Lambda wants it for a URL.
+
+    Whatever goes wrong becomes a status and `{"error": code, "detail": …}` without a value of the request.
+    """
+    try:
+        return _response(200, work(caller(event, allow_unverified), _request(event, request_type)))
+    except Refused as refused:
+        logger.warning("call refused", extra={"code": refused.code, "detail": refused.detail})
+        return _error(refused.status, refused.code, refused.detail)
+    except LimitReached:
+        logger.warning("call refused", extra={"code": "daily_limit"})
+        return _error(429, "daily_limit", "the caller has asked for as many values today as one may")
+    except (Outage, SettingError) as outage:
+        logger.error("call failed", extra={"detail": str(outage)})
+        return _error(503, "outage", str(outage))
+    except Exception as error:  # noqa: BLE001 (its text may hold what was asked for, or what was found)
+        logger.error("call failed", extra={"detail": type(error).__name__})
+        return _error(500, "internal_error", type(error).__name__)
+
+
+def caller(event: Mapping[str, Any], allow_unverified: bool) -> str:
+    """Return the ARN of who calls, as Lambda verified it for a URL with AWS_IAM. Raises Refused when there is none.
+
+    Whoever may invoke the function without its URL can write here what they like: the policies must not allow that.
+    """
+    iam = ((event.get("requestContext") or {}).get("authorizer") or {}).get("iam") or {}
+    arn = iam.get("userArn")
+    if isinstance(arn, str) and arn:
+        return arn[:256]
+    if allow_unverified:
+        return UNVERIFIED
+    raise Refused(403, "unverified_caller", "call the function's URL, with a signature")
+
+
+def _request(event: Mapping[str, Any], request_type: type | UnionType) -> Any:
+    body = event.get("body") or ""
+    try:
+        raw = b64decode(body) if event.get("isBase64Encoded") else str(body).encode()
+        return msgspec.json.decode(raw, type=request_type)
+    except msgspec.ValidationError as error:
+        raise Refused(400, "bad_request", _rule(str(error))) from None
+    except (msgspec.DecodeError, UnicodeError, binascii.Error):
+        raise Refused(400, "bad_request", "the body must be JSON") from None  # the cause may quote it
+
+
+def _rule(message: str) -> str:
+    """Return what msgspec says of a request without what it may quote of it."""
+    expectation, _, place = message.partition(" - at ")
+    for rule in ("Invalid enum value", "Invalid value", "Object contains unknown field"):
+        if expectation.startswith(rule):
+            expectation = rule
+    return f"{expectation} - at {place}" if place else expectation
+
+
+def _response(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store"},
+        "body": json.dumps(body),
+    }
+
+
+def _error(status: int, code: str, detail: str) -> dict[str, Any]:
+    return _response(status, {"error": code, "detail": detail})

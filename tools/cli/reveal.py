@@ -1,0 +1,36 @@
+"""`sluice reveal`: tokens in, their clear values out; the audit log says who asked, and why."""
+
+from typing import Annotated, get_args
+
+import typer
+
+from sluice.audit import Reason
+from tools.cli import operators, terminal
+from tools.cli.operators import StackOption
+
+REASONS = ", ".join(get_args(Reason.__value__))
+
+
+def reveal(
+    tokens: Annotated[list[str], typer.Argument(metavar="TOKEN", help="At most 100.")],
+    reason: Annotated[str, typer.Option(metavar="CODE", help=f"Why: {REASONS}.")],
+    ticket: Annotated[str, typer.Option(metavar="ID", help="Where that was decided, such as PRIV-1.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    stack: StackOption = "",
+) -> None:
+    """Recover the clear values of tokens. It is logged, and counted against what one may ask for in a day."""
+    answer = operators.call("RevealUrl", {"tokens": tokens, "reason": reason, "ticket": ticket}, stack)
+    if as_json:
+        terminal.show_json(answer)
+    else:
+        table = terminal.table("Personal data", "Token", "Domain", "Value")
+        table.columns[0].no_wrap = True  # so that it can be copied
+        for found in answer["values"]:
+            table.add_row(*(terminal.cell(found[name]) for name in ("token", "domain", "value")))
+        if answer["values"]:
+            terminal.console().print(table)
+        for token in answer["unknown"]:
+            terminal.complain(f"{token}: unknown")
+        for token in answer["altered"]:
+            terminal.complain(f"{token}: what is sealed under it was altered")
+    raise typer.Exit(terminal.REJECTED if answer["unknown"] or answer["altered"] else 0)
