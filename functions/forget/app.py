@@ -1,0 +1,35 @@
+"""A call of the function's URL in: whom to erase; their rows and sealed values gone, what went out."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import function_url, secret, telemetry
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.forget import Forgetter, Request
+from sluice.settings import ForgetSettings
+from sluice.stream import load_all
+
+
+@telemetry.logger.inject_lambda_context(log_event=False)  # it says who is to be erased
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer `{"action": "forget", "subject": …}`, `"sweep"` or `"repeat"`, each with `reason` and `ticket`."""
+    deadline = Deadline.of(context)
+
+    def work(actor: str, request: Request) -> dict[str, Any]:
+        version = secret.keyset_version(_settings().token_key_secret_id)
+        return Forgetter(_database(), load_all(), version).run(actor, request, deadline)
+
+    return function_url.answer(event, Request, _settings().allow_unverified_caller, work)
+
+
+@cache
+def _settings() -> ForgetSettings:
+    return ForgetSettings.read()
+
+
+@cache
+def _database() -> Database:
+    return Database(_settings().database, application_name="sluice-forget")

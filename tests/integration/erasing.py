@@ -1,0 +1,126 @@
+"""Calls of the forget function, and a stream that has tokens in every place where there can be some."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import pytest
+
+from sluice import schema
+from sluice.masks import Pseudonym
+from sluice.rules import Each, Email, Text, Uuid
+from sluice.stream import Part, Stream
+from tests.integration.databases import LOGINS, TestDatabase
+from tests.integration.environment import Environment
+
+CALLER = "arn:aws:sts::000000000000:assumed-role/privacy/ann"
+WHY = {"reason": "data_subject_request", "ticket": "PRIV-1"}
+
+
+class Guest(Part):
+    """Who came along."""
+
+    email: Annotated[str, Email(), Pseudonym(recoverable=True)]
+
+
+class Trip(Part):
+    """With whom."""
+
+    guests: list[Guest]
+
+
+class Visit(Stream, table="visits", subject="visitor"):
+    """A visit: kept in the clear is who came, a UUID or nobody; all others are tokens in arrays and in JSON."""
+
+    visitor: Annotated[str | None, Uuid()] = None
+    devices: Annotated[list[str], Each(Text(max=32)), Pseudonym(domain="device_id", recoverable=True)]
+    trips: list[Trip]
+
+
+VISITS = """
+CREATE TABLE visits (
+    visitor uuid, devices varchar(256)[] NOT NULL, trips jsonb NOT NULL,
+    sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY
+)
+"""
+
+
+def make_visits(database: TestDatabase) -> None:
+    """Deploy the stream of visits."""
+    database.sql(VISITS)
+    schema.grant(database.owner, Visit, LOGINS)
+
+
+@dataclass
+class Forgetting:
+    """An execution environment of the forget function, as its callers see it."""
+
+    environment: Environment
+
+    def call(self, request: object, caller: str = CALLER, remaining_seconds: float = 30) -> tuple[int, dict[str, Any]]:
+        """Return the status and the body."""
+        authorizer = {"iam": {"userArn": caller}} if caller else {}
+        body = request if isinstance(request, str) else json.dumps(request)
+        event = {"requestContext": {"authorizer": authorizer}, "body": body, "isBase64Encoded": False}
+        response = self.environment.invoke(event, remaining_seconds)
+        return response["statusCode"], json.loads(response["body"])
+
+    def forget(self, subject: str, **changes: object) -> dict[str, Any]:
+        return self._done({"action": "forget", "subject": subject, **WHY, **changes})
+
+    def sweep(self, **changes: object) -> dict[str, Any]:
+        return self._done({"action": "sweep", **WHY, **changes})
+
+    def repeat(self, erasures: Sequence[dict[str, str]], **changes: object) -> dict[str, Any]:
+        return self._done({"action": "repeat", "erasures": erasures, **WHY, **changes})
+
+    def _done(self, request: dict[str, object]) -> dict[str, Any]:
+        status, answer = self.call(request)
+        assert status == 200, answer
+        return answer
+
+    def close(self) -> None:
+        self.environment._app._database().close()
+
+
+def forget_function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forgetting]:
+    """Have the forget function where the settings are those of ingest; they differ in whose login is used."""
+    environment = Environment("forget")
+    monkeypatch.setenv("DATABASE_SECRET_ID", "forget")
+    environment._app._settings()  # remembers it
+    monkeypatch.setenv("DATABASE_SECRET_ID", "ingest")
+    forgetting = Forgetting(environment)
+    yield forgetting
+    forgetting.close()
+
+
+@dataclass
+class Log:
+    """What the functions have logged since it was last read."""
+
+    stream: io.StringIO = field(default_factory=io.StringIO)
+
+    def read(self) -> str:
+        text = self.stream.getvalue()
+        self.stream.seek(0)
+        self.stream.truncate()
+        return text
+
+    def erasures(self) -> list[dict[str, str]]:
+        """Return the erasures that were logged, as they are repeated."""
+        lines = [json.loads(line) for line in self.read().splitlines()]
+        names = ("subject_token", "erased_at")
+        return [{name: line[name] for name in names} for line in lines if line["message"] == "erased"]
+
+
+def audited(database: TestDatabase) -> list[list[Any]]:
+    """Return what the audit log has of each action, but ids, times and hashes."""
+    return database.sql(
+        "SELECT actor, action, reason, ticket, subject_token, tokens, counts FROM audit_log ORDER BY id"
+    )
+
+
+def sealed_tokens(database: TestDatabase) -> set[str]:
+    return {token for (token,) in database.sql("SELECT token FROM pii_vault")}
