@@ -1,0 +1,34 @@
+"""A call of the function's URL in: what to do with the keys, and why; it done, and how far it has come, out."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import function_url, telemetry
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.keys import Keys, Request
+from sluice.settings import RekeySettings
+from sluice.stream import load_all
+
+
+@telemetry.logger.inject_lambda_context(log_event=False)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer `{"action": "status", "reason": …, "ticket": …}`, or `"add_key"`, `"rekey"`, `"rewrap"`."""
+    deadline = Deadline.of(context)
+
+    def work(actor: str, request: Request) -> dict[str, Any]:
+        return Keys(_database(), load_all(), _settings()).run(actor, request, deadline)
+
+    return function_url.answer(event, Request, _settings().allow_unverified_caller, work)
+
+
+@cache
+def _settings() -> RekeySettings:
+    return RekeySettings.read()
+
+
+@cache
+def _database() -> Database:
+    return Database(_settings().database, application_name="sluice-rekey")

@@ -1,0 +1,59 @@
+"""What an operator does with the keys: a request in; one of its four actions done, and how far it has come, out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+from pg8000.native import Connection
+
+from sluice import rekey, rewrap, secret, token_key
+from sluice.audit import Entry, Reason
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.function_url import Ticket
+from sluice.new_key import KeyAdder
+from sluice.rekey import Rekeyer
+from sluice.settings import RekeySettings
+from sluice.stream import Stream
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be done, and why."""
+
+    action: Literal["add_key", "rekey", "rewrap", "status"]
+    reason: Reason
+    ticket: Ticket
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The token keys, the tables that hold their tokens, and the vault's data keys."""
+
+    database: Database
+    streams: Sequence[type[Stream]]
+    settings: RekeySettings
+
+    def run(self, actor: str, request: Request, deadline: Deadline) -> dict[str, Any]:
+        """Do what is asked for, as far as the time goes. Raises Outage; then, too, the same call goes on with it."""
+        entry = Entry(actor=actor, action=request.action, reason=request.reason, ticket=request.ticket)
+        secret_id = self.settings.token_key_secret_id
+        match request.action:
+            case "add_key":
+                return KeyAdder(self.database, secret_id).add(entry, deadline)
+            case "rekey":
+                return Rekeyer(self.database, self.streams, secret_id).run(entry, deadline)
+            case "rewrap":
+                return rewrap.rewrap(self.database, self.settings.vault, entry, deadline)
+            case "status":
+                return self.database.transact(self._status, deadline)
+
+    def _status(self, connection: Connection) -> dict[str, Any]:
+        keyset = secret.newest_keyset(self.settings.token_key_secret_id)
+        token_key.check_whole(connection, keyset)
+        return {
+            "current": keyset.current,
+            "keys": len(keyset.keys),
+            "step": rekey.step(connection),
+            "data_keys_to_rewrap": rewrap.count_others(connection, self.settings.vault),
+        }

@@ -1,0 +1,59 @@
+"""A keyset in, the same keyset with one key more, now the current one, out: whenever it ends, it is gone on with."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from pg8000.native import Connection
+
+from sluice import audit, secret, token_key
+from sluice.audit import Entry, Head
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.tokens import Keyset
+
+LOCK = 0x51D0  # two who add a key take turns
+RANDOM_BYTES = 48  # 64 characters of base64url
+
+
+@dataclass(frozen=True)
+class KeyAdder:
+    """The keyset's secret, and what the database remembers of its keys."""
+
+    database: Database
+    secret_id: str
+
+    def add(self, entry: Entry, deadline: Deadline) -> dict[str, Any]:
+        """Add a key, remember it in the database, and only then make it current; return how many there are.
+
+        A key that an earlier call has added, and not made current, is taken. Raises Outage.
+        """
+        number, head = self.database.transact(lambda connection: self._remember(connection, entry), deadline)
+        audit.log_head(head)
+        keyset = self.database.transact(lambda connection: self._make_current(connection, number), deadline)
+        return {"current": keyset.current, "keys": len(keyset.keys)}
+
+    def _remember(self, connection: Connection, entry: Entry) -> tuple[int, Head]:
+        keyset = self._read(connection)
+        number = keyset.current + 1
+        if number not in keyset.keys:
+            keyset = Keyset({**keyset.keys, number: secrets.token_urlsafe(RANDOM_BYTES)}, keyset.current)
+            secret.put_keyset(self.secret_id, keyset)  # before anyone remembers it: what is remembered must be there
+        token_key.remember(connection, keyset)
+        entry = msgspec.structs.replace(entry, action="key_added", counts={"key_number": number})
+        return number, audit.append(connection, entry)
+
+    def _make_current(self, connection: Connection, number: int) -> Keyset:
+        keyset = self._read(connection)
+        if keyset.current >= number:
+            return keyset  # another caller was quicker
+        keyset = Keyset(keyset.keys, number)
+        secret.put_keyset(self.secret_id, keyset)
+        return keyset
+
+    def _read(self, connection: Connection) -> Keyset:
+        connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
+        keyset = secret.newest_keyset(self.secret_id)
+        token_key.check_whole(connection, keyset)
+        return keyset

@@ -1,0 +1,206 @@
+"""Tokens of older keys in, current ones out: in all rows, the vault and the erasures, without a clear value.
+
+Pass after pass over all tables, in batches: first `map`, which only remembers which token is now which, so that
+`current_token` makes joins whole; then `apply`, which rewrites. It is done when a whole pass has found nothing, and
+began when nobody made tokens of an older key any more.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from pg8000.native import Connection
+
+from sluice import audit, erasure, secret, token_key
+from sluice.audit import Entry, Head
+from sluice.cells import array_cell
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.failures import Outage
+from sluice.secret import KeysetVersion
+from sluice.stream import Stream
+from sluice.token_tables import TokenTable, tables
+
+BATCH_SECONDS = 5  # what a batch may take
+EMPTIED_ROWS = 10_000  # of `rekeyed_token`, a transaction
+
+
+class Progress(msgspec.Struct):
+    """The row of `rekeying`."""
+
+    key_number: int
+    step: str
+    place: str
+    after: str | None
+    began_at: datetime
+    changed: int
+    changed_ever: int
+
+
+@dataclass(frozen=True)
+class Rekeyer:
+    """All tables with tokens, as the rekey role may use them."""
+
+    database: Database
+    streams: Sequence[type[Stream]]
+    secret_id: str
+
+    def run(self, entry: Entry, deadline: Deadline) -> dict[str, Any]:
+        """Go on until nothing is left to do, or the time is nearly used; return how far it has come.
+
+        Raises Outage; what was committed until then stays, and the next call goes on after it.
+        """
+        version = secret.keyset_version(self.secret_id)
+        work = _Pass(tables(self.streams, version.keyset), version, entry)
+        self.database.transact(work.begin, deadline)
+        changed, step = 0, "map"
+        while deadline.allows(BATCH_SECONDS):
+            outcome = self.database.transact(work.advance, deadline)
+            changed += outcome.changed
+            step = outcome.step
+            if outcome.head:
+                audit.log_head(outcome.head)
+            if step == "done":
+                return {"done": True, "step": step, "changed": changed}
+            if outcome.wait_seconds:
+                return {"done": False, "step": step, "changed": changed, "wait_seconds": outcome.wait_seconds}
+        return {"done": False, "step": step, "changed": changed}
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one transaction."""
+
+    step: str
+    changed: int = 0
+    wait_seconds: int = 0
+    head: Head | None = None  # of the last one
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What all batches of an invocation need."""
+
+    tables: Sequence[TokenTable]
+    version: KeysetVersion
+    entry: Entry
+
+    @property
+    def _names(self) -> list[str]:
+        return [table.name for table in self.tables]
+
+    def begin(self, connection: Connection) -> None:
+        """Note that the work begins, unless it has."""
+        token_key.check_whole(connection, self.version.keyset)
+        connection.run(
+            "INSERT INTO rekeying VALUES (:key_number, 'map', :place, NULL, clock_timestamp(), 0, 0)"
+            " ON CONFLICT DO NOTHING",
+            key_number=self.version.keyset.current,
+            place=self.tables[0].name,
+        )
+
+    def advance(self, connection: Connection) -> Outcome:
+        """Do the next batch, and remember where it ended, in one transaction."""
+        erasure.share(connection)  # whom nobody knows any more must not come back as a token
+        progress = self._progress(connection)
+        match progress:
+            case None:
+                return Outcome("done")  # another caller was quicker
+            case Progress(step="wait"):
+                return self._wait(connection, progress)
+            case Progress(step="empty"):
+                return self._empty(connection, progress)
+            case _:
+                return self._walk(connection, progress)
+
+    def _progress(self, connection: Connection) -> Progress | None:
+        """Return how far the work has come, and keep others out of it; begin anew for a newer key."""
+        current = self.version.keyset.current
+        rows: Any = connection.run("SELECT * FROM rekeying FOR UPDATE")
+        if not rows:
+            return None
+        progress = Progress(*rows[0])
+        if progress.key_number > current:
+            raise Outage(f"keyset: key {progress.key_number} is being taken into use, but is no longer the current one")
+        if progress.key_number < current:
+            progress = Progress(current, "map", self.tables[0].name, None, _now(connection), 0, progress.changed_ever)
+        return progress
+
+    def _walk(self, connection: Connection, progress: Progress) -> Outcome:
+        if progress.place not in self._names:  # its stream is gone since
+            progress.place, progress.after = self._names[0], None
+        table, changed = self.tables[self._names.index(progress.place)], 0
+        batch = table.read(connection, progress.after)
+        if batch.keys and progress.step == "map":
+            _remember(connection, batch.tokens)
+        elif batch.keys:
+            changed = table.rewrite(connection, batch, is_settled=progress.began_at >= self.version.settled_at)
+        progress.changed += changed
+        progress.changed_ever += changed
+        progress.after = batch.last
+        if batch.last is None:
+            self._go_to_next_table(progress)
+        _save(connection, progress)
+        return Outcome(progress.step, changed)
+
+    def _go_to_next_table(self, progress: Progress) -> None:
+        following = self._names.index(progress.place) + 1
+        progress.place = self._names[following % len(self._names)]
+        if following < len(self._names):
+            return
+        if progress.step == "map":
+            progress.step = "apply"
+        else:
+            is_last = progress.changed == 0 and progress.began_at >= self.version.settled_at
+            progress.step = "empty" if is_last else "wait"
+
+    def _wait(self, connection: Connection, progress: Progress) -> Outcome:
+        now = _now(connection)
+        if now < self.version.settled_at:
+            return Outcome("wait", wait_seconds=int((self.version.settled_at - now).total_seconds()) + 1)
+        progress.step, progress.began_at, progress.changed = "map", now, 0
+        _save(connection, progress)
+        return Outcome("map")
+
+    def _empty(self, connection: Connection, progress: Progress) -> Outcome:
+        connection.run(
+            f"DELETE FROM rekeyed_token WHERE old_token IN (SELECT old_token FROM rekeyed_token LIMIT {EMPTIED_ROWS})"
+        )
+        if connection.row_count:
+            return Outcome("empty")
+        connection.run("DELETE FROM rekeying")
+        counts = {"key_number": progress.key_number, "changed": progress.changed_ever}
+        entry = msgspec.structs.replace(self.entry, action="rekeyed", counts=counts)
+        return Outcome("done", head=audit.append(connection, entry))
+
+
+def step(connection: Connection) -> str | None:
+    """Return what is being done, or None when nothing is."""
+    rows = connection.run("SELECT step FROM rekeying")
+    return str(rows[0][0]) if rows else None
+
+
+def _remember(connection: Connection, tokens: Mapping[str, str]) -> None:
+    ordered = sorted(tokens)
+    connection.run(
+        "INSERT INTO rekeyed_token (old_token, token)"
+        " SELECT * FROM unnest(CAST(:old_tokens AS text[]), CAST(:tokens AS text[]))"
+        " ON CONFLICT (old_token) DO UPDATE SET token = excluded.token WHERE rekeyed_token.token <> excluded.token",
+        old_tokens=array_cell(ordered),
+        tokens=array_cell([tokens[token] for token in ordered]),
+    )
+
+
+def _save(connection: Connection, progress: Progress) -> None:
+    connection.run(
+        "UPDATE rekeying SET key_number = :key_number, step = :step, place = :place, after = :after,"
+        " began_at = :began_at, changed = :changed, changed_ever = :changed_ever",
+        **msgspec.structs.asdict(progress),
+    )
+
+
+def _now(connection: Connection) -> datetime:
+    """Return the time by the database's clock, after the locks were got."""
+    rows: Any = connection.run("SELECT clock_timestamp()")
+    return rows[0][0]  # type: ignore[no-any-return]
