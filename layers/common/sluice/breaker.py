@@ -1,0 +1,241 @@
+"""The breaker: an outage in, a stream's event source mapping off, and on again once a probe says that it may.
+
+A parameter of SSM remembers a trip from before the mapping is disabled until long after it was enabled again. Nobody
+can change the two at once. So every tick looks at what the mapping is, not only at what the parameter says: wherever
+something ended halfway, or two crossed each other, the next one goes on from there.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from sluice import aws, event_source, parameters, secret, telemetry
+from sluice.deadline import Deadline
+from sluice.failures import Outage
+from sluice.settings import IngestSettings
+from sluice.telemetry import logger
+
+QUIET = timedelta(hours=1)  # after it a trip has nothing to do with the one before
+LONGEST_WAIT_EXPONENT = 5  # minutes: 1, 2, 4, 8, 16, 30
+LONGEST_WAIT = timedelta(minutes=30)
+
+type Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+type Probe = Callable[[str, str, Deadline], None]  # takes a stream and why it tripped; raises Outage
+type Condition = Literal["paused", "open", "reopened", "cleared"]
+
+_UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A trip: what the stream's parameter holds, as JSON."""
+
+    state: Literal["open", "reopened"] = "open"
+    stream: str
+    mapping: str  # UUID of the event source mapping
+    function: str
+    why: str  # the outage's text, which holds no value
+    tripped_at: Moment
+    trips: int = 1  # in a row
+    probe_at: Moment  # not before that
+    reopened_at: Moment | None = None
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's own switch: the mapping stays disabled until the same person, or another one, takes this away."""
+
+    stream: str
+    mapping: str
+    paused_at: Moment
+
+
+def path(stack: str) -> str:
+    """Return the path of a stack's parameters."""
+    return f"/sluice/{stack}"
+
+
+def parameter(stack: str, kind: Literal["breaker", "pause"], stream: str) -> str:
+    """Return the name of the parameter that holds a stream's record or pause."""
+    return f"{path(stack)}/{kind}/{stream}"
+
+
+def decode(text: str | None) -> Record | None:
+    """Return the record that a parameter holds, or None where there is none, or none that can be read."""
+    try:
+        return msgspec.json.decode(text, type=Record) if text else None
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+
+
+def encode(state: Record | Pause) -> str:
+    return msgspec.json.encode(state).decode()
+
+
+# In ingest
+
+
+@contextmanager
+def tripping(settings: IngestSettings, records: Sequence[Mapping[str, Any]], function: str) -> Iterator[None]:
+    """Trip the stream's breaker when an outage ends what is done with these SQS records; it is raised all the same."""
+    try:
+        yield
+    except Outage as outage:
+        telemetry.count_outage(settings.stream, outage)
+        secret.forget_keyset()  # it may be what is wrong, and mended before its five minutes are over
+        if settings.breaker_parameter and records:
+            try:
+                queue_arn = records[0]["eventSourceARN"]
+                trip(settings.breaker_parameter, settings.stream, function, queue_arn, str(outage), datetime.now(UTC))
+            except Exception as error:  # noqa: BLE001 (what went wrong is the outage, not this)
+                logger.error("breaker not tripped", stream=settings.stream, why=aws.reason(error))
+        raise
+
+
+def trip(name: str, stream: str, function: str, queue_arn: str, why: str, now: datetime) -> None:
+    """Record the trip in the parameter of that name, then disable the mapping from the queue to the function.
+
+    Without such a mapping somebody else has called the function, and there is nothing to disable.
+    """
+    ssm, functions = aws.client("ssm"), aws.client("lambda")
+    mapping = event_source.find(functions, function, queue_arn)
+    if mapping is None:
+        return
+    before = decode(parameters.read(ssm, name))
+    if before is None or before.state != "open" or before.mapping != mapping:
+        trips = _trips(before, now)
+        probe_at = now + _wait(trips)
+        before = Record(
+            stream=stream,
+            mapping=mapping,
+            function=function,
+            why=why[:1000],  # a parameter holds 4 KB
+            tripped_at=now,
+            trips=trips,
+            probe_at=probe_at,
+        )
+        parameters.write(ssm, name, encode(before))
+        logger.error("breaker tripped", stream=stream, why=why, trips=trips, probe_at=probe_at.isoformat())
+    event_source.disable(functions, mapping)
+    if parameters.read(ssm, name) is None:  # a tick has just deleted it, not knowing of this trip
+        parameters.write(ssm, name, encode(before))
+
+
+def _trips(before: Record | None, now: datetime) -> int:
+    if before is None or before.reopened_at is None or now - before.reopened_at >= QUIET:
+        return 1
+    return before.trips + 1
+
+
+def _wait(trips: int) -> timedelta:
+    """Return how long to wait before the next reopening: the first one only waits for a good probe."""
+    if trips == 1:
+        return timedelta()
+    return min(timedelta(minutes=2 ** min(trips - 2, LONGEST_WAIT_EXPONENT)), LONGEST_WAIT)
+
+
+# In the function that ticks
+
+
+class Breaker:
+    """What looks after all streams of a stack that have tripped or are paused."""
+
+    def __init__(self, stack: str, probe: Probe, now: Callable[[], datetime]) -> None:
+        self._stack = stack
+        self._probe = probe
+        self._now = now
+        self._ssm = aws.client("ssm")
+        self._functions = aws.client("lambda")
+
+    def tick(self, deadline: Deadline) -> dict[str, Condition | None]:
+        """Go one step on with each stream, and return what it is then; None where that failed, which stops no other."""
+        found = parameters.read_below(self._ssm, path(self._stack))
+        streams = sorted({name.partition("/")[2] for name in found if name.startswith(("breaker/", "pause/"))})
+        conditions: dict[str, Condition | None] = {}
+        for number, stream in enumerate(streams):
+            text, pause = found.get(f"breaker/{stream}"), found.get(f"pause/{stream}")
+            try:
+                share = Deadline(deadline.clock() + deadline.seconds_left() / (len(streams) - number), deadline.clock)
+                conditions[stream] = self._tick(stream, text, pause, share)
+            except Exception as error:  # noqa: BLE001 (of one stream, which the next tick takes up again)
+                why = str(error) if isinstance(error, Outage) else aws.reason(error)
+                logger.error("breaker failed", stream=stream, why=why)
+                conditions[stream] = None
+            if text is not None:
+                is_closed = conditions[stream] in ("reopened", "cleared")
+                telemetry.count("BreakerOpen", 0 if is_closed else 1, stream=stream)
+        return conditions
+
+    def _tick(self, stream: str, text: str | None, pause: str | None, deadline: Deadline) -> Condition:
+        if pause is not None:
+            event_source.disable(self._functions, _mapping_in(pause))
+            return "paused"
+        record = decode(text) or _salvaged(stream, text or "")
+        state = event_source.state(self._functions, record.mapping)
+        if state is None:
+            parameters.delete(self._ssm, parameter(self._stack, "breaker", stream))
+            logger.warning("breaker cleared", stream=stream, why="its event source mapping is gone")
+            return "cleared"
+        if record.state == "reopened" and state not in event_source.OFF:
+            return self._clear(record) if self._is_quiet(record) else "reopened"
+        if state != "Disabled":  # neither is it while it is Disabling: Lambda would not let us enable it
+            event_source.disable(self._functions, record.mapping)
+            return "open"
+        if record.state == "open" and self._now() < record.probe_at:
+            return "open"
+        return self._reopen(record, text) if self._works(record, deadline) else "open"
+
+    def _works(self, record: Record, deadline: Deadline) -> bool:
+        """Probe, and tell whether what failed works again."""
+        why = None
+        try:
+            self._probe(record.stream, record.why, deadline)
+        except Outage as outage:
+            why = str(outage)
+        except Exception as error:  # noqa: BLE001 (such as a stream whose module is gone; its text may hold anything)
+            why = type(error).__name__
+        telemetry.count("Probe", stream=record.stream, outcome="good" if why is None else "failed")
+        if why is not None:
+            logger.warning("probe failed", stream=record.stream, why=why)
+        return why is None
+
+    def _reopen(self, record: Record, text: str | None) -> Condition:
+        name, pause = (parameter(self._stack, kind, record.stream) for kind in ("breaker", "pause"))
+        if parameters.read(self._ssm, name) != text or parameters.read(self._ssm, pause) is not None:
+            return "open"  # the probe took its time: what came in meanwhile counts, with the next tick
+        # In this order: a trip after the mapping is enabled finds the record that it follows, and is not overwritten.
+        reopened = msgspec.structs.replace(record, state="reopened", reopened_at=self._now())
+        parameters.write(self._ssm, name, encode(reopened))
+        event_source.enable(self._functions, record.mapping)
+        logger.warning("breaker reopened", stream=record.stream, why=record.why, trips=record.trips)
+        return "reopened"
+
+    def _clear(self, record: Record) -> Condition:
+        name = parameter(self._stack, "breaker", record.stream)
+        parameters.delete(self._ssm, name)
+        if event_source.state(self._functions, record.mapping) in event_source.OFF:  # it has tripped at this moment
+            parameters.write(self._ssm, name, encode(record))
+            return "open"
+        logger.warning("breaker cleared", stream=record.stream, why=record.why)
+        return "cleared"
+
+    def _is_quiet(self, record: Record) -> bool:
+        return self._now() - (record.reopened_at or record.tripped_at) >= QUIET
+
+
+def _salvaged(stream: str, text: str) -> Record:
+    """Return the record of a trip for a parameter that cannot be read: it tripped, and may be probed at once."""
+    long_ago = datetime.fromtimestamp(0, UTC)
+    why = "the record cannot be read"
+    mapping = _mapping_in(text)
+    return Record(stream=stream, mapping=mapping, function="", why=why, tripped_at=long_ago, probe_at=long_ago)
+
+
+def _mapping_in(text: str) -> str:
+    """Return the UUID in a parameter's text, readable or not. Raises Outage when there is none."""
+    found = _UUID.search(text)
+    if not found:
+        raise Outage("the record names no event source mapping")
+    return found[0]

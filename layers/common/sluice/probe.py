@@ -1,0 +1,78 @@
+"""A probe: the name of a stream in; nothing out where a batch of it could be written now, else the outage.
+
+It writes a message of nobody, as ingest would, and rolls it back; secrets, keyset and data key are asked for anew.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from sluice import secret
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.envelope import plain
+from sluice.failures import Outage, Rejected
+from sluice.originals import Original, Originals
+from sluice.rows import MaskedRow, Rejection
+from sluice.settings import BreakerSettings
+from sluice.store import Store
+from sluice.stream import Part, Stream, load
+from sluice.tokens import Keyset
+from sluice.vault import Vault
+
+# What may be the fault of the message that we made up, unless real ones failed of it too: a missing partition (with a
+# name it is a constraint, of the vault), what a trigger raises, and code of the stream's own.
+OF_THE_MESSAGE = ("database: SQLSTATE 23514", "database: SQLSTATE P0001", "every record failed")
+
+
+def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> None:
+    """Write a batch of the stream that tripped because of `why`, and roll it back. Raises Outage when that fails."""
+    stream = load(name)
+    keyset = secret.newest_keyset(settings.token_key_secret_id)
+    database = Database(settings.database, application_name="sluice-breaker")
+    store = Store(database, stream, Vault(settings.vault))
+    try:
+        store.verify(keyset, deadline)
+        row = _row(stream, keyset, why)
+        store.probe(row, Rejection(row.message_id, stream.table, "probe", "", {}), deadline)
+    except Outage as outage:
+        if _is_real(str(outage), why):
+            raise
+    finally:
+        database.close()
+
+
+def example(part: type[Part]) -> dict[str, Any]:
+    """Return an object that the rules of a declaration take, as JSON has it and of nobody; lists are empty."""
+    fields = {field.key: field.rule.example for field in part.fields}
+    return fields | {nested.key: [] if nested.many else example(nested.part) for nested in part.nested}
+
+
+def _row(stream: type[Stream], keyset: Keyset, why: str) -> MaskedRow:
+    """Return the row of a message that the stream takes, else one of NULLs, which proves as much when it is refused."""
+    body = msgspec.json.encode(example(stream)).decode()
+    try:
+        cells, originals = stream.masker(keyset, envelope=plain)(body)
+    except Rejected:  # a rule of one's own knows no example
+        cells, originals = (None,) * len(stream.columns()), _originals(stream, keyset)
+    except Exception as error:  # noqa: BLE001 (a rule or a derived column, to which the example may come unforeseen)
+        outage = f"every record failed: {type(error).__name__}"
+        if _is_real(outage, why):
+            raise Outage(outage) from None
+        cells, originals = (None,) * len(stream.columns()), _originals(stream, keyset)
+    return MaskedRow(str(uuid4()), datetime.now(UTC).isoformat(), cells, originals)
+
+
+def _originals(stream: type[Stream], keyset: Keyset) -> Originals:
+    """Return an original for the vault where the stream has any, so that it is probed too."""
+    domains = {place.domain for place in stream.token_places if place.recoverable}
+    values = [Original(domain, keyset.pseudonymizer(domain)("probe"), "probe") for domain in domains]
+    return Originals(values=tuple(values))
+
+
+def _is_real(outage: str, why: str) -> bool:
+    """Tell whether an outage would be one for real messages too, by what these failed of."""
+    made_up = [start for start in OF_THE_MESSAGE if outage.startswith(start) and ", constraint " not in outage]
+    return not made_up or made_up[0] in why
