@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pg8000.native
+from samtranslator.yaml_helper import yaml_parse
 
 from tools.emulator import CREDENTIALS, REGION, Emulator
 from tools.postgres import Postgres
@@ -28,6 +29,7 @@ STATE = PROJECT / ".sluice"
 KEPT = STATE / "stack.json"
 SAM = PROJECT / ".venv-sam" / "bin" / "sam"
 STACK_NAME = "sluice"
+UNKNOWN_TO_THE_EMULATOR = "AWS::SecretsManager::ResourcePolicy"
 
 type Step = Callable[[str], AbstractContextManager[None]]  # shows what is being done, for as long as it is
 
@@ -78,6 +80,7 @@ class Stack:
             self.emulator.start()
         with step("Build: sam build"):
             build(self.folder / "build")
+            leave_out(UNKNOWN_TO_THE_EMULATOR, self.folder / "build" / "template.yaml")
         with step("Deploy: sam deploy"):
             self._deploy(parameters)
 
@@ -91,6 +94,7 @@ class Stack:
         """Leave the stack running, and write down how to talk to it and how to stop it."""
         kept = {
             "endpoint_url": self.emulator.endpoint_url,
+            "stack_name": STACK_NAME,
             "queue_url": self.queue_url,
             "dead_letter_queue_url": self.dead_letter_queue_url,
             "database_url": self.postgres.url,
@@ -136,6 +140,7 @@ class Stack:
             "DatabaseOwnerUsername": self.postgres.user,
             "DatabaseOwnerPassword": self.postgres.password,
             "DatabaseTls": "disable",
+            "AllowUnverifiedCaller": "true",  # the emulator tells a function nothing of who calls its URL
             "MaximumConcurrency": "2",  # each function that runs unpacks a layer of its own
         }
 
@@ -182,6 +187,14 @@ def build(target: Path) -> None:
         if built.returncode != 0:
             raise NotStarted(f"sam build failed:\n{built.stdout}")
         shutil.copytree(STATE / "build", target)
+
+
+def leave_out(resource_type: str, template: Path) -> None:
+    """Remove the resources of one type from a built template."""
+    parsed = yaml_parse(template.read_text())
+    resources = parsed["Resources"].items()
+    parsed["Resources"] = {name: resource for name, resource in resources if resource["Type"] != resource_type}
+    template.write_text(json.dumps(parsed))  # which is YAML too
 
 
 def down() -> int:

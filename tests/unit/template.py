@@ -1,0 +1,118 @@
+"""The template as CloudFormation gets it, and what its policies make of a request."""
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import boto3
+from ministack.core.iam_evaluator import (
+    EvalContext,
+    combine_resource_policy,
+    evaluate,
+    evaluate_resource_policy,
+    parse_policy_document,
+)
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+PROJECT = Path(__file__).parents[2]
+TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "template.yaml").read_text())
+
+ACCOUNT = "123456789012"
+BACKUP = f"arn:aws:iam::{ACCOUNT}:role/Backup"
+
+
+def _transformed() -> dict[str, Any]:
+    """Return the resources as SAM's own translator makes them for CloudFormation."""
+    template = deepcopy(TEMPLATE)
+    for name, resource in template["Resources"].items():
+        for code in {"CodeUri", "ContentUri"} & set(resource["Properties"]):
+            resource["Properties"][code] = f"s3://code/{name}"
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
+    resources: dict[str, Any] = translator.translate(template, {})["Resources"]
+    return resources
+
+
+TRANSFORMED = _transformed()
+
+
+def resolved(value: Any) -> Any:
+    """Return what CloudFormation makes of a value, where every condition holds and an ARN is that of a role."""
+    match value:
+        case {"Ref": "AWS::StackName"}:
+            return "sluice"
+        case {"Ref": "KeysetBackupPrincipalArn"}:
+            return BACKUP
+        case {"Ref": name} if name in TEMPLATE["Parameters"]:
+            return str(TEMPLATE["Parameters"][name].get("Default", "given"))
+        case {"Ref": name} | {"Fn::GetAtt": [name, "Arn"]}:
+            return arn(name)
+        case {"Fn::Sub": text}:
+            names = {"Partition": "aws", "AccountId": ACCOUNT, "Region": "us-east-1", "StackName": "sluice"}
+            for name, meant in names.items():
+                text = text.replace(f"${{AWS::{name}}}", meant)
+            return text
+        case {"Fn::If": [_, then, _]}:
+            return resolved(then)
+        case dict():
+            return {name: resolved(member) for name, member in value.items()}
+        case list():
+            return [resolved(member) for member in value]
+    return value
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(role: str) -> list[dict[str, Any]]:
+    (policy,) = TRANSFORMED[role]["Properties"]["Policies"]
+    resolved_statements: list[dict[str, Any]] = resolved(policy["PolicyDocument"]["Statement"])
+    return resolved_statements
+
+
+def arn(role: str) -> str:
+    return f"arn:aws:iam::{ACCOUNT}:role/{role}"
+
+
+def _request(principal: str, action: str, resource: str, context: Mapping[str, Any] | None = None) -> EvalContext:
+    return EvalContext(
+        principal_arn=principal,
+        principal_type="AssumedRole",
+        principal_account=ACCOUNT,
+        action=action,
+        resource_arn=arn(resource),
+        region="us-east-1",
+        service_context=dict(context or {}),
+    )
+
+
+def vault_actions(principal: str, role: str | None, encryption_context: Mapping[str, str]) -> set[str]:
+    """Return what the vault key's policy lets a principal do with it, beside what its own policies say."""
+    context: dict[str, Any] = {f"kms:encryptioncontext:{name}": value for name, value in encryption_context.items()}
+    context["kms:encryptioncontextkeys"] = list(encryption_context)
+    policy = resolved(TRANSFORMED["VaultKey"]["Properties"]["KeyPolicy"])
+    actions = ("Decrypt", "ReEncryptFrom", "ReEncryptTo", "CreateGrant", "GenerateDataKey", "PutKeyPolicy")
+    allowed = set()
+    for action in actions:
+        asked = _request(principal, f"kms:{action}", "VaultKey", context)
+        own = statements(role) if role else [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+        identity = evaluate(asked, [parse_policy_document({"Statement": own})])
+        if combine_resource_policy(identity, asked, policy, ACCOUNT, required=True).decision == "Allow":
+            allowed.add(action)
+    return allowed
+
+
+def denied(actions: Iterable[str], principal: str, context: Mapping[str, Any] | None = None) -> set[str]:
+    """Return which of these actions the keyset's policy denies, whatever else is allowed."""
+    policy = resolved(TRANSFORMED["KeysetPolicy"]["Properties"]["ResourcePolicy"])
+    return {
+        action
+        for action in actions
+        if evaluate_resource_policy(
+            policy, _request(principal, f"secretsmanager:{action}", "KeysetSecret", context)
+        ).decision
+        == "Deny"
+    }

@@ -1,0 +1,250 @@
+"""The alarms and the dashboard look at metrics that are emitted, and docs/operations.md tells of each alarm."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import product
+from typing import Any
+
+import pytest
+
+from sluice import aws, telemetry
+from sluice.audit import Head
+from sluice.batch import UNFORESEEN
+from sluice.database import Database
+from sluice.deadline import Deadline
+from sluice.failures import Outage
+from sluice.reveal import Request, Revealer
+from sluice.rows import Rejection
+from sluice.settings import DatabaseSettings, RevealSettings, VaultSettings
+from sluice.store import Written
+from sluice.stream import names
+from sluice.tokens import Keyset
+from tests.unit.fakes import IP_TOKEN, KEYSET, ROOT, numbered
+from tests.unit.switches import WHY, World
+from tests.unit.template import TEMPLATE, TRANSFORMED
+
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
+NAMESPACE = "Sluice/${AWS::StackName}"
+ALARMS: dict[str, dict[str, Any]] = {
+    name: resource["Properties"]
+    for name, resource in TRANSFORMED.items()
+    if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
+QUEUES = {name: queue["Properties"] for name, queue in TRANSFORMED.items() if queue["Type"] == "AWS::SQS::Queue"}
+FUNCTIONS = {
+    name: function["Properties"]["Environment"]["Variables"]
+    for name, function in TRANSFORMED.items()
+    if function["Type"] == "AWS::Lambda::Function"
+}
+WITH_URL = {
+    url["Properties"]["TargetFunctionArn"]["Ref"] for url in TRANSFORMED.values() if url["Type"] == "AWS::Lambda::Url"
+}
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+# https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+OF_AWS = {
+    "AWS/SQS": {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"},
+    "AWS/Lambda": {"Errors", "Throttles", "Invocations", "Duration", "ConcurrentExecutions", "Url5xxCount"},
+}
+
+type Metric = tuple[str, str, frozenset[tuple[str, str]]]  # namespace, name, dimensions with their values
+
+
+class FakeDatabase(Database):
+    """One in which nothing is found."""
+
+    def __init__(self) -> None:
+        pass
+
+    def transact(self, work: object, deadline: Deadline, undo: bool = False) -> Any:
+        return {}, Head(1, "0" * 64)
+
+
+@pytest.fixture
+def emitted(output: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> set[Metric]:
+    """Have every stream's code emit all that it can, and return the metrics."""
+    for stream in names():
+        with service("ingest", monkeypatch):
+            records = [{"attributes": {"SentTimestamp": "1767258000123"}}]
+            rejection = Rejection(numbered(1), stream, UNFORESEEN, "", {})
+            telemetry.count_batch(stream, records, Written(0, 0, [], 1.5), [rejection])
+            telemetry.count_outage(stream, Outage(WHY))
+        with service("breaker", monkeypatch):
+            tick(stream, monkeypatch)
+    with service("reveal", monkeypatch):
+        reveal()
+    lines = [json.loads(line) for line in output().splitlines()]
+    return {metric for line in lines if "_aws" in line for metric in metrics_in(line)}
+
+
+@contextmanager
+def service(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be a function of the template that is told this name."""
+    assert name in {environment["POWERTOOLS_SERVICE_NAME"] for environment in FUNCTIONS.values()}
+    with monkeypatch.context() as patch:
+        patch.setenv("POWERTOOLS_SERVICE_NAME", name)
+        patch.setattr(telemetry.metrics.provider, "service", name)  # read from the environment when it was made
+        yield
+
+
+def tick(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the breaker find the stream tripped, probe in vain, then with success."""
+    world = World(stream)
+    monkeypatch.setattr(aws, "client", world.client)
+    world.trip(stream)
+    world.fail(stream)
+    world.minute(3)
+    world.broken.clear()
+    world.minute(3)
+
+
+def reveal() -> None:
+    database = DatabaseSettings(
+        host="db", port=5432, name="sluice", secret_id="s", username="", tls="disable", certificate_authority=None
+    )
+    settings = RevealSettings(
+        token_key_secret_id="keyset",
+        daily_limit=1,
+        allow_unverified_caller=False,
+        database=database,
+        vault=VaultSettings(key_id="vault", stack="tests"),
+    )
+    request = Request(tokens=[IP_TOKEN], reason="support_request", ticket="PRIV-1")
+    Revealer(FakeDatabase(), [], Keyset.parse(KEYSET), settings).run("someone", request, Deadline(float("inf")))
+
+
+def metrics_in(line: Mapping[str, Any]) -> Iterator[Metric]:
+    """Yield what a line of the Embedded Metric Format emits, in the namespace that the template gives."""
+    for directive in line["_aws"]["CloudWatchMetrics"]:
+        for dimensions, metric in product(directive["Dimensions"], directive["Metrics"]):
+            yield NAMESPACE, metric["Name"], frozenset((name, line[name]) for name in dimensions)
+
+
+def plain(value: Any) -> str:
+    """Return a reference as text, in the spelling of Fn::Sub."""
+    match value:
+        case {"Ref": name}:
+            return f"${{{name}}}"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"${{{name}.{attribute}}}"
+        case {"Fn::Sub": text}:
+            return str(text)
+    return str(value)
+
+
+def metric_of(alarm: Mapping[str, Any]) -> Metric:
+    dimensions = frozenset((dimension["Name"], plain(dimension["Value"])) for dimension in alarm["Dimensions"])
+    return plain(alarm["Namespace"]), alarm["MetricName"], dimensions
+
+
+def dashboard_metrics() -> list[Metric]:
+    """Return what the dashboard shows, once its body was read as the JSON that it must be."""
+    (dashboard,) = (one for one in TRANSFORMED.values() if one["Type"] == "AWS::CloudWatch::Dashboard")
+    substituted = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+    references = set(re.findall(r"\$\{(\w+)[^}]*\}", substituted)) - {"AWS"}
+    assert references <= set(TRANSFORMED)
+    rows = [row for widget in json.loads(substituted)["widgets"] for row in widget["properties"]["metrics"]]
+    found: list[Metric] = []
+    for namespace, name, *rest in rows:
+        parts = [part for part in rest if isinstance(part, str)]
+        found.append((namespace, name, frozenset(zip(parts[::2], parts[1::2], strict=True))))
+    return found
+
+
+def exists(metric: Metric, emitted: set[Metric]) -> bool:
+    namespace, name, dimensions = metric
+    if namespace not in OF_AWS:
+        return metric in emitted
+    known = {
+        "AWS/SQS": [frozenset({("QueueName", f"${{{queue}.QueueName}}")}) for queue in QUEUES],
+        "AWS/Lambda": [frozenset({("FunctionName", f"${{{function}}}")}) for function in FUNCTIONS],
+    }
+    is_of_a_url = name != "Url5xxCount" or any(f"${{{function}}}" in dict(dimensions).values() for function in WITH_URL)
+    return name in OF_AWS[namespace] and dimensions in known[namespace] and is_of_a_url
+
+
+def found(namespace: str, name: str, **dimensions: str) -> list[dict[str, Any]]:
+    """Return the alarms that look at this metric."""
+    wanted = (namespace, name, frozenset(dimensions.items()))
+    return [alarm for alarm in ALARMS.values() if metric_of(alarm) == wanted]
+
+
+def test_an_alarm_looks_at_a_metric_that_is_emitted_with_these_very_dimensions(emitted: set[Metric]) -> None:
+    assert ALARMS
+    assert [name for name, alarm in ALARMS.items() if not exists(metric_of(alarm), emitted)] == []
+
+
+def test_the_dashboard_is_json_and_shows_metrics_that_exist(emitted: set[Metric]) -> None:
+    shown = dashboard_metrics()
+    assert [metric for metric in shown if not exists(metric, emitted)] == []
+    names_shown = {(name, dict(dimensions).get("stream", "")) for _, name, dimensions in shown}
+    of_batches = {"Received", "Written", "Duplicate", "Rejected", "Sealed", "WriteMilliseconds"}
+    assert names_shown >= set(product(of_batches | {"BreakerOpen", "Outage"}, names()))
+    assert {name for name, _ in names_shown} >= set().union(*OF_AWS.values()) - {"Invocations"} | {"ValuesRevealed"}
+
+
+def test_what_the_functions_emit_is_in_the_stacks_own_namespace() -> None:
+    assert {plain(one["POWERTOOLS_METRICS_NAMESPACE"]) for one in FUNCTIONS.values()} == {NAMESPACE}
+
+
+@pytest.mark.parametrize("name", [name for name, queue in QUEUES.items() if "RedrivePolicy" in queue])
+def test_a_queue_tells_of_dead_letters_and_of_messages_before_they_are_too_old(name: str) -> None:
+    dead_letters = QUEUES[name]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    retention, dead_retention = (QUEUES[one]["MessageRetentionPeriod"] for one in (name, dead_letters))
+    (depth,) = found("AWS/SQS", "ApproximateNumberOfMessagesVisible", QueueName=f"${{{dead_letters}.QueueName}}")
+    (age,) = found("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=f"${{{name}.QueueName}}")
+    (dead_age,) = found("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=f"${{{dead_letters}.QueueName}}")
+    assert (depth["ComparisonOperator"], depth["Threshold"]) == ("GreaterThanThreshold", 0)
+    assert age["Threshold"] == retention / 2
+    # A dead letter's age counts from when it became one, its retention from when it was sent.
+    assert dead_age["Threshold"] == (dead_retention - retention) / 2
+    assert all(one["ComparisonOperator"] == "GreaterThanOrEqualToThreshold" for one in (age, dead_age))
+
+
+@pytest.mark.parametrize("stream", names())
+def test_a_stream_tells_of_outages_an_open_breaker_and_internal_errors(stream: str) -> None:
+    of_ingest = {"service": "ingest", "stream": stream}
+    assert len(found(NAMESPACE, "Outage", **of_ingest)) == 1
+    assert len(found(NAMESPACE, "RejectedByReason", **of_ingest, reason=UNFORESEEN)) == 1
+    (breaker,) = found(NAMESPACE, "BreakerOpen", service="breaker", stream=stream)
+    assert (breaker["Statistic"], breaker["Threshold"]) == ("Maximum", 1)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_tells_of_errors_and_throttles(function: str) -> None:
+    # What the operators' functions answer with a status is no error to Lambda.
+    errors = "Url5xxCount" if function in WITH_URL else "Errors"
+    assert len(found("AWS/Lambda", errors, FunctionName=f"${{{function}}}")) == 1
+    assert len(found("AWS/Lambda", "Throttles", FunctionName=f"${{{function}}}")) == 1
+
+
+def test_as_many_values_as_one_caller_may_have_are_told_of() -> None:
+    (revealed,) = found(NAMESPACE, "ValuesRevealed", service="reveal")
+    assert (revealed["Statistic"], revealed["Period"]) == ("Sum", 24 * 60 * 60)
+    assert revealed["Threshold"] == {"Ref": "RevealedValuesPerDay"}
+
+
+def test_no_data_is_alarming_of_the_breakers_ticks_alone() -> None:
+    missing = {name: alarm["TreatMissingData"] for name, alarm in ALARMS.items()}
+    assert missing == dict.fromkeys(ALARMS, "notBreaching") | {"BreakerTicksAlarm": "breaching"}
+
+
+def test_alarms_notify_the_topic_that_is_given_and_nobody_by_default() -> None:
+    notify = {"Fn::If": ["AlarmsNotify", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+    assert all(alarm["AlarmActions"] == alarm["OKActions"] == notify for alarm in ALARMS.values())
+    assert TEMPLATE["Parameters"]["AlarmTopicArn"]["Default"] == ""
+    assert not any("AlarmName" in alarm for alarm in ALARMS.values())  # two stacks of an account would meet
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_says_what_to_do_and_where_the_runbook_tells_more(name: str) -> None:
+    advice, _, place = ALARMS[name]["AlarmDescription"].strip().rpartition(" Runbook: ")
+    assert place == f"docs/operations.md, {name}."
+    assert 1 <= len(re.findall(r"\.(?: |$)", advice)) <= 3
+    assert len(ALARMS[name]["AlarmDescription"]) <= 1024  # CloudWatch takes no more
+
+
+def test_the_runbook_has_a_section_of_every_alarm_and_of_no_other() -> None:
+    headings = re.findall(r"^### (.*)$", RUNBOOK, re.MULTILINE)
+    assert sorted(re.findall(r"\w+Alarm\b", "\n".join(headings))) == sorted(ALARMS)
