@@ -18,10 +18,13 @@ demo: setup ## send 1,000 messages through the whole system on this machine; ARG
 test: setup ## run the tests, on a real PostgreSQL and the deployed template; ARGS go to pytest
 	$(BIN)/python -m pytest $(ARGS)
 
-check: setup ## lint, formatting, types, streams, template
+check: setup .venv-lint/installed ## lint, formatting, types, streams, template, security
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 	$(BIN)/sluice check
 	$(SAM) validate --lint
+	.venv-lint/bin/cfn-lint template.yaml
+	.venv-lint/bin/checkov --file template.yaml --config-file .checkov.yaml --compact --quiet
+	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/cli
 
 bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one
 	@PYTHONPATH=layers/common .venv-bench/bin/python -m tools.bench $(ARGS)
@@ -37,18 +40,20 @@ down: ## stop what `make demo ARGS=--keep` or `make up` left running
 	@if docker compose ps >/dev/null 2>&1; then docker compose down; fi
 
 clean: down ## remove all that was installed and built
-	rm -rf .venv .venv-sam .venv-bench .sluice .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-lint .venv-sam .sluice .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 lock: ## pin anew what pyproject.toml asks for
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o layers/common/requirements.txt
 	$(COMPILE) pyproject.toml --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(COMPILE) --group lint -o requirements/lint.txt
 	$(COMPILE) --group sam -o requirements/sam.txt
 
 .venv/installed: requirements/dev.txt
+.venv-lint/installed: requirements/lint.txt
 .venv-sam/installed: requirements/sam.txt
 .venv-bench/installed: requirements/bench.txt
-.venv/installed .venv-sam/installed .venv-bench/installed:
+.venv/installed .venv-bench/installed .venv-lint/installed .venv-sam/installed:
 	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 13) or sys.exit("Python 3.13 is needed.")'
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
