@@ -29,6 +29,7 @@ def _migrate(deadline: Deadline) -> Mapping[str, Any]:
             roles={role: secret.credentials(secret_id) for role, secret_id in settings.role_secret_ids.items()},
             keyset=secret.keyset(settings.token_key_secret_id),
             deadline=deadline,
+            login_by_iam=settings.login_by_iam,
         )
     finally:
         database.close()

@@ -13,6 +13,7 @@ from pg8000.exceptions import DatabaseError
 
 from sluice import schema
 from sluice.database import Database
+from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.schema import MigrationFailed
 from sluice.secret import Credentials
@@ -193,6 +194,22 @@ def migrate_function(empty_database: TestDatabase, settings_of_migrate: None) ->
     environment = Environment("migrate")
     yield environment
     environment.close()
+
+
+def test_roles_that_log_in_by_iam_are_members_of_rds_iam_until_they_have_passwords_again(
+    empty_database: TestDatabase, fake_aws: FakeAws, deadline: Deadline
+) -> None:
+    empty_database.sql("CREATE ROLE rds_iam")
+    fake_aws.secretsmanager.put_credentials("owner", empty_database.server.user, empty_database.server.password)
+    owner = Database(empty_database.settings("owner"), "sluice-migrate")
+    members = "SELECT count(*) FROM pg_auth_members WHERE roleid = 'rds_iam'::regrole"
+    try:
+        for login_by_iam in (True, True, False):
+            schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), deadline, login_by_iam)
+            assert empty_database.value(members) == (len(LOGINS) if login_by_iam else 0)
+    finally:
+        owner.close()
+        empty_database.sql("DROP ROLE rds_iam")
 
 
 @pytest.fixture

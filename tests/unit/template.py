@@ -53,7 +53,7 @@ def resolved(value: Any) -> Any:
             names = {"Partition": "aws", "AccountId": ACCOUNT, "Region": "us-east-1", "StackName": "sluice"}
             for name, meant in names.items():
                 text = text.replace(f"${{AWS::{name}}}", meant)
-            return text
+            return text.replace("${DatabaseResourceId}", resolved({"Ref": "DatabaseResourceId"}))
         case {"Fn::If": [_, then, _]}:
             return resolved(then)
         case dict():

@@ -40,7 +40,10 @@ def test_settings_are_read_from_the_environment() -> None:
         vault=VaultSettings(key_id="arn:aws:kms:eu-central-1:123456789012:key/vault", stack="sluice"),
     )
     assert MigrateSettings.read(ENVIRONMENT) == MigrateSettings(
-        role_secret_ids={role: role for role in ROLES}, token_key_secret_id="keyset", database=DATABASE
+        role_secret_ids={role: role for role in ROLES},
+        login_by_iam=False,
+        token_key_secret_id="keyset",
+        database=DATABASE,
     )
 
 

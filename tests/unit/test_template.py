@@ -36,6 +36,12 @@ RECEIVE = {
     "sqs:ChangeMessageVisibility",
 }
 
+# Where the login is by IAM.
+LOGIN = {
+    role: {f"arn:aws:rds-db:us-east-1:{ACCOUNT}:dbuser:none/sluice-{role}": {"rds-db:connect"}}
+    for role in settings.ROLES
+}
+
 # All that a role may do, by resource.
 PERMISSIONS = {
     "MigrateRole": {
@@ -51,23 +57,38 @@ PERMISSIONS = {
     },
     "IngestRole": {
         "IngestLogGroup": LOGS,
+        **LOGIN["ingest"],
         "LoginsQueue": RECEIVE,
         "OrdersQueue": RECEIVE,
         "KeysetSecret": READ,
         "IngestSecret": READ,
         "StorageKey": DECRYPT,
     },
-    "RevealRole": {"RevealLogGroup": LOGS, "KeysetSecret": READ, "RevealSecret": READ, "StorageKey": DECRYPT},
-    "ForgetRole": {"ForgetLogGroup": LOGS, "KeysetSecret": READ, "ForgetSecret": READ, "StorageKey": DECRYPT},
+    "RevealRole": {
+        "RevealLogGroup": LOGS,
+        **LOGIN["reveal"],
+        "KeysetSecret": READ,
+        "RevealSecret": READ,
+        "StorageKey": DECRYPT,
+    },
+    "ForgetRole": {
+        "ForgetLogGroup": LOGS,
+        **LOGIN["forget"],
+        "KeysetSecret": READ,
+        "ForgetSecret": READ,
+        "StorageKey": DECRYPT,
+    },
     "RekeyRole": {
         "RekeyLogGroup": LOGS,
+        **LOGIN["rekey"],
         "KeysetSecret": READ | {"secretsmanager:PutSecretValue"},
         "RekeySecret": READ,
         "StorageKey": DECRYPT | {"kms:GenerateDataKey"},
     },
-    "AuditRole": {"AuditLogGroup": LOGS, "AuditSecret": READ, "StorageKey": DECRYPT},
+    "AuditRole": {"AuditLogGroup": LOGS, **LOGIN["audit"], "AuditSecret": READ, "StorageKey": DECRYPT},
     "BreakerRole": {
         "BreakerLogGroup": LOGS,
+        **LOGIN["ingest"],
         "KeysetSecret": READ,
         "IngestSecret": READ,
         "StorageKey": DECRYPT,

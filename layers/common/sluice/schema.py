@@ -24,7 +24,13 @@ class MigrationFailed(Exception):
     """The database could not be brought up to date: says which file and line, and PostgreSQL's code for why."""
 
 
-def migrate(database: Database, roles: Mapping[str, Credentials], keyset: Keyset, deadline: Deadline) -> int:
+def migrate(
+    database: Database,
+    roles: Mapping[str, Credentials],
+    keyset: Keyset,
+    deadline: Deadline,
+    login_by_iam: bool = False,
+) -> int:
     """Bring roles, tables and check values up to date, and return the number of the newest migration applied.
 
     `roles` maps the names that the SQL files use to login roles. A database that is newer than these files is left as
@@ -38,7 +44,7 @@ def migrate(database: Database, roles: Mapping[str, Credentials], keyset: Keyset
             " (number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
         for credentials in roles.values():
-            _set_role(connection, credentials)
+            _set_role(connection, credentials, login_by_iam)
 
     def apply_next(connection: Connection) -> bool:
         _lock(connection)
@@ -139,12 +145,19 @@ def _apply(connection: Connection, name: str, sql: str) -> None:
         raise MigrationFailed(f"migration {name}{line}: {why}") from None  # the cause may quote rows
 
 
-def _set_role(connection: Connection, credentials: Credentials) -> None:
-    """Create the login role where it is missing, and set its password: the server is sent the verifier alone."""
+def _set_role(connection: Connection, credentials: Credentials, login_by_iam: bool) -> None:
+    """Create the login role where it is missing, and set its password: the server is sent the verifier alone.
+
+    RDS takes no password of a member of `rds_iam`, and no token of anybody else.
+    """
     role = identifier(credentials.username)
     if not connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=credentials.username):
         connection.run(f"CREATE ROLE {role} LOGIN")
     connection.run(f"ALTER ROLE {role} PASSWORD {literal(scram_verifier(credentials.password))}")
+    if login_by_iam:
+        connection.run(f"GRANT rds_iam TO {role}")
+    elif connection.run("SELECT FROM pg_roles WHERE rolname = 'rds_iam'"):
+        connection.run(f"REVOKE rds_iam FROM {role}")
 
 
 def scram_verifier(password: str) -> str:

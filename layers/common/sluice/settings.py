@@ -202,6 +202,7 @@ class MigrateSettings:
     """What the migrate function is told: it connects as the owner, and gives each role the password of its secret."""
 
     role_secret_ids: Mapping[str, str]
+    login_by_iam: bool
     token_key_secret_id: str
     database: DatabaseSettings
 
@@ -210,6 +211,7 @@ class MigrateSettings:
         """Read the function's settings. Raises SettingError when one is missing or bad."""
         return cls(
             role_secret_ids={role: _required(environment, f"{role.upper()}_SECRET_ID") for role in ROLES},
+            login_by_iam=environment.get("DATABASE_LOGIN") == "iam",
             token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
             database=DatabaseSettings.read(environment),
         )
