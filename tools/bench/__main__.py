@@ -30,14 +30,27 @@ class Plan:
     rounds: dict[int, int]  # by records of a batch
     batch_size: int  # of the duplicates and the refused
     batch_rounds: int
+    vault_rounds: dict[int, int]  # by records of a batch
     step_repeats: int
     cold_starts: int
 
 
 FULL = Plan(
-    rounds={10: 41, 100: 21, 1_000: 9, 10_000: 7}, batch_size=10_000, batch_rounds=7, step_repeats=40, cold_starts=15
+    rounds={10: 41, 100: 21, 1_000: 9, 10_000: 7},
+    batch_size=10_000,
+    batch_rounds=7,
+    vault_rounds={1_000: 15, 10_000: 7},
+    step_repeats=40,
+    cold_starts=15,
 )
-QUICK = Plan(rounds={10: 7, 100: 7, 1_000: 3}, batch_size=1_000, batch_rounds=3, step_repeats=10, cold_starts=2)
+QUICK = Plan(
+    rounds={10: 7, 100: 7, 1_000: 3},
+    batch_size=1_000,
+    batch_rounds=3,
+    vault_rounds={1_000: 5},
+    step_repeats=10,
+    cold_starts=2,
+)
 
 
 def main() -> int:
@@ -66,17 +79,20 @@ def _measure(here: Place, plan: Plan) -> dict[str, Any]:
     _say("CPU by step")
     measured["cpu_by_step_us"] = cpu.by_step(here, records.event(plan.batch_size), plan.step_repeats)
     measured["cpu_by_kind_us"] = cpu.by_kind(plan.step_repeats)
+    measured["cpu_to_seal_us"] = cpu.to_seal(records.event(plan.batch_size), plan.step_repeats)
     return measured
 
 
 def _race(here: Place, plan: Plan, records: Records) -> dict[str, Any]:
-    from tools.bench import writing
+    from tools.bench import vault, writing
     from tools.bench.contenders import contenders  # after `place`: what it imports reads the environment
 
     running = contenders(here)
+    environments = vault.environments()
     table = writing.Table(here)
-    for name, contender in running.items():  # warm, and dlt's columns are there
-        contender(records.event(writing.ROWS_BEFORE if name == "sluice" else 100))()
+    for contender in running.values():  # warm, and dlt's columns are there
+        contender(records.event(100))()
+    environments[vault.SEALING](records.event(writing.ROWS_BEFORE))()
     table.keep_as_it_is()
     gc.freeze()  # what dlt imports, which no function has, makes each collection take 0.1 s
     races = {}
@@ -84,10 +100,16 @@ def _race(here: Place, plan: Plan, records: Records) -> dict[str, Any]:
         _say(f"Batches of {size:,}, {rounds} rounds")
         timings = writing.race(table, running, records, size, rounds)
         races[str(size)] = {name: timing.summary() for name, timing in timings.items()}
+    prices = {}
+    for size, rounds in plan.vault_rounds.items():
+        _say(f"The vault with batches of {size:,}, {rounds} rounds")
+        timings = vault.price(table, environments, records, size, rounds)
+        prices[str(size)] = {name: timing.summary() for name, timing in timings.items()}
     _say(f"Duplicates and refused rows, {plan.batch_rounds} rounds")
     batches = writing.compare_batches(table, running["sluice"], records, plan.batch_size, plan.batch_rounds)
     return {
         "race": races,
+        "vault": prices,
         "batches": {"records": plan.batch_size} | {name: timing.summary() for name, timing in batches.items()},
     }
 

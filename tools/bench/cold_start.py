@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tools.bench.environment import STREAMS
 from tools.bench.records import Event
 from tools.server import NotStarted, free_port
 from tools.stack import SAM, build
@@ -51,16 +53,18 @@ class ColdStart:
 def measure(folder: Path, events: list[Event]) -> dict[str, ColdStart]:
     """Start both functions by turns, once for each event; both find the layer that `sam build` makes."""
     build(folder / "build")
+    layer = folder / "build" / "CommonLayer" / "python"
+    shutil.copytree(STREAMS, layer / "sluice" / "streams", dirs_exist_ok=True)
     bare = folder / "bare"
     bare.mkdir()
     (bare / "app.py").write_text(BARE)
     tasks = {"bare": bare, "sluice": folder / "build" / "IngestFunction"}
     for task in tasks.values():  # the files are in the page cache from here on
-        _start(task, folder / "build" / "CommonLayer" / "python", {"Records": []})
+        _start(task, layer, {"Records": []})
     starts = {name: ColdStart() for name in tasks}
     for event in events:
         for name, task in tasks.items():
-            init, first_batch = _start(task, folder / "build" / "CommonLayer" / "python", event)
+            init, first_batch = _start(task, layer, event)
             starts[name].init.append(init)
             starts[name].first_batch.append(first_batch)
     return starts

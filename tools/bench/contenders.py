@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from tools.bench.environment import Context, Place, function
+from tools.bench.environment import WITHOUT_VAULT, Context, Place, function
 from tools.bench.records import COLUMNS, Event, Login, ordinary_row, ordinary_rows
 
 type Contender = Callable[[Event], Callable[[], object]]  # what it may prepare untimed, then what is timed
@@ -24,7 +24,7 @@ def contenders(place: Place) -> dict[str, Contender]:
     """Return them by name, connected, in the order of the report."""
     return {
         "floor": floor(place),
-        "sluice": sluice(),
+        "sluice": sluice(WITHOUT_VAULT),
         "handler": obvious_handler(place),
         "script": original_script(place),
         "dlt": dlt_pipeline(place),
@@ -55,9 +55,11 @@ def _with_tokens(row: Login) -> Login:
     return row._replace(masked_ip=f"t1_{row.masked_ip[:43]}", masked_device_id=f"t1_{row.masked_device_id[:43]}")
 
 
-def sluice() -> Contender:
-    """The function that is deployed, from the event to the response."""
+def sluice(stream: str) -> Contender:
+    """A new execution environment of the function that is deployed, from the event to the response."""
+    os.environ["STREAM"] = stream
     handler = function("ingest").lambda_handler
+    handler({"Records": []}, Context())  # it reads its settings, and connects
     return lambda event: lambda: handler(event, Context())
 
 

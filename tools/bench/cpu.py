@@ -35,10 +35,12 @@ from sluice.rules import (
     Uuid,
     Version,
 )
+from sluice.settings import VaultSettings
 from sluice.store import Store
-from sluice.streams.user_logins import UserLogin
+from sluice.stream import Stream, load
+from sluice.vault import Vault, generate_data_key
+from tools.bench.environment import WITHOUT_VAULT, Place
 from tools.bench.environment import Context as LambdaContext
-from tools.bench.environment import Place
 from tools.bench.records import Event
 
 KIND_VALUES = 1_000  # taken at a time
@@ -70,8 +72,8 @@ class _Nowhere:
     chunks: Sequence[str] = ()
     _sock = BytesIO()
 
-    def run(self, sql: str, **_: object) -> None:
-        pass
+    def run(self, sql: str, **_: object) -> list[list[object]]:
+        return [[0, None]]  # no removals from the vault, no erasure
 
     def send_QUERY(self, sql: str) -> None:
         self.sql = sql
@@ -85,14 +87,15 @@ def by_step(place: Place, event: Event, repeats: int) -> dict[str, float]:
     """Return the CPU time of each step in µs a record: the lowest of the repeats."""
     records = [SQSRecord(record) for record in event["Records"]]
     keyset = secret.keyset("keyset")
-    handle = record_handler(UserLogin, keyset)
+    stream = load(WITHOUT_VAULT)
+    handle = record_handler(stream, keyset)
     rows = [handle(record) for record in records]
     bodies = [record.body for record in records]
-    decode = msgspec.json.Decoder(UserLogin.wire).decode
+    decode = msgspec.json.Decoder(stream.wire).decode
     logins: list[Any] = [decode(body) for body in bodies]
-    canonicals = [(field.name, field.rule.canonical) for field in UserLogin.fields]
+    canonicals = [(field.name, field.rule.canonical) for field in stream.fields]
     ip, device_id = keyset.pseudonymizer("ip"), keyset.pseudonymizer("device_id")
-    mask = UserLogin.masker(keyset)
+    mask = stream.masker(keyset)
     nowhere = _Nowhere()
     connection = place.connect_as_ingest()
 
@@ -118,7 +121,7 @@ def by_step(place: Place, event: Event, repeats: int) -> dict[str, float]:
         copy_in(connection, nowhere.sql, nowhere.chunks)
         connection.run("ROLLBACK")
 
-    format_rows = _store_on(nowhere, rows)
+    format_rows = _store_on(nowhere, stream, rows)
     measured = {
         "event checked": lambda: sqs_records(event),
         "Powertools' batch": powertools,
@@ -153,9 +156,17 @@ def by_kind(repeats: int) -> dict[str, tuple[float, float]]:
     return taken
 
 
-def _store_on(nowhere: _Nowhere, rows: list[MaskedRow]) -> Callable[[], object]:
-    database = cast("Database", SimpleNamespace(transact=lambda work, deadline: work(nowhere)))
-    store = Store(database, UserLogin)
+def to_seal(event: Event, repeats: int) -> float:
+    """Return the CPU time to seal a value in µs: the lowest of the repeats."""
+    mask = load("user_logins").masker(secret.keyset("keyset"))
+    originals = [original for record in event["Records"] for original in mask(record["body"])[1].values]
+    key = generate_data_key(VaultSettings.read())
+    return _lowest(lambda: [key.seal(original) for original in originals], repeats) * 1_000_000 / len(originals)
+
+
+def _store_on(nowhere: _Nowhere, stream: type[Stream], rows: list[MaskedRow]) -> Callable[[], object]:
+    database = cast("Database", SimpleNamespace(transact=lambda work, deadline, undo: work(nowhere)))
+    store = Store(database, stream, Vault(VaultSettings.read()))
     never: Any = None
     return lambda: store.write(rows, [], never, Deadline.of(LambdaContext()))
 

@@ -1,4 +1,4 @@
-"""What Lambda gives a function: a PostgreSQL with the real schema, secrets, settings, a context."""
+"""What Lambda gives a function: a PostgreSQL with the real schema, streams, secrets, settings, a context."""
 
 import json
 import os
@@ -12,11 +12,15 @@ from types import ModuleType
 
 import pg8000.native
 
+from sluice import streams
+from sluice.settings import ROLES
 from tools.bench import aws
 from tools.postgres import Postgres
 from tools.stack import PROJECT
 
 INGEST_ROLE = "sluice-ingest"
+STREAMS = Path(__file__).with_name("streams")  # beside those of the product
+WITHOUT_VAULT = "without_vault"
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def place() -> Iterator[Place]:
         folder = Path(name)
         folder.chmod(0o711)  # PostgreSQL runs as another user where we are root
         postgres = Postgres(folder / "postgres")
-        logins = {"owner": postgres.user, "ingest": INGEST_ROLE}
+        logins = {"owner": postgres.user} | {role: f"sluice-{role}" for role in ROLES}
         secrets = {
             "keyset": json.dumps({"current": 1, "1": "benchmark" * 7}),
             **{
@@ -84,7 +88,9 @@ def place() -> Iterator[Place]:
 
 
 def function(name: str) -> ModuleType:
-    """Import functions/<name>/app.py as Lambda does at a cold start."""
+    """Import functions/<name>/app.py as Lambda does at a cold start; it finds the benchmark's streams too."""
+    if str(STREAMS) not in streams.__path__:
+        streams.__path__.append(str(STREAMS))
     spec = spec_from_file_location(f"functions_{name}_app", PROJECT / "functions" / name / "app.py")
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
@@ -101,13 +107,15 @@ def quiet() -> Iterator[None]:
 
 def _settings(postgres: Postgres, endpoint_url: str) -> dict[str, str]:
     return {
-        "STREAM": "user_logins",
+        "STREAM": WITHOUT_VAULT,
         "DATABASE_HOST": postgres.host,
         "DATABASE_PORT": str(postgres.port),
         "DATABASE_NAME": postgres.database,
         "DATABASE_TLS": "disable",
         "TOKEN_KEY_SECRET_ID": "keyset",
-        "INGEST_SECRET_ID": "ingest",
+        **{f"{role.upper()}_SECRET_ID": role for role in ROLES},
+        "VAULT_KEY_ID": "arn:aws:kms:eu-central-1:123456789012:key/vault",
+        "STACK_NAME": "bench",
         "POWERTOOLS_SERVICE_NAME": "ingest",
         "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
         "AWS_ENDPOINT_URL": endpoint_url,

@@ -61,6 +61,16 @@ class Records:
             record["body"] = json.dumps(json.loads(record["body"]) | {"device_type": device_type})
         return spoilt
 
+    def on_other_devices(self, event: Event) -> Event:
+        """Return the event of a batch of new messages with the same logins, each device another one."""
+        others: dict[str, str] = {}
+        again = self.sent_again(event)
+        for record in again["Records"]:
+            login = json.loads(record["body"])
+            login["device_id"] = others.setdefault(login["device_id"], self._uuid())
+            record["body"] = json.dumps(login)
+        return again
+
     def _record(self, number: int, body: str) -> dict[str, Any]:
         return {
             "messageId": self._uuid(),

@@ -63,23 +63,30 @@ class Table:
 
     def keep_as_it_is(self) -> None:
         """Make the rows of now those of every round, and keep the server from vacuuming in somebody's turn."""
-        self._owner.run("CREATE TABLE rows_before AS SELECT * FROM user_logins")
+        for table in ("user_logins", "pii_vault"):
+            self._owner.run(f"CREATE TABLE {table}_before AS SELECT * FROM {table}")
         self._owner.run("ALTER SYSTEM SET autovacuum = off")
         self._owner.run("SELECT pg_reload_conf()")
 
     def reset(self) -> None:
-        """Bring back the rows of the beginning, on pages that need no full image in the log again."""
-        self._owner.run(f"TRUNCATE user_logins, {DLT_SCHEMA}.user_logins, rejection")
+        """Bring back the rows and the vault of the beginning, on pages that need no full image in the log again."""
+        self._owner.run(f"TRUNCATE user_logins, {DLT_SCHEMA}.user_logins, rejection, pii_vault, pii_vault_key")
         self._owner.run("CHECKPOINT")
-        self._owner.run(f"INSERT INTO user_logins ({NAMES}) SELECT {NAMES} FROM rows_before")
+        self._owner.run(f"INSERT INTO user_logins ({NAMES}) SELECT {NAMES} FROM user_logins_before")
         self._owner.run(
             f"INSERT INTO {DLT_SCHEMA}.user_logins ({NAMES}, _dlt_load_id, _dlt_id)"
-            f" SELECT {NAMES}, 'before', message_id FROM rows_before"
+            f" SELECT {NAMES}, 'before', message_id FROM user_logins_before"
         )
+        self._owner.run("INSERT INTO pii_vault SELECT * FROM pii_vault_before")
+        self._owner.run("UPDATE removal SET number = number + 1")  # who has sealed forgets that with the next batch
 
     def refuse(self, device_type: str) -> None:
         """Make PostgreSQL refuse the device type, which Sluice does not know to be bad."""
         self._owner.run(f"ALTER TABLE user_logins ADD CONSTRAINT known_device CHECK (device_type <> '{device_type}')")
+
+    def count_sealed(self) -> int:
+        """Return how many values the vault has."""
+        return int(self._owner.run("SELECT count(*) FROM pii_vault")[0][0])
 
     def count(self) -> int:
         """Return how many rows both have."""

@@ -14,7 +14,7 @@ class Original(msgspec.Struct, frozen=True, gc=False):
         return f"Original(domain={self.domain!r}, token={self.token!r})"
 
 
-class Originals(msgspec.Struct, frozen=True):
+class Originals(msgspec.Struct, frozen=True, gc=False):
     """What of a record may be recovered, and the canonical value that says whose record it is, where one does."""
 
     subject: str | None = None

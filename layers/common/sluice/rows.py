@@ -8,7 +8,7 @@ from sluice.stream import Row
 NOTHING = Originals()
 
 
-class MaskedRow(msgspec.Struct, frozen=True):
+class MaskedRow(msgspec.Struct, frozen=True, gc=False):
     """One row of a stream's table. Its cells are masked: the store takes nothing else.
 
     Beside them it carries the originals of its tokens to the vault, which seals them.

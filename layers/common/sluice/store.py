@@ -2,10 +2,9 @@
 
 import re
 import time
-from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from itertools import batched
+from itertools import batched, chain
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +16,6 @@ from sluice.cells import Cell, array_cell, json_member
 from sluice.database import Database, copy_in
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
-from sluice.personal import SUBJECT
 from sluice.rows import MaskedRow, Rejection
 from sluice.sqlstate import Meaning
 from sluice.stream import OWN_COLUMNS, Stream
@@ -120,7 +118,7 @@ class Store:
             erased_ids = self._erased(connection, ordered, state.newest)
             kept = [row for row in ordered if row.message_id not in erased_ids] if erased_ids else ordered
             written, refused = self._insert(connection, kept, deadline)
-            sealed = self._vault.seal(original for row in written for original in row.originals.values)
+            sealed = self._vault.seal(chain.from_iterable([row.originals.values for row in written]))
             if sealed:
                 _insert_sealed(connection, self._vault.wrapped_key, self._vault.is_key_committed, sealed)
             _insert_rejections(connection, [*rejections, *(reject(row, rejected) for row, rejected in refused)])
@@ -157,13 +155,7 @@ class Store:
             return set()
         if self._verified is None:
             raise Outage("keyset: not verified")
-        tokens = {subject: self._verified.tokens(SUBJECT, subject) for subject, _ in subjects.values()}
-        erased = erasure.erased(connection, {token for several in tokens.values() for token in several})
-        return {
-            message_id
-            for message_id, (subject, sent_at) in subjects.items()
-            if any(token in erased and sent_at < erased[token] for token in tokens[subject])
-        }
+        return erasure.sent_before(connection, self._verified, subjects)
 
     def _insert(
         self, connection: Connection, rows: Sequence[MaskedRow], deadline: Deadline
@@ -271,15 +263,16 @@ def _insert_sealed(connection: Connection, key: WrappedKey, is_key_committed: bo
             " ON CONFLICT DO NOTHING",
             **key._asdict(),
         )
+    quoted = {domain: array_cell([domain])[1:-1] for domain in {entry.domain for entry in sealed}}
     connection.run(
         "INSERT INTO pii_vault (token, domain, key_id, sealed)"
-        " SELECT token, domain, CAST(:key_id AS uuid), decode(sealed, 'base64') FROM unnest("
-        "CAST(:tokens AS varchar[]), CAST(:domains AS varchar[]), CAST(:sealed AS text[])"
+        " SELECT token, domain, CAST(:key_id AS uuid), sealed FROM unnest("
+        "CAST(:tokens AS varchar[]), CAST(:domains AS varchar[]), CAST(:sealed AS bytea[])"
         ") AS entry(token, domain, sealed) ON CONFLICT DO NOTHING",
         key_id=key.id,
         tokens="{" + ",".join([entry.token for entry in sealed]) + "}",
-        domains=array_cell([entry.domain for entry in sealed]),
-        sealed="{" + ",".join([b2a_base64(entry.sealed, newline=False).decode() for entry in sealed]) + "}",
+        domains="{" + ",".join([quoted[entry.domain] for entry in sealed]) + "}",
+        sealed="{" + ",".join([f'"\\\\x{entry.sealed.hex()}"' for entry in sealed]) + "}",
     )
 
 

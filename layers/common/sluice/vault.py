@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+import msgspec
+
 from sluice import aws
 from sluice.failures import Outage
 from sluice.originals import Original
@@ -25,7 +27,7 @@ class Altered(Exception):
     """A sealed value does not open, or is not the one of its token: somebody changed it."""
 
 
-class Sealed(NamedTuple):
+class Sealed(msgspec.Struct, frozen=True, gc=False):
     """One row of `pii_vault`."""
 
     token: str

@@ -18,8 +18,6 @@ CREATE TABLE pii_vault (
     created_at timestamptz  NOT NULL DEFAULT now()
 );
 
-CREATE INDEX ON pii_vault (key_id);
-
 -- Who was erased, as a token of the domain `subject`: what was sent before that is not stored.
 CREATE TABLE erasure (
     subject_token varchar(256) PRIMARY KEY,
