@@ -3,9 +3,11 @@ PYTHON := $(shell command -v python3.13 || command -v python3)
 BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(BIN):$$PATH" .venv-sam/bin/sam
 LOCALSTACK := AWS_ENDPOINT_URL=http://localhost:4566 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+EMULATOR := localstack
+SETTINGS := .sluice/functions.json
 COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: help setup demo test check bench up deploy-local down clean lock
+.PHONY: help setup demo test faults soak test-docker check bench up deploy-local send down clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +20,15 @@ demo: setup ## send 1,000 messages through the whole system on this machine; ARG
 test: setup ## run the tests, on a real PostgreSQL and the deployed template; ARGS go to pytest
 	$(BIN)/python -m pytest $(ARGS)
 
+faults: setup ## kill, cut, freeze and fill up what the function depends on; nothing may be lost
+	$(BIN)/python -m pytest tests/faults $(ARGS)
+
+soak: setup ## load with random faults for ten minutes; ARGS='--seconds 60 --seed 7'
+	@$(BIN)/python -m tools.soak $(ARGS)
+
+test-docker: setup ## run the tests that need Docker, with an engine of their own where none answers
+	$(BIN)/python -m tools.engine $(BIN)/python -m pytest tests/docker $(ARGS)
+
 check: setup .venv-lint/installed ## lint, formatting, types, streams, template, security
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 	$(BIN)/sluice check
@@ -29,15 +40,22 @@ check: setup .venv-lint/installed ## lint, formatting, types, streams, template,
 bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one
 	@PYTHONPATH=layers/common .venv-bench/bin/python -m tools.bench $(ARGS)
 
-up: ## start PostgreSQL and LocalStack with Docker
-	docker compose up --detach --wait
+up: ## start PostgreSQL and LocalStack with Docker; EMULATOR=ministack instead of LocalStack
+	docker compose up --detach --wait postgres $(EMULATOR)
 
 deploy-local: setup ## build, and deploy to what `make up` started
-	$(SAM) build && $(LOCALSTACK) $(SAM) deploy --config-env local
+	$(SAM) build
+	@if [ $(EMULATOR) = ministack ]; then $(BIN)/python -m tools.ministack template .aws-sam/build/template.yaml; fi
+	$(LOCALSTACK) $(SAM) deploy --config-env local
+	@if [ $(EMULATOR) = ministack ]; then $(LOCALSTACK) $(BIN)/python -m tools.ministack mappings; fi
+	@mkdir -p $(dir $(SETTINGS)) && $(LOCALSTACK) $(BIN)/python -m tools.functions http://$(EMULATOR):4566 >$(SETTINGS)
+
+send: setup ## send 100 sample logins to what `make deploy-local` deployed; ARGS=1000 for another number
+	@$(LOCALSTACK) $(BIN)/python -m tools.send $(ARGS)
 
 down: ## stop what `make demo ARGS=--keep` or `make up` left running
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.stack down; fi
-	@if docker compose ps >/dev/null 2>&1; then docker compose down; fi
+	@if docker compose ps >/dev/null 2>&1; then docker compose --profile '*' down; fi
 
 clean: down ## remove all that was installed and built
 	rm -rf .venv .venv-bench .venv-lint .venv-sam .sluice .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -48,6 +66,8 @@ lock: ## pin anew what pyproject.toml asks for
 	$(COMPILE) pyproject.toml --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) --group lint -o requirements/lint.txt
 	$(COMPILE) --group sam -o requirements/sam.txt
+	$(COMPILE) --group images -c requirements/dev.txt -o requirements/images.txt
+	$(COMPILE) --group compose -o requirements/compose.txt
 
 .venv/installed: requirements/dev.txt
 .venv-lint/installed: requirements/lint.txt

@@ -1,17 +1,123 @@
 """The template, deployed by the SAM CLI to an emulator and a PostgreSQL that live as long as these tests."""
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import pytest
 
-from tools.stack import Stack, running_stack
+from sluice.stream import Stream
+from sluice.streams.orders import Order
+from sluice.streams.user_logins import UserLogin
+from sluice.tokens import Keyset
+from sluice.vault import DataKey, WrappedKey
+from tools.invariants import Checker, Finding, Sent
+from tools.stack import STACK_NAME, Stack, running_stack
+
+UNSEEN_SECONDS = 600  # no dead letter is received twice
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     with running_stack({"LogLevel": "DEBUG"}) as stack:  # whatever must not be logged must not be logged at DEBUG
         yield stack
+
+
+@dataclass
+class Collected:
+    """All that the tests send, so that the checker can tell in the end whether all of it is where it belongs."""
+
+    stack: Stack
+    sent: dict[type[Stream], list[Sent]] = field(default_factory=lambda: {UserLogin: [], Order: []})
+    _dead_letters: list[str] = field(default_factory=list)
+
+    def send(self, body: object, valid: bool = True, stream: type[Stream] = UserLogin, **attributes: str) -> str:
+        """Send a record to the queue of its stream, and return the id that SQS gave it."""
+        queue_url = self.stack.queue_url if stream is UserLogin else self.stack.outputs["OrdersQueueUrl"]
+        message_id = send(self.stack, body, queue_url, **attributes)
+        self.sent[stream].append(Sent(message_id, as_text(body), valid, attributes=attributes))
+        return message_id
+
+    def handed_over(self, messages: Sequence[Sent], reported: Sequence[str]) -> None:
+        """Remember messages that came by no queue; what was reported of them, a queue would make dead letters."""
+        self.sent[UserLogin] += messages
+        self._dead_letters += reported
+
+    def dead_letters(self) -> list[str]:
+        """Return the ids of all dead letters until now, each as often as it is there."""
+        for output in ("DeadLetterQueueUrl", "OrdersDeadLetterQueueUrl"):
+            while (
+                received := self.stack.client("sqs")
+                .receive_message(
+                    QueueUrl=self.stack.outputs[output], MaxNumberOfMessages=10, VisibilityTimeout=UNSEEN_SECONDS
+                )
+                .get("Messages")
+            ):
+                self._dead_letters += [message["MessageId"] for message in received]
+        return self._dead_letters
+
+    def clear(self) -> None:
+        """Remove what was there before; the functions are told that the vault is not as they know it."""
+        self.dead_letters()
+        self._dead_letters.clear()
+        with self.stack.connect() as owner:
+            owner.run("TRUNCATE user_logins, orders, rejection, pii_vault, pii_vault_key")
+            owner.run("UPDATE removal SET number = number + 1")
+
+    def check(self) -> list[Finding]:
+        """Return what is not where it belongs."""
+        with self.stack.connect() as owner:
+            checker = Checker(owner, self._keysets(), self._open_data_key)
+            return checker.check(self.sent, self.dead_letters(), {"log": log_of(self.stack)})
+
+    def _keysets(self) -> list[Keyset]:
+        """Return the keyset as it is, and as it was with each older key: a function may know it for five minutes."""
+        manager = self.stack.client("secretsmanager")
+        (name,) = [found["Name"] for found in manager.list_secrets()["SecretList"] if "Keyset" in found["Name"]]
+        newest = Keyset.parse(manager.get_secret_value(SecretId=name)["SecretString"])
+        return [Keyset(newest.keys, number) for number in newest.keys if number <= newest.current]
+
+    def _open_data_key(self, wrapped: WrappedKey) -> DataKey:
+        context = {"app": "sluice", "purpose": "vault", "stack": STACK_NAME}
+        kms = self.stack.client("kms")
+        opened = kms.decrypt(CiphertextBlob=wrapped.wrapped, KeyId=wrapped.kms_key_arn, EncryptionContext=context)
+        return DataKey(wrapped, opened["Plaintext"])
+
+
+@pytest.fixture(scope="module")
+def sent(stack: Stack) -> Iterator[Collected]:
+    """What sends, and remembers. After the module's last test all of it must be where it belongs."""
+    collected = Collected(stack)
+    collected.clear()
+    yield collected
+    nothing: list[str] = []
+    eventually(lambda: list(map(str, collected.check())), nothing, 120)
+
+
+def send(stack: Stack, body: object, queue_url: str = "", **attributes: str) -> str:
+    """Send a record, to the logins' queue by default, and return the id that SQS gave it."""
+    typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+    sent = stack.client("sqs").send_message(
+        QueueUrl=queue_url or stack.queue_url, MessageBody=as_text(body), MessageAttributes=typed
+    )
+    return str(sent["MessageId"])
+
+
+def as_text(body: object) -> str:
+    return body if isinstance(body, str) else json.dumps(body)
+
+
+def log_of(stack: Stack) -> str:
+    """Return all that the functions wrote: the emulator's log has their output, CloudWatch Logs has it by function."""
+    logs = stack.client("logs")
+    events = [
+        event["message"]
+        for group in logs.describe_log_groups()["logGroups"]
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+        for event in page["events"]
+    ]
+    return "\n".join([*events, stack.emulator.log.read_text(), stack.postgres.log.read_text()])
 
 
 def eventually[T](look: Callable[[], T], expected: T, seconds: float = 60) -> None:

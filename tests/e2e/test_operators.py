@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import eventually
-from tests.e2e.test_queue_to_row import _logged, login, row, send
+from tests.e2e.conftest import eventually, log_of, send
+from tests.e2e.test_queue_to_row import login, row
 from tools.emulator import CREDENTIALS, REGION
 from tools.stack import STACK_NAME, Stack
 
@@ -98,7 +98,7 @@ def test_an_erased_person_is_gone_and_what_was_sent_before_stays_away(stack: Sta
 def test_the_audit_log_is_whole_and_a_changed_row_is_named(stack: Stack, tmp_path: Path) -> None:
     reveal(stack, "t1_" + "B" * 43, exit_code=1)
     heads = tmp_path / "heads"
-    heads.write_text(_logged(stack))
+    heads.write_text(log_of(stack))
     assert json.loads(sluice(stack, "audit", "verify", "--heads", str(heads), "--json"))["intact"] is True
     with stack.connect() as owner:
         owner.run("ALTER TABLE audit_log DISABLE TRIGGER is_final; UPDATE audit_log SET ticket = 'PRIV-2' WHERE id = 1")
@@ -124,7 +124,7 @@ def test_no_operator_leaves_a_clear_value_in_a_log_or_a_table(stack: Stack) -> N
             name for (name,) in connection.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'") or []
         ]
         dump = "".join(str(connection.run(f"SELECT to_jsonb(t) FROM {table} t")) for table in tables)
-    for where in (dump, _logged(stack)):
+    for where in (dump, log_of(stack)):
         assert CANARY_DEVICE not in where
         assert CANARY_DEVICE.encode().hex() not in where
 

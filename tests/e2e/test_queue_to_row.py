@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import eventually
+from sluice.streams.orders import Order
+from tests.e2e.conftest import Collected, eventually, log_of
 from tools.generator import messages, orders
+from tools.invariants import Sent
 from tools.server import NotStarted
 from tools.stack import PROJECT, Stack, running_stack
 
 MIGRATIONS = PROJECT / "layers/common/sluice/migrations"
 FUNCTIONS = [path.parent.name.title().replace("_", "") + "Function" for path in PROJECT.glob("functions/*/app.py")]
+SENT_AT = 1_700_000_000_000  # milliseconds since 1970
 CANARY_IP = "203.0.113.77"
 CANARY_DEVICE = "987-65-4321"
 CANARY_KEY = "canarykey"
@@ -32,13 +35,6 @@ def login(**changes: Any) -> dict[str, Any]:
         "device_id": "593-47-5928",
     }
     return record | changes
-
-
-def send(stack: Stack, body: object, **attributes: str) -> str:
-    text = body if isinstance(body, str) else json.dumps(body)
-    typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
-    sent = stack.client("sqs").send_message(QueueUrl=stack.queue_url, MessageBody=text, MessageAttributes=typed)
-    return str(sent["MessageId"])
 
 
 def row(stack: Stack, message_id: str) -> list[Any] | None:
@@ -58,17 +54,10 @@ def rejection(stack: Stack, message_id: str) -> list[Any] | None:
     return rows[0] if rows else None
 
 
-def dead_letters(stack: Stack, seen: dict[str, str]) -> set[str]:
-    """Return the ids of all dead letters, adding those not seen before to `seen`, with their bodies."""
-    received = stack.client("sqs").receive_message(QueueUrl=stack.dead_letter_queue_url, MaxNumberOfMessages=10)
-    seen.update({message["MessageId"]: message["Body"] for message in received.get("Messages", [])})
-    return set(seen)
-
-
-def test_a_login_becomes_a_masked_row(stack: Stack) -> None:
+def test_a_login_becomes_a_masked_row(stack: Stack, sent: Collected) -> None:
     record = login(user_id="u-1", locale=None)
     today = datetime.now(UTC).date()
-    message_id = send(stack, record)
+    message_id = sent.send(record)
     eventually(lambda: row(stack, message_id) is not None, True)
     stored = row(stack, message_id)
     assert stored is not None
@@ -79,9 +68,9 @@ def test_a_login_becomes_a_masked_row(stack: Stack) -> None:
     assert masked_device_id.startswith("t1_") and masked_device_id != masked_ip
 
 
-def test_the_same_value_is_the_same_token_in_every_spelling(stack: Stack) -> None:
-    first = send(stack, login(ip="2001:db8::1"))
-    second = send(stack, login(ip="2001:0DB8:0:0::0001"))
+def test_the_same_value_is_the_same_token_in_every_spelling(stack: Stack, sent: Collected) -> None:
+    first = sent.send(login(ip="2001:db8::1"))
+    second = sent.send(login(ip="2001:0DB8:0:0::0001"))
     eventually(lambda: row(stack, first) is not None and row(stack, second) is not None, True)
     one, other = row(stack, first), row(stack, second)
     assert one is not None and other is not None
@@ -89,26 +78,27 @@ def test_the_same_value_is_the_same_token_in_every_spelling(stack: Stack) -> Non
     assert one[3] == other[3]
 
 
-def test_a_message_with_an_id_of_its_own_is_one_row_however_often_it_is_sent(stack: Stack) -> None:
+def test_a_message_with_an_id_of_its_own_is_one_row_however_often_it_is_sent(stack: Stack, sent: Collected) -> None:
     identity = str(uuid.uuid4())
     for user_id in ("first", "second", "third"):
-        send(stack, login(user_id=user_id), sluice_message_id=identity, sluice_sent_at="1700000000123")
-    last = send(stack, login())
+        sent.send(login(user_id=user_id), sluice_message_id=identity, sluice_sent_at="1700000000123")
+    last = sent.send(login())
     eventually(lambda: row(stack, last) is not None, True)
     stored = row(stack, identity)
     assert stored is not None
     assert str(stored[6]) == "2023-11-14"
 
 
-def test_junk_is_a_dead_letter_with_a_reason_long_before_its_visibility_timeouts_end(stack: Stack) -> None:
+def test_junk_is_a_dead_letter_with_a_reason_long_before_its_visibility_timeouts_end(
+    stack: Stack, sent: Collected
+) -> None:
     junk = {
-        send(stack, '{"foo": "oops_wrong_msg_type", "bar": "123"}'): ("missing", "/user_id"),
-        send(stack, login(ip="not an address")): ("not_an_ip_address", "/ip"),
-        send(stack, login(app_version="1.1000")): ("out_of_range", "/app_version"),
-        send(stack, "not JSON"): ("not_json", ""),
+        sent.send('{"foo": "oops_wrong_msg_type", "bar": "123"}', valid=False): ("missing", "/user_id"),
+        sent.send(login(ip="not an address"), valid=False): ("not_an_ip_address", "/ip"),
+        sent.send(login(app_version="1.1000"), valid=False): ("out_of_range", "/app_version"),
+        sent.send("not JSON", valid=False): ("not_json", ""),
     }
-    seen: dict[str, str] = {}
-    eventually(lambda: set(junk) <= dead_letters(stack, seen), True)  # ten timeouts would take an hour
+    eventually(lambda: set(junk) <= set(sent.dead_letters()), True)  # ten timeouts would take an hour
     for message_id, (reason, pointer) in junk.items():
         found = rejection(stack, message_id)
         assert found is not None
@@ -116,9 +106,8 @@ def test_junk_is_a_dead_letter_with_a_reason_long_before_its_visibility_timeouts
         assert row(stack, message_id) is None
 
 
-def test_another_stream_has_a_queue_and_a_function_of_its_own(stack: Stack) -> None:
-    sqs, queue_url = stack.client("sqs"), stack.outputs["OrdersQueueUrl"]
-    made = {sqs.send_message(QueueUrl=queue_url, MessageBody=order.body)["MessageId"]: order for order in orders(20, 3)}
+def test_another_stream_has_a_queue_and_a_function_of_its_own(stack: Stack, sent: Collected) -> None:
+    made = {sent.send(order.body, order.valid, Order): order for order in orders(20, 3)}
     valid = {message_id for message_id, order in made.items() if order.valid}
 
     def found() -> tuple[set[str], set[str]]:
@@ -130,60 +119,36 @@ def test_another_stream_has_a_queue_and_a_function_of_its_own(stack: Stack) -> N
     eventually(found, (valid, set(made) - valid))
 
 
-def test_a_thousand_messages_are_a_thousand_rows_or_dead_letters(stack: Stack) -> None:
+def test_a_thousand_messages_are_a_thousand_rows_or_dead_letters(stack: Stack, sent: Collected) -> None:
     """Lambda's largest batches do not come through the emulator's mapping (10 at most), so this one is handed over."""
-    sent = {str(uuid.uuid4()): message for message in messages(1000, seed=7)}
-    event = {
-        "Records": [
-            {
-                "messageId": message_id,
-                "receiptHandle": "none",
-                "body": message.body,
-                "attributes": {"SentTimestamp": "1700000000000"},
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:login-queue",
-                "awsRegion": "us-east-1",
-            }
-            for message_id, message in sent.items()
-        ]
-    }
+    made = [Sent(str(uuid.uuid4()), message.body, message.valid, SENT_AT) for message in messages(1000, seed=7)]
+    event = {"Records": [message.record() for message in made]}
     invoked = stack.client("lambda").invoke(FunctionName=stack.ingest_function, Payload=json.dumps(event))
     answer = json.load(invoked["Payload"])
-    bad = {message_id for message_id, message in sent.items() if not message.valid}
-    assert {failure["itemIdentifier"] for failure in answer["batchItemFailures"]} == bad
+    reported = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+    sent.handed_over(made, reported)
+    ids, bad = {message.message_id for message in made}, {message.message_id for message in made if not message.valid}
+    assert set(reported) == bad
     with stack.connect() as connection:
         stored = {str(message_id) for (message_id,) in connection.run("SELECT message_id FROM user_logins") or []}
         refused = {str(message_id) for (message_id,) in connection.run("SELECT message_id FROM rejection") or []}
-    assert stored & set(sent) == set(sent) - bad
-    assert refused & set(sent) == bad
+    assert stored & ids == ids - bad
+    assert refused & ids == bad
 
 
-def test_no_personal_data_is_in_any_log_or_table(stack: Stack) -> None:
+def test_no_personal_data_is_in_any_log_or_table(stack: Stack, sent: Collected) -> None:
     extra = {CANARY_KEY: CANARY_VALUE}
-    good = send(stack, login(ip=CANARY_IP, device_id=CANARY_DEVICE, **extra))
-    bad = send(stack, login(ip=CANARY_IP, device_id=CANARY_DEVICE, app_version=CANARY_VALUE, **extra))
+    good = sent.send(login(ip=CANARY_IP, device_id=CANARY_DEVICE, **extra))
+    bad = sent.send(login(ip=CANARY_IP, device_id=CANARY_DEVICE, app_version=CANARY_VALUE, **extra), valid=False)
     eventually(lambda: row(stack, good) is not None and rejection(stack, bad) is not None, True)
-    eventually(lambda: bad in _logged(stack), True)
+    eventually(lambda: bad in log_of(stack), True)
     with stack.connect() as connection:
         dump = str(connection.run("SELECT to_jsonb(t) FROM user_logins t"))
         dump += str(connection.run("SELECT to_jsonb(t) FROM rejection t"))
     assert good in dump
     for canary in (CANARY_IP, CANARY_DEVICE, CANARY_KEY, CANARY_VALUE):
         assert canary not in dump
-        assert canary not in _logged(stack)
-
-
-def _logged(stack: Stack) -> str:
-    """Return all that the functions wrote: the emulator's log has their output, CloudWatch Logs has it by function."""
-    logs = stack.client("logs")
-    events = [
-        event["message"]
-        for group in logs.describe_log_groups()["logGroups"]
-        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
-        for event in page["events"]
-    ]
-    return "\n".join([*events, stack.emulator.log.read_text(), stack.postgres.log.read_text()])
+        assert canary not in log_of(stack)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
