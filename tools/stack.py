@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import pg8000.native
-from samtranslator.yaml_helper import yaml_parse
 
+from tools import ministack
 from tools.emulator import CREDENTIALS, REGION, Emulator
 from tools.postgres import Postgres
 from tools.server import NotStarted
@@ -29,7 +29,6 @@ STATE = PROJECT / ".sluice"
 KEPT = STATE / "stack.json"
 SAM = PROJECT / ".venv-sam" / "bin" / "sam"
 STACK_NAME = "sluice"
-UNKNOWN_TO_THE_EMULATOR = "AWS::SecretsManager::ResourcePolicy"
 
 type Step = Callable[[str], AbstractContextManager[None]]  # shows what is being done, for as long as it is
 
@@ -80,7 +79,7 @@ class Stack:
             self.emulator.start()
         with step("Build: sam build"):
             build(self.folder / "build")
-            leave_out(UNKNOWN_TO_THE_EMULATOR, self.folder / "build" / "template.yaml")
+            ministack.leave_out_unknown(self.folder / "build" / "template.yaml")
         with step("Deploy: sam deploy"):
             self._deploy(parameters)
 
@@ -123,14 +122,7 @@ class Stack:
             raise NotStarted(f"sam deploy failed:\n{why}")
         (stack,) = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        self._repair_mappings()
-
-    def _repair_mappings(self) -> None:
-        """Give the emulator's mappings their concurrency as a number: it keeps the parameter's text and fails on it."""
-        functions = self.client("lambda")
-        for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
-            scaling = {"MaximumConcurrency": int(mapping["ScalingConfig"]["MaximumConcurrency"])}
-            functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)
+        ministack.repair_mappings(self.client("lambda"))
 
     def _local_parameters(self) -> dict[str, str]:
         return {
@@ -187,14 +179,6 @@ def build(target: Path) -> None:
         if built.returncode != 0:
             raise NotStarted(f"sam build failed:\n{built.stdout}")
         shutil.copytree(STATE / "build", target)
-
-
-def leave_out(resource_type: str, template: Path) -> None:
-    """Remove the resources of one type from a built template."""
-    parsed = yaml_parse(template.read_text())
-    resources = parsed["Resources"].items()
-    parsed["Resources"] = {name: resource for name, resource in resources if resource["Type"] != resource_type}
-    template.write_text(json.dumps(parsed))  # which is YAML too
 
 
 def down() -> int:
