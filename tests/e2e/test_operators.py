@@ -108,6 +108,24 @@ def test_the_audit_log_is_whole_and_a_changed_row_is_named(stack: Stack, tmp_pat
     assert json.loads(sluice(stack, "audit", "verify", "--heads", str(heads), "--json"))["intact"] is True
 
 
+def test_dead_letters_are_told_by_reason_and_redriven_under_the_id_they_had(stack: Stack) -> None:
+    sqs, queue_url = stack.client("sqs"), stack.dead_letter_queue_url
+    good, bad = (
+        str(sqs.send_message(QueueUrl=queue_url, MessageBody=body)["MessageId"])
+        for body in (json.dumps(login(device_id=f"{CANARY_DEVICE}-redriven")), "junk")
+    )
+    listed = json.loads(sluice(stack, "dead-letters", "list", "user_logins", "--json"))["letters"]
+    assert {good, bad} <= {letter["id"] for letter in listed}
+    assert CANARY_DEVICE not in json.dumps(listed)
+    why = ("--reason", "operations", "--ticket", "OPS-1", "--id", good, "--id", bad)
+    assert "not_json" in sluice(stack, "dead-letters", "redrive", "user_logins", *why, exit_code=1)
+    eventually(lambda: row(stack, good) is not None, True)  # under the id that it had
+    gone = sluice(stack, "dead-letters", "purge", "user_logins", *why, "--yes")
+    assert "1" in gone
+    left = json.loads(sluice(stack, "dead-letters", "list", "user_logins", "--json"))["letters"]
+    assert not {good, bad} & {letter["id"] for letter in left}
+
+
 def test_a_new_token_key_joins_the_keyset_and_old_tokens_are_still_revealed(stack: Stack) -> None:
     _, old = tokens_of(stack, send(stack, login(device_id=f"{CANARY_DEVICE}-rekeyed")))
     assert old.startswith("t1_")

@@ -34,6 +34,7 @@ READS = {
         "rekeying",
     ),
     "audit": ("audit_log",),
+    "dead_letters": ("rejection", "token_key", "erasure"),
 }
 MUST = {
     "reveal": [
@@ -76,6 +77,12 @@ MUST = {
         APPEND,
     ],
     "audit": ["SELECT * FROM audit_log"],
+    "dead_letters": [
+        "SELECT message_id, stream, reason, pointer, at FROM rejection",
+        "SELECT subject_token, erased_at FROM erasure",
+        "SELECT number, check_value FROM token_key",
+        APPEND,
+    ],
 }
 MUST_NOT = {
     "reveal": [
@@ -136,6 +143,15 @@ MUST_NOT = {
     "audit": [
         *(write.format(table) for table in TABLES for write in WRITES),
         APPEND,
+        "UPDATE audit_log SET actor = ''",
+        "ALTER TABLE audit_log DISABLE TRIGGER is_final",
+    ],
+    "dead_letters": [
+        *(write.format(table) for table in TABLES for write in WRITES),
+        "SELECT shape FROM rejection",
+        "UPDATE rejection SET reason = ''",
+        "UPDATE erasure SET erased_at = now()",
+        "UPDATE token_key SET check_value = ''",
         "UPDATE audit_log SET actor = ''",
         "ALTER TABLE audit_log DISABLE TRIGGER is_final",
     ],

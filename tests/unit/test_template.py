@@ -21,7 +21,16 @@ from tests.unit.template import (
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 
 ANYONE = arn("Anyone")  # a principal whom IAM allows everything
-ROLES = ("IngestRole", "MigrateRole", "RevealRole", "ForgetRole", "RekeyRole", "AuditRole", "BreakerRole")
+ROLES = (
+    "IngestRole",
+    "MigrateRole",
+    "RevealRole",
+    "ForgetRole",
+    "RekeyRole",
+    "AuditRole",
+    "BreakerRole",
+    "DeadLettersRole",
+)
 STACKS = "arn:aws:ssm:us-east-1:123456789012:parameter/sluice/sluice"
 CONTEXT = {"app": "sluice", "purpose": "vault", "stack": "sluice"}
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -38,7 +47,7 @@ RECEIVE = {
 
 # Where the login is by IAM.
 LOGIN = {
-    role: {f"arn:aws:rds-db:us-east-1:{ACCOUNT}:dbuser:none/sluice-{role}": {"rds-db:connect"}}
+    role: {f"arn:aws:rds-db:us-east-1:{ACCOUNT}:dbuser:none/sluice-{role.replace('_', '-')}": {"rds-db:connect"}}
     for role in settings.ROLES
 }
 
@@ -53,6 +62,7 @@ PERMISSIONS = {
         "ForgetSecret": READ,
         "RekeySecret": READ,
         "AuditSecret": READ,
+        "DeadLettersSecret": READ,
         "StorageKey": DECRYPT,
     },
     "IngestRole": {
@@ -86,6 +96,17 @@ PERMISSIONS = {
         "StorageKey": DECRYPT | {"kms:GenerateDataKey"},
     },
     "AuditRole": {"AuditLogGroup": LOGS, **LOGIN["audit"], "AuditSecret": READ, "StorageKey": DECRYPT},
+    "DeadLettersRole": {
+        "DeadLettersLogGroup": LOGS,
+        **LOGIN["dead_letters"],
+        "LoginsDeadLetterQueue": RECEIVE - {"sqs:GetQueueUrl"},
+        "OrdersDeadLetterQueue": RECEIVE - {"sqs:GetQueueUrl"},
+        "LoginsQueue": {"sqs:SendMessage"},
+        "OrdersQueue": {"sqs:SendMessage"},
+        "KeysetSecret": READ,
+        "DeadLettersSecret": READ,
+        "StorageKey": DECRYPT | {"kms:GenerateDataKey"},
+    },
     "BreakerRole": {
         "BreakerLogGroup": LOGS,
         **LOGIN["ingest"],
@@ -97,6 +118,11 @@ PERMISSIONS = {
         f"{STACKS}/breaker/*": {"ssm:DeleteParameter"},
     },
 }
+
+
+def pascal(name: str) -> str:
+    """Return a role's or a service's name as the template spells it."""
+    return "".join(word.capitalize() for word in name.split("_"))
 
 
 def of_type(kind: str) -> dict[str, Any]:
@@ -138,7 +164,7 @@ def test_the_custom_resource_waits_for_longer_than_its_function_may_take() -> No
     assert schema["ServiceTimeout"] == 300 > RESOURCES["MigrateFunction"]["Properties"]["Timeout"]
     assert schema["Layer"] == {"Ref": "CommonLayer"}  # another layer, other migrations: it runs again
     for role in settings.ROLES:
-        assert schema[f"{role.capitalize()}Secret"] == {"Ref": f"{role.capitalize()}Secret"}
+        assert schema[f"{pascal(role)}Secret"] == {"Ref": f"{pascal(role)}Secret"}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -190,6 +216,7 @@ def test_every_role_is_one_of_a_function_and_taken_on_by_lambda_alone() -> None:
         ("RekeyRole", {"ReEncryptFrom", "ReEncryptTo"}),
         ("ForgetRole", set()),
         ("AuditRole", set()),
+        ("DeadLettersRole", set()),
         ("MigrateRole", set()),
         ("BreakerRole", {"GenerateDataKey"}),
     ],
@@ -252,6 +279,7 @@ def test_the_keyset_is_read_by_those_who_need_it_and_written_by_rekey_whatever_i
         "RekeyRole": {"UpdateSecret"},
         "AuditRole": every,
         "BreakerRole": every - reading,
+        "DeadLettersRole": every - reading,
     }
     assert {role: denied(every, arn(role)) for role in ROLES} == expected
     assert denied(every, ANYONE) == denied(every, f"arn:aws:iam::{ACCOUNT}:root") == every
@@ -264,12 +292,12 @@ def test_the_keyset_is_read_by_those_who_need_it_and_written_by_rekey_whatever_i
 
 def test_every_secret_is_encrypted_and_every_login_has_one_of_its_own() -> None:
     secrets = of_type("AWS::SecretsManager::Secret")
-    assert set(secrets) == {"KeysetSecret", "OwnerSecret", *(f"{role.capitalize()}Secret" for role in settings.ROLES)}
+    assert set(secrets) == {"KeysetSecret", "OwnerSecret", *(f"{pascal(role)}Secret" for role in settings.ROLES)}
     assert all(secret["Properties"]["KmsKeyId"] == {"Fn::GetAtt": ["StorageKey", "Arn"]} for secret in secrets.values())
     for role in settings.ROLES:
-        made = secrets[f"{role.capitalize()}Secret"]["Properties"]["GenerateSecretString"]
+        made = secrets[f"{pascal(role)}Secret"]["Properties"]["GenerateSecretString"]
         assert made == {
-            "SecretStringTemplate": {"Fn::Sub": f'{{"username": "${{AWS::StackName}}-{role}"}}'},
+            "SecretStringTemplate": {"Fn::Sub": f'{{"username": "${{AWS::StackName}}-{role.replace("_", "-")}"}}'},
             "GenerateStringKey": "password",
             "PasswordLength": 64,
             "ExcludePunctuation": True,
@@ -280,7 +308,7 @@ def test_the_operators_functions_are_called_with_a_signature_or_not_at_all() -> 
     urls = {name: url["Properties"] for name, url in TRANSFORMED.items() if url["Type"] == "AWS::Lambda::Url"}
     assert urls == {
         f"{name}FunctionUrl": {"TargetFunctionArn": {"Ref": f"{name}Function"}, "AuthType": "AWS_IAM"}
-        for name in ("Reveal", "Forget", "Rekey", "Audit")
+        for name in ("Reveal", "Forget", "DeadLetters", "Rekey", "Audit")
     }
     # A permission would let callers in whom IAM does not know: the schedule's alone.
     permissions = [found["Properties"] for found in TRANSFORMED.values() if found["Type"] == "AWS::Lambda::Permission"]
@@ -292,7 +320,7 @@ def test_the_operators_functions_are_called_with_a_signature_or_not_at_all() -> 
 
 @pytest.mark.parametrize(
     ("policy", "functions"),
-    [("RevealCallerPolicy", ["Reveal"]), ("OperatorCallerPolicy", ["Forget", "Rekey", "Audit"])],
+    [("RevealCallerPolicy", ["Reveal"]), ("OperatorCallerPolicy", ["Forget", "DeadLetters", "Rekey", "Audit"])],
 )
 def test_a_caller_is_let_in_by_the_url_alone(policy: str, functions: list[str]) -> None:
     arns = [{"Fn::GetAtt": [f"{name}Function", "Arn"]} for name in functions]
@@ -325,10 +353,10 @@ def test_every_function_is_traced_by_lambda_itself() -> None:
 def test_a_function_is_told_all_that_it_asks_for(name: str) -> None:
     environment = resolved(TRANSFORMED[name]["Properties"]["Environment"]["Variables"])
     service = environment["POWERTOOLS_SERVICE_NAME"]
-    read = getattr(settings, f"{service.capitalize()}Settings").read(environment)
+    read = getattr(settings, f"{pascal(service)}Settings").read(environment)
     assert not getattr(read, "allow_unverified_caller", False)
     logins = {"migrate": "OwnerSecret", "breaker": "IngestSecret"}  # the breaker probes with what ingest does
-    secret = logins.get(service, f"{service.capitalize()}Secret")
+    secret = logins.get(service, f"{pascal(service)}Secret")
     assert read.database.secret_id == arn(secret)
 
 
@@ -338,7 +366,7 @@ def test_a_function_has_a_role_and_an_encrypted_log_of_its_own(name: str) -> Non
     assert function["Role"]["Fn::GetAtt"][0] in of_type("AWS::IAM::Role")
     group = RESOURCES[function["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
     assert group["KmsKeyId"] == {"Fn::GetAtt": ["StorageKey", "Arn"]}
-    # Whether the audit log is whole, and who was erased since a backup, these three alone can tell.
-    proves = name in ("RevealFunction", "ForgetFunction", "RekeyFunction")
+    # Whether the audit log is whole, and who was erased since a backup, these alone can tell.
+    proves = name in ("RevealFunction", "ForgetFunction", "RekeyFunction", "DeadLettersFunction")
     assert group["RetentionInDays"] == ({"Ref": "AuditTrailRetentionDays"} if proves else 90)
     assert not function.get("Policies")  # SAM's own would be wider

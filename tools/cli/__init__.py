@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from tools.cli import audit, breaker, check, describe, forget, keys, preview, reveal
+from tools.cli import audit, breaker, check, dead_letters, describe, forget, keys, preview, reveal
 from tools.cli.terminal import USAGE, complain
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command(epilog="Example:  sluice resume user_logins")(breaker.resume)
 app.add_typer(audit.app, name="audit")
 app.add_typer(forget.app, name="forget")
 app.add_typer(keys.app, name="keys")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def main() -> None:

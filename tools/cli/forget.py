@@ -45,7 +45,7 @@ def person(
 
     Messages that were sent before are not stored any more. Backups, exports and what waits in queues are not reached.
     """
-    payload = {"action": "forget", "subject": _typed() if subject == "-" else subject}
+    payload = {"action": "forget", "subject": typed_subject() if subject == "-" else subject}
     _run([payload | {"reason": reason, "ticket": ticket}], dry_run, yes, stack)
 
 
@@ -127,7 +127,7 @@ def _show(title: str, answers: Iterable[Mapping[str, Any]]) -> None:
         note(f"{token} {erased_at}".rstrip())
 
 
-def _typed() -> str:
+def typed_subject() -> str:
     """Return who is to be erased, as it is typed unseen or piped in."""
     subject = getpass("Who: ") if sys.stdin.isatty() else sys.stdin.readline()
     if not subject.strip():

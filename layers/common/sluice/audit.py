@@ -11,12 +11,13 @@ from sluice import sqlstate
 from sluice.cells import array_cell
 from sluice.telemetry import logger
 
-# Why somebody recovers or erases personal data: a code and a ticket, no free text, which could hold a name.
+# Why somebody recovers, erases or moves personal data: a code and a ticket, no free text, which could hold a name.
 type Reason = Literal[
     "data_subject_request",
     "fraud_investigation",
     "key_rotation",
     "legal_obligation",
+    "operations",
     "retention",
     "security_incident",
     "support_request",

@@ -1,6 +1,6 @@
 """Erasures in PostgreSQL, as those who write rows and those who erase them must agree on."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Hashable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -8,8 +8,9 @@ import msgspec
 from pg8000.native import Connection, identifier, literal
 
 from sluice.cells import array_cell
-from sluice.personal import TokenPlace
+from sluice.personal import SUBJECT, TokenPlace
 from sluice.stream import Stream
+from sluice.tokens import Keyset
 
 LOCK = 0x51CD  # shared by those who write rows or tokens, exclusive for those who remove them
 
@@ -44,6 +45,19 @@ def erased(connection: Connection, subject_tokens: Iterable[str]) -> dict[str, d
         tokens=array_cell(sorted(subject_tokens)),
     )
     return dict(rows)
+
+
+def sent_before[Name: Hashable](
+    connection: Connection, keyset: Keyset, messages: Mapping[Name, tuple[str, datetime]]
+) -> set[Name]:
+    """Return which of these messages, each with its subject and time, were sent before that person was erased."""
+    tokens = {subject: keyset.tokens(SUBJECT, subject) for subject, _ in messages.values()}
+    found = erased(connection, {token for several in tokens.values() for token in several})
+    return {
+        name
+        for name, (subject, sent_at) in messages.items()
+        if any(token in found and sent_at < found[token] for token in tokens[subject])
+    }
 
 
 def remember(connection: Connection, subject_token: str, erased_at: datetime) -> None:

@@ -1,5 +1,6 @@
 """Environment variables in, one frozen settings object out. The template sets them all."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ ROLES = (
     "forget",
     "rekey",
     "audit",
+    "dead_letters",
 )  # the login roles that the migrations name; the secret of each is in `<ROLE>_SECRET_ID`
 
 
@@ -194,6 +196,40 @@ class RekeySettings:
             allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
             database=DatabaseSettings.read(environment),
             vault=VaultSettings.read(environment),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """The URLs of a stream's queue and of its dead-letter queue."""
+
+    queue: str
+    dead_letters: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettersSettings:
+    """What the dead letters' function is told."""
+
+    queues: Mapping[str, Queues]  # by stream
+    token_key_secret_id: str
+    allow_unverified_caller: bool  # on one's own machine, where nobody verifies who calls
+    database: DatabaseSettings
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's settings. Raises SettingError when one is missing or bad."""
+        try:
+            queues = {stream: Queues(**urls) for stream, urls in json.loads(_required(environment, "QUEUES")).items()}
+        except (ValueError, TypeError, AttributeError):
+            raise SettingError(
+                'QUEUES: must be JSON, {"<stream>": {"queue": "<URL>", "dead_letters": "<URL>"}}'
+            ) from None
+        return cls(
+            queues=queues,
+            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
+            allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
+            database=DatabaseSettings.read(environment),
         )
 
 

@@ -1,0 +1,34 @@
+"""A call of the function's URL in: which dead letters, and what to do with them; ids, reasons and counts out."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import function_url, secret, telemetry
+from sluice.database import Database
+from sluice.dead_letters import DeadLetters, Request
+from sluice.deadline import Deadline
+from sluice.settings import DeadLettersSettings
+
+
+@telemetry.logger.inject_lambda_context(log_event=False)  # it may say whose letters are to be purged
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer `{"action": "list", "stream": …}`, or `"redrive"` or `"purge"`, each with `reason` and `ticket`."""
+    deadline = Deadline.of(context)
+
+    def work(actor: str, request: Request) -> dict[str, Any]:
+        keyset = secret.newest_keyset(_settings().token_key_secret_id)
+        return DeadLetters(_database(), _settings().queues, keyset).run(actor, request, deadline)
+
+    return function_url.answer(event, Request, _settings().allow_unverified_caller, work)
+
+
+@cache
+def _settings() -> DeadLettersSettings:
+    return DeadLettersSettings.read()
+
+
+@cache
+def _database() -> Database:
+    return Database(_settings().database, application_name="sluice-dead-letters")

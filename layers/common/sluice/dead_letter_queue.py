@@ -1,0 +1,204 @@
+"""A dead-letter queue: letters received, and hidden from all others until they are sent on, deleted or released."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import batched, islice
+from typing import Any, Self
+
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from sluice import aws, batch
+from sluice.deadline import Deadline
+from sluice.failures import Outage, Rejected
+from sluice.settings import Queues
+from sluice.telemetry import logger
+
+CALL_LETTERS = 10  # SQS gives and takes no more at once
+CALL_BYTES = 262_144  # it takes a MiB at once, from older queues a quarter of that; a larger letter goes alone
+PAGE_BYTES = 32 * 1024 * 1024  # of bodies in memory
+MOST_HELD = 100_000  # letters; SQS hides 120,000 of a queue at most
+MOST_ATTRIBUTES = 10  # of a message
+HIDDEN_SECONDS = 60  # longer than the invocation may last: if it dies, its letters come back by themselves
+WRAP_UP_SECONDS = 20  # to finish what was begun, and to release the letters that stay
+TOO_LARGE = ("BatchRequestTooLong", "InvalidParameterValue")  # the older protocol puts words and a dot before them
+
+
+@dataclass(frozen=True, eq=False)
+class Letter:
+    """A dead letter. Its body and attributes are clear personal data, so no representation shows them."""
+
+    record: SQSRecord = field(repr=False)  # as Lambda would hand it over
+    attributes: dict[str, Any] = field(repr=False)  # as SQS has them
+
+    @property
+    def sqs_message_id(self) -> str:
+        return str(self.record.raw_event["messageId"])
+
+    @property
+    def message_id(self) -> str:
+        """The id of its row or rejection."""
+        try:
+            return batch.message_id(self.record)
+        except Rejected:
+            return self.sqs_message_id
+
+    @property
+    def sent_at(self) -> datetime:
+        """When it was sent for the first time, UTC."""
+        try:
+            return datetime.fromisoformat(batch.sent_at(self.record))
+        except Rejected:
+            return datetime.fromtimestamp(self.last_sent_milliseconds / 1000, UTC)
+
+    @property
+    def last_sent_milliseconds(self) -> int:
+        """When SQS got it, since 1970: later than `sent_at` when it was redriven."""
+        return int(self.record.raw_event["attributes"]["SentTimestamp"])
+
+    @property
+    def receive_count(self) -> int:
+        return int(self.record.raw_event["attributes"]["ApproximateReceiveCount"])
+
+    @property
+    def body(self) -> str:
+        return str(self.record.raw_event["body"])
+
+    @property
+    def body_bytes(self) -> int:
+        return len(self.body.encode(errors="surrogatepass"))
+
+    def redriven_attributes(self) -> dict[str, Any]:
+        """Return what it is sent with: the attributes that keep its id and time, and those that it has."""
+        sent_at = str(self.last_sent_milliseconds)
+        ours = {"sluice_message_id": _text(self.message_id), "sluice_sent_at": _text(sent_at)}
+        # Its own take precedence over ours of one name; of more than SQS takes the last go, which ingest never reads.
+        return dict(islice((ours | self.attributes).items(), MOST_ATTRIBUTES))
+
+
+class DeadLetterQueue:
+    """The dead letters of a stream in one invocation: at the end of `with` those that it still holds are released."""
+
+    def __init__(self, queues: Queues, deadline: Deadline) -> None:
+        self._queues = queues
+        self._deadline = deadline
+        self._held: dict[str, str] = {}  # receipt handles by SQS's message id
+        self.is_exhausted = False  # nothing more is visible
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Make visible what is held, as far as time and SQS allow: the others are so within minutes."""
+        try:
+            for handles in batched(self._held.values(), CALL_LETTERS):
+                if not self._deadline.allows(5):  # seconds: what one call may take
+                    return
+                entries = [entry | {"VisibilityTimeout": 0} for entry in _receipts(handles)]
+                url = self._queues.dead_letters
+                aws.client("sqs").change_message_visibility_batch(QueueUrl=url, Entries=entries)
+        except aws.errors() as error:
+            logger.warning("dead letters not released", extra={"error": aws.reason(error)})
+
+    @property
+    def has_more(self) -> bool:
+        """Whether to receive on."""
+        return not self.is_exhausted and len(self._held) < MOST_HELD and self.has_time()
+
+    def has_time(self, seconds: float = 0) -> bool:
+        """Tell whether something may begin that takes so long."""
+        return self._deadline.allows(WRAP_UP_SECONDS + seconds)
+
+    def receive(self, most: int) -> list[Letter]:
+        """Return letters that this invocation has not seen yet, at most so many. Raises Outage."""
+        letters: list[Letter] = []
+        size = 0
+        while len(letters) < most and size < PAGE_BYTES and self.has_more:
+            received = self._call(
+                "receive_message",
+                QueueUrl=self._queues.dead_letters,
+                MaxNumberOfMessages=min(CALL_LETTERS, most - len(letters)),
+                VisibilityTimeout=int(self._deadline.seconds_left()) + HIDDEN_SECONDS,
+                WaitTimeSeconds=1,  # else SQS asks some of its servers alone, and nothing may be but little
+                MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
+                MessageAttributeNames=["All"],
+            ).get("Messages", [])
+            self.is_exhausted = not received
+            for message in received:
+                is_new = message["MessageId"] not in self._held  # SQS may give one twice
+                self._held[message["MessageId"]] = message["ReceiptHandle"]
+                if is_new:
+                    letters.append(_letter(message))
+                    size += len(message["Body"])
+        return letters
+
+    def send(self, letters: Sequence[Letter]) -> list[Letter]:
+        """Send letters of one batch to the stream's queue, and return those that it took. Raises Outage."""
+        entries = [
+            {"Id": str(number), "MessageBody": letter.body, "MessageAttributes": letter.redriven_attributes()}
+            for number, letter in enumerate(letters)
+        ]
+        try:
+            answer = aws.client("sqs").send_message_batch(QueueUrl=self._queues.queue, Entries=entries)
+        except aws.errors() as error:
+            if aws.reason(error).rpartition(".")[2] in TOO_LARGE:
+                return []
+            raise Outage(f"sqs: {aws.reason(error)}") from None  # the text may hold ids of account and queue
+        return [letters[int(sent["Id"])] for sent in answer.get("Successful", [])]
+
+    def delete(self, letters: Sequence[Letter]) -> int:
+        """Delete letters of one batch, and return how many are gone. Raises Outage."""
+        if not letters:
+            return 0
+        entries = _receipts(self._held[letter.sqs_message_id] for letter in letters)
+        answer = self._call("delete_message_batch", QueueUrl=self._queues.dead_letters, Entries=entries)
+        deleted = [letters[int(gone["Id"])] for gone in answer.get("Successful", [])]
+        for letter in deleted:
+            del self._held[letter.sqs_message_id]
+        return len(deleted)
+
+    def _call(self, operation: str, **request: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = getattr(aws.client("sqs"), operation)(**request)
+        except aws.errors() as error:
+            raise Outage(f"sqs: {aws.reason(error)}") from None  # the text may hold ids of account and queue
+        return answer
+
+
+def batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
+    """Yield as many letters together as one call takes."""
+    taken: list[Letter] = []
+    size = 0
+    for letter in letters:
+        if taken and (len(taken) == CALL_LETTERS or size + letter.body_bytes > CALL_BYTES):
+            yield taken
+            taken, size = [], 0
+        taken.append(letter)
+        size += letter.body_bytes
+    if taken:
+        yield taken
+
+
+def _letter(message: dict[str, Any]) -> Letter:
+    attributes = {
+        name: {part: value[part] for part in ("DataType", "StringValue", "BinaryValue") if part in value}
+        for name, value in message.get("MessageAttributes", {}).items()
+    }
+    record = {
+        "messageId": message["MessageId"],
+        "body": message["Body"],
+        "attributes": message["Attributes"],
+        "messageAttributes": {
+            name: {"stringValue": value.get("StringValue"), "dataType": value["DataType"]}
+            for name, value in attributes.items()
+        },
+    }
+    return Letter(SQSRecord(record), attributes)
+
+
+def _receipts(handles: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(handles)]
+
+
+def _text(value: str) -> dict[str, str]:
+    return {"DataType": "String", "StringValue": value}

@@ -1,0 +1,34 @@
+"""A stream and a body in, whose record that is out, even where it is no valid record. All of it is personal data."""
+
+from typing import Any
+
+import msgspec
+
+from sluice.failures import Rejected
+from sluice.stream import Stream
+
+
+def canonical(stream: type[Stream], text: str) -> str | None:
+    """Return the canonical text of a person, as tokens are made of it, or None where the stream can name no such."""
+    if stream.subject is None:
+        return None
+    try:
+        return stream.subject.rule.text(stream.subject.canonical(text))
+    except (Rejected, msgspec.ValidationError):
+        return None
+
+
+def of_body(stream: type[Stream], body: str) -> str | None:
+    """Return the canonical text of whom a body is about, or None where it does not say so. It raises nothing.
+
+    Of the record no more needs to be right than what names the person; a number in the place of a text does.
+    """
+    part: Any = stream
+    try:
+        value = msgspec.json.decode(stream.unwrap(body))
+        for name in stream.subject.field if stream.subject else ():
+            member = next(one for one in (*part.fields, *part.nested) if one.name == name)
+            value, part = value[member.key], getattr(member, "part", None)
+        return canonical(stream, str(value)) if isinstance(value, str | int | float) else None
+    except Exception:  # noqa: BLE001 (a rule of one's own may raise anything, and all of it may quote the body)
+        return None

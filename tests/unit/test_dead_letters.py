@@ -1,0 +1,272 @@
+"""A dead letter is hidden while it is handled, is sent before it is deleted, and keeps its id and its time."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from sluice import aws, dead_letter_queue, whose
+from sluice.dead_letter_queue import DeadLetterQueue, Letter, batches
+from sluice.deadline import Deadline
+from sluice.failures import Outage
+from sluice.settings import DeadLettersSettings, Queues, SettingError
+from sluice.streams.orders import Order
+from sluice.streams.user_logins import UserLogin
+from tests.sqs import DEAD, LONG_AGO, QUEUE, FakeSqs
+from tests.unit.fakes import login, numbered
+
+SENT_AT = "1767258000123"
+
+
+@pytest.fixture
+def sqs(monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
+    sqs = FakeSqs()
+    monkeypatch.setattr(aws, "client", {"sqs": sqs}.__getitem__)
+    return sqs
+
+
+@pytest.fixture
+def queue(sqs: FakeSqs) -> DeadLetterQueue:
+    return opened(sqs)
+
+
+def opened(sqs: FakeSqs, seconds: float = 900) -> DeadLetterQueue:
+    return DeadLetterQueue(Queues(QUEUE, DEAD), Deadline(sqs.now + seconds, sqs.clock.monotonic))
+
+
+def one(queue: DeadLetterQueue) -> Letter:
+    (letter,) = queue.receive(10)
+    return letter
+
+
+def test_letters_are_hidden_while_they_are_held_and_visible_afterwards(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    ids = [sqs.put(login()) for _ in range(25)]
+    with queue:
+        assert [letter.message_id for letter in queue.receive(1000)] == ids
+        assert sqs.visible() == []
+        assert queue.is_exhausted
+    assert [message.message_id for message in sqs.visible()] == ids
+    assert {message.receives for message in sqs.visible()} == {11}  # each was received once
+
+
+def test_no_more_are_received_than_asked_for(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    ids = [sqs.put(login()) for _ in range(25)]
+    assert [letter.message_id for letter in queue.receive(13)] == ids[:13]
+    assert queue.has_more
+    assert [letter.message_id for letter in queue.receive(13)] == ids[13:]
+
+
+def test_a_page_ends_when_its_bodies_are_large(
+    sqs: FakeSqs, queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letter_queue, "PAGE_BYTES", 100)
+    for _ in range(25):
+        sqs.put("x" * 10)
+    assert len(queue.receive(1000)) == 10
+
+
+def test_no_more_is_held_than_sqs_hides(sqs: FakeSqs, queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letter_queue, "MOST_HELD", 20)
+    for _ in range(25):
+        sqs.put(login())
+    assert len(queue.receive(1000)) == 20
+    assert not (queue.has_more or queue.is_exhausted)
+
+
+def test_letters_of_a_function_that_died_come_back_by_themselves(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    sqs.put(login())
+    one(queue)
+    sqs.clock.now += 959  # the invocation's time and a minute
+    assert sqs.visible() == []
+    sqs.clock.now += 1
+    assert len(sqs.visible()) == 1
+
+
+def test_a_letter_that_comes_twice_is_one_and_is_deleted_by_its_newest_handle(
+    sqs: FakeSqs, queue: DeadLetterQueue
+) -> None:
+    sqs.put(login())
+    letter = one(queue)
+    sqs.clock.now += 2000
+    late = opened(sqs)
+    late._held = queue._held
+    assert late.receive(10) == []
+    assert late.delete([letter]) == 1
+    assert sqs.queues[DEAD] == []
+
+
+def test_an_old_handle_deletes_nothing(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    sqs.put(login())
+    letter = one(queue)
+    sqs.clock.now += 2000
+    one(opened(sqs))  # somebody else
+    assert queue.delete([letter]) == 0
+    assert len(sqs.queues[DEAD]) == 1
+
+
+def test_nothing_is_received_when_the_time_is_over(sqs: FakeSqs) -> None:
+    sqs.put(login())
+    assert opened(sqs, seconds=20).receive(10) == []
+    assert sqs.calls.total() == 0
+
+
+def test_what_cannot_be_released_comes_back_later_and_is_no_failure(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    sqs.put(login())
+    sqs.raises["change_message_visibility_batch"] = ["ThrottlingException"]
+    with queue:
+        one(queue)
+    assert sqs.visible() == []
+
+
+def test_a_letter_keeps_its_id_and_its_time(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    sqs.put("{}", message_id=numbered(1))
+    assert queue.send([one(queue)]) != []
+    assert sqs.attributes() == [{"sluice_message_id": numbered(1), "sluice_sent_at": str(LONG_AGO)}]
+
+
+def test_a_letter_that_was_redriven_before_keeps_what_it_had_then(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    had = {"sluice_message_id": numbered(7), "sluice_sent_at": SENT_AT}
+    sqs.put("{}", attributes=had)
+    letter = one(queue)
+    assert (letter.message_id, letter.sent_at) == (numbered(7), datetime(2026, 1, 1, 9, 0, 0, 123000, UTC))
+    queue.send([letter])
+    assert sqs.attributes() == [had]
+
+
+def test_a_letter_that_has_one_of_the_two_gets_the_other(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    sqs.put("{}", message_id=numbered(1), attributes={"sluice_sent_at": SENT_AT})
+    queue.send([one(queue)])
+    assert sqs.attributes() == [{"sluice_message_id": numbered(1), "sluice_sent_at": SENT_AT}]
+
+
+def test_other_attributes_are_kept_as_they_are(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    others = {
+        "trace": {"DataType": "Binary", "BinaryValue": b"\0\xff"},
+        "size": {"DataType": "Number", "StringValue": "1"},
+    }
+    sqs.put("{}", message_id=numbered(1), attributes=others)
+    queue.send([one(queue)])
+    (sent,) = sqs.queues[QUEUE]
+    assert {name: sent.attributes[name] for name in others} == others
+    assert len(sent.attributes) == 4
+
+
+def test_of_more_attributes_than_sqs_takes_the_two_are_not_those_that_go(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    sqs.put("{}", message_id=numbered(1), attributes={f"a{number}": "x" for number in range(10)})
+    queue.send([one(queue)])
+    assert list(sqs.attributes()[0]) == ["sluice_message_id", "sluice_sent_at", *(f"a{n}" for n in range(8))]
+
+
+def test_an_id_that_is_none_is_not_told(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    sqs.put("{}", message_id=numbered(1), attributes={"sluice_message_id": "kn4ry", "sluice_sent_at": "kn4ry"})
+    letter = one(queue)
+    assert letter.message_id == numbered(1)
+    assert letter.sent_at.timestamp() * 1000 == LONG_AGO
+    assert "kn4ry" not in repr(letter)
+
+
+def test_of_a_batch_each_entry_counts_alone(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    ids = [sqs.put(str(number)) for number in range(3)]
+    letters = queue.receive(10)
+    sqs.refuses = lambda operation, message: operation == "send" and message.body == "1"
+    assert [letter.message_id for letter in queue.send(letters)] == [ids[0], ids[2]]
+    sqs.refuses = lambda operation, message: operation == "delete" and message.body == "2"
+    assert queue.delete([letters[0], letters[2]]) == 1
+    assert sqs.ids() == ids[1:]
+
+
+def test_a_letter_that_is_too_large_with_its_attributes_is_not_sent(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    sqs.put("x" * 1_048_576)
+    assert queue.send([one(queue)]) == []
+
+
+@pytest.mark.parametrize("operation", ["receive_message", "send_message_batch", "delete_message_batch"])
+def test_a_call_that_fails_is_an_outage_and_all_is_released(operation: str, sqs: FakeSqs) -> None:
+    sqs.put(login())
+    sqs.raises[operation] = ["AccessDenied"]
+
+    def redrive() -> None:
+        with opened(sqs) as queue:
+            queue.delete(queue.send(queue.receive(10)))
+
+    with pytest.raises(Outage, match=r"^sqs: AccessDenied$"):
+        redrive()
+    assert len(sqs.visible()) == 1
+
+
+def test_nothing_is_asked_of_sqs_for_no_letter(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    assert queue.delete([]) == 0
+    with queue:
+        pass
+    assert sqs.calls.total() == 0
+
+
+def test_a_batch_has_ten_letters_and_a_quarter_of_a_mebibyte_at_most(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    for size in [1] * 11 + [200_000, 62_144, 1, 900_000, 1]:
+        sqs.put("x" * size)
+    sizes = [[letter.body_bytes for letter in ten] for ten in batches(queue.receive(100))]
+    assert sizes == [[1] * 10, [1, 200_000], [62_144, 1], [900_000], [1]]
+
+
+# Whose record a letter is
+
+
+@pytest.mark.parametrize(
+    ("body", "person"),
+    [
+        (login(user_id="ann"), "ann"),
+        (login(user_id=" ann\n"), "ann"),
+        (login(user_id="ann", ip="no address"), "ann"),
+        ('{"user_id": "ann"}', "ann"),
+        ('{"user_id": 12}', "12"),
+        ('{"user_id": ""}', None),
+        ('{"user_id": null}', None),
+        ('{"user_id": ["ann"]}', None),
+        ("{}", None),
+        ("[]", None),
+        ("ann", None),
+        ("[" * 100_000, None),
+        ("\ud800", None),
+    ],
+)
+def test_a_record_says_whose_it_is_even_where_it_is_wrong(body: str, person: str | None) -> None:
+    assert whose.of_body(UserLogin, body) == person
+
+
+def test_whose_it_is_may_be_told_by_an_inner_object() -> None:
+    assert whose.of_body(Order, '{"customer": {"email": "ann@Example.com"}}') == "ann@example.com"
+    assert whose.of_body(Order, '{"customer": "ann@example.com"}') is None
+
+
+def test_a_rule_that_raises_anything_tells_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def canonical(*_: object) -> str:
+        raise RuntimeError("kn4ry")
+
+    monkeypatch.setattr(whose, "canonical", canonical)
+    assert whose.of_body(UserLogin, login()) is None
+
+
+# Settings
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    return {
+        "QUEUES": '{"user_logins": {"queue": "a", "dead_letters": "b"}}',
+        "TOKEN_KEY_SECRET_ID": "keyset",
+        "DATABASE_HOST": "h",
+        "DATABASE_PORT": "1",
+        "DATABASE_NAME": "d",
+        "DATABASE_SECRET_ID": "s",
+    }
+
+
+def test_the_queues_are_read_by_stream(environment: dict[str, str]) -> None:
+    settings = DeadLettersSettings.read(environment)
+    assert settings.queues == {"user_logins": Queues(queue="a", dead_letters="b")}
+    assert not settings.allow_unverified_caller
+
+
+@pytest.mark.parametrize("queues", ["-", "[]", "{", '{"a": "b"}', '{"a": {"queue": "b"}}', '{"a": {"url": "b"}}'])
+def test_queues_that_are_none_are_an_error_that_names_them(queues: str, environment: dict[str, str]) -> None:
+    with pytest.raises(SettingError, match=r"^QUEUES: must be JSON"):
+        DeadLettersSettings.read(environment | {"QUEUES": queues})
