@@ -99,8 +99,8 @@ PERMISSIONS = {
     "DeadLettersRole": {
         "DeadLettersLogGroup": LOGS,
         **LOGIN["dead_letters"],
-        "LoginsDeadLetterQueue": RECEIVE - {"sqs:GetQueueUrl"},
-        "OrdersDeadLetterQueue": RECEIVE - {"sqs:GetQueueUrl"},
+        "LoginsDeadLetterQueue": RECEIVE - {"sqs:GetQueueUrl", "sqs:GetQueueAttributes"},
+        "OrdersDeadLetterQueue": RECEIVE - {"sqs:GetQueueUrl", "sqs:GetQueueAttributes"},
         "LoginsQueue": {"sqs:SendMessage"},
         "OrdersQueue": {"sqs:SendMessage"},
         "KeysetSecret": READ,

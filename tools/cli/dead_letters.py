@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
-from sluice.audit import Reason
 from tools.cli import forget, operators, terminal
-from tools.cli.operators import StackOption
+from tools.cli.operators import ReasonOption, StackOption, TicketOption
 from tools.cli.terminal import USAGE, fail
 
 URL_OUTPUT = "DeadLettersUrl"
@@ -33,8 +32,6 @@ app = typer.Typer(
 )
 
 StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="Its module's name, such as user_logins.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help=f"Why: {', '.join(get_args(Reason.__value__))}.")]
-TicketOption = Annotated[str, typer.Option("--ticket", help="Of which ticket, such as OPS-123.")]
 IdOption = Annotated[list[str], typer.Option("--id", metavar="ID", help="Only this one; may be repeated.")]
 RejectedAsOption = Annotated[
     str, typer.Option("--rejected-as", metavar="REASON", help="Only what was rejected so, as `list` tells it.")

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 from getpass import getpass
 from itertools import batched
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
-from sluice.audit import Reason
 from tools.cli import operators
-from tools.cli.operators import StackOption
+from tools.cli.operators import ReasonOption, StackOption, TicketOption
 from tools.cli.terminal import USAGE, console, fail, note, table
 
 URL_OUTPUT = "ForgetUrl"
@@ -20,8 +19,6 @@ MOST_ERASURES = 100  # of a call
 
 app = typer.Typer(help="Erase a person's rows, and sealed values that nothing uses. It is audited.")
 
-ReasonOption = Annotated[str, typer.Option("--reason", help=f"Why: {', '.join(get_args(Reason.__value__))}.")]
-TicketOption = Annotated[str, typer.Option("--ticket", help="Of which ticket, such as PRIV-123.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and end there.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not show first what would go, and do not ask.")]
 

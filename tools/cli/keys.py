@@ -3,21 +3,17 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, get_args
+from typing import Any
 
 import typer
 
-from sluice.audit import Reason
 from tools.cli import operators, terminal
-from tools.cli.operators import StackOption
+from tools.cli.operators import ReasonOption, StackOption, TicketOption
 
 URL_OUTPUT = "RekeyUrl"
 POLL_SECONDS = 60  # while others may still work with the key before
 
 app = typer.Typer(help="Add a token key, bring all tokens to it, move the vault to another KMS key. It is audited.")
-
-ReasonOption = Annotated[str, typer.Option("--reason", help=f"Why: {', '.join(get_args(Reason.__value__))}.")]
-TicketOption = Annotated[str, typer.Option("--ticket", help="Of which ticket, such as OPS-123.")]
 
 
 @app.command(epilog="Example:  sluice keys status --reason key_rotation --ticket OPS-123")

@@ -4,12 +4,13 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 from urllib.parse import urlsplit
 
 import typer
 
 from sluice import aws
+from sluice.audit import Reason
 from tools.cli.terminal import USAGE, complain, fail
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ STACK = "sluice"
 
 StackOption = Annotated[
     str, typer.Option("--stack", help="The deployed stack; by default $SLUICE_STACK, the demo's, or sluice.")
+]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="CODE", help=f"Why: {', '.join(get_args(Reason.__value__))}.")
+]
+TicketOption = Annotated[
+    str, typer.Option("--ticket", metavar="ID", help="Where that was decided, such as PRIV-123 or OPS-123.")
 ]
 
 

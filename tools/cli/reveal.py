@@ -1,20 +1,17 @@
 """`sluice reveal`: tokens in, their clear values out; the audit log says who asked, and why."""
 
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
-from sluice.audit import Reason
 from tools.cli import operators, terminal
-from tools.cli.operators import StackOption
-
-REASONS = ", ".join(get_args(Reason.__value__))
+from tools.cli.operators import ReasonOption, StackOption, TicketOption
 
 
 def reveal(
     tokens: Annotated[list[str], typer.Argument(metavar="TOKEN", help="At most 100.")],
-    reason: Annotated[str, typer.Option(metavar="CODE", help=f"Why: {REASONS}.")],
-    ticket: Annotated[str, typer.Option(metavar="ID", help="Where that was decided, such as PRIV-1.")],
+    reason: ReasonOption,
+    ticket: TicketOption,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
     stack: StackOption = "",
 ) -> None:

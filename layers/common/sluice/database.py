@@ -6,6 +6,8 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
+from typing import Any
 
 from pg8000.core import Context
 from pg8000.exceptions import DatabaseError, InterfaceError
@@ -143,6 +145,13 @@ def copy_in(connection: Connection, sql: str, chunks: Iterable[str]) -> int:
     if started:
         connection.handle_messages(Context(sql))  # pg8000 ends a COPY with a Sync, and that has an answer of its own
     return max(int(context.row_count), 0)
+
+
+def now(connection: Connection) -> datetime:
+    """Return the time by the server's clock: a transaction's own is that of its beginning, before it got its locks."""
+    rows: Any = connection.run("SELECT clock_timestamp()")
+    moment: datetime = rows[0][0]
+    return moment
 
 
 def outage(error: Exception) -> Outage:

@@ -18,7 +18,7 @@ from pg8000.native import Connection, identifier
 from sluice import audit, erasure, removal, token_key
 from sluice.audit import Head, Reason
 from sluice.cells import Cell
-from sluice.database import Database
+from sluice.database import Database, now
 from sluice.deadline import Deadline
 from sluice.failures import Rejected
 from sluice.function_url import Refused, Ticket, Token
@@ -130,7 +130,7 @@ class Forgetter:
         match request:
             case Forget(subject=subject):
                 persons = self._persons(subject)
-                return lambda connection: self._erase(connection, persons(_now(connection)))
+                return lambda connection: self._erase(connection, persons(now(connection)))
             case Repeat(erasures=erasures):
                 wanted = self._wanted(erasures)
                 return lambda connection: self._erase(connection, self._found(connection, wanted, deadline))
@@ -168,11 +168,11 @@ class Forgetter:
         if not subjects:
             raise Refused(400, "bad_request", "subject: is nothing that a stream's rule takes")
 
-        def at(now: datetime) -> list[Person]:
+        def at(moment: datetime) -> list[Person]:
             # A table that a leaked key has left keeps no token of it, so only while somebody needs them.
-            is_settled = now > self._settled_at
+            is_settled = moment > self._settled_at
             return [
-                Person(tokens[-1], () if is_settled else tokens[:-1], now, None, columns)
+                Person(tokens[-1], () if is_settled else tokens[:-1], moment, None, columns)
                 for tokens, columns in subjects.items()
             ]
 
@@ -191,14 +191,14 @@ class Forgetter:
 
     def _found(self, connection: Connection, wanted: Mapping[str, datetime], deadline: Deadline) -> list[Person]:
         """Look through the subjects of all rows for those of whom nothing but a token is known."""
-        now = _now(connection)
+        moment = now(connection)
         found: dict[str, dict[type[Stream], list[Cell]]] = {token: {} for token in wanted}
         for stream in self._streams:
             for token, subject in self._subjects(connection, stream, deadline):
                 if token in found:
                     found[token].setdefault(stream, []).append(subject)
         return [
-            Person(token, (), min(erased_at, now), min(erased_at, now), found[token])
+            Person(token, (), min(erased_at, moment), min(erased_at, moment), found[token])
             for token, erased_at in wanted.items()
         ]
 
@@ -213,13 +213,6 @@ class Forgetter:
                         yield [text, *newer(text)][-1], text
                 elif subject and (canonical := _canonical(subject, text)) is not None:
                     yield pseudonymize(subject.rule.text(canonical)), text
-
-
-def _now(connection: Connection) -> datetime:
-    """Return the database's time: the transaction's own is older than what committed while it waited for the lock."""
-    rows: Any = connection.run("SELECT clock_timestamp()")
-    moment: datetime = rows[0][0]
-    return moment
 
 
 def _canonical(subject: Subject, text: str) -> Any:

@@ -16,7 +16,7 @@ from pg8000.native import Connection
 from sluice import audit, erasure, secret, token_key
 from sluice.audit import Entry, Head
 from sluice.cells import array_cell
-from sluice.database import Database
+from sluice.database import Database, now
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.secret import KeysetVersion
@@ -124,7 +124,7 @@ class _Pass:
         if progress.key_number > current:
             raise Outage(f"keyset: key {progress.key_number} is being taken into use, but is no longer the current one")
         if progress.key_number < current:
-            progress = Progress(current, "map", self.tables[0].name, None, _now(connection), 0, progress.changed_ever)
+            progress = Progress(current, "map", self.tables[0].name, None, now(connection), 0, progress.changed_ever)
         return progress
 
     def _walk(self, connection: Connection, progress: Progress) -> Outcome:
@@ -156,10 +156,10 @@ class _Pass:
             progress.step = "empty" if is_last else "wait"
 
     def _wait(self, connection: Connection, progress: Progress) -> Outcome:
-        now = _now(connection)
-        if now < self.version.settled_at:
-            return Outcome("wait", wait_seconds=int((self.version.settled_at - now).total_seconds()) + 1)
-        progress.step, progress.began_at, progress.changed = "map", now, 0
+        moment = now(connection)
+        if moment < self.version.settled_at:
+            return Outcome("wait", wait_seconds=int((self.version.settled_at - moment).total_seconds()) + 1)
+        progress.step, progress.began_at, progress.changed = "map", moment, 0
         _save(connection, progress)
         return Outcome("map")
 
@@ -198,9 +198,3 @@ def _save(connection: Connection, progress: Progress) -> None:
         " began_at = :began_at, changed = :changed, changed_ever = :changed_ever",
         **msgspec.structs.asdict(progress),
     )
-
-
-def _now(connection: Connection) -> datetime:
-    """Return the time by the database's clock, after the locks were got."""
-    rows: Any = connection.run("SELECT clock_timestamp()")
-    return rows[0][0]  # type: ignore[no-any-return]
