@@ -1,9 +1,11 @@
 """PostgreSQL fails, stops, refuses or is in the way: nothing is lost, and most of it costs no batch."""
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 from pg8000.exceptions import DatabaseError
@@ -154,6 +156,34 @@ def test_a_file_that_cannot_grow_costs_no_row(here: Site, sending: Sending) -> N
     queue.deliver(here.invoke, 5000)
     here.postgres.restart()
     assert len(queue.failures) == 1 and queue.failures[0].startswith("Failed: Outage: database: SQLSTATE ")
+
+
+@pytest.fixture
+def small_disk(here: Site) -> Iterator[Path]:
+    """A file system of 256 kB with the logins in it, and nothing else of the database."""
+    disk = here.postgres.folder / "disk"
+    disk.mkdir()
+    owner = f"uid={here.postgres.folder.stat().st_uid},mode=700"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=256k,{owner}", "tmpfs", disk], check=False)
+    if mounted.returncode != 0:
+        disk.rmdir()
+        pytest.skip("to mount a file system takes root; the test before has a quota instead")
+    try:
+        here.sql(f"CREATE TABLESPACE small LOCATION '{disk}'")
+        here.sql("ALTER TABLE user_logins SET TABLESPACE small")
+        yield disk
+        here.sql("ALTER TABLE user_logins SET TABLESPACE pg_default")
+        here.sql("DROP TABLESPACE small")
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+        disk.rmdir()
+
+
+def test_a_full_disk_costs_no_row(small_disk: Path, here: Site, sending: Sending) -> None:
+    queue = sending(5000)
+    queue.deliver(here.invoke, 5000)
+    assert queue.failures == ["Failed: Outage: database: SQLSTATE 53100"]
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
 
 
 def test_max_connections_used_up_costs_no_row(here: Site, sending: Sending) -> None:

@@ -16,7 +16,7 @@ from sluice.settings import ROLES
 from sluice.streams.user_logins import UserLogin
 from sluice.tokens import Keyset
 from tools import generator
-from tools.faults.aws import FaultyAws, open_data_key, serving
+from tools.faults.aws import FakeAws, FaultyAws, open_data_key, serving
 from tools.faults.environment import INVOCATION_SECONDS, Environment
 from tools.faults.postgres import FaultyPostgres
 from tools.faults.proxy import Proxy, proxy
@@ -26,6 +26,7 @@ from tools.invariants import Checker, Finding, Sent
 KEYSET = json.dumps({"current": 1, "1": "K" * 64})
 INGEST_ROLE = "sluice-ingest"
 PASSWORD = "not a secret"
+BREAKER_PARAMETER = "/sluice/faults/breaker/user_logins"
 MIGRATED = "migrated"  # the database that the others are copies of
 SENT_AT = 1_769_903_999_999  # milliseconds: 2026-01-31T23:59:59.999Z
 
@@ -36,6 +37,7 @@ class Site:
 
     postgres: FaultyPostgres
     database: str
+    account: FakeAws
     aws: FaultyAws
     way: Proxy
     folder: Path
@@ -49,9 +51,9 @@ class Site:
         """What the functions wrote."""
         return self.folder / "functions.log"
 
-    def environment(self) -> Environment:
-        """Start an execution environment, cold."""
-        environment = Environment(self._settings("ingest"), self.log)
+    def environment(self, function: str = "ingest") -> Environment:
+        """Start an execution environment of a function, cold."""
+        environment = Environment(self._settings(function), self.log)
         with self._lock:
             self._environments.append(environment)
         return environment
@@ -119,6 +121,7 @@ class Site:
             **{f"{role.upper()}_SECRET_ID": role for role in ROLES},
             "VAULT_KEY_ID": "arn:aws:kms:eu-central-1:000000000000:key/vault",
             "STACK_NAME": "faults",
+            "BREAKER_PARAMETER": BREAKER_PARAMETER,
             "POWERTOOLS_SERVICE_NAME": function,
             "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
             "POWERTOOLS_LOG_LEVEL": "DEBUG",  # whatever must not be logged must not be logged at DEBUG
@@ -130,7 +133,7 @@ class Site:
 
     def migrate(self) -> None:
         """Bring the database up to date, as a deployment does."""
-        migrate = Environment(self._settings("migrate"), self.log)
+        migrate = self.environment("migrate")
         try:
             migrate.invoke({}, 60)
         finally:
@@ -145,12 +148,13 @@ def site(postgres: FaultyPostgres, name: str, folder: Path) -> Iterator[Site]:
         role: json.dumps({"username": username, "password": password}) for role, (username, password) in logins.items()
     }
     address = postgres.host, postgres.port
-    with serving({"keyset": KEYSET, **secrets}) as aws, proxy(address) as way:
-        here = Site(postgres, name, aws, way, folder)
+    account = FakeAws({"keyset": KEYSET, **secrets})
+    with serving(account) as aws, proxy(address) as way:
+        here = Site(postgres, name, account, aws, way, folder)
         with postgres.connect("postgres") as owner:
             if not owner.run("SELECT FROM pg_database WHERE datname = :name", name=MIGRATED):
                 owner.run(f"CREATE DATABASE {MIGRATED}")
-                Site(postgres, MIGRATED, aws, way, folder).migrate()
+                Site(postgres, MIGRATED, account, aws, way, folder).migrate()
             owner.run(f"CREATE DATABASE {name} TEMPLATE {MIGRATED}")
         try:
             yield here
