@@ -1,6 +1,7 @@
 """What was sent in; what is not as it must be out: in the tables, the queues, the vault, the logs and the sessions.
 
-Every valid message is one row, every invalid one a dead letter and a rejection; no clear value is outside the vault.
+Every valid message is one row, every invalid one a dead letter and a rejection; what was erased or purged is nowhere;
+no clear value is outside the vault.
 """
 
 import time
@@ -45,13 +46,25 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Sent:
-    """A message as it was sent: personal data. `message_id` is the one that SQS gave it."""
+    """A message as it was sent: personal data. `message_id` is the one that SQS gave it.
+
+    One that is `gone` was valid or not, and then erased or purged: it is nowhere.
+    """
 
     message_id: str
     body: str = field(repr=False)
     valid: bool
     sent_at_milliseconds: int | None = None  # since 1970; None where only SQS knows
     attributes: Mapping[str, str] = field(default_factory=dict)
+    gone: bool = False
+
+    @property
+    def is_row(self) -> bool:
+        return self.valid and not self.gone
+
+    @property
+    def is_dead_letter(self) -> bool:
+        return not self.valid and not self.gone
 
     def record(self, queue_arn: str = "arn:aws:sqs:eu-central-1:000000000000:queue", receives: int = 1) -> Any:
         """Return it as Lambda hands it over (https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html)."""
@@ -128,7 +141,7 @@ class Checker:
 
     def _rows(self, stream: type[Stream], sent: Sequence[Sent], stored: list[Original]) -> Iterator[Finding]:
         """Compare the stream's table with what its declaration makes of each message; `stored` gets the originals."""
-        valid = [message for message in sent if message.valid]
+        valid = [message for message in sent if message.is_row]
         expected = self._expected(stream, valid)
         found: dict[str, list[Any]] = defaultdict(list)
         for row in self._json_rows(stream):
@@ -188,7 +201,7 @@ class Checker:
             (stream.table, message.identity)
             for stream, messages in sent.items()
             for message in messages
-            if not message.valid
+            if message.is_dead_letter
         }
         for _, identity in sorted(invalid - found.keys()):
             yield Finding("missing rejection", identity)
@@ -264,7 +277,7 @@ class Checker:
 
 
 def _dead_letters(messages: Sequence[Sent], found: Counter[str]) -> Iterator[Finding]:
-    invalid = {message.message_id for message in messages if not message.valid}
+    invalid = {message.message_id for message in messages if message.is_dead_letter}
     for identity in sorted(invalid - found.keys()):
         yield Finding("missing dead letter", identity)
     for identity, count in sorted(found.items()):

@@ -40,6 +40,7 @@ class Stack:
     folder: Path
     postgres: Postgres
     emulator: Emulator
+    name: str = STACK_NAME
     outputs: dict[str, str] = field(default_factory=dict)
     kept: bool = False
 
@@ -67,6 +68,11 @@ class Stack:
         """Return a boto3 client of the service."""
         return self.emulator.client(service)
 
+    def physical_id(self, logical_id: str) -> str:
+        """Return the name that AWS knows a resource of the template by."""
+        found = self.client("cloudformation").describe_stack_resource(StackName=self.name, LogicalResourceId=logical_id)
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
     def connect(self) -> pg8000.native.Connection:
         """Connect to the database as its owner."""
         return self.postgres.connect()
@@ -81,7 +87,28 @@ class Stack:
             build(self.folder / "build")
             ministack.leave_out_unknown(self.folder / "build" / "template.yaml")
         with step("Deploy: sam deploy"):
-            self._deploy(parameters)
+            self.deploy(parameters)
+
+    def deploy(self, parameters: Mapping[str, str]) -> str:
+        """Deploy what is built, the first time or again, and return what SAM said. Raises NotStarted."""
+        # In a file, because every user of this machine sees the command line.
+        overrides = self.folder / "parameters.yaml"
+        write_private(overrides, json.dumps({**self._local_parameters(), **parameters}))
+        deployed = sam(
+            *("deploy", "--template-file", str(self.folder / "build" / "template.yaml")),
+            *("--config-file", str(PROJECT / "samconfig.toml"), "--config-env", "local"),
+            *("--stack-name", self.name, "--parameter-overrides", overrides.as_uri()),
+            AWS_ENDPOINT_URL=self.emulator.endpoint_url,
+            SAM_CLI_POLL_DELAY="0.5",  # seconds
+        )
+        overrides.unlink()
+        if deployed.returncode != 0:
+            why = "\n".join(self._failures()) or deployed.stdout.rpartition("Error: ")[2]
+            raise NotStarted(f"sam deploy failed:\n{why}")
+        (stack,) = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        ministack.repair_mappings(self.client("lambda"))
+        return deployed.stdout
 
     def stop(self) -> list[str]:
         """Stop what runs, remove the folder and return what was stopped."""
@@ -93,7 +120,7 @@ class Stack:
         """Leave the stack running, and write down how to talk to it and how to stop it."""
         kept = {
             "endpoint_url": self.emulator.endpoint_url,
-            "stack_name": STACK_NAME,
+            "stack_name": self.name,
             "queue_url": self.queue_url,
             "dead_letter_queue_url": self.dead_letter_queue_url,
             "database_url": self.postgres.url,
@@ -104,25 +131,6 @@ class Stack:
         }
         write_private(KEPT, json.dumps(kept, indent=2) + "\n")
         self.kept = True
-
-    def _deploy(self, parameters: Mapping[str, str]) -> None:
-        # In a file, because every user of this machine sees the command line.
-        overrides = self.folder / "parameters.yaml"
-        write_private(overrides, json.dumps({**self._local_parameters(), **parameters}))
-        deployed = sam(
-            *("deploy", "--template-file", str(self.folder / "build" / "template.yaml")),
-            *("--config-file", str(PROJECT / "samconfig.toml"), "--config-env", "local"),
-            *("--stack-name", STACK_NAME, "--parameter-overrides", overrides.as_uri()),
-            AWS_ENDPOINT_URL=self.emulator.endpoint_url,
-            SAM_CLI_POLL_DELAY="0.5",  # seconds
-        )
-        overrides.unlink()
-        if deployed.returncode != 0:
-            why = "\n".join(self._failures()) or deployed.stdout.rpartition("Error: ")[2]
-            raise NotStarted(f"sam deploy failed:\n{why}")
-        (stack,) = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
-        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        ministack.repair_mappings(self.client("lambda"))
 
     def _local_parameters(self) -> dict[str, str]:
         return {
@@ -140,7 +148,7 @@ class Stack:
         """Return a line for each resource that failed, the first first."""
         cloudformation = self.client("cloudformation")
         try:
-            events = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+            events = cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
         except cloudformation.exceptions.ClientError:
             return []  # it failed before there was a stack
         return [

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -35,9 +35,16 @@ class Collected:
     def send(self, body: object, valid: bool = True, stream: type[Stream] = UserLogin, **attributes: str) -> str:
         """Send a record to the queue of its stream, and return the id that SQS gave it."""
         queue_url = self.stack.queue_url if stream is UserLogin else self.stack.outputs["OrdersQueueUrl"]
-        message_id = send(self.stack, body, queue_url, **attributes)
-        self.sent[stream].append(Sent(message_id, as_text(body), valid, attributes=attributes))
-        return message_id
+        return self._send(body, valid, stream, queue_url, attributes)
+
+    def send_to_dead_letters(self, body: object, valid: bool) -> str:
+        """Send a login to the dead-letter queue, as if an outage had used up its receives; return the id it got."""
+        return self._send(body, valid, UserLogin, self.stack.dead_letter_queue_url, {})
+
+    def erased_or_purged(self, *message_ids: str) -> None:
+        """Remember that these must be nowhere any more."""
+        for stream, messages in self.sent.items():
+            self.sent[stream] = [replace(one, gone=one.gone or one.message_id in message_ids) for one in messages]
 
     def handed_over(self, messages: Sequence[Sent], reported: Sequence[str]) -> None:
         """Remember messages that came by no queue; what was reported of them, a queue would make dead letters."""
@@ -58,12 +65,24 @@ class Collected:
         return self._dead_letters
 
     def clear(self) -> None:
-        """Remove what was there before; the functions are told that the vault is not as they know it."""
+        """Begin anew with empty tables and queues; the functions are told that the vault is not as they know it."""
         self.dead_letters()
         self._dead_letters.clear()
+        for messages in self.sent.values():
+            messages.clear()
         with self.stack.connect() as owner:
             owner.run("TRUNCATE user_logins, orders, rejection, pii_vault, pii_vault_key")
             owner.run("UPDATE removal SET number = number + 1")
+
+    def _send(
+        self, body: object, valid: bool, stream: type[Stream], queue_url: str, attributes: Mapping[str, str]
+    ) -> str:
+        typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+        text = body if isinstance(body, str) else json.dumps(body)
+        answer = self.stack.client("sqs").send_message(QueueUrl=queue_url, MessageBody=text, MessageAttributes=typed)
+        message_id = str(answer["MessageId"])
+        self.sent[stream].append(Sent(message_id, text, valid, attributes=attributes))
+        return message_id
 
     def check(self) -> list[Finding]:
         """Return what is not where it belongs."""
@@ -73,9 +92,8 @@ class Collected:
 
     def _keysets(self) -> list[Keyset]:
         """Return the keyset as it is, and as it was with each older key: a function may know it for five minutes."""
-        manager = self.stack.client("secretsmanager")
-        (name,) = [found["Name"] for found in manager.list_secrets()["SecretList"] if "Keyset" in found["Name"]]
-        newest = Keyset.parse(manager.get_secret_value(SecretId=name)["SecretString"])
+        manager, secret_id = self.stack.client("secretsmanager"), self.stack.outputs["KeysetSecretArn"]
+        newest = Keyset.parse(manager.get_secret_value(SecretId=secret_id)["SecretString"])
         return [Keyset(newest.keys, number) for number in newest.keys if number <= newest.current]
 
     def _open_data_key(self, wrapped: WrappedKey) -> DataKey:
@@ -93,19 +111,6 @@ def sent(stack: Stack) -> Iterator[Collected]:
     yield collected
     nothing: list[str] = []
     eventually(lambda: list(map(str, collected.check())), nothing, 120)
-
-
-def send(stack: Stack, body: object, queue_url: str = "", **attributes: str) -> str:
-    """Send a record, to the logins' queue by default, and return the id that SQS gave it."""
-    typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
-    sent = stack.client("sqs").send_message(
-        QueueUrl=queue_url or stack.queue_url, MessageBody=as_text(body), MessageAttributes=typed
-    )
-    return str(sent["MessageId"])
-
-
-def as_text(body: object) -> str:
-    return body if isinstance(body, str) else json.dumps(body)
 
 
 def log_of(stack: Stack) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import eventually, log_of, send
+from tests.e2e.conftest import Collected, eventually, log_of
 from tests.e2e.test_queue_to_row import login, row
 from tools.emulator import CREDENTIALS, REGION
 from tools.stack import STACK_NAME, Stack
@@ -61,8 +61,8 @@ def newest_audit_row(stack: Stack) -> dict[str, Any]:
     return found
 
 
-def test_a_queued_value_is_revealed_and_the_audit_log_says_to_whom_and_why(stack: Stack) -> None:
-    ip, device = tokens_of(stack, send(stack, login(ip="::ffff:203.0.113.9", device_id=CANARY_DEVICE)))
+def test_a_queued_value_is_revealed_and_the_audit_log_says_to_whom_and_why(stack: Stack, sent: Collected) -> None:
+    ip, device = tokens_of(stack, sent.send(login(ip="::ffff:203.0.113.9", device_id=CANARY_DEVICE)))
     unknown = "t1_" + "A" * 43
     assert reveal(stack, ip, device, unknown, exit_code=1) == {
         "values": [
@@ -78,9 +78,9 @@ def test_a_queued_value_is_revealed_and_the_audit_log_says_to_whom_and_why(stack
     assert logged["actor"] == "unverified"  # the emulator verifies a signature, but tells the function no caller
 
 
-def test_an_erased_person_is_gone_and_what_was_sent_before_stays_away(stack: Stack) -> None:
+def test_an_erased_person_is_gone_and_what_was_sent_before_stays_away(stack: Stack, sent: Collected) -> None:
     person, before = str(uuid.uuid4()), str(uuid.uuid4())
-    message_id = send(stack, login(user_id=person, device_id=f"{CANARY_DEVICE}-erased"))
+    message_id = sent.send(login(user_id=person, device_id=f"{CANARY_DEVICE}-erased"))
     _, device = tokens_of(stack, message_id)
     assert re.search(r"rows of user_logins *│ 1 ", sluice(stack, "forget", "person", person, *WHY, "--dry-run"))
     assert reveal(stack, device)["unknown"] == []
@@ -88,8 +88,9 @@ def test_an_erased_person_is_gone_and_what_was_sent_before_stays_away(stack: Sta
     assert row(stack, message_id) is None
     assert reveal(stack, device, exit_code=1)["unknown"] == [device]
 
-    send(stack, login(user_id=person), sluice_message_id=before, sluice_sent_at="1700000000000")
-    after = send(stack, login(user_id=person, device_id=f"{CANARY_DEVICE}-erased"))
+    late = sent.send(login(user_id=person), sluice_message_id=before, sluice_sent_at="1700000000000")
+    sent.erased_or_purged(message_id, late)
+    after = sent.send(login(user_id=person, device_id=f"{CANARY_DEVICE}-erased"))
     assert tokens_of(stack, after)[1] == device  # sent after the erasure: stored, and sealed anew
     assert row(stack, before) is None
     assert reveal(stack, device)["values"][0]["value"] == f"{CANARY_DEVICE}-erased"
@@ -108,12 +109,9 @@ def test_the_audit_log_is_whole_and_a_changed_row_is_named(stack: Stack, tmp_pat
     assert json.loads(sluice(stack, "audit", "verify", "--heads", str(heads), "--json"))["intact"] is True
 
 
-def test_dead_letters_are_told_by_reason_and_redriven_under_the_id_they_had(stack: Stack) -> None:
-    sqs, queue_url = stack.client("sqs"), stack.dead_letter_queue_url
-    good, bad = (
-        str(sqs.send_message(QueueUrl=queue_url, MessageBody=body)["MessageId"])
-        for body in (json.dumps(login(device_id=f"{CANARY_DEVICE}-redriven")), "junk")
-    )
+def test_dead_letters_are_told_by_reason_and_redriven_under_the_id_they_had(stack: Stack, sent: Collected) -> None:
+    good = sent.send_to_dead_letters(login(device_id=f"{CANARY_DEVICE}-redriven"), valid=True)
+    bad = sent.send_to_dead_letters("junk", valid=False)
     listed = json.loads(sluice(stack, "dead-letters", "list", "user_logins", "--json"))["letters"]
     assert {good, bad} <= {letter["id"] for letter in listed}
     assert CANARY_DEVICE not in json.dumps(listed)
@@ -122,12 +120,13 @@ def test_dead_letters_are_told_by_reason_and_redriven_under_the_id_they_had(stac
     eventually(lambda: row(stack, good) is not None, True)  # under the id that it had
     gone = sluice(stack, "dead-letters", "purge", "user_logins", *why, "--yes")
     assert "1" in gone
+    sent.erased_or_purged(bad)
     left = json.loads(sluice(stack, "dead-letters", "list", "user_logins", "--json"))["letters"]
     assert not {good, bad} & {letter["id"] for letter in left}
 
 
-def test_a_new_token_key_joins_the_keyset_and_old_tokens_are_still_revealed(stack: Stack) -> None:
-    _, old = tokens_of(stack, send(stack, login(device_id=f"{CANARY_DEVICE}-rekeyed")))
+def test_a_new_token_key_joins_the_keyset_and_old_tokens_are_still_revealed(stack: Stack, sent: Collected) -> None:
+    _, old = tokens_of(stack, sent.send(login(device_id=f"{CANARY_DEVICE}-rekeyed")))
     assert old.startswith("t1_")
     assert "2" in sluice(stack, "keys", "add", "--reason", "security_incident", "--ticket", "PRIV-1")
     keyset = stack.client("secretsmanager").get_secret_value(SecretId=stack.outputs["KeysetSecretArn"])["SecretString"]
@@ -149,7 +148,5 @@ def test_no_operator_leaves_a_clear_value_in_a_log_or_a_table(stack: Stack) -> N
 
 @pytest.mark.parametrize("function", ["RevealFunction", "ForgetFunction", "RekeyFunction", "AuditFunction"])
 def test_a_function_is_called_by_its_url_alone_with_a_signature(stack: Stack, function: str) -> None:
-    lambda_ = stack.client("lambda")
-    resources = stack.client("cloudformation").describe_stack_resources(StackName=STACK_NAME)["StackResources"]
-    (name,) = [one["PhysicalResourceId"] for one in resources if one["LogicalResourceId"] == function]
-    assert lambda_.get_function_url_config(FunctionName=name)["AuthType"] == "AWS_IAM"
+    url = stack.client("lambda").get_function_url_config(FunctionName=stack.physical_id(function))
+    assert url["AuthType"] == "AWS_IAM"

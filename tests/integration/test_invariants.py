@@ -100,6 +100,25 @@ def test_a_dead_letter_that_is_missing_doubled_or_a_good_message_is_found(
     assert scene.check() == [finding]
 
 
+def test_what_was_erased_or_purged_and_is_still_there_is_found(scene: Scene) -> None:
+    scene.sent = [replace(message, gone=message.message_id != OTHER) for message in scene.sent]
+    entries = {token("device_id", "kn4ry-good"), token("ip", IP)}
+    assert sorted(scene.check()) == sorted(
+        [
+            Finding("row of no valid message", GOOD),
+            *(Finding(f"orphaned vault entry of {entry}") for entry in entries),
+            Finding("rejection of no invalid message", BAD),
+            Finding("dead letter of no invalid message", BAD),
+        ]
+    )
+    scene.database.sql(
+        f"DELETE FROM user_logins WHERE message_id = '{GOOD}'; DELETE FROM rejection;"
+        f"DELETE FROM pii_vault WHERE token IN ({', '.join(f"'{entry}'" for entry in entries)})"
+    )
+    scene.dead_letters.clear()
+    assert scene.check() == []
+
+
 @pytest.mark.parametrize(
     ("spoil", "found"),
     [
