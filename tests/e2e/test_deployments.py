@@ -1,0 +1,172 @@
+"""A stack is deployed again, changed, broken and deleted, and has a neighbour: nothing that it holds is lost."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Collected, eventually, log_of
+from tests.e2e.test_operators import sluice
+from tests.e2e.test_queue_to_row import login, row
+from tools.emulator import REGION
+from tools.server import NotStarted
+from tools.stack import Stack, running_stack, sam
+
+NEIGHBOUR = {"QueueName": "neighbours-logins", "OrdersQueueName": "neighbours-orders", "DatabaseName": "neighbour"}
+NEW_CODE = "from the new code"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A stack of this module's own, which it changes and breaks."""
+    with running_stack({"LogLevel": "DEBUG"}) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def neighbour(stack: Stack) -> Stack:
+    """Another stack of the same account, in another database of the same server."""
+    with stack.connect() as owner:
+        owner.run("CREATE DATABASE neighbour")
+    other = replace(stack, name="neighbour", outputs={})
+    other.deploy(NEIGHBOUR)
+    return other
+
+
+def status(stack: Stack) -> dict[str, Any]:
+    (found,) = stack.client("cloudformation").describe_stacks(StackName=stack.name)["Stacks"]
+    described: dict[str, Any] = found
+    return described
+
+
+def events(stack: Stack) -> list[Any]:
+    found: list[Any] = stack.client("cloudformation").describe_stack_events(StackName=stack.name)["StackEvents"]
+    return found
+
+
+def change_code(stack: Stack) -> None:
+    """Have the built ingest function say in its log that it is another one."""
+    app = stack.folder / "build" / "IngestFunction" / "app.py"
+    app.write_text(
+        app.read_text().replace('    """Answer an SQS event', f'    print("{NEW_CODE}")\n    """Answer an SQS event')
+    )
+
+
+def sessions_that_wait(stack: Stack) -> int:
+    with stack.connect() as owner:  # another transaction each time: in one it would see what it has seen
+        ((count,),) = owner.run("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") or [[0]]
+    return int(count)
+
+
+def rows_of(stack: Stack, database: str) -> set[str]:
+    with stack.postgres.connect(database) as connection:
+        return {user_id for (user_id,) in connection.run("SELECT user_id FROM user_logins") or []}
+
+
+def test_a_deployment_without_a_change_changes_nothing(stack: Stack) -> None:
+    before, happened = status(stack), events(stack)
+    assert "No changes to deploy" in stack.deploy({"LogLevel": "DEBUG"})
+    assert (status(stack), events(stack)) == (before, happened)
+
+
+def test_code_is_deployed_without_losing_what_is_in_flight_or_comes_meanwhile(stack: Stack, sent: Collected) -> None:
+    stack.client("sqs").set_queue_attributes(
+        QueueUrl=stack.queue_url,
+        Attributes={"VisibilityTimeout": "10"},  # seconds, not 360: a batch that was cut off comes again
+    )
+    deployed = Event()
+
+    def send_meanwhile() -> None:
+        while not deployed.wait(0.1):
+            sent.send(login(user_id="meanwhile"))
+
+    with stack.connect() as other:
+        other.run("BEGIN; LOCK TABLE user_logins")
+        in_flight = sent.send(login(user_id="in flight"))
+        eventually(lambda: sessions_that_wait(stack), 1)
+        producer = Thread(target=send_meanwhile)
+        producer.start()
+        try:
+            change_code(stack)
+            stack.deploy({"LogLevel": "DEBUG"})
+        finally:
+            deployed.set()
+            producer.join()
+        other.run("COMMIT")
+    eventually(lambda: row(stack, in_flight) is not None, True)
+    after = sent.send(login(user_id="after"))
+    eventually(lambda: row(stack, after) is not None, True)  # and in the end `sent` looks for all the others
+    assert NEW_CODE in log_of(stack)
+
+
+def test_a_migration_that_fails_is_rolled_back_and_says_why_and_the_old_code_goes_on(
+    stack: Stack, sent: Collected
+) -> None:
+    bad = stack.folder / "build" / "CommonLayer" / "python" / "sluice" / "migrations" / "1001_bad.sql"
+    bad.write_text("CREATE TABLE half_done (a int); SELECT 1 / 0;\n")
+    functions = stack.client("lambda")
+    before = functions.get_function_configuration(FunctionName=stack.ingest_function)
+    try:
+        with pytest.raises(NotStarted, match=r"Schema: .*1001_bad.*SQLSTATE 22012"):  # a division by zero
+            stack.deploy({"LogLevel": "DEBUG"})
+    finally:
+        bad.unlink()
+    assert status(stack)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    after = functions.get_function_configuration(FunctionName=stack.ingest_function)
+    assert [layer["Arn"] for layer in after["Layers"]] == [layer["Arn"] for layer in before["Layers"]]
+    with stack.connect() as owner:
+        assert owner.run("SELECT to_regclass('half_done')") == [[None]]
+    message_id = sent.send(login())
+    eventually(lambda: row(stack, message_id) is not None, True)
+
+
+def test_two_stacks_of_one_account_have_nothing_in_common(stack: Stack, neighbour: Stack, sent: Collected) -> None:
+    sqs = stack.client("sqs")
+    sent.send(login(user_id="ours"))
+    sqs.send_message(QueueUrl=neighbour.queue_url, MessageBody=json.dumps(login(user_id="theirs")))
+    eventually(lambda: ("ours" in rows_of(stack, "sluice"), rows_of(stack, "neighbour")), (True, {"theirs"}))
+    assert "theirs" not in rows_of(stack, "sluice")
+
+    sluice(stack, "pause", "user_logins", "--stack", neighbour.name)
+    paused = {
+        name: json.loads(sluice(stack, "status", "--stack", name, "--json"))[1] for name in ("sluice", "neighbour")
+    }
+    assert {name: told["mapping_state"] for name, told in paused.items()} == {
+        "sluice": "Enabled",
+        "neighbour": "Disabled",
+    }
+    sluice(stack, "resume", "user_logins", "--stack", neighbour.name)
+
+
+def test_what_a_deleted_stack_leaves_is_all_that_cannot_be_made_again(
+    stack: Stack, neighbour: Stack, sent: Collected
+) -> None:
+    sqs, kms, secrets = stack.client("sqs"), stack.client("kms"), stack.client("secretsmanager")
+    waiting = sqs.send_message(QueueUrl=neighbour.dead_letter_queue_url, MessageBody="waits")["MessageId"]
+    keys = [neighbour.physical_id(key) for key in ("StorageKey", "VaultKey")]
+    keyset_id, ingest = neighbour.physical_id("KeysetSecret"), neighbour.ingest_function
+    keyset = secrets.get_secret_value(SecretId=keyset_id)["SecretString"]
+
+    deleted = sam(
+        *("delete", "--stack-name", neighbour.name, "--region", REGION, "--no-prompts"),
+        AWS_ENDPOINT_URL=stack.emulator.endpoint_url,
+    )
+    assert deleted.returncode == 0, deleted.stdout
+    cloudformation = stack.client("cloudformation")
+    with pytest.raises(cloudformation.exceptions.ClientError, match="does not exist"):
+        cloudformation.describe_stacks(StackName=neighbour.name)
+    with pytest.raises(cloudformation.exceptions.ClientError, match="ResourceNotFoundException"):
+        stack.client("lambda").get_function_configuration(FunctionName=ingest)
+
+    (letter,) = sqs.receive_message(QueueUrl=neighbour.dead_letter_queue_url)["Messages"]
+    assert letter["MessageId"] == waiting
+    assert sqs.get_queue_attributes(QueueUrl=neighbour.queue_url, AttributeNames=["QueueArn"])["Attributes"]
+    assert secrets.get_secret_value(SecretId=keyset_id)["SecretString"] == keyset
+    assert [kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] for key in keys] == ["Enabled", "Enabled"]
+    assert rows_of(stack, "neighbour") == {"theirs"}
+
+    message_id = sent.send(login())
+    eventually(lambda: row(stack, message_id) is not None, True)  # the stack beside it goes on
