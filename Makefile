@@ -7,10 +7,10 @@ EMULATOR := localstack
 SETTINGS := .sluice/functions.json
 COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: help setup demo test faults soak test-docker check bench up deploy-local send down clean lock
+.PHONY: help setup demo test faults soak test-docker test-localstack check bench up deploy-local send down clean lock
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/bin/sluice .venv-sam/installed ## install what requirements/ locks, where it changed
 
@@ -28,6 +28,9 @@ soak: setup ## load with random faults for ten minutes; ARGS='--seconds 60 --see
 
 test-docker: setup ## run the tests that need Docker, with an engine of their own where none answers
 	$(BIN)/python -m tools.engine $(BIN)/python -m pytest tests/docker $(ARGS)
+
+test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run without Docker; `make test` does so too from then on
+	$(BIN)/python -m pytest tests/localstack $(ARGS)
 
 check: setup .venv-lint/installed ## lint, formatting, types, streams, template, security
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
@@ -48,6 +51,7 @@ deploy-local: setup ## build, and deploy to what `make up` started
 	@if [ $(EMULATOR) = ministack ]; then $(BIN)/python -m tools.ministack template .aws-sam/build/template.yaml; fi
 	$(LOCALSTACK) $(SAM) deploy --config-env local
 	@if [ $(EMULATOR) = ministack ]; then $(LOCALSTACK) $(BIN)/python -m tools.ministack mappings; fi
+	@if [ $(EMULATOR) = localstack ]; then $(LOCALSTACK) $(BIN)/python -m tools.localstack migrate; fi
 	@mkdir -p $(dir $(SETTINGS)) && $(LOCALSTACK) $(BIN)/python -m tools.functions http://$(EMULATOR):4566 >$(SETTINGS)
 
 send: setup ## send 100 sample logins to what `make deploy-local` deployed; ARGS=1000 for another number
@@ -58,7 +62,7 @@ down: ## stop what `make demo ARGS=--keep` or `make up` left running
 	@if docker compose ps >/dev/null 2>&1; then docker compose --profile '*' down; fi
 
 clean: down ## remove all that was installed and built
-	rm -rf .venv .venv-bench .venv-lint .venv-sam .sluice .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-lint .venv-localstack .venv-sam .sluice .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 lock: ## pin anew what pyproject.toml asks for
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
@@ -68,12 +72,14 @@ lock: ## pin anew what pyproject.toml asks for
 	$(COMPILE) --group sam -o requirements/sam.txt
 	$(COMPILE) --group images -c requirements/dev.txt -o requirements/images.txt
 	$(COMPILE) --group compose -o requirements/compose.txt
+	$(COMPILE:--universal=--python-platform linux) --exclude-newer 2026-03-01 --group localstack -o requirements/localstack.txt
 
 .venv/installed: requirements/dev.txt
 .venv-lint/installed: requirements/lint.txt
 .venv-sam/installed: requirements/sam.txt
 .venv-bench/installed: requirements/bench.txt
-.venv/installed .venv-bench/installed .venv-lint/installed .venv-sam/installed:
+.venv-localstack/installed: requirements/localstack.txt
+.venv/installed .venv-bench/installed .venv-lint/installed .venv-localstack/installed .venv-sam/installed:
 	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 13) or sys.exit("Python 3.13 is needed.")'
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<

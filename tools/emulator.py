@@ -10,7 +10,7 @@ import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 
@@ -30,6 +30,24 @@ class Emulator:
     port: int = 0
     pid: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+
+    ready_path: ClassVar[str] = "/_ministack/ready"  # answers as soon as the services do
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "ministack"]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What its environment holds beside what that of any emulator does."""
+        return {
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "127.0.0.1",  # in the URLs of queues
+            "GATEWAY_PORT": str(self.port),
+            "IOT_MTLS_ENABLED": "0",
+            "LAMBDA_EXECUTOR": "local",
+            **CREDENTIALS,
+        }
 
     @property
     def endpoint_url(self) -> str:
@@ -81,7 +99,7 @@ class Emulator:
         with self.log.open("ab") as log:
             fcntl.flock(log, fcntl.LOCK_EX)
             return subprocess.Popen(
-                [sys.executable, "-m", "ministack"],
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -92,20 +110,15 @@ class Emulator:
                     "HOME": str(self.folder),
                     "TMPDIR": str(self.folder),
                     "PYTHONUNBUFFERED": "1",
-                    "BIND_HOST": "127.0.0.1",
-                    "MINISTACK_HOST": "127.0.0.1",  # in the URLs of queues
-                    "GATEWAY_PORT": str(self.port),
-                    "IOT_MTLS_ENABLED": "0",
-                    "LAMBDA_EXECUTOR": "local",
                     "DOCKER_HOST": f"unix://{self.folder}/none",  # at its start and end it removes others' containers
-                    **CREDENTIALS,
+                    **self.settings,
                 },
             )
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
-            with suppress(OSError), urllib.request.urlopen(f"{self.endpoint_url}/_ministack/ready", timeout=1):
+            with suppress(OSError), urllib.request.urlopen(f"{self.endpoint_url}{self.ready_path}", timeout=1):
                 return True
             time.sleep(0.05)
         return False
