@@ -106,6 +106,11 @@ def test_a_function_answers_its_event(deployed: Compose, name: str) -> None:
     assert invoke(deployed, function, event_file(name)) == expected
 
 
+def test_the_readmes_call_is_answered(deployed: Compose) -> None:
+    command = deployed.sam_local("invoke", "IngestFunction", "-e", "events/sqs_mixed_batch.json")
+    assert json.loads(run(deployed.environment, *command)) == EVENTS["sqs_mixed_batch"][1]
+
+
 def test_a_login_that_came_through_the_container_is_a_masked_row(deployed: Compose) -> None:
     invoke(deployed, "IngestFunction", event_file("sqs_single_login"))
     (record,) = json.loads(event_file("sqs_single_login").read_text())["Records"]

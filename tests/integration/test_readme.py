@@ -1,6 +1,5 @@
 """The README's stream of one's own, written down word by word, works."""
 
-import re
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -17,11 +16,11 @@ from sluice.store import Store
 from sluice.stream import load
 from sluice.tokens import Keyset
 from sluice.vault import Vault
+from tests.documentation import files_of_ones_own_stream
 from tests.integration.databases import LOGINS, TestDatabase
 from tests.integration.environment import VAULT_KEY
 from tests.integration.messages import KEYSET, record, token
 
-README = Path(__file__).parents[2] / "README.md"
 PACKAGE = "layers/common/sluice/"
 
 
@@ -30,10 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the package, with every file that the README tells to write."""
     package = tmp_path / PACKAGE
     shutil.copytree(str(files("sluice")), package)
-    section = README.read_text().split("## A stream of your own")[1].split("\n## ")[0]
-    written = re.findall(rf"in `({PACKAGE}[^`]+)`.*?```\w+\n(.*?)```", section, re.DOTALL)
-    assert [Path(name).suffix for name, _ in written] == [".py", ".sql"]
-    for name, text in written:
+    for name, text in files_of_ones_own_stream().items():
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(sluice.streams, "__path__", [str(package / "streams")])
     monkeypatch.setattr(schema, "files", lambda _: package / "migrations")

@@ -1,0 +1,31 @@
+"""Every query that README.md and docs/ show finds what it is there to find, on the schema that the migrations make."""
+
+import pytest
+
+from sluice import audit
+from sluice.audit import Entry
+from sluice.database import Database
+from tests.documentation import PAGES, blocks
+from tests.integration.databases import TestDatabase, in_seconds
+from tests.integration.messages import numbered
+
+SQL = [sql for page in PAGES for sql in blocks(page, "sql")]
+QUERIES = [sql for sql in SQL if sql.startswith("SELECT")]
+
+
+def test_what_is_no_query_makes_a_table_that_another_test_makes() -> None:
+    assert [sql for sql in SQL if sql not in QUERIES and "CREATE TABLE" not in sql] == []
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
+def test_a_query_finds_the_one_thing_that_happened(query: str, database: TestDatabase) -> None:
+    database.sql(
+        "INSERT INTO rejection (message_id, stream, reason, pointer, shape)"
+        " VALUES (:id, 'user_logins', 'internal_error', '/ip', '{}')",
+        id=numbered(1),
+    )
+    reveal = Database(database.settings("reveal"), "sluice-test")
+    entry = Entry(actor="ada", action="reveal", reason="support_request", ticket="PRIV-1", tokens=["t1_a"])
+    reveal.transact(lambda session: audit.append(session, entry), in_seconds(60))
+    reveal.close()
+    assert len(database.sql(query)) == 1  # of sessions in a transaction: the one that asks
