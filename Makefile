@@ -57,9 +57,9 @@ deploy-local: setup ## build, and deploy to what `make up` started
 send: setup ## send 100 sample logins to what `make deploy-local` deployed; ARGS=1000 for another number
 	@$(LOCALSTACK) $(BIN)/python -m tools.send $(ARGS)
 
-down: ## stop what `make demo ARGS=--keep` or `make up` left running
+down: ## stop what `make demo ARGS=--keep` or `make up` left running; ARGS=--volumes throws its data away
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.stack down; fi
-	@if docker compose ps >/dev/null 2>&1; then docker compose --profile '*' down; fi
+	@if docker compose ps >/dev/null 2>&1; then docker compose --profile '*' down $(ARGS); fi
 
 clean: down ## remove all that was installed and built
 	rm -rf .venv .venv-bench .venv-lint .venv-localstack .venv-sam .sluice .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache

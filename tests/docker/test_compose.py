@@ -32,6 +32,8 @@ def test_what_is_in_the_database_is_there_after_down_and_up(new_compose: Callabl
     compose.make("up")
     with compose.connect() as database:
         assert database.run("SELECT what FROM kept") == [["by the volume"]]
+    compose.make("down", "ARGS=--volumes")
+    assert compose.docker("volume", "ls", "--quiet", "--filter", f"name={compose.name}_") == ""
 
 
 def test_make_send_sends_logins_that_become_rows_or_rejections(deployed: Compose) -> None:

@@ -42,6 +42,13 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make deploy-local EMULATOR=ministack": ("tests/docker/conftest.py::deployed", OF_PROJECT),
     "make send": (f"{COMPOSE}test_make_send_sends_logins_that_become_rows_or_rejections",),
     "make down": (KEPT, UP_AND_DOWN),
+    "make down ARGS=--volumes": (UP_AND_DOWN,),
+    "make test-localstack": ("Makefile", "tests/localstack/test_localstack.py"),
+    "sam deploy": ("tools/stack.py::Stack.deploy",),
+    "sam local start-lambda": (
+        "tests/docker/test_sam_local.py::started_lambda",
+        "tests/docker/conftest.py::Compose.sam_local",
+    ),
     "sam local invoke IngestFunction -e events/sqs_mixed_batch.json": (
         "tests/docker/test_sam_local.py::test_the_readmes_call_is_answered",
         "tests/docker/conftest.py::Compose.sam_local",
