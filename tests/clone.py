@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tools.stack import PROJECT
 
-SETTINGS = ("AWS_", "COMPOSE_", "MAKE", "PYTHON", "SLUICE_")  # anyone's own have no part in it
+SETTINGS = ("ARGS", "AWS_", "COMPOSE_", "MAKE", "PYTHON", "SLUICE_")  # anyone's own have no part in it
 
 
 @dataclass(frozen=True)

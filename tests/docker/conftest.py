@@ -28,7 +28,9 @@ STANDINS = {"postgres": images.POSTGRES, "localstack": images.MINISTACK, "minist
 INNER_PORTS = {"postgres": 5432, "localstack": 4566, "ministack": 4566}
 PASSWORD = "local-only"  # as docker-compose.yml has it
 # What anyone's own configuration says has no part in it.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "COMPOSE_", "MAKE"))}
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith(("ARGS", "AWS_", "COMPOSE_", "MAKE"))
+}
 ENVIRONMENT |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "SAM_CLI_TELEMETRY": "0"}
 
 
