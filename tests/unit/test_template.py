@@ -153,6 +153,49 @@ def test_a_queue_and_the_function_that_reads_it_fit(function: str, mapping: dict
     assert RESOURCES[function]["DependsOn"] == "Schema"
 
 
+@pytest.mark.parametrize(
+    ("mapping", "function", "queue"),
+    [
+        ("IngestFunctionLogins", "IngestFunction", "LoginsQueue"),
+        ("OrdersIngestFunctionOrders", "OrdersIngestFunction", "OrdersQueue"),
+    ],
+)
+def test_cloudformation_is_told_how_a_queue_is_read(mapping: str, function: str, queue: str) -> None:
+    assert TRANSFORMED[mapping] == {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {
+            "FunctionName": {"Ref": function},
+            "EventSourceArn": {"Fn::GetAtt": [queue, "Arn"]},
+            "BatchSize": {"Ref": "BatchSize"},
+            "MaximumBatchingWindowInSeconds": {"Ref": "MaximumBatchingWindowSeconds"},
+            "ScalingConfig": {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}},
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        },
+    }
+
+
+def test_the_outputs_are_names_and_addresses_and_no_secret() -> None:
+    names = {
+        "QueueUrl": "LoginsQueue",
+        "DeadLetterQueueUrl": "LoginsDeadLetterQueue",
+        "OrdersQueueUrl": "OrdersQueue",
+        "OrdersDeadLetterQueueUrl": "OrdersDeadLetterQueue",
+        "IngestFunctionName": "IngestFunction",
+        "OrdersIngestFunctionName": "OrdersIngestFunction",
+        "MigrateFunctionName": "MigrateFunction",
+        "KeysetSecretArn": "KeysetSecret",
+        "IngestSecretArn": "IngestSecret",
+        "RevealCallerPolicyArn": "RevealCallerPolicy",
+        "OperatorCallerPolicyArn": "OperatorCallerPolicy",
+    }
+    urls = {f"{name}Url": f"{name}FunctionUrl" for name in ("Reveal", "Forget", "DeadLetters", "Rekey", "Audit")}
+    assert {name: output["Value"] for name, output in TEMPLATE["Outputs"].items()} == {
+        **{name: {"Ref": resource} for name, resource in names.items()},
+        **{name: {"Fn::GetAtt": [url, "FunctionUrl"]} for name, url in urls.items()},
+        "VaultKeyArn": {"Fn::GetAtt": ["VaultKey", "Arn"]},
+    }
+
+
 def test_what_cannot_be_made_again_outlives_the_stack() -> None:
     kept = {name for name, resource in RESOURCES.items() if resource.get("DeletionPolicy") == "Retain"}
     assert kept == {"StorageKey", "VaultKey", "KeysetSecret", *of_type("AWS::SQS::Queue")}
