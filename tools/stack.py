@@ -107,7 +107,8 @@ class Stack:
             raise NotStarted(f"sam deploy failed:\n{why}")
         (stack,) = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        ministack.repair_mappings(self.client("lambda"))
+        if self.emulator.keeps_numbers_as_text:
+            ministack.repair_mappings(self.client("lambda"))
         return deployed.stdout
 
     def stop(self) -> list[str]:
