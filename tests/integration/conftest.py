@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from sluice import aws, schema
+from sluice import schema
+from sluice.aws import clients
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.settings import DatabaseSettings, VaultSettings
@@ -43,7 +44,7 @@ def empty_database(server: Postgres) -> Iterator[TestDatabase]:
 @pytest.fixture
 def fake_aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
     fake = FakeAws()
-    monkeypatch.setattr(aws, "client", fake.client)
+    monkeypatch.setattr(clients, "client", fake.client)
     for role, login in LOGINS.items():
         fake.secretsmanager.put_credentials(role, login.username, login.password)
     return fake

@@ -139,7 +139,7 @@ class FakeRds:
 
 @dataclass
 class FakeAws:
-    """Stands for `sluice.aws.client`."""
+    """Stands for `sluice.aws.clients.client`."""
 
     secretsmanager: FakeSecretsManager = field(default_factory=FakeSecretsManager)
     sqs: FakeSqs = field(default_factory=FakeSqs)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import pytest
 
-from sluice import aws, breaker, probe
+from sluice import breaker, probe
 from sluice import database as database_module
+from sluice.aws import clients
 from sluice.deadline import Deadline
 from sluice.envelope import sns
 from sluice.failures import Outage, Rejected
@@ -324,8 +325,8 @@ def test_an_outage_shuts_the_queue_until_it_is_mended_and_no_longer(
     uuid = mappings.add("logins")
     mapping = mappings.mappings[uuid]
     mapping |= {"FunctionArn": Context.invoked_function_arn, "EventSourceArn": QUEUE_ARN}
-    clients = {"lambda": mappings, "ssm": parameters}
-    monkeypatch.setattr(aws, "client", lambda service: clients.get(service) or prober.fake_aws.client(service))
+    switches = {"lambda": mappings, "ssm": parameters}
+    monkeypatch.setattr(clients, "client", lambda service: switches.get(service) or prober.fake_aws.client(service))
     monkeypatch.setenv("BREAKER_PARAMETER", breaker.parameter("tests", "breaker", "user_logins"))
     ingest, ticking = environments(), Environment("breaker")
     minute = json.loads((FUNCTIONS.parent / "events" / "breaker_schedule.json").read_text())

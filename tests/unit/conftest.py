@@ -19,7 +19,7 @@ os.environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
 import sluice.streams
 from sluice import secret, telemetry, visibility
-from sluice.aws import client
+from sluice.aws.clients import client
 from sluice.settings import ROLES
 from sluice.tokens import Keyset
 from tests.unit.fakes import KEYSET, ROOT, FakeAws, FakePostgres, http_server

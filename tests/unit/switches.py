@@ -125,7 +125,7 @@ class World:
         self.probed: list[tuple[str, str]] = []  # stream, and why it tripped
 
     def client(self, service: str) -> Any:
-        """Stand for `sluice.aws.client`."""
+        """Stand for `sluice.aws.clients.client`."""
         return {"lambda": self.functions, "ssm": self.ssm}[service]
 
     def before_each_call(self, before: Callable[[str], None]) -> None:

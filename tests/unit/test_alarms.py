@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from sluice import aws, telemetry
+from sluice import telemetry
 from sluice.audit import Head
+from sluice.aws import clients
 from sluice.batch import UNFORESEEN
 from sluice.database import Database
 from sluice.deadline import Deadline
@@ -91,7 +92,7 @@ def service(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def tick(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the breaker find the stream tripped, probe in vain, then with success."""
     world = World(stream)
-    monkeypatch.setattr(aws, "client", world.client)
+    monkeypatch.setattr(clients, "client", world.client)
     world.trip(stream)
     world.fail(stream)
     world.minute(3)

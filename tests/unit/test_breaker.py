@@ -11,7 +11,8 @@ from threading import Semaphore, Thread, current_thread
 import msgspec
 import pytest
 
-from sluice import aws, breaker, probe
+from sluice import breaker, probe
+from sluice.aws import clients
 from sluice.breaker import Record, parameter
 from sluice.deadline import Deadline
 from sluice.failures import Outage
@@ -46,7 +47,7 @@ def in_world(monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
 
     def make(*streams: str) -> World:
         world = World(*(streams or ("logins",)))
-        monkeypatch.setattr(aws, "client", world.client)
+        monkeypatch.setattr(clients, "client", world.client)
         return world
 
     return make
@@ -404,7 +405,7 @@ def test_parameters_of_other_kinds_are_none_of_ours(world: World) -> None:
 
 def test_parameters_that_cannot_be_read_are_an_error_of_the_tick(world: World) -> None:
     world.before_each_call(failing_at(0, error("ThrottlingException")))
-    with pytest.raises(aws.errors()):
+    with pytest.raises(clients.errors()):
         world.tick()
 
 
@@ -458,7 +459,7 @@ def test_a_tick_that_ends_before_any_of_its_calls_is_mended_by_the_next(
 ) -> None:
     prepare(world)
     world.before_each_call(failing_at(call, failure))
-    with suppress(Killed, *aws.errors()):
+    with suppress(Killed, *clients.errors()):
         world.tick()
     world.before_each_call(lambda call: None)
     assert_healed(world)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sluice import aws, breaker
+from sluice import breaker
 from sluice.breaker import parameter
 from tests.unit.cli import run
 from tests.unit.switches import STACK, WHY, FakeMappings, World, error
@@ -85,7 +85,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "cloudformation": FakeCloudFormation(world.functions.mappings),
     }
     session: Any = FakeSession(clients)
-    monkeypatch.setattr(aws, "client", world.client)
+    monkeypatch.setattr(clients, "client", world.client)
     monkeypatch.setattr(operators, "deployed", lambda stack: Deployment(session, "http://emulator", stack or STACK))
     return world
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sluice.aws import client
+from sluice.aws.clients import client
 from tests.unit.cli import run
 from tests.unit.fakes import SENT_AT, http_server, login, numbered
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sluice import aws, dead_letter_queue, whose
+from sluice import dead_letter_queue, whose
+from sluice.aws import clients
 from sluice.dead_letter_queue import DeadLetterQueue, Letter, batches
 from sluice.deadline import Deadline
 from sluice.failures import Outage
@@ -20,7 +21,7 @@ SENT_AT = "1767258000123"
 @pytest.fixture
 def sqs(monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
     sqs = FakeSqs()
-    monkeypatch.setattr(aws, "client", {"sqs": sqs}.__getitem__)
+    monkeypatch.setattr(clients, "client", {"sqs": sqs}.__getitem__)
     return sqs
 
 

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice import aws, breaker, event_source, parameters
+from sluice import breaker
+from sluice.aws import clients, event_source, parameters
 from sluice.breaker import Pause, Record
 from tools.cli import operators, terminal
 from tools.cli.operators import StackOption
@@ -195,7 +196,7 @@ def _told() -> Iterator[None]:
     """End the command with one line when AWS refuses."""
     try:
         yield
-    except aws.errors() as error:
+    except clients.errors() as error:
         fail(str(error))
 
 

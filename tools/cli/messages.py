@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import aws
+from sluice.aws import clients
 from sluice.batch import NotAnSqsEvent, sqs_records
 
 ATTRIBUTES = ["sluice_message_id", "sluice_sent_at"]
@@ -50,7 +50,7 @@ def peek(queue_url: str, limit: int) -> list[Message]:
     found: dict[str, Message] = {}
     try:
         while len(found) < limit:
-            received = aws.client("sqs").receive_message(
+            received = clients.client("sqs").receive_message(
                 QueueUrl=queue_url,
                 MaxNumberOfMessages=min(LARGEST_RECEIVE, limit - len(found)),
                 VisibilityTimeout=0,  # nothing is hidden from anybody
@@ -62,7 +62,7 @@ def peek(queue_url: str, limit: int) -> list[Message]:
             found |= messages
             if again or not messages:
                 break
-    except aws.errors() as error:
+    except clients.errors() as error:
         raise Unreadable(f"SQS: {error}") from None
     except ValueError:
         raise Unreadable("SQS: that is no queue's URL") from None

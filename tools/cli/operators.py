@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from sluice import aws
 from sluice.audit import Reason
+from sluice.aws import clients
 from tools.cli.terminal import USAGE, complain, fail
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def call(url_output: str, payload: Mapping[str, Any], stack: str = "") -> dict[s
     deployment = deployed(stack)
     try:
         status, body = _post(deployment, _url(deployment, url_output), payload)
-    except aws.errors() as error:
+    except clients.errors() as error:
         fail(str(error))
     try:
         answer = json.loads(body)

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from sluice import aws, event_source, parameters, secret, telemetry
+from sluice import secret, telemetry
+from sluice.aws import clients, event_source, parameters
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.settings import IngestSettings
@@ -90,7 +91,7 @@ def tripping(settings: IngestSettings, records: Sequence[Mapping[str, Any]], fun
                 queue_arn = records[0]["eventSourceARN"]
                 trip(settings.breaker_parameter, settings.stream, function, queue_arn, str(outage), datetime.now(UTC))
             except Exception as error:  # noqa: BLE001 (what went wrong is the outage, not this)
-                logger.error("breaker not tripped", stream=settings.stream, why=aws.reason(error))
+                logger.error("breaker not tripped", stream=settings.stream, why=clients.reason(error))
         raise
 
 
@@ -99,7 +100,7 @@ def trip(name: str, stream: str, function: str, queue_arn: str, why: str, now: d
 
     Without such a mapping somebody else has called the function, and there is nothing to disable.
     """
-    ssm, functions = aws.client("ssm"), aws.client("lambda")
+    ssm, functions = clients.client("ssm"), clients.client("lambda")
     mapping = event_source.find(functions, function, queue_arn)
     if mapping is None:
         return
@@ -146,8 +147,8 @@ class Breaker:
         self._stack = stack
         self._probe = probe
         self._now = now
-        self._ssm = aws.client("ssm")
-        self._functions = aws.client("lambda")
+        self._ssm = clients.client("ssm")
+        self._functions = clients.client("lambda")
 
     def tick(self, deadline: Deadline) -> dict[str, Condition | None]:
         """Go one step on with each stream, and return what it is then; None where that failed, which stops no other."""
@@ -160,7 +161,7 @@ class Breaker:
                 share = Deadline(deadline.clock() + deadline.seconds_left() / (len(streams) - number), deadline.clock)
                 conditions[stream] = self._tick(stream, text, pause, share)
             except Exception as error:  # noqa: BLE001 (of one stream, which the next tick takes up again)
-                why = str(error) if isinstance(error, Outage) else aws.reason(error)
+                why = str(error) if isinstance(error, Outage) else clients.reason(error)
                 logger.error("breaker failed", stream=stream, why=why)
                 conditions[stream] = None
             if text is not None:

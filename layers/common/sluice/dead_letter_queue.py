@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import aws, batch
+from sluice import batch
+from sluice.aws import clients
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
 from sluice.settings import Queues
@@ -96,9 +97,9 @@ class DeadLetterQueue:
                     return
                 entries = [entry | {"VisibilityTimeout": 0} for entry in _receipts(handles)]
                 url = self._queues.dead_letters
-                aws.client("sqs").change_message_visibility_batch(QueueUrl=url, Entries=entries)
-        except aws.errors() as error:
-            logger.warning("dead letters not released", extra={"error": aws.reason(error)})
+                clients.client("sqs").change_message_visibility_batch(QueueUrl=url, Entries=entries)
+        except clients.errors() as error:
+            logger.warning("dead letters not released", extra={"error": clients.reason(error)})
 
     @property
     def has_more(self) -> bool:
@@ -139,11 +140,11 @@ class DeadLetterQueue:
             for number, letter in enumerate(letters)
         ]
         try:
-            answer = aws.client("sqs").send_message_batch(QueueUrl=self._queues.queue, Entries=entries)
-        except aws.errors() as error:
-            if aws.reason(error).rpartition(".")[2] in TOO_LARGE:
+            answer = clients.client("sqs").send_message_batch(QueueUrl=self._queues.queue, Entries=entries)
+        except clients.errors() as error:
+            if clients.reason(error).rpartition(".")[2] in TOO_LARGE:
                 return []
-            raise Outage(f"sqs: {aws.reason(error)}") from None  # the text may hold ids of account and queue
+            raise Outage(f"sqs: {clients.reason(error)}") from None  # the text may hold ids of account and queue
         return [letters[int(sent["Id"])] for sent in answer.get("Successful", [])]
 
     def delete(self, letters: Sequence[Letter]) -> int:
@@ -159,9 +160,9 @@ class DeadLetterQueue:
 
     def _call(self, operation: str, **request: Any) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = getattr(aws.client("sqs"), operation)(**request)
-        except aws.errors() as error:
-            raise Outage(f"sqs: {aws.reason(error)}") from None  # the text may hold ids of account and queue
+            answer: dict[str, Any] = getattr(clients.client("sqs"), operation)(**request)
+        except clients.errors() as error:
+            raise Outage(f"sqs: {clients.reason(error)}") from None  # the text may hold ids of account and queue
         return answer
 
 

@@ -23,7 +23,7 @@ from sluice.tokens import Keyset
 from sluice.vault import Altered, DataKey, WrappedKey, open_data_key
 
 MOST_TOKENS = 100  # of a call
-KMS_SECONDS = 25  # a call of KMS takes no longer (see sluice.aws), and what became of it must still be logged
+KMS_SECONDS = 25  # a call of KMS takes no longer (see sluice.aws.clients), and what became of it must still be logged
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

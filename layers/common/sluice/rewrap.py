@@ -7,8 +7,9 @@ from uuid import UUID
 import msgspec
 from pg8000.native import Connection
 
-from sluice import audit, aws
+from sluice import audit
 from sluice.audit import Entry, Head
+from sluice.aws import clients
 from sluice.cells import array_cell
 from sluice.database import Database
 from sluice.deadline import Deadline
@@ -58,15 +59,15 @@ def _rewrap_some(connection: Connection, settings: VaultSettings, entry: Entry) 
 
 def _rewrapped(key: WrappedKey, settings: VaultSettings) -> tuple[UUID, bytes, str]:
     try:
-        made = aws.client("kms").re_encrypt(
+        made = clients.client("kms").re_encrypt(
             CiphertextBlob=key.wrapped,
             SourceKeyId=key.kms_key_arn,
             SourceEncryptionContext=dict(settings.encryption_context),
             DestinationKeyId=settings.key_id,
             DestinationEncryptionContext=dict(settings.encryption_context),
         )
-    except aws.errors() as error:
-        raise Outage(f"kms: {aws.reason(error)}") from None  # the text holds account and key ids
+    except clients.errors() as error:
+        raise Outage(f"kms: {clients.reason(error)}") from None  # the text holds account and key ids
     return key.id, made["CiphertextBlob"], made["KeyId"]
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sluice import aws
+from sluice.aws import clients
 from sluice.failures import Outage
 from sluice.settings import DatabaseSettings
 from sluice.tokens import Keyset
@@ -38,11 +38,11 @@ def login(settings: DatabaseSettings) -> Credentials:
     if settings.secret_id:
         return credentials(settings.secret_id)
     try:
-        token = aws.client("rds").generate_db_auth_token(
+        token = clients.client("rds").generate_db_auth_token(
             DBHostname=settings.host, Port=settings.port, DBUsername=settings.username
         )
-    except aws.errors() as error:
-        raise Outage(f"rds: {aws.reason(error)}") from None
+    except clients.errors() as error:
+        raise Outage(f"rds: {clients.reason(error)}") from None
     return Credentials(settings.username, token)
 
 
@@ -92,9 +92,9 @@ def put_keyset(secret_id: str, keyset: Keyset) -> None:
     members = {"current": keyset.current} | {str(number): key for number, key in sorted(keyset.keys.items())}
     try:
         text = msgspec.json.encode(members).decode()
-        aws.client("secretsmanager").put_secret_value(SecretId=secret_id, SecretString=text)
-    except aws.errors() as error:
-        raise Outage(f"secrets manager: {aws.reason(error)}") from None
+        clients.client("secretsmanager").put_secret_value(SecretId=secret_id, SecretString=text)
+    except clients.errors() as error:
+        raise Outage(f"secrets manager: {clients.reason(error)}") from None
 
 
 @lru_cache(maxsize=1)
@@ -107,9 +107,9 @@ def _read(secret_id: str) -> str:
 
 
 def _get(secret_id: str) -> Mapping[str, Any]:
-    manager = aws.client("secretsmanager")
+    manager = clients.client("secretsmanager")
     try:
         found: Mapping[str, Any] = manager.get_secret_value(SecretId=secret_id)
-    except aws.errors() as error:
-        raise Outage(f"secrets manager: {aws.reason(error)}") from None  # the text holds account and secret ids
+    except clients.errors() as error:
+        raise Outage(f"secrets manager: {clients.reason(error)}") from None  # the text holds account and secret ids
     return found

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from sluice import aws
+from sluice.aws import clients
 from sluice.failures import Outage
 from sluice.originals import Original
 from sluice.settings import VaultSettings
@@ -126,24 +126,24 @@ class Vault:
 def generate_data_key(settings: VaultSettings) -> DataKey:
     """Have KMS make a data key. Raises Outage when it does not."""
     try:
-        made = aws.client("kms").generate_data_key(
+        made = clients.client("kms").generate_data_key(
             KeyId=settings.key_id, KeySpec="AES_256", EncryptionContext=dict(settings.encryption_context)
         )
-    except aws.errors() as error:
-        raise Outage(f"kms: {aws.reason(error)}") from None  # the text holds account and key ids
+    except clients.errors() as error:
+        raise Outage(f"kms: {clients.reason(error)}") from None  # the text holds account and key ids
     return DataKey(WrappedKey(uuid4(), made["CiphertextBlob"], made["KeyId"]), made["Plaintext"])
 
 
 def open_data_key(wrapped: WrappedKey, settings: VaultSettings) -> DataKey:
     """Have KMS open a data key. Raises Altered when its KMS key has not wrapped it, Outage when KMS fails."""
     try:
-        opened = aws.client("kms").decrypt(
+        opened = clients.client("kms").decrypt(
             CiphertextBlob=wrapped.wrapped,
             KeyId=wrapped.kms_key_arn,
             EncryptionContext=dict(settings.encryption_context),
         )
-    except aws.errors() as error:
-        if aws.reason(error) in ("InvalidCiphertextException", "IncorrectKeyException"):
+    except clients.errors() as error:
+        if clients.reason(error) in ("InvalidCiphertextException", "IncorrectKeyException"):
             raise Altered from None
-        raise Outage(f"kms: {aws.reason(error)}") from None
+        raise Outage(f"kms: {clients.reason(error)}") from None
     return DataKey(wrapped, opened["Plaintext"])

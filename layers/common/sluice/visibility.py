@@ -7,7 +7,7 @@ from itertools import batched
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import aws
+from sluice.aws import clients
 from sluice.deadline import Deadline
 from sluice.telemetry import logger
 
@@ -26,12 +26,12 @@ def release(records: Iterable[SQSRecord], deadline: Deadline) -> None:
                     {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
                     for number, handle in enumerate(ten)
                 ]
-                aws.client("sqs").change_message_visibility_batch(QueueUrl=_queue_url(queue_arn), Entries=entries)
-    except aws.errors() as error:  # none of them is worth a failed batch
-        logger.warning("rejected messages not released", error=aws.reason(error))
+                clients.client("sqs").change_message_visibility_batch(QueueUrl=_queue_url(queue_arn), Entries=entries)
+    except clients.errors() as error:  # none of them is worth a failed batch
+        logger.warning("rejected messages not released", error=clients.reason(error))
 
 
 @cache
 def _queue_url(queue_arn: str) -> str:
     *_, account, name = queue_arn.split(":")
-    return str(aws.client("sqs").get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"])
+    return str(clients.client("sqs").get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"])

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sluice import aws
+from sluice.aws import clients
 
 
 def read(ssm: Any, name: str) -> str | None:
     """Return a parameter's text, or None when there is none."""
     try:
         return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])
-    except aws.errors() as error:
-        if aws.reason(error) == "ParameterNotFound":
+    except clients.errors() as error:
+        if clients.reason(error) == "ParameterNotFound":
             return None
         raise
 
@@ -37,6 +37,6 @@ def delete(ssm: Any, name: str) -> None:
     """Delete a parameter, if there is one."""
     try:
         ssm.delete_parameter(Name=name)
-    except aws.errors() as error:
-        if aws.reason(error) != "ParameterNotFound":
+    except clients.errors() as error:
+        if clients.reason(error) != "ParameterNotFound":
             raise

@@ -6,7 +6,7 @@ A change takes a minute, in which Lambda allows no other. Every function takes a
 
 from typing import Any
 
-from sluice import aws
+from sluice.aws import clients
 
 OFF = ("Disabled", "Disabling")
 ON = ("Enabled", "Enabling")
@@ -22,8 +22,8 @@ def state(functions: Any, uuid: str) -> str | None:
     """Return `Enabled`, `Disabled`, or what leads there, such as `Disabling`; None when the mapping is gone."""
     try:
         return str(functions.get_event_source_mapping(UUID=uuid)["State"])
-    except aws.errors() as error:
-        if aws.reason(error) == "ResourceNotFoundException":
+    except clients.errors() as error:
+        if clients.reason(error) == "ResourceNotFoundException":
             return None
         raise
 
@@ -43,6 +43,6 @@ def _switch(functions: Any, uuid: str, enabled: bool, there: tuple[str, str]) ->
         return
     try:
         functions.update_event_source_mapping(UUID=uuid, Enabled=enabled)
-    except aws.errors() as error:
-        if aws.reason(error) not in ("ResourceInUseException", "ResourceNotFoundException"):
+    except clients.errors() as error:
+        if clients.reason(error) not in ("ResourceInUseException", "ResourceNotFoundException"):
             raise
