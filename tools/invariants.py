@@ -22,9 +22,9 @@ from sluice.batch import message_id, record_handler
 from sluice.cells import json_member
 from sluice.failures import Rejected
 from sluice.originals import Original
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
 from sluice.stream import OWN_COLUMNS, Stream
-from sluice.tokens import Keyset
 from sluice.vault import Altered, DataKey, WrappedKey
 from tools import clear_values
 

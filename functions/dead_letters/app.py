@@ -5,10 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import function_url, secret, telemetry
+from sluice import function_url, telemetry
 from sluice.database import Database
 from sluice.dead_letters import DeadLetters, Request
 from sluice.deadline import Deadline
+from sluice.pseudonyms import keyset_secret
 from sluice.settings import DeadLettersSettings
 
 
@@ -18,7 +19,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     deadline = Deadline.of(context)
 
     def work(actor: str, request: Request) -> dict[str, Any]:
-        keyset = secret.newest_keyset(_settings().token_key_secret_id)
+        keyset = keyset_secret.newest(_settings().token_key_secret_id)
         return DeadLetters(_database(), _settings().queues, keyset).run(actor, request, deadline)
 
     return function_url.answer(event, Request, _settings().allow_unverified_caller, work)

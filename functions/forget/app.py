@@ -5,10 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import function_url, secret, telemetry
+from sluice import function_url, telemetry
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.forget import Forgetter, Request
+from sluice.pseudonyms import keyset_secret
 from sluice.settings import ForgetSettings
 from sluice.stream import load_all
 
@@ -19,7 +20,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     deadline = Deadline.of(context)
 
     def work(actor: str, request: Request) -> dict[str, Any]:
-        version = secret.keyset_version(_settings().token_key_secret_id)
+        version = keyset_secret.version(_settings().token_key_secret_id)
         return Forgetter(_database(), load_all(), version).run(actor, request, deadline)
 
     return function_url.answer(event, Request, _settings().allow_unverified_caller, work)

@@ -6,10 +6,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import breaker, secret, telemetry, visibility
+from sluice import breaker, telemetry, visibility
 from sluice.batch import StoringBatchProcessor, record_handler, sqs_records
 from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.pseudonyms import keyset_secret
 from sluice.settings import IngestSettings
 from sluice.store import Store
 from sluice.stream import Stream, load
@@ -27,7 +28,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     stream, store = _stream(), _store()
 
     with breaker.tripping(_settings(), records, context.invoked_function_arn):
-        keyset = secret.keyset(_settings().token_key_secret_id)
+        keyset = keyset_secret.recent(_settings().token_key_secret_id)
         store.verify(keyset, deadline)
         processor = StoringBatchProcessor(store, stream, deadline)
         with processor(records, handler=record_handler(stream, keyset)):

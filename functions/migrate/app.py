@@ -5,9 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import custom_resource, schema, secret, telemetry
+from sluice import custom_resource, schema, telemetry
 from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres import credentials
+from sluice.pseudonyms import keyset_secret
 from sluice.settings import MigrateSettings
 
 PHYSICAL_ID = "sluice-schema"  # constant: another one would make CloudFormation delete the one before
@@ -26,8 +28,8 @@ def _migrate(deadline: Deadline) -> Mapping[str, Any]:
     try:
         version = schema.migrate(
             database,
-            roles={role: secret.credentials(secret_id) for role, secret_id in settings.role_secret_ids.items()},
-            keyset=secret.keyset(settings.token_key_secret_id),
+            roles={role: credentials.read(secret_id) for role, secret_id in settings.role_secret_ids.items()},
+            keyset=keyset_secret.recent(settings.token_key_secret_id),
             deadline=deadline,
             login_by_iam=settings.login_by_iam,
         )

@@ -17,7 +17,7 @@ import boto3
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from sluice.tokens import TOKEN
+from sluice.pseudonyms.keyset import TOKEN
 from tests.docker.conftest import Compose, run
 from tools.emulator import CREDENTIALS, REGION
 from tools.server import free_port

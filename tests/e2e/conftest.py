@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from sluice.pseudonyms.keyset import Keyset
 from sluice.stream import Stream
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from sluice.vault import DataKey, WrappedKey
 from tools.invariants import Checker, Finding, Sent
 from tools.stack import STACK_NAME, Stack, running_stack

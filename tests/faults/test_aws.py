@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sluice import token_key
-from sluice.tokens import Keyset
+from sluice.pseudonyms import check_values
+from sluice.pseudonyms.keyset import Keyset
 from tests.faults.conftest import Sending
 from tools.faults.aws import Fault, Service
 from tools.faults.site import INGEST_ROLE, PASSWORD, Site
@@ -91,7 +91,7 @@ def test_a_key_added_to_the_keyset_while_batches_run_costs_no_row(here: Site, se
     here.account.secrets["keyset"] = json.dumps({"current": added.current} | members)
     queue.deliver(here.environment().invoke)
     with here.connect() as owner:
-        token_key.remember(owner, added)
+        check_values.remember(owner, added)
     here.account.secrets["keyset"] = json.dumps({"current": current.current} | members)
     new = here.environment()
     for _ in range(2):
@@ -110,5 +110,5 @@ def test_a_current_key_that_the_database_does_not_know_is_an_outage_until_it_doe
     queue.deliver(here.invoke)
     assert queue.failures == ["Failed: Outage: keyset: key 2 is not known to this database"]
     with here.connect() as owner:
-        token_key.remember(owner, current)
+        check_values.remember(owner, current)
     here.keysets.append(current)

@@ -9,11 +9,11 @@ from sluice import schema
 from sluice.aws import clients
 from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import DatabaseSettings, VaultSettings
 from sluice.store import Store
 from sluice.stream import Stream
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from sluice.vault import Vault
 from tests.integration.databases import LOGINS, TestDatabase, connect, in_seconds, until
 from tests.integration.environment import VAULT_KEY, Environment, FakeAws, OpenStore

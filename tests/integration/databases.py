@@ -9,7 +9,7 @@ from typing import Any
 from pg8000.native import Connection
 
 from sluice.deadline import Deadline
-from sluice.secret import Credentials
+from sluice.postgres.credentials import Credentials
 from sluice.settings import ROLES, DatabaseSettings
 from tools.postgres import Postgres
 

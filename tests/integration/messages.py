@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.batch import record_handler
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:000000000000:logins"
 SENT_AT_MILLISECONDS = 1_769_903_999_999  # 2026-01-31T23:59:59.999Z

@@ -12,12 +12,12 @@ from sluice.audit import Entry
 from sluice.batch import record_handler
 from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rekey import Rekeyer
 from sluice.rows import MaskedRow
 from sluice.stream import Stream
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import Environment, FakeAws, OpenStore, write
 from tests.integration.erasing import Visit

@@ -17,8 +17,8 @@ from sluice import dead_letter_queue, dead_letters, erasure, telemetry, whose
 from sluice.database import Database
 from sluice.dead_letters import DeadLetters, Redrive
 from sluice.deadline import Deadline
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues
-from sluice.tokens import Keyset
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import Environment, FakeAws
 from tests.integration.erasing import audited

@@ -12,10 +12,10 @@ import pytest
 from sluice import canonical, diagnosis, envelope, masks, rules, schema
 from sluice.failures import DeclarationError
 from sluice.masks import Mask
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
 from sluice.rules import Each, Rule
 from sluice.stream import Stream
-from sluice.tokens import Keyset
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import KEYSET, numbered

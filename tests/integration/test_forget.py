@@ -15,12 +15,12 @@ from sluice import telemetry
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.forget import Forgetter
+from sluice.pseudonyms.keyset import Keyset
+from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.rows import MaskedRow
-from sluice.secret import KeysetVersion
 from sluice.stream import Stream
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import LONG_AGO, Environment, FakeAws, OpenStore, write
 from tests.integration.erasing import (

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from sluice.batch import record_handler
 from sluice.failures import Rejected
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from sluice.vault import open_data_key
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import VAULT_KEY, Environment

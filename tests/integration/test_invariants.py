@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from sluice.vault import open_data_key
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import VAULT_KEY, Environment

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sluice import audit, rewrap, telemetry, token_key
+from sluice import audit, rewrap, telemetry
+from sluice.pseudonyms import check_values
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from sluice.vault import WrappedKey, open_data_key
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import VAULT_KEY, Environment, FakeAws, OpenStore, write
@@ -127,7 +128,7 @@ def test_whatever_ends_it_the_next_call_goes_on_with_the_same_key(
 
         patch.setattr(manager, "put_secret_value", put_and_fail)
         if step == "check value":
-            patch.setattr(token_key, "remember", fail)
+            patch.setattr(check_values, "remember", fail)
         if step == "commit":
             patch.setattr(audit, "log_head", fail)
 

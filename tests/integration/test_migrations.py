@@ -15,9 +15,9 @@ from sluice import schema
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.postgres.credentials import Credentials
+from sluice.pseudonyms.keyset import Keyset
 from sluice.schema import MigrationFailed
-from sluice.secret import Credentials
-from sluice.tokens import Keyset
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, TestDatabase, connect, in_seconds
 from tests.integration.environment import VAULT_KEY, Environment, FakeAws
 from tests.integration.messages import KEY, KEYSET, event, record

@@ -11,10 +11,10 @@ from sluice import schema
 from sluice.batch import StoringBatchProcessor, record_handler
 from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.store import Store
 from sluice.stream import load
-from sluice.tokens import Keyset
 from sluice.vault import Vault
 from tests.documentation import files_of_ones_own_stream
 from tests.integration.databases import LOGINS, TestDatabase

@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 
-from sluice import erasure, rekey, secret, telemetry, token_tables
+from sluice import erasure, rekey, telemetry, token_tables
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.forget import Forget, Forgetter
 from sluice.personal import SUBJECT
+from sluice.pseudonyms import keyset_secret
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from sluice.vault import WrappedKey, open_data_key
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import VAULT_KEY, FakeAws, OpenStore, write
@@ -100,7 +101,7 @@ def test_while_batches_may_use_the_older_key_an_erasure_is_known_by_both_tokens(
     rekeying.key_is_current_since_now()
     if settled:
         rekeying.key_has_settled()
-    version = secret.keyset_version(rekeying.secret_id)
+    version = keyset_secret.version(rekeying.secret_id)
     database_of_forget = Database(database.settings("forget"), "sluice-test")
     request = Forget(subject="424cdd21", reason="data_subject_request", ticket="PRIV-1")
     Forgetter(database_of_forget, STREAMS, version).run(CALLER, request, in_seconds(60))

@@ -13,7 +13,7 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 from sluice import audit, telemetry
-from sluice.tokens import Keyset
+from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import TestDatabase, until
 from tests.integration.environment import Environment, FakeAws
 from tests.integration.messages import KEY, event, login, record, token

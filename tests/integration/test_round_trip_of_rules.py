@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sluice import schema
 from sluice.failures import Rejected
 from sluice.originals import Originals
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
 from sluice.rules import (
     Boolean,
@@ -36,7 +37,6 @@ from sluice.rules import (
     Version,
 )
 from sluice.stream import Part, Row, Stream
-from sluice.tokens import Keyset
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import KEYSET, numbered

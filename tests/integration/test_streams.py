@@ -9,10 +9,10 @@ import pytest
 from sluice import schema, streams
 from sluice.database import Database
 from sluice.masks import Keep, Pseudonym
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Number, Text
 from sluice.schema import MigrationFailed
 from sluice.stream import OWN_COLUMNS, Field, Part, load, names
-from sluice.tokens import Keyset
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.messages import KEYSET
 from tests.integration.test_migrations import NEWEST

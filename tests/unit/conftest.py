@@ -18,10 +18,11 @@ os.environ |= {"POWERTOOLS_SERVICE_NAME": "ingest", "POWERTOOLS_METRICS_NAMESPAC
 os.environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
 import sluice.streams
-from sluice import secret, telemetry, visibility
+from sluice import telemetry, visibility
 from sluice.aws.clients import client
+from sluice.pseudonyms import keyset_secret
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import ROLES
-from sluice.tokens import Keyset
 from tests.unit.fakes import KEYSET, ROOT, FakeAws, FakePostgres, http_server
 from tests.unit.operators import FakeDeployment
 from tools import stack
@@ -71,7 +72,7 @@ def aws_accounts() -> Iterator[list[FakeAws]]:
 @pytest.fixture
 def aws(aws_accounts: list[FakeAws]) -> FakeAws:
     """Return Secrets Manager and SQS, with keyset and logins, as nobody has asked them anything yet."""
-    secret._keyset.cache_clear()
+    keyset_secret._recent.cache_clear()
     visibility._queue_url.cache_clear()
     credentials = '{"username": "sluice-ingest", "password": "secret-password"}'
     aws_accounts.append(FakeAws({"keyset": KEYSET, "login": credentials, "owner": credentials}))

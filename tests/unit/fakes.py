@@ -18,10 +18,10 @@ from pg8000.exceptions import DatabaseError
 
 from sluice.deadline import Deadline
 from sluice.failures import Rejected
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
 from sluice.store import Store, Written
 from sluice.stream import OWN_COLUMNS, load_all
-from sluice.tokens import Keyset
 
 ROOT = Path(__file__).parents[2]
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:login-queue"

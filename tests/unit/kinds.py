@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 from sluice.cells import Cell, Json
 from sluice.failures import Rejected
 from sluice.masks import Mask
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import (
     Boolean,
     CaseFolded,
@@ -26,7 +27,6 @@ from sluice.rules import (
     Version,
 )
 from sluice.stream import Part, Stream
-from sluice.tokens import Keyset
 
 
 class Kind(NamedTuple):

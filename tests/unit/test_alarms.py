@@ -16,12 +16,12 @@ from sluice.batch import UNFORESEEN
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.pseudonyms.keyset import Keyset
 from sluice.reveal import Request, Revealer
 from sluice.rows import Rejection
 from sluice.settings import DatabaseSettings, RevealSettings, VaultSettings
 from sluice.store import Written
 from sluice.stream import names
-from sluice.tokens import Keyset
 from tests.unit.fakes import IP_TOKEN, KEYSET, ROOT, numbered
 from tests.unit.switches import WHY, World
 from tests.unit.template import TEMPLATE, TRANSFORMED

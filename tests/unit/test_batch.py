@@ -9,12 +9,12 @@ from sluice.batch import NotAnSqsEvent, StoringBatchProcessor, record_handler, s
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
 from sluice.originals import Original, Originals
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
 from sluice.rules import Text
 from sluice.store import Written
 from sluice.stream import Stream
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN, LOGIN, FakeStore, login, numbered, sqs_record
 
 SENT_AT = "2026-01-01T09:00:00.123Z"

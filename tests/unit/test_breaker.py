@@ -16,10 +16,10 @@ from sluice.aws import clients
 from sluice.breaker import Record, parameter
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Each, Integer, Rule, Text
 from sluice.settings import DatabaseSettings, IngestSettings, VaultSettings
 from sluice.stream import Stream, load_all
-from sluice.tokens import Keyset
 from tests.unit.kinds import KINDS, Kind
 from tests.unit.switches import STACK, START, WHY, World, error
 

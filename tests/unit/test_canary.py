@@ -14,10 +14,10 @@ from sluice import telemetry
 from sluice.batch import StoringBatchProcessor, record_handler
 from sluice.deadline import Deadline
 from sluice.masks import Pseudonym
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Text
 from sluice.stream import Stream
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from tests.unit.fakes import LOGIN, FakeAws, FakePostgres, FakeStore, LambdaContext, login, numbered, sqs_record
 
 CANARIES = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sluice import breaker
+from sluice.aws import clients
 from sluice.breaker import parameter
 from tests.unit.cli import run
 from tests.unit.switches import STACK, WHY, FakeMappings, World, error
@@ -78,13 +79,13 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     world.functions = FakeFunctions()
     world.uuids = {stream: world.functions.add(stream) for stream in ("orders", "logins")}
-    clients = {
+    services = {
         "lambda": world.functions,
         "ssm": world.ssm,
         "sqs": FakeSqs(),
         "cloudformation": FakeCloudFormation(world.functions.mappings),
     }
-    session: Any = FakeSession(clients)
+    session: Any = FakeSession(services)
     monkeypatch.setattr(clients, "client", world.client)
     monkeypatch.setattr(operators, "deployed", lambda stack: Deployment(session, "http://emulator", stack or STACK))
     return world

@@ -14,6 +14,7 @@ import pytest
 from sluice.cells import Json
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import (
     Boolean,
     Custom,
@@ -31,7 +32,6 @@ from sluice.rules import (
     Version,
 )
 from sluice.stream import Part, Stream, constant, derived
-from sluice.tokens import Keyset
 from tests.unit.kinds import declare, field, mask_body
 
 TEXT = Text(max=9)

@@ -8,9 +8,9 @@ import pytest
 from sluice.envelope import Envelope, eventbridge, plain, sns
 from sluice.failures import Rejected
 from sluice.masks import Pseudonym
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Email, Number, Text
 from sluice.stream import Stream
-from sluice.tokens import Keyset
 from tests.unit.kinds import declare, field
 
 RECORD = '{"email": "Ada@Example.com", "note": "caf\\u00e9 \\"x\\"", "kn4ry": 1, "price": 1.10}'

@@ -7,8 +7,8 @@ import pytest
 from sluice.cells import Cell
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Each, Text
-from sluice.tokens import Keyset
 from tests.unit.kinds import KINDS, PLACES, Kind, Place, mask_body
 
 LISTS = ["array", "JSON"]

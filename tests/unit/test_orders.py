@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.failures import Rejected
+from sluice.pseudonyms.keyset import Keyset
 from sluice.stream import load
 from sluice.streams.orders import Order
-from sluice.tokens import Keyset
 from tests.unit.fakes import KEYSET
 from tests.unit.kinds import mask_body
 from tests.unit.orders import BAD_ORDERS, CELLS, LEAKS, ORDER, order

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from sluice import secret
 from sluice.failures import Outage
-from sluice.secret import Credentials
-from sluice.tokens import Keyset
+from sluice.postgres import credentials
+from sluice.postgres.credentials import Credentials
+from sluice.pseudonyms import keyset_secret
+from sluice.pseudonyms.keyset import Keyset
 from tests.unit.fakes import KEYSET, FakeAws
 
 RULE = "database secret: must be a JSON object with `username` and `password`"
@@ -16,7 +17,7 @@ RULE = "database secret: must be a JSON object with `username` and `password`"
 
 def test_credentials_are_read_as_rds_writes_them(aws: FakeAws) -> None:
     aws.secrets["rds"] = '{"username": "owner", "password": "p\\u0000w", "engine": "postgres", "port": 5432}'
-    assert secret.credentials("rds") == Credentials("owner", "p\0w")
+    assert credentials.read("rds") == Credentials("owner", "p\0w")
 
 
 def test_credentials_show_no_password() -> None:
@@ -31,7 +32,7 @@ def test_credentials_show_no_password() -> None:
 def test_a_bad_secret_is_an_outage_that_names_the_rule_and_shows_nothing_of_it(text: str, aws: FakeAws) -> None:
     aws.secrets["login"] = text
     with pytest.raises(Outage) as caught:
-        secret.credentials("login")
+        credentials.read("login")
     assert str(caught.value) == RULE
     told = "".join(traceback.format_exception(caught.value))
     assert ("pa55word" in told, "During handling of" in told) == (False, False)
@@ -40,25 +41,25 @@ def test_a_bad_secret_is_an_outage_that_names_the_rule_and_shows_nothing_of_it(t
 def test_a_secret_that_cannot_be_read_is_an_outage_that_shows_no_id(aws: FakeAws) -> None:
     secret_id = "-".join(["no", "such", "secret"])
     with pytest.raises(Outage) as caught:
-        secret.credentials(secret_id)
+        credentials.read(secret_id)
     assert str(caught.value) == "secrets manager: AccessDeniedException"
     assert secret_id not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_keyset_is_read_once_in_five_minutes(aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(secret, "time", SimpleNamespace(time=lambda: now))
-    first = secret.keyset("keyset")
+    monkeypatch.setattr(keyset_secret, "time", SimpleNamespace(time=lambda: now))
+    first = keyset_secret.recent("keyset")
     aws.secrets["keyset"] = KEYSET.replace("1" * 64, "2" * 64)
     now = 299.9
-    assert secret.keyset("keyset") is first
+    assert keyset_secret.recent("keyset") is first
     now = 300.0
-    assert secret.keyset("keyset").keys == {1: "2" * 64}
+    assert keyset_secret.recent("keyset").keys == {1: "2" * 64}
 
 
 def test_a_keyset_that_cannot_be_read_is_asked_for_again(aws: FakeAws) -> None:
     aws.fails = True
     with pytest.raises(Outage):
-        secret.keyset("keyset")
+        keyset_secret.recent("keyset")
     aws.fails = False
-    assert isinstance(secret.keyset("keyset"), Keyset)
+    assert isinstance(keyset_secret.recent("keyset"), Keyset)

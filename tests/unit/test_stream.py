@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sluice import streams
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import IpAddress, Text, Version, version_number
 from sluice.stream import Field, Stream, load
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN, KEYSET, LOGIN, login
 
 TEXT = Text(max=32)

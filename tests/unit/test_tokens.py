@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.failures import Outage
-from sluice.tokens import Keyset
+from sluice.pseudonyms.keyset import Keyset
 from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN, LOGIN
 
 KEY = "k3y" + "0" * 61

@@ -13,11 +13,11 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pg8000.core import Context
 
-from sluice import secret
 from sluice.batch import message_id, record_handler, sent_at, sqs_records
 from sluice.database import Database, copy_in
 from sluice.deadline import Deadline
 from sluice.masks import Keep, Pseudonym, Writer
+from sluice.pseudonyms import keyset_secret
 from sluice.rows import MaskedRow
 from sluice.rules import (
     Boolean,
@@ -86,7 +86,7 @@ class _Nowhere:
 def by_step(place: Place, event: Event, repeats: int) -> dict[str, float]:
     """Return the CPU time of each step in µs a record: the lowest of the repeats."""
     records = [SQSRecord(record) for record in event["Records"]]
-    keyset = secret.keyset("keyset")
+    keyset = keyset_secret.recent("keyset")
     stream = load(WITHOUT_VAULT)
     handle = record_handler(stream, keyset)
     rows = [handle(record) for record in records]
@@ -141,7 +141,7 @@ def by_step(place: Place, event: Event, repeats: int) -> dict[str, float]:
 
 def by_kind(repeats: int) -> dict[str, tuple[float, float]]:
     """Return for each kind of field what it takes to keep a value, and to pseudonymize one, in µs: the lowest."""
-    keyset = secret.keyset("keyset")
+    keyset = keyset_secret.recent("keyset")
     taken = {}
     for kind, (rule, value) in KINDS.items():
         keep, pseudonymize = (mask.writer("field", rule, keyset) for mask in (Keep(), Pseudonym()))
@@ -158,7 +158,7 @@ def by_kind(repeats: int) -> dict[str, tuple[float, float]]:
 
 def to_seal(event: Event, repeats: int) -> float:
     """Return the CPU time to seal a value in µs: the lowest of the repeats."""
-    mask = load("user_logins").masker(secret.keyset("keyset"))
+    mask = load("user_logins").masker(keyset_secret.recent("keyset"))
     originals = [original for record in event["Records"] for original in mask(record["body"])[1].values]
     key = generate_data_key(VaultSettings.read())
     return _lowest(lambda: [key.seal(original) for original in originals], repeats) * 1_000_000 / len(originals)

@@ -14,8 +14,8 @@ from sluice import schema
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.postgres.credentials import Credentials
 from sluice.schema import MigrationFailed
-from sluice.secret import Credentials
 from sluice.settings import ROLES, DatabaseSettings
 from sluice.stream import OWN_COLUMNS, Stream, names
 from tools.cli import declarations, terminal, throwaway

@@ -14,9 +14,9 @@ from sluice import batch
 from sluice.cells import Cell
 from sluice.failures import Rejected
 from sluice.masks import Keep, Mask, Pseudonym
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
 from sluice.stream import Part, Stream
-from sluice.tokens import Keyset
 from tools.cli import declarations, space
 from tools.cli.declarations import Entry
 from tools.cli.messages import Message

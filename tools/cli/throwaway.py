@@ -2,7 +2,7 @@
 
 import secrets
 
-from sluice.tokens import Keyset
+from sluice.pseudonyms.keyset import Keyset
 
 
 def keyset() -> Keyset:

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pg8000.native
 
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import ROLES
 from sluice.streams.user_logins import UserLogin
-from sluice.tokens import Keyset
 from tools import generator
 from tools.faults.aws import FakeAws, FaultyAws, open_data_key, serving
 from tools.faults.environment import INVOCATION_SECONDS, Environment

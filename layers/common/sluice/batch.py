@@ -13,10 +13,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
 from sluice.store import Store, Written
 from sluice.stream import Stream
-from sluice.tokens import Keyset
 
 UNFORESEEN = "internal_error"
 

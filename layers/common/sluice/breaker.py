@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from sluice import secret, telemetry
+from sluice import telemetry
 from sluice.aws import clients, event_source, parameters
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.pseudonyms import keyset_secret
 from sluice.settings import IngestSettings
 from sluice.telemetry import logger
 
@@ -85,7 +86,7 @@ def tripping(settings: IngestSettings, records: Sequence[Mapping[str, Any]], fun
         yield
     except Outage as outage:
         telemetry.count_outage(settings.stream, outage)
-        secret.forget_keyset()  # it may be what is wrong, and mended before its five minutes are over
+        keyset_secret.forget()  # it may be what is wrong, and mended before its five minutes are over
         if settings.breaker_parameter and records:
             try:
                 queue_arn = records[0]["eventSourceARN"]

@@ -13,9 +13,10 @@ from pg8000.core import Context
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
-from sluice import secret, sqlstate
+from sluice import sqlstate
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.postgres import credentials
 from sluice.settings import DatabaseSettings
 from sluice.sqlstate import Meaning
 
@@ -32,7 +33,7 @@ class Database:
     def __init__(self, settings: DatabaseSettings, application_name: str) -> None:
         self._settings = settings
         self._application_name = application_name
-        self._credentials: secret.Credentials | None = None
+        self._credentials: credentials.Credentials | None = None
         self._connection: Connection | None = None
 
     def transact[T](self, work: Callable[[Connection], T], deadline: Deadline, undo: bool = False) -> T:
@@ -81,7 +82,7 @@ class Database:
         if self._connection is None:
             reread = self._credentials is None
             while self._connection is None:
-                self._credentials = self._credentials or secret.login(self._settings)
+                self._credentials = self._credentials or credentials.login(self._settings)
                 try:
                     self._connection = self._open(self._credentials, deadline)
                 except DatabaseError as error:
@@ -92,7 +93,7 @@ class Database:
                     raise Outage(f"database: no connection, {type(error).__name__}") from None
         return self._connection
 
-    def _open(self, credentials: secret.Credentials, deadline: Deadline) -> Connection:
+    def _open(self, credentials: credentials.Credentials, deadline: Deadline) -> Connection:
         settings = self._settings
         sock = socket.create_connection((settings.host, settings.port), min(5, deadline.seconds_left()))
         try:

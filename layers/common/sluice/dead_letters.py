@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from pg8000.native import Connection
 
-from sluice import audit, erasure, token_key, whose
+from sluice import audit, erasure, whose
 from sluice.audit import Head, Reason
 from sluice.batch import record_handler
 from sluice.cells import array_cell
@@ -24,10 +24,11 @@ from sluice.deadline import Deadline
 from sluice.failures import Rejected
 from sluice.function_url import Refused, Ticket
 from sluice.personal import SUBJECT
+from sluice.pseudonyms import check_values
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues
 from sluice.stream import Stream, load
 from sluice.telemetry import logger
-from sluice.tokens import Keyset
 
 PAGE_LETTERS = 1000  # decided on in one transaction
 PAGE_SECONDS = 10  # of sending: what the audit log says is then done, soon
@@ -184,7 +185,7 @@ class _Run:
         """Return what is to be done, once the audit log says so."""
 
         def work(connection: Connection) -> tuple[Plan, Head | None]:
-            token_key.check(connection, self._keyset)
+            check_values.check(connection, self._keyset)
             plan = self._plan(connection, letters)
             is_worth_a_row = is_first or plan.send or plan.delete
             return plan, audit.append(connection, self._entry(plan)) if is_worth_a_row else None

@@ -9,8 +9,8 @@ from pg8000.native import Connection, identifier, literal
 
 from sluice.cells import array_cell
 from sluice.personal import SUBJECT, TokenPlace
+from sluice.pseudonyms.keyset import Keyset
 from sluice.stream import Stream
-from sluice.tokens import Keyset
 
 LOCK = 0x51CD  # shared by those who write rows or tokens, exclusive for those who remove them
 

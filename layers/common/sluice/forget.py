@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 from pg8000.native import Connection, identifier
 
-from sluice import audit, erasure, removal, token_key
+from sluice import audit, erasure, removal
 from sluice.audit import Head, Reason
 from sluice.cells import Cell
 from sluice.database import Database, now
@@ -23,10 +23,11 @@ from sluice.deadline import Deadline
 from sluice.failures import Rejected
 from sluice.function_url import Refused, Ticket, Token
 from sluice.personal import SUBJECT, Subject
-from sluice.secret import KeysetVersion
+from sluice.pseudonyms import check_values
+from sluice.pseudonyms.keyset import TOKEN
+from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.stream import Stream
 from sluice.telemetry import logger
-from sluice.tokens import TOKEN
 
 WALK_ROWS = 20_000  # read at once, to look for persons by their tokens alone
 
@@ -111,7 +112,7 @@ class Forgetter:
         def transaction(connection: Connection) -> tuple[Outcome, Head]:
             # As long as it takes, but no longer than there is someone to commit it: batches wait for it.
             connection.run(f"SET LOCAL statement_timeout = {int(deadline.seconds_left() * 1000) + 1}")
-            token_key.check(connection, self._keyset)
+            check_values.check(connection, self._keyset)
             connection.run("SAVEPOINT erasure")
             erasure.exclude(connection)
             outcome = work(connection)

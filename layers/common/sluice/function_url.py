@@ -14,9 +14,9 @@ import msgspec
 
 from sluice.audit import LimitReached
 from sluice.failures import Outage
+from sluice.pseudonyms.keyset import TOKEN
 from sluice.settings import SettingError
 from sluice.telemetry import logger
-from sluice.tokens import TOKEN
 
 UNVERIFIED = "unverified"  # the caller where none is known, on one's own machine
 

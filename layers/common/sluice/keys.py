@@ -7,12 +7,13 @@ from typing import Any, Literal
 import msgspec
 from pg8000.native import Connection
 
-from sluice import rekey, rewrap, secret, token_key
+from sluice import rekey, rewrap
 from sluice.audit import Entry, Reason
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.function_url import Ticket
 from sluice.new_key import KeyAdder
+from sluice.pseudonyms import check_values, keyset_secret
 from sluice.rekey import Rekeyer
 from sluice.settings import RekeySettings
 from sluice.stream import Stream
@@ -49,8 +50,8 @@ class Keys:
                 return self.database.transact(self._status, deadline)
 
     def _status(self, connection: Connection) -> dict[str, Any]:
-        keyset = secret.newest_keyset(self.settings.token_key_secret_id)
-        token_key.check_whole(connection, keyset)
+        keyset = keyset_secret.newest(self.settings.token_key_secret_id)
+        check_values.check_whole(connection, keyset)
         return {
             "current": keyset.current,
             "keys": len(keyset.keys),

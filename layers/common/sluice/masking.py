@@ -9,8 +9,8 @@ from sluice.cells import Cell, cell_of, json_cell, json_member
 from sluice.failures import Rejected
 from sluice.masks import Mask, Pseudonym, Writer
 from sluice.originals import Original
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Rule
-from sluice.tokens import Keyset
 
 if TYPE_CHECKING:
     from sluice.stream import Nested, Part

@@ -6,8 +6,8 @@ from typing import Any
 
 from sluice.cells import Cell
 from sluice.originals import Original
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Rule
-from sluice.tokens import Keyset
 
 type Writer = Callable[[Any], Cell]
 

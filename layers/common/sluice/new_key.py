@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 from pg8000.native import Connection
 
-from sluice import audit, secret, token_key
+from sluice import audit
 from sluice.audit import Entry, Head
 from sluice.database import Database
 from sluice.deadline import Deadline
-from sluice.tokens import Keyset
+from sluice.pseudonyms import check_values, keyset_secret
+from sluice.pseudonyms.keyset import Keyset
 
 LOCK = 0x51D0  # two who add a key take turns
 RANDOM_BYTES = 48  # 64 characters of base64url
@@ -39,8 +40,8 @@ class KeyAdder:
         number = keyset.current + 1
         if number not in keyset.keys:
             keyset = Keyset({**keyset.keys, number: secrets.token_urlsafe(RANDOM_BYTES)}, keyset.current)
-            secret.put_keyset(self.secret_id, keyset)  # before anyone remembers it: what is remembered must be there
-        token_key.remember(connection, keyset)
+            keyset_secret.put(self.secret_id, keyset)  # before anyone remembers it: what is remembered must be there
+        check_values.remember(connection, keyset)
         entry = msgspec.structs.replace(entry, action="key_added", counts={"key_number": number})
         return number, audit.append(connection, entry)
 
@@ -49,11 +50,11 @@ class KeyAdder:
         if keyset.current >= number:
             return keyset  # another caller was quicker
         keyset = Keyset(keyset.keys, number)
-        secret.put_keyset(self.secret_id, keyset)
+        keyset_secret.put(self.secret_id, keyset)
         return keyset
 
     def _read(self, connection: Connection) -> Keyset:
         connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
-        keyset = secret.newest_keyset(self.secret_id)
-        token_key.check_whole(connection, keyset)
+        keyset = keyset_secret.newest(self.secret_id)
+        check_values.check_whole(connection, keyset)
         return keyset

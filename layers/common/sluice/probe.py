@@ -9,17 +9,17 @@ from uuid import uuid4
 
 import msgspec
 
-from sluice import secret
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.envelope import plain
 from sluice.failures import Outage, Rejected
 from sluice.originals import Original, Originals
+from sluice.pseudonyms import keyset_secret
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
 from sluice.settings import BreakerSettings
 from sluice.store import Store
 from sluice.stream import Part, Stream, load
-from sluice.tokens import Keyset
 from sluice.vault import Vault
 
 # What may be the fault of the message that we made up, unless real ones failed of it too: a missing partition (with a
@@ -30,7 +30,7 @@ OF_THE_MESSAGE = ("database: SQLSTATE 23514", "database: SQLSTATE P0001", "every
 def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> None:
     """Write a batch of the stream that tripped because of `why`, and roll it back. Raises Outage when that fails."""
     stream = load(name)
-    keyset = secret.newest_keyset(settings.token_key_secret_id)
+    keyset = keyset_secret.newest(settings.token_key_secret_id)
     database = Database(settings.database, application_name="sluice-breaker")
     store = Store(database, stream, Vault(settings.vault))
     try:

@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 from pg8000.native import Connection
 
-from sluice import audit, erasure, secret, token_key
+from sluice import audit, erasure
 from sluice.audit import Entry, Head
 from sluice.cells import array_cell
 from sluice.database import Database, now
 from sluice.deadline import Deadline
 from sluice.failures import Outage
-from sluice.secret import KeysetVersion
+from sluice.pseudonyms import check_values, keyset_secret
+from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.stream import Stream
 from sluice.token_tables import TokenTable, tables
 
@@ -52,7 +53,7 @@ class Rekeyer:
 
         Raises Outage; what was committed until then stays, and the next call goes on after it.
         """
-        version = secret.keyset_version(self.secret_id)
+        version = keyset_secret.version(self.secret_id)
         work = _Pass(tables(self.streams, version.keyset), version, entry)
         self.database.transact(work.begin, deadline)
         changed, step = 0, "map"
@@ -92,7 +93,7 @@ class _Pass:
 
     def begin(self, connection: Connection) -> None:
         """Note that the work begins, unless it has."""
-        token_key.check_whole(connection, self.version.keyset)
+        check_values.check_whole(connection, self.version.keyset)
         connection.run(
             "INSERT INTO rekeying VALUES (:key_number, 'map', :place, NULL, clock_timestamp(), 0, 0)"
             " ON CONFLICT DO NOTHING",

@@ -10,8 +10,8 @@ from pg8000.native import Connection, identifier
 from sluice import erasure
 from sluice.cells import Cell, array_cell
 from sluice.personal import TokenPlace
+from sluice.pseudonyms.keyset import TOKEN, Keyset
 from sluice.stream import Stream
-from sluice.tokens import TOKEN, Keyset
 
 type Tokens = Mapping[str, set[str]]  # by domain
 

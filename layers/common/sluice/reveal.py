@@ -9,17 +9,18 @@ import msgspec
 from aws_lambda_powertools.metrics import MetricUnit
 from pg8000.native import Connection
 
-from sluice import audit, token_key
+from sluice import audit
 from sluice.audit import Head, Reason
 from sluice.cells import array_cell
 from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.function_url import Ticket, Token
+from sluice.pseudonyms import check_values
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import RevealSettings
 from sluice.stream import Stream
 from sluice.telemetry import metrics
-from sluice.tokens import Keyset
 from sluice.vault import Altered, DataKey, WrappedKey, open_data_key
 
 MOST_TOKENS = 100  # of a call
@@ -64,7 +65,7 @@ class Revealer:
         asked = list(dict.fromkeys(request.tokens))
 
         def look_up(connection: Connection) -> tuple[dict[str, list[Found]], Head]:
-            token_key.check(connection, self._keyset)
+            check_values.check(connection, self._keyset)
             found = _find(connection, self._forms(asked))
             counts = {"asked": len(asked), "found": len(found)}
             entry = _entry("reveal", actor, request, asked, counts)

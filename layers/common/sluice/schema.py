@@ -9,13 +9,14 @@ import scramp
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection, identifier, literal
 
-from sluice import sqlstate, token_key
+from sluice import sqlstate
 from sluice.database import Database
 from sluice.deadline import Deadline
-from sluice.secret import Credentials
+from sluice.postgres.credentials import Credentials
+from sluice.pseudonyms import check_values
+from sluice.pseudonyms.keyset import Keyset
 from sluice.sqlstate import Meaning
 from sluice.stream import OWN_COLUMNS, Stream, load_all
-from sluice.tokens import Keyset
 
 LOCK = 0x51CE  # two deployments at once take turns
 
@@ -169,8 +170,8 @@ def scram_verifier(password: str) -> str:
 
 def _remember(connection: Connection, keyset: Keyset) -> None:
     """Store the check value of every key that is new. Raises MigrationFailed when that of another differs."""
-    for number in token_key.changed(connection, keyset):
+    for number in check_values.changed(connection, keyset):
         raise MigrationFailed(
             f"keyset: key {number} is not the one that made the tokens of this database; restore the keyset"
         )
-    token_key.remember(connection, keyset)
+    check_values.remember(connection, keyset)

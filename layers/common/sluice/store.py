@@ -11,15 +11,16 @@ import msgspec
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection, identifier
 
-from sluice import erasure, sqlstate, token_key
+from sluice import erasure, sqlstate
 from sluice.cells import Cell, array_cell, json_member
 from sluice.database import Database, copy_in
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
+from sluice.pseudonyms import check_values
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
 from sluice.sqlstate import Meaning
 from sluice.stream import OWN_COLUMNS, Stream
-from sluice.tokens import Keyset
 from sluice.vault import Sealed, Vault, WrappedKey
 
 CHUNK_ROWS = 200  # of 100 to 250 none was faster, all at once took a fifth longer
@@ -63,7 +64,7 @@ class Store:
         """
         if keyset is self._verified:
             return
-        self._database.transact(lambda connection: token_key.check(connection, keyset), deadline)
+        self._database.transact(lambda connection: check_values.check(connection, keyset), deadline)
         self._verified = keyset
 
     def write(

@@ -16,8 +16,8 @@ from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask
 from sluice.originals import Original, Originals
 from sluice.personal import Subject, TokenPlace
+from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Rule
-from sluice.tokens import Keyset
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every table has these two, from the message's envelope
 

@@ -12,8 +12,8 @@ from pg8000.native import Connection, identifier
 
 from sluice.cells import array_cell, json_cell
 from sluice.personal import SUBJECT, TokenPlace
+from sluice.pseudonyms.keyset import TOKEN, Keyset
 from sluice.stream import Stream
-from sluice.tokens import TOKEN, Keyset
 
 BATCH_ROWS = 1000  # a transaction; an erasure waits for it
 

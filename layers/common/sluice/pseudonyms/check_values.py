@@ -3,7 +3,7 @@
 from pg8000.native import Connection
 
 from sluice.failures import Outage
-from sluice.tokens import Keyset
+from sluice.pseudonyms.keyset import Keyset
 
 
 def check(connection: Connection, keyset: Keyset) -> None:

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, transactions, COPY and what its errors mean. Nothing else imports pg8000."""
