@@ -7,8 +7,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import audit_chain, function_url, telemetry
 from sluice.audit_chain import Request
-from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
 from sluice.settings import AuditSettings
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import function_url, telemetry
-from sluice.database import Database
 from sluice.dead_letters import DeadLetters, Request
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import DeadLettersSettings
 

@@ -8,8 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import breaker, telemetry, visibility
 from sluice.batch import StoringBatchProcessor, record_handler, sqs_records
-from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import IngestSettings
 from sluice.store import Store

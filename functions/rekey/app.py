@@ -6,9 +6,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import function_url, telemetry
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.keys import Keys, Request
+from sluice.postgres.database import Database
 from sluice.settings import RekeySettings
 from sluice.stream import load_all
 

@@ -6,8 +6,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import function_url, telemetry
-from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.reveal import Request, Revealer
 from sluice.settings import RevealSettings

@@ -7,8 +7,8 @@ import pytest
 
 from sluice import schema
 from sluice.aws import clients
-from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import DatabaseSettings, VaultSettings
 from sluice.store import Store

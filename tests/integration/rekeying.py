@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.audit import Entry
 from sluice.batch import record_handler
-from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rekey import Rekeyer
 from sluice.rows import MaskedRow

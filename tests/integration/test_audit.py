@@ -11,8 +11,8 @@ from pg8000.exceptions import DatabaseError
 
 from sluice import audit, audit_chain
 from sluice.audit import Entry, Head
-from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import Environment
 

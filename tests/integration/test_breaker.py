@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import pytest
 
 from sluice import breaker, probe
-from sluice import database as database_module
 from sluice.aws import clients
 from sluice.deadline import Deadline
 from sluice.envelope import sns
 from sluice.failures import Outage, Rejected
 from sluice.masks import Pseudonym
+from sluice.postgres import database as database_module
 from sluice.rules import Custom, Rule, Text
 from sluice.settings import BreakerSettings
 from sluice.stream import Stream, derived, load, names

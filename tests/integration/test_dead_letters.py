@@ -14,9 +14,9 @@ from uuid import uuid4
 import pytest
 
 from sluice import dead_letter_queue, dead_letters, erasure, telemetry, whose
-from sluice.database import Database
 from sluice.dead_letters import DeadLetters, Redrive
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues
 from tests.integration.databases import TestDatabase

@@ -4,7 +4,7 @@ import pytest
 
 from sluice import audit
 from sluice.audit import Entry
-from sluice.database import Database
+from sluice.postgres.database import Database
 from tests.documentation import PAGES, blocks
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.messages import numbered

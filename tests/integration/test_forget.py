@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from sluice import database as database_module
 from sluice import forget as forget_module
 from sluice import telemetry
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.forget import Forgetter
+from sluice.postgres import database as database_module
+from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.rows import MaskedRow

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from sluice import database as database_module
 from sluice import erasure
+from sluice.postgres import database as database_module
 from tests.integration.databases import TestDatabase, until
 from tests.integration.environment import Environment
 from tests.integration.erasing import Forgetting, forget_function, sealed_tokens

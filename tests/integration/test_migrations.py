@@ -12,10 +12,10 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 from sluice import schema
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.postgres.credentials import Credentials
+from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.schema import MigrationFailed
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, TestDatabase, connect, in_seconds

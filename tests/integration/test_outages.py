@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from pg8000.native import Connection
 
-from sluice import database as database_module
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.postgres import database as database_module
+from sluice.postgres.database import Database
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds, until
 from tests.integration.environment import Environment, FakeAws, OpenStore, write
 from tests.integration.messages import event, masked_rows, numbered, record, row

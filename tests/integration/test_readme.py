@@ -9,8 +9,8 @@ import pytest
 import sluice.streams
 from sluice import schema
 from sluice.batch import StoringBatchProcessor, record_handler
-from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.store import Store

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from sluice import erasure, rekey, telemetry, token_tables
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.forget import Forget, Forgetter
 from sluice.personal import SUBJECT
+from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sluice.cells import Cell
+from sluice.postgres.cells import Cell
 from sluice.rows import MaskedRow
 from sluice.rules import Text
 from sluice.stream import Stream

@@ -9,9 +9,9 @@ import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
-from sluice import sqlstate
-from sluice.database import copy_in
-from sluice.sqlstate import TABLE, Meaning
+from sluice.postgres import sqlstate
+from sluice.postgres.copy import copy_in
+from sluice.postgres.sqlstate import TABLE, Meaning
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, until
 
 # Statements on a table `t`, and what their errors mean for a batch whose stream's table that is.

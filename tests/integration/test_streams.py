@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sluice import schema, streams
-from sluice.database import Database
 from sluice.masks import Keep, Pseudonym
+from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Number, Text
 from sluice.schema import MigrationFailed

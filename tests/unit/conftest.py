@@ -83,7 +83,7 @@ def aws(aws_accounts: list[FakeAws]) -> FakeAws:
 def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePostgres]:
     """Return the database to which every connection leads."""
     fake = FakePostgres()
-    monkeypatch.setattr("sluice.database.Connection", fake.connect)
+    monkeypatch.setattr("sluice.postgres.database.Connection", fake.connect)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         monkeypatch.setenv("DATABASE_HOST", "127.0.0.1")
         monkeypatch.setenv("DATABASE_PORT", str(listening.getsockname()[1]))

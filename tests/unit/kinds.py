@@ -5,9 +5,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 
-from sluice.cells import Cell, Json
 from sluice.failures import Rejected
 from sluice.masks import Mask
+from sluice.postgres.cells import Cell, Json
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import (
     Boolean,

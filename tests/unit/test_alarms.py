@@ -13,9 +13,9 @@ from sluice import telemetry
 from sluice.audit import Head
 from sluice.aws import clients
 from sluice.batch import UNFORESEEN
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.reveal import Request, Revealer
 from sluice.rows import Rejection

@@ -3,8 +3,8 @@
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from sluice import sqlstate
-from sluice.database import outage
+from sluice.postgres import sqlstate
+from sluice.postgres.database import outage
 
 VALUES = {"M": "value", "D": "value", "W": "value", "H": "value", "q": "value", "P": "value", "s": "schema"}
 

@@ -11,9 +11,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from sluice.cells import Json
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.postgres.cells import Json
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import (
     Boolean,

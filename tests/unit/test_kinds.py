@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from sluice.cells import Cell
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Each, Text
 from tests.unit.kinds import KINDS, PLACES, Kind, Place, mask_body

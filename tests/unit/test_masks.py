@@ -2,8 +2,8 @@
 
 import pytest
 
-from sluice.cells import Cell
 from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import IpAddress, Rule, Text, Version, version_number
 

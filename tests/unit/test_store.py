@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.cells import Cell
+from sluice.postgres.cells import Cell
 from sluice.rows import MaskedRow
 from sluice.store import copy_text
 

@@ -14,9 +14,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pg8000.core import Context
 
 from sluice.batch import message_id, record_handler, sent_at, sqs_records
-from sluice.database import Database, copy_in
 from sluice.deadline import Deadline
 from sluice.masks import Keep, Pseudonym, Writer
+from sluice.postgres.copy import copy_in
+from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.rows import MaskedRow
 from sluice.rules import (

@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from sluice import schema
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.postgres.credentials import Credentials
+from sluice.postgres.database import Database
 from sluice.schema import MigrationFailed
 from sluice.settings import ROLES, DatabaseSettings
 from sluice.stream import OWN_COLUMNS, Stream, names

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from sluice import batch
-from sluice.cells import Cell
 from sluice.failures import Rejected
 from sluice.masks import Keep, Mask, Pseudonym
+from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
 from sluice.stream import Part, Stream

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
-from pg8000.exceptions import DatabaseError
-from pg8000.native import Connection
 
-from sluice import sqlstate
-from sluice.cells import array_cell
+from sluice.postgres import sqlstate
+from sluice.postgres.cells import array_cell
+from sluice.postgres.driver import Connection, DatabaseError
 from sluice.telemetry import logger
 
 # Why somebody recovers, erases or moves personal data: a code and a ticket, no free text, which could hold a name.

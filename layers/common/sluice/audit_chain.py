@@ -11,11 +11,11 @@ from hashlib import sha256
 from typing import Annotated, Any
 
 import msgspec
-from pg8000.native import Connection
 
 from sluice.audit import Head
-from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
+from sluice.postgres.driver import Connection
 
 MOST_ROWS = 1000  # of an answer, whose size Lambda bounds, and of what is read at once
 MOST_HEADS = 10_000  # of a request, whose size Lambda bounds

@@ -12,18 +12,18 @@ from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from pg8000.native import Connection
 
 from sluice import audit, erasure, whose
 from sluice.audit import Head, Reason
 from sluice.batch import record_handler
-from sluice.cells import array_cell
-from sluice.database import Database
 from sluice.dead_letter_queue import DeadLetterQueue, Letter, batches
 from sluice.deadline import Deadline
 from sluice.failures import Rejected
 from sluice.function_url import Refused, Ticket
 from sluice.personal import SUBJECT
+from sluice.postgres.cells import array_cell
+from sluice.postgres.database import Database
+from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues

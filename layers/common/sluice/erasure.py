@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from pg8000.native import Connection, identifier, literal
 
-from sluice.cells import array_cell
 from sluice.personal import SUBJECT, TokenPlace
+from sluice.postgres.cells import array_cell
+from sluice.postgres.driver import Connection, identifier, literal
 from sluice.pseudonyms.keyset import Keyset
 from sluice.stream import Stream
 

@@ -13,16 +13,16 @@ from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from pg8000.native import Connection, identifier
 
 from sluice import audit, erasure, removal
 from sluice.audit import Head, Reason
-from sluice.cells import Cell
-from sluice.database import Database, now
 from sluice.deadline import Deadline
 from sluice.failures import Rejected
 from sluice.function_url import Refused, Ticket, Token
 from sluice.personal import SUBJECT, Subject
+from sluice.postgres.cells import Cell
+from sluice.postgres.database import Database, now
+from sluice.postgres.driver import Connection, identifier
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import TOKEN
 from sluice.pseudonyms.keyset_secret import KeysetVersion

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from pg8000.native import Connection
 
 from sluice import rekey, rewrap
 from sluice.audit import Entry, Reason
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.function_url import Ticket
 from sluice.new_key import KeyAdder
+from sluice.postgres.database import Database
+from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
 from sluice.rekey import Rekeyer
 from sluice.settings import RekeySettings

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import astuple
 
-from sluice.cells import Cell, cell_of, json_cell, json_member
 from sluice.failures import Rejected
 from sluice.masks import Mask, Pseudonym, Writer
 from sluice.originals import Original
+from sluice.postgres.cells import Cell, cell_of, json_cell, json_member
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Rule
 

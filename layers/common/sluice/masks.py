@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sluice.cells import Cell
 from sluice.originals import Original
+from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Rule
 

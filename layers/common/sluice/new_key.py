@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from pg8000.native import Connection
 
 from sluice import audit
 from sluice.audit import Entry, Head
-from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres.database import Database
+from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
 from sluice.pseudonyms.keyset import Keyset
 

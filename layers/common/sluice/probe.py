@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import msgspec
 
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.envelope import plain
 from sluice.failures import Outage, Rejected
 from sluice.originals import Original, Originals
+from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection

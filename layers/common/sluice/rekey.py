@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from pg8000.native import Connection
 
 from sluice import audit, erasure
 from sluice.audit import Entry, Head
-from sluice.cells import array_cell
-from sluice.database import Database, now
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.postgres.cells import array_cell
+from sluice.postgres.database import Database, now
+from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
 from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.stream import Stream

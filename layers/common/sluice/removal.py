@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pg8000.native import Connection, identifier
-
 from sluice import erasure
-from sluice.cells import Cell, array_cell
 from sluice.personal import TokenPlace
+from sluice.postgres.cells import Cell, array_cell
+from sluice.postgres.driver import Connection, identifier
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 from sluice.stream import Stream
 

@@ -7,15 +7,15 @@ from uuid import UUID
 
 import msgspec
 from aws_lambda_powertools.metrics import MetricUnit
-from pg8000.native import Connection
 
 from sluice import audit
 from sluice.audit import Head, Reason
-from sluice.cells import array_cell
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.function_url import Ticket, Token
+from sluice.postgres.cells import array_cell
+from sluice.postgres.database import Database
+from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import RevealSettings

@@ -5,15 +5,15 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from pg8000.native import Connection
 
 from sluice import audit
 from sluice.audit import Entry, Head
 from sluice.aws import clients
-from sluice.cells import array_cell
-from sluice.database import Database
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.postgres.cells import array_cell
+from sluice.postgres.database import Database
+from sluice.postgres.driver import Connection
 from sluice.settings import VaultSettings
 from sluice.vault import WrappedKey
 

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from sluice import canonical
-from sluice.cells import Cell, Json, array_cell, json_cell, json_member
 from sluice.failures import DeclarationError, Rejected
+from sluice.postgres.cells import Cell, Json, array_cell, json_cell, json_member
 
 LARGEST_INTEGER = 2**31 - 1  # PostgreSQL's integer
 LARGEST_BIGINT = 2**63 - 1

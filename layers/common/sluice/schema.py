@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 import scramp
-from pg8000.exceptions import DatabaseError
-from pg8000.native import Connection, identifier, literal
 
-from sluice import sqlstate
-from sluice.database import Database
 from sluice.deadline import Deadline
+from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
+from sluice.postgres.database import Database
+from sluice.postgres.driver import Connection, DatabaseError, identifier, literal
+from sluice.postgres.sqlstate import Meaning
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
-from sluice.sqlstate import Meaning
 from sluice.stream import OWN_COLUMNS, Stream, load_all
 
 LOCK = 0x51CE  # two deployments at once take turns

@@ -8,18 +8,19 @@ from itertools import batched, chain
 from typing import NamedTuple
 
 import msgspec
-from pg8000.exceptions import DatabaseError
-from pg8000.native import Connection, identifier
 
-from sluice import erasure, sqlstate
-from sluice.cells import Cell, array_cell, json_member
-from sluice.database import Database, copy_in
+from sluice import erasure
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
+from sluice.postgres import sqlstate
+from sluice.postgres.cells import Cell, array_cell, json_member
+from sluice.postgres.copy import copy_in
+from sluice.postgres.database import Database
+from sluice.postgres.driver import Connection, DatabaseError, identifier
+from sluice.postgres.sqlstate import Meaning
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
-from sluice.sqlstate import Meaning
 from sluice.stream import OWN_COLUMNS, Stream
 from sluice.vault import Sealed, Vault, WrappedKey
 

@@ -10,12 +10,12 @@ from typing import Annotated, Any, ClassVar, Union, cast, dataclass_transform, g
 import msgspec
 
 from sluice import diagnosis, masking, personal, streams
-from sluice.cells import Cell
 from sluice.envelope import Envelope, plain
 from sluice.failures import DeclarationError, Rejected
 from sluice.masks import Keep, Mask
 from sluice.originals import Original, Originals
 from sluice.personal import Subject, TokenPlace
+from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rules import Rule
 

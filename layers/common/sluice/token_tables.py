@@ -8,10 +8,9 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from pg8000.native import Connection, identifier
-
-from sluice.cells import array_cell, json_cell
 from sluice.personal import SUBJECT, TokenPlace
+from sluice.postgres.cells import array_cell, json_cell
+from sluice.postgres.driver import Connection, identifier
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 from sluice.stream import Stream
 

@@ -1,8 +1,7 @@
 """The token keys as the database remembers them: a keyset in, nothing out unless it is another one."""
 
-from pg8000.native import Connection
-
 from sluice.failures import Outage
+from sluice.postgres.driver import Connection
 from sluice.pseudonyms.keyset import Keyset
 
 

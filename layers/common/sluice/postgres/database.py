@@ -4,21 +4,17 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from pg8000.core import Context
-from pg8000.exceptions import DatabaseError, InterfaceError
-from pg8000.native import Connection
-
-from sluice import sqlstate
 from sluice.deadline import Deadline
 from sluice.failures import Outage
-from sluice.postgres import credentials
+from sluice.postgres import credentials, sqlstate
+from sluice.postgres.driver import Connection, DatabaseError, InterfaceError
+from sluice.postgres.sqlstate import Meaning
 from sluice.settings import DatabaseSettings
-from sluice.sqlstate import Meaning
 
 SESSION_TIMEOUTS = {  # milliseconds; startup parameters, since SET would pin a session of RDS Proxy
     "statement_timeout": "20000",
@@ -119,33 +115,6 @@ class Database:
                 self._connection.run("ROLLBACK")
         except (DatabaseError, InterfaceError, OSError):
             self.close()
-
-
-def copy_in(connection: Connection, sql: str, chunks: Iterable[str]) -> int:
-    """Run statements of which the last is COPY … FROM STDIN, send it chunks of text, and return how many rows it took.
-
-    In the simple query protocol that is one round trip; `run` takes three, and reads the SQL one character at a time.
-    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY
-    """
-    started = False
-
-    def stream() -> Iterator[str]:
-        nonlocal started
-        started = True
-        yield from chunks
-
-    context = Context(sql, stream=stream())
-    connection.send_QUERY(sql)
-    connection._sock.flush()
-    try:
-        connection.handle_messages(context)
-    except DatabaseError as error:
-        if started and not sqlstate.is_fatal(error):
-            connection.handle_messages(Context(sql))
-        raise
-    if started:
-        connection.handle_messages(Context(sql))  # pg8000 ends a COPY with a Sync, and that has an answer of its own
-    return max(int(context.row_count), 0)
 
 
 def now(connection: Connection) -> datetime:

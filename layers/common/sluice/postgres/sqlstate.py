@@ -8,7 +8,7 @@ https://www.postgresql.org/docs/current/protocol-error-fields.html
 from enum import Enum
 from typing import Any
 
-from pg8000.exceptions import DatabaseError, InterfaceError
+from sluice.postgres.driver import DatabaseError, InterfaceError
 
 
 class Meaning(Enum):
