@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.masks import Keep, Redact, Truncate
+from sluice.declaration.rules import Rule
+from sluice.declaration.stream import Field, Part, Stream
 from sluice.failures import Rejected
-from sluice.masks import Keep, Redact, Truncate
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import Rule
-from sluice.stream import Field, Part, Stream
 
 SHORTEST = 6  # characters: what is shorter is somewhere by chance
 SHORTEST_BASE64 = 9  # characters: the same among many tokens, which are random

@@ -19,12 +19,12 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pg8000.native import Connection, identifier
 
 from sluice.batch import message_id, record_handler
+from sluice.declaration.originals import Original
+from sluice.declaration.stream import OWN_COLUMNS, Stream
 from sluice.failures import Rejected
-from sluice.originals import Original
 from sluice.postgres.cells import json_member
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
-from sluice.stream import OWN_COLUMNS, Stream
 from sluice.vault import Altered, DataKey, WrappedKey
 from tools import clear_values
 

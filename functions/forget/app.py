@@ -7,11 +7,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import function_url, telemetry
 from sluice.deadline import Deadline
+from sluice.declaration.registry import load_all
 from sluice.forget import Forgetter, Request
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import ForgetSettings
-from sluice.stream import load_all
 
 
 @telemetry.logger.inject_lambda_context(log_event=False)  # it says who is to be erased

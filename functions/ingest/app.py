@@ -9,11 +9,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import breaker, telemetry, visibility
 from sluice.batch import StoringBatchProcessor, record_handler, sqs_records
 from sluice.deadline import Deadline
+from sluice.declaration.registry import load
+from sluice.declaration.stream import Stream
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import IngestSettings
 from sluice.store import Store
-from sluice.stream import Stream, load
 from sluice.vault import Vault
 
 

@@ -7,10 +7,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import function_url, telemetry
 from sluice.deadline import Deadline
+from sluice.declaration.registry import load_all
 from sluice.keys import Keys, Request
 from sluice.postgres.database import Database
 from sluice.settings import RekeySettings
-from sluice.stream import load_all
 
 
 @telemetry.logger.inject_lambda_context(log_event=False)

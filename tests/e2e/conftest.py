@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from sluice.declaration.stream import Stream
 from sluice.pseudonyms.keyset import Keyset
-from sluice.stream import Stream
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
 from sluice.vault import DataKey, WrappedKey

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import pytest
 
 from sluice import schema
-from sluice.masks import Pseudonym
-from sluice.rules import Each, Email, Text, Uuid
-from sluice.stream import Part, Stream
+from sluice.declaration.masks import Pseudonym
+from sluice.declaration.rules import Each, Email, Text, Uuid
+from sluice.declaration.stream import Part, Stream
 from tests.integration.databases import LOGINS, TestDatabase
 from tests.integration.environment import Environment
 

@@ -11,13 +11,14 @@ import pytest
 from sluice import breaker, probe
 from sluice.aws import clients
 from sluice.deadline import Deadline
-from sluice.envelope import sns
+from sluice.declaration.envelopes import sns
+from sluice.declaration.masks import Pseudonym
+from sluice.declaration.registry import load, names
+from sluice.declaration.rules import Custom, Rule, Text
+from sluice.declaration.stream import Stream, derived
 from sluice.failures import Outage, Rejected
-from sluice.masks import Pseudonym
 from sluice.postgres import database as database_module
-from sluice.rules import Custom, Rule, Text
 from sluice.settings import BreakerSettings
-from sluice.stream import Stream, derived, load, names
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds, until
 from tests.integration.environment import FUNCTIONS, Context, Environment, FakeAws
 from tests.integration.messages import KEYSET, QUEUE_ARN, event, numbered, record

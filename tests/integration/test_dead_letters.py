@@ -13,9 +13,10 @@ from uuid import uuid4
 
 import pytest
 
-from sluice import dead_letter_queue, dead_letters, erasure, telemetry, whose
+from sluice import dead_letter_queue, dead_letters, erasure, telemetry
 from sluice.dead_letters import DeadLetters, Redrive
 from sluice.deadline import Deadline
+from sluice.declaration import whose
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sluice import canonical, diagnosis, envelope, masks, rules, schema
+from sluice import schema
+from sluice.declaration import canonical, diagnosis, envelopes, masks, rules
+from sluice.declaration.masks import Mask
+from sluice.declaration.rules import Each, Rule
+from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
-from sluice.masks import Mask
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
-from sluice.rules import Each, Rule
-from sluice.stream import Stream
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import KEYSET, numbered
@@ -160,7 +161,7 @@ def test_the_table_of_masks_has_every_mask_and_its_parameters() -> None:
 def test_every_reason_is_documented() -> None:
     raised = {
         reason
-        for module in (canonical, diagnosis, envelope, rules)
+        for module in (canonical, diagnosis, envelopes, rules)
         for reason in re.findall(r"""Rejected\("(\w+)""", inspect.getsource(module))
     } | {"null", "wrong_type"}
     documented = set(re.findall(r"`(\w+)`", DOC.split("The reasons in `rejection`: ")[1].split("\n\n")[0]))

@@ -10,11 +10,11 @@ import sluice.streams
 from sluice import schema
 from sluice.batch import StoringBatchProcessor, record_handler
 from sluice.deadline import Deadline
+from sluice.declaration.registry import load
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.store import Store
-from sluice.stream import load
 from sluice.vault import Vault
 from tests.documentation import files_of_ones_own_stream
 from tests.integration.databases import LOGINS, TestDatabase

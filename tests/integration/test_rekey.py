@@ -14,9 +14,9 @@ import pytest
 
 from sluice import erasure, rekey, telemetry, token_tables
 from sluice.deadline import Deadline
+from sluice.declaration.personal import SUBJECT
 from sluice.failures import Outage
 from sluice.forget import Forget, Forgetter
-from sluice.personal import SUBJECT
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sluice.declaration.rules import Text
+from sluice.declaration.stream import Stream
 from sluice.postgres.cells import Cell
 from sluice.rows import MaskedRow
-from sluice.rules import Text
-from sluice.stream import Stream
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import numbered

@@ -15,11 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sluice import schema
-from sluice.failures import Rejected
-from sluice.originals import Originals
-from sluice.pseudonyms.keyset import Keyset
-from sluice.rows import MaskedRow
-from sluice.rules import (
+from sluice.declaration.originals import Originals
+from sluice.declaration.rules import (
     Boolean,
     CaseFolded,
     Custom,
@@ -36,7 +33,10 @@ from sluice.rules import (
     Uuid,
     Version,
 )
-from sluice.stream import Part, Row, Stream
+from sluice.declaration.stream import Part, Row, Stream
+from sluice.failures import Rejected
+from sluice.pseudonyms.keyset import Keyset
+from sluice.rows import MaskedRow
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import KEYSET, numbered

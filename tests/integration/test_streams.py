@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from sluice import schema, streams
-from sluice.masks import Keep, Pseudonym
+from sluice.declaration.masks import Keep, Pseudonym
+from sluice.declaration.registry import load, names
+from sluice.declaration.rules import Number, Text
+from sluice.declaration.stream import OWN_COLUMNS, Field, Part
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import Number, Text
 from sluice.schema import MigrationFailed
-from sluice.stream import OWN_COLUMNS, Field, Part, load, names
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.messages import KEYSET
 from tests.integration.test_migrations import NEWEST
@@ -118,8 +119,8 @@ def test_a_stream_without_a_migration_fails_the_deployment(
 ) -> None:
     (tmp_path / "of_no_table.py").write_text(
         "from typing import Annotated\n"
-        "from sluice.rules import Text\n"
-        "from sluice.stream import Stream\n"
+        "from sluice.declaration.rules import Text\n"
+        "from sluice.declaration.stream import Stream\n"
         "class OfNoTable(Stream, table='of_no_table'):\n"
         "    text: Annotated[str, Text(max=9)]\n"
     )

@@ -11,10 +11,25 @@ STREAM = '''"""Visits."""
 
 from typing import Annotated
 
-from sluice.envelope import sns
-from sluice.masks import Keep, Pseudonym, Redact, Truncate
-from sluice.rules import Each, Email, Integer, IpAddress, OneOf, Text, Version, version_number
-from sluice.stream import Part, Stream, constant, derived
+from sluice import (
+    Each,
+    Email,
+    Integer,
+    IpAddress,
+    Keep,
+    OneOf,
+    Part,
+    Pseudonym,
+    Redact,
+    Stream,
+    Text,
+    Truncate,
+    Version,
+    constant,
+    derived,
+    sns,
+    version_number,
+)
 
 
 class Guest(Part):

@@ -5,11 +5,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 
-from sluice.failures import Rejected
-from sluice.masks import Mask
-from sluice.postgres.cells import Cell, Json
-from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import (
+from sluice.declaration.masks import Mask
+from sluice.declaration.rules import (
     Boolean,
     CaseFolded,
     Custom,
@@ -26,7 +23,10 @@ from sluice.rules import (
     Uuid,
     Version,
 )
-from sluice.stream import Part, Stream
+from sluice.declaration.stream import Part, Stream
+from sluice.failures import Rejected
+from sluice.postgres.cells import Cell, Json
+from sluice.pseudonyms.keyset import Keyset
 
 
 class Kind(NamedTuple):

@@ -14,6 +14,7 @@ from sluice.audit import Head
 from sluice.aws import clients
 from sluice.batch import UNFORESEEN
 from sluice.deadline import Deadline
+from sluice.declaration.registry import names
 from sluice.failures import Outage
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
@@ -21,7 +22,6 @@ from sluice.reveal import Request, Revealer
 from sluice.rows import Rejection
 from sluice.settings import DatabaseSettings, RevealSettings, VaultSettings
 from sluice.store import Written
-from sluice.stream import names
 from tests.unit.fakes import IP_TOKEN, KEYSET, ROOT, numbered
 from tests.unit.switches import WHY, World
 from tests.unit.template import TEMPLATE, TRANSFORMED

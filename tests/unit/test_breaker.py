@@ -15,11 +15,12 @@ from sluice import breaker, probe
 from sluice.aws import clients
 from sluice.breaker import Record, parameter
 from sluice.deadline import Deadline
+from sluice.declaration.registry import load_all
+from sluice.declaration.rules import Each, Integer, Rule, Text
+from sluice.declaration.stream import Stream
 from sluice.failures import Outage
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import Each, Integer, Rule, Text
 from sluice.settings import DatabaseSettings, IngestSettings, VaultSettings
-from sluice.stream import Stream, load_all
 from tests.unit.kinds import KINDS, Kind
 from tests.unit.switches import STACK, START, WHY, World, error
 

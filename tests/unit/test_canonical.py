@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice import canonical
+from sluice.declaration import canonical
 from sluice.failures import Rejected
 
 

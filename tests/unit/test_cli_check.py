@@ -81,7 +81,7 @@ def test_every_bad_declaration_is_told_and_no_server_is_started(
     monkeypatch.setattr(server, "starts", False)
     declare("a", STREAM.replace('Redact(constant="a note")', 'Redact("room")'))
     declare("b", STREAM.replace("Truncate(to=8)", "Truncate()"))
-    declare("c", "from sluice.stream import Stream\n\nnothing = Nothing()\n")
+    declare("c", "from sluice.declaration.stream import Stream\n\nnothing = Nothing()\n")
     declare("d", "class D(:\n")
     declare("e", STREAM.replace('class Visit(Stream, table="visits")', "class Visit(Part)"))
     code, output, errors = run("check", "--json")

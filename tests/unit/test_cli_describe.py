@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sluice.stream import OWN_COLUMNS, Stream, load_all
+from sluice.declaration.registry import load_all
+from sluice.declaration.stream import OWN_COLUMNS, Stream
 from tests.unit.cli import STREAM, run
 from tools.cli import declarations
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sluice.rules import Boolean, Each, Integer, IpAddress, OneOf, Rule, Text
+from sluice.declaration.rules import Boolean, Each, Integer, IpAddress, OneOf, Rule, Text
 from tools.cli import space
 from tools.cli.space import Space
 

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sluice import dead_letter_queue, whose
+from sluice import dead_letter_queue
 from sluice.aws import clients
 from sluice.dead_letter_queue import DeadLetterQueue, Letter, batches
 from sluice.deadline import Deadline
+from sluice.declaration import whose
 from sluice.failures import Outage
 from sluice.settings import DeadLettersSettings, Queues, SettingError
 from sluice.streams.orders import Order

@@ -11,11 +11,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from sluice.failures import DeclarationError, Rejected
-from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
-from sluice.postgres.cells import Json
-from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import (
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.declaration.rules import (
     Boolean,
     Custom,
     Each,
@@ -31,7 +28,10 @@ from sluice.rules import (
     Uuid,
     Version,
 )
-from sluice.stream import Part, Stream, constant, derived
+from sluice.declaration.stream import Part, Stream, constant, derived
+from sluice.failures import DeclarationError, Rejected
+from sluice.postgres.cells import Json
+from sluice.pseudonyms.keyset import Keyset
 from tests.unit.kinds import declare, field, mask_body
 
 TEXT = Text(max=9)
@@ -133,7 +133,7 @@ def test_a_truncation_to_something_else_than_less_is_a_declaration_error(
         (
             Stream,
             {"table": "declared", "envelope": "sns"},
-            "Declared: the envelope must be a function of sluice.envelope",
+            "Declared: the envelope must be a function of sluice.declaration.envelopes",
         ),
     ],
 )

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import pytest
 
-from sluice.envelope import Envelope, eventbridge, plain, sns
+from sluice.declaration.envelopes import Envelope, eventbridge, plain, sns
+from sluice.declaration.masks import Pseudonym
+from sluice.declaration.rules import Email, Number, Text
+from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
-from sluice.masks import Pseudonym
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import Email, Number, Text
-from sluice.stream import Stream
 from tests.unit.kinds import declare, field
 
 RECORD = '{"email": "Ada@Example.com", "note": "caf\\u00e9 \\"x\\"", "kn4ry": 1, "price": 1.10}'

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.declaration.rules import Each, Text
 from sluice.failures import DeclarationError, Rejected
-from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import Each, Text
 from tests.unit.kinds import KINDS, PLACES, Kind, Place, mask_body
 
 LISTS = ["array", "JSON"]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.declaration.rules import IpAddress, Rule, Text, Version, version_number
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import IpAddress, Rule, Text, Version, version_number
 
 TEXT = Text(max=9)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.declaration.registry import load
 from sluice.failures import Rejected
 from sluice.pseudonyms.keyset import Keyset
-from sluice.stream import load
 from sluice.streams.orders import Order
 from tests.unit.fakes import KEYSET
 from tests.unit.kinds import mask_body

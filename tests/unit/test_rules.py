@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.declaration.rules import IpAddress, Rule, Text, Version, version_number
 from sluice.failures import Rejected
-from sluice.rules import IpAddress, Rule, Text, Version, version_number
 
 
 @pytest.mark.parametrize(

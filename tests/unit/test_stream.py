@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice import streams
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.declaration.registry import load
+from sluice.declaration.rules import IpAddress, Text, Version, version_number
+from sluice.declaration.stream import Field, Stream
 from sluice.failures import DeclarationError, Rejected
-from sluice.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import IpAddress, Text, Version, version_number
-from sluice.stream import Field, Stream, load
 from sluice.streams.user_logins import UserLogin
 from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN, KEYSET, LOGIN, login
 
@@ -159,7 +160,7 @@ def test_a_module_that_does_not_declare_one_stream_is_a_declaration_error(
     declarations: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"declares_{count}"
-    source = "from sluice.stream import Stream\n" + "".join(declarations.format(x, x) for x in ("A", "B"))
+    source = "from sluice.declaration.stream import Stream\n" + "".join(declarations.format(x, x) for x in ("A", "B"))
     (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.setattr(streams, "__path__", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, f"sluice.streams.{name}", raising=False)

@@ -15,12 +15,9 @@ from pg8000.core import Context
 
 from sluice.batch import message_id, record_handler, sent_at, sqs_records
 from sluice.deadline import Deadline
-from sluice.masks import Keep, Pseudonym, Writer
-from sluice.postgres.copy import copy_in
-from sluice.postgres.database import Database
-from sluice.pseudonyms import keyset_secret
-from sluice.rows import MaskedRow
-from sluice.rules import (
+from sluice.declaration.masks import Keep, Pseudonym, Writer
+from sluice.declaration.registry import load
+from sluice.declaration.rules import (
     Boolean,
     CaseFolded,
     Each,
@@ -36,9 +33,13 @@ from sluice.rules import (
     Uuid,
     Version,
 )
+from sluice.declaration.stream import Stream
+from sluice.postgres.copy import copy_in
+from sluice.postgres.database import Database
+from sluice.pseudonyms import keyset_secret
+from sluice.rows import MaskedRow
 from sluice.settings import VaultSettings
 from sluice.store import Store
-from sluice.stream import Stream, load
 from sluice.vault import Vault, generate_data_key
 from tools.bench.environment import WITHOUT_VAULT, Place
 from tools.bench.environment import Context as LambdaContext

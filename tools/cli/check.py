@@ -12,12 +12,13 @@ import typer
 
 from sluice import schema
 from sluice.deadline import Deadline
+from sluice.declaration.registry import names
+from sluice.declaration.stream import OWN_COLUMNS, Stream
 from sluice.failures import Outage
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.schema import MigrationFailed
 from sluice.settings import ROLES, DatabaseSettings
-from sluice.stream import OWN_COLUMNS, Stream, names
 from tools.cli import declarations, terminal, throwaway
 from tools.cli.declarations import BadStream
 from tools.postgres import Postgres

@@ -8,11 +8,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from types import GenericAlias, UnionType
 from typing import Any, get_type_hints
 
-import sluice.stream
+import sluice.declaration.stream
+from sluice.declaration import registry
+from sluice.declaration.masks import Mask, Pseudonym
+from sluice.declaration.registry import names
+from sluice.declaration.rules import Rule
+from sluice.declaration.stream import Derived, Part, Stream
 from sluice.failures import DeclarationError
-from sluice.masks import Mask, Pseudonym
-from sluice.rules import Rule
-from sluice.stream import Derived, Part, Stream, names
 from tools.cli.terminal import USAGE, fail
 
 MEMBERS = ("column", "domain")  # options of masks that an entry tells by itself
@@ -43,13 +45,13 @@ class Entry:
 
     @property
     def is_constant(self) -> bool:
-        return isinstance(self.mask, Derived) and self.mask.function.__module__ == sluice.stream.__name__
+        return isinstance(self.mask, Derived) and self.mask.function.__module__ == sluice.declaration.stream.__name__
 
 
 def load(name: str) -> type[Stream]:
     """Import a stream. Raises BadStream when it is declared wrongly, or is no Python."""
     try:
-        return sluice.stream.load(name)
+        return registry.load(name)
     except DeclarationError as error:
         raise BadStream(f"{name}: {error}") from None
     except Exception as error:  # noqa: BLE001 (a module may fail in any way)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from sluice.masks import Mask
-from sluice.stream import Stream
+from sluice.declaration.masks import Mask
+from sluice.declaration.stream import Stream
 from tools.cli import declarations, terminal
 from tools.cli.declarations import Entry, mask_text, rule_text
 

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 
 from sluice import batch
+from sluice.declaration.masks import Keep, Mask, Pseudonym
+from sluice.declaration.stream import Part, Stream
 from sluice.failures import Rejected
-from sluice.masks import Keep, Mask, Pseudonym
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
-from sluice.stream import Part, Stream
 from tools.cli import declarations, space
 from tools.cli.declarations import Entry
 from tools.cli.messages import Message

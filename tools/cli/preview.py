@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
-from sluice.stream import Stream
 from tools.cli import declarations, messages, space, terminal, throwaway
 from tools.cli.findings import Accepted, Column, Findings, Kept, Refused
 from tools.cli.messages import Message, Unreadable

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from time import process_time
 
-from sluice.rules import Boolean, Integer, IpAddress, OneOf, Rule
+from sluice.declaration.rules import Boolean, Integer, IpAddress, OneOf, Rule
 
 LONGEST_PATTERN = 40  # characters
 SEPARATORS = "-.:/_@+ ,"  # told as they are; every other sign is a `?`

@@ -12,11 +12,11 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.deadline import Deadline
+from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
 from sluice.store import Store, Written
-from sluice.stream import Stream
 
 UNFORESEEN = "internal_error"
 

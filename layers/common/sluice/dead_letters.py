@@ -13,21 +13,23 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from sluice import audit, erasure, whose
+from sluice import audit, erasure
 from sluice.audit import Head, Reason
 from sluice.batch import record_handler
 from sluice.dead_letter_queue import DeadLetterQueue, Letter, batches
 from sluice.deadline import Deadline
+from sluice.declaration import whose
+from sluice.declaration.personal import SUBJECT
+from sluice.declaration.registry import load
+from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.function_url import Refused, Ticket
-from sluice.personal import SUBJECT
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues
-from sluice.stream import Stream, load
 from sluice.telemetry import logger
 
 PAGE_LETTERS = 1000  # decided on in one transaction

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sluice.personal import SUBJECT, TokenPlace
+from sluice.declaration.personal import SUBJECT, TokenPlace
+from sluice.declaration.stream import Stream
 from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection, identifier, literal
 from sluice.pseudonyms.keyset import Keyset
-from sluice.stream import Stream
 
 LOCK = 0x51CD  # shared by those who write rows or tokens, exclusive for those who remove them
 

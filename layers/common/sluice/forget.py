@@ -17,16 +17,16 @@ import msgspec
 from sluice import audit, erasure, removal
 from sluice.audit import Head, Reason
 from sluice.deadline import Deadline
+from sluice.declaration.personal import SUBJECT, Subject
+from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.function_url import Refused, Ticket, Token
-from sluice.personal import SUBJECT, Subject
 from sluice.postgres.cells import Cell
 from sluice.postgres.database import Database, now
 from sluice.postgres.driver import Connection, identifier
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import TOKEN
 from sluice.pseudonyms.keyset_secret import KeysetVersion
-from sluice.stream import Stream
 from sluice.telemetry import logger
 
 WALK_ROWS = 20_000  # read at once, to look for persons by their tokens alone

@@ -9,6 +9,7 @@ import msgspec
 from sluice import rekey, rewrap
 from sluice.audit import Entry, Reason
 from sluice.deadline import Deadline
+from sluice.declaration.stream import Stream
 from sluice.function_url import Ticket
 from sluice.new_key import KeyAdder
 from sluice.postgres.database import Database
@@ -16,7 +17,6 @@ from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
 from sluice.rekey import Rekeyer
 from sluice.settings import RekeySettings
-from sluice.stream import Stream
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

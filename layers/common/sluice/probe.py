@@ -10,16 +10,17 @@ from uuid import uuid4
 import msgspec
 
 from sluice.deadline import Deadline
-from sluice.envelope import plain
+from sluice.declaration.envelopes import plain
+from sluice.declaration.originals import Original, Originals
+from sluice.declaration.registry import load
+from sluice.declaration.stream import Part, Stream
 from sluice.failures import Outage, Rejected
-from sluice.originals import Original, Originals
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
 from sluice.settings import BreakerSettings
 from sluice.store import Store
-from sluice.stream import Part, Stream, load
 from sluice.vault import Vault
 
 # What may be the fault of the message that we made up, unless real ones failed of it too: a missing partition (with a

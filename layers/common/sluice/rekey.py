@@ -15,13 +15,13 @@ import msgspec
 from sluice import audit, erasure
 from sluice.audit import Entry, Head
 from sluice.deadline import Deadline
+from sluice.declaration.stream import Stream
 from sluice.failures import Outage
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database, now
 from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
 from sluice.pseudonyms.keyset_secret import KeysetVersion
-from sluice.stream import Stream
 from sluice.token_tables import TokenTable, tables
 
 BATCH_SECONDS = 5  # what a batch may take

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sluice import erasure
-from sluice.personal import TokenPlace
+from sluice.declaration.personal import TokenPlace
+from sluice.declaration.stream import Stream
 from sluice.postgres.cells import Cell, array_cell
 from sluice.postgres.driver import Connection, identifier
 from sluice.pseudonyms.keyset import TOKEN, Keyset
-from sluice.stream import Stream
 
 type Tokens = Mapping[str, set[str]]  # by domain
 

@@ -11,6 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from sluice import audit
 from sluice.audit import Head, Reason
 from sluice.deadline import Deadline
+from sluice.declaration.stream import Stream
 from sluice.failures import Outage
 from sluice.function_url import Ticket, Token
 from sluice.postgres.cells import array_cell
@@ -19,7 +20,6 @@ from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import RevealSettings
-from sluice.stream import Stream
 from sluice.telemetry import metrics
 from sluice.vault import Altered, DataKey, WrappedKey, open_data_key
 

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from sluice.originals import Originals
-from sluice.stream import Row
+from sluice.declaration.originals import Originals
+from sluice.declaration.stream import Row
 
 NOTHING = Originals()
 

@@ -8,6 +8,8 @@ from importlib.resources import files
 import scramp
 
 from sluice.deadline import Deadline
+from sluice.declaration.registry import load_all
+from sluice.declaration.stream import OWN_COLUMNS, Stream
 from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
@@ -15,7 +17,6 @@ from sluice.postgres.driver import Connection, DatabaseError, identifier, litera
 from sluice.postgres.sqlstate import Meaning
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
-from sluice.stream import OWN_COLUMNS, Stream, load_all
 
 LOCK = 0x51CE  # two deployments at once take turns
 

@@ -11,6 +11,7 @@ import msgspec
 
 from sluice import erasure
 from sluice.deadline import Deadline
+from sluice.declaration.stream import OWN_COLUMNS, Stream
 from sluice.failures import Outage, Rejected
 from sluice.postgres import sqlstate
 from sluice.postgres.cells import Cell, array_cell, json_member
@@ -21,7 +22,6 @@ from sluice.postgres.sqlstate import Meaning
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
-from sluice.stream import OWN_COLUMNS, Stream
 from sluice.vault import Sealed, Vault, WrappedKey
 
 CHUNK_ROWS = 200  # of 100 to 250 none was faster, all at once took a fifth longer

@@ -8,11 +8,11 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from sluice.personal import SUBJECT, TokenPlace
+from sluice.declaration.personal import SUBJECT, TokenPlace
+from sluice.declaration.stream import Stream
 from sluice.postgres.cells import array_cell, json_cell
 from sluice.postgres.driver import Connection, identifier
 from sluice.pseudonyms.keyset import TOKEN, Keyset
-from sluice.stream import Stream
 
 BATCH_ROWS = 1000  # a transaction; an erasure waits for it
 

@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 import msgspec
 
 from sluice.aws import clients
+from sluice.declaration.originals import Original
 from sluice.failures import Outage
-from sluice.originals import Original
 from sluice.settings import VaultSettings
 
 DATA_KEY_SECONDS = 3600

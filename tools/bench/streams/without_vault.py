@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated
 
-from sluice.masks import Mask, Pseudonym
+from sluice import Mask, Pseudonym
 from sluice.streams.user_logins import UserLogin
 
 

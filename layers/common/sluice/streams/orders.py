@@ -4,8 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from sluice.masks import Pseudonym, Redact, Truncate
-from sluice.rules import (
+from sluice import (
     Boolean,
     CaseFolded,
     Each,
@@ -14,12 +13,18 @@ from sluice.rules import (
     IpAddress,
     Number,
     OneOf,
+    Part,
     Phone,
+    Pseudonym,
+    Redact,
+    Stream,
     Text,
     Timestamp,
+    Truncate,
     Uuid,
+    constant,
+    derived,
 )
-from sluice.stream import Part, Stream, constant, derived
 
 
 class Customer(Part):

@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-from sluice.masks import Keep, Pseudonym
-from sluice.rules import IpAddress, Text, Version, version_number
-from sluice.stream import Stream
+from sluice import IpAddress, Keep, Pseudonym, Stream, Text, Version, version_number
 
 
 class UserLogin(Stream, table="user_logins", subject="user_id"):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sluice.declaration.masks import Keep, Pseudonym
+from sluice.declaration.rules import Rule
 from sluice.failures import DeclarationError
-from sluice.masks import Keep, Pseudonym
-from sluice.rules import Rule
 
 if TYPE_CHECKING:
-    from sluice.stream import Part
+    from sluice.declaration.stream import Part
 
 SUBJECT = "subject"  # the domain of the tokens that stand for a person
 LONGEST_DOMAIN = 64  # characters, as the vault's column

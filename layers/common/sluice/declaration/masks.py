@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sluice.originals import Original
+from sluice.declaration.originals import Original
+from sluice.declaration.rules import Rule
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import Rule
 
 type Writer = Callable[[Any], Cell]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
-from sluice.stream import Stream
 
 
 def canonical(stream: type[Stream], text: str) -> str | None:

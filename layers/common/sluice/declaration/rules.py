@@ -11,7 +11,7 @@ from math import floor
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-from sluice import canonical
+from sluice.declaration import canonical
 from sluice.failures import DeclarationError, Rejected
 from sluice.postgres.cells import Cell, Json, array_cell, json_cell, json_member
 

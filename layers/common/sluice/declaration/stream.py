@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from pkgutil import iter_modules
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Union, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from sluice import diagnosis, masking, personal, streams
-from sluice.envelope import Envelope, plain
+from sluice.declaration import diagnosis, masking, personal
+from sluice.declaration.envelopes import Envelope, plain
+from sluice.declaration.masks import Keep, Mask
+from sluice.declaration.originals import Original, Originals
+from sluice.declaration.personal import Subject, TokenPlace
+from sluice.declaration.rules import Rule
 from sluice.failures import DeclarationError, Rejected
-from sluice.masks import Keep, Mask
-from sluice.originals import Original, Originals
-from sluice.personal import Subject, TokenPlace
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import Rule
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every table has these two, from the message's envelope
 
@@ -96,7 +94,7 @@ class _PartType(msgspec.StructMeta):
             if part.is_stream != bool(table):
                 raise DeclarationError(f"{name}: a Stream names its table, a Part has none")
             if not callable(envelope):
-                raise DeclarationError(f"{name}: the envelope must be a function of sluice.envelope")
+                raise DeclarationError(f"{name}: the envelope must be a function of sluice.declaration.envelopes")
             part.table = table
             part.unwrap = staticmethod(envelope)
             part.fields, part.nested = _read_members(part)
@@ -187,29 +185,6 @@ class Stream(Part):
             return shape | {"type": diagnosis.json_type(record)}
         declared = diagnosis.shape(cls, record)
         return shape | {"fields": declared, "other_fields": len(record) - len(declared)}
-
-
-def load(name: str) -> type[Stream]:
-    """Return the stream that the module `sluice.streams.<name>` declares. Raises DeclarationError if it is not one."""
-    module = import_module(f"sluice.streams.{name}")
-    streams = [
-        member
-        for member in vars(module).values()
-        if isinstance(member, type) and issubclass(member, Stream) and member.__module__ == module.__name__
-    ]
-    if len(streams) != 1:
-        raise DeclarationError(f"{module.__name__}: must declare one stream, declares {len(streams)}")
-    return streams[0]
-
-
-def names() -> list[str]:
-    """Return the names of all streams: of the modules in `sluice.streams`."""
-    return [module.name for module in iter_modules(streams.__path__)]
-
-
-def load_all() -> list[type[Stream]]:
-    """Return every declared stream. Raises DeclarationError when one of the modules declares none."""
-    return [load(name) for name in names()]
 
 
 def _read_members(part: type[Part]) -> tuple[tuple[Field, ...], tuple[Nested, ...]]:

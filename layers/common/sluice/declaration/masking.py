@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import astuple
 
+from sluice.declaration.masks import Mask, Pseudonym, Writer
+from sluice.declaration.originals import Original
+from sluice.declaration.rules import Rule
 from sluice.failures import Rejected
-from sluice.masks import Mask, Pseudonym, Writer
-from sluice.originals import Original
 from sluice.postgres.cells import Cell, cell_of, json_cell, json_member
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rules import Rule
 
 if TYPE_CHECKING:
-    from sluice.stream import Nested, Part
+    from sluice.declaration.stream import Nested, Part
 
 
 type Remember = Callable[[Original], None]

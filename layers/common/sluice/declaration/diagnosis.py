@@ -8,7 +8,7 @@ import msgspec
 from sluice.failures import Rejected
 
 if TYPE_CHECKING:
-    from sluice.stream import Part
+    from sluice.declaration.stream import Part
 
 
 def rejection(error: Exception, part: "type[Part]") -> Rejected:

@@ -1,0 +1,31 @@
+"""The registry: the streams by their names, which are those of the modules that declare them."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from sluice import streams
+from sluice.declaration.stream import Stream
+from sluice.failures import DeclarationError
+
+
+def load(name: str) -> type[Stream]:
+    """Return the stream that the module `sluice.streams.<name>` declares. Raises DeclarationError if it is not one."""
+    module = import_module(f"sluice.streams.{name}")
+    declared = [
+        member
+        for member in vars(module).values()
+        if isinstance(member, type) and issubclass(member, Stream) and member.__module__ == module.__name__
+    ]
+    if len(declared) != 1:
+        raise DeclarationError(f"{module.__name__}: must declare one stream, declares {len(declared)}")
+    return declared[0]
+
+
+def names() -> list[str]:
+    """Return the names of all streams: of the modules in `sluice.streams`."""
+    return [module.name for module in iter_modules(streams.__path__)]
+
+
+def load_all() -> list[type[Stream]]:
+    """Return every declared stream. Raises DeclarationError when one of the modules declares none."""
+    return [load(name) for name in names()]
