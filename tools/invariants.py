@@ -25,7 +25,7 @@ from sluice.failures import Rejected
 from sluice.postgres.cells import json_member
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
-from sluice.vault import Altered, DataKey, WrappedKey
+from sluice.vault.sealing import Altered, DataKey, WrappedKey
 from tools import clear_values
 
 SESSION_SECONDS = 20  # the server takes a moment to see that a function was killed

@@ -15,7 +15,7 @@ from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import IngestSettings
 from sluice.store import Store
-from sluice.vault import Vault
+from sluice.vault.sealing import Vault
 
 
 @telemetry.logger.inject_lambda_context(log_event=False)  # whatever the environment says: events hold personal data

@@ -11,7 +11,7 @@ from sluice.declaration.stream import Stream
 from sluice.pseudonyms.keyset import Keyset
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
-from sluice.vault import DataKey, WrappedKey
+from sluice.vault.sealing import DataKey, WrappedKey
 from tools.invariants import Checker, Finding, Sent
 from tools.stack import STACK_NAME, Stack, running_stack
 

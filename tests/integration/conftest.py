@@ -14,7 +14,7 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import DatabaseSettings, VaultSettings
 from sluice.store import Store
 from sluice.streams.user_logins import UserLogin
-from sluice.vault import Vault
+from sluice.vault.sealing import Vault
 from tests.integration.databases import LOGINS, TestDatabase, connect, in_seconds, until
 from tests.integration.environment import VAULT_KEY, Environment, FakeAws, OpenStore
 from tests.integration.messages import KEYSET

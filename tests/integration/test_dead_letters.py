@@ -13,13 +13,14 @@ from uuid import uuid4
 
 import pytest
 
-from sluice import dead_letter_queue, dead_letters, erasure, telemetry
+from sluice import dead_letter_queue, dead_letters, telemetry
 from sluice.dead_letters import DeadLetters, Redrive
 from sluice.deadline import Deadline
 from sluice.declaration import whose
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues
+from sluice.vault import erasures
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import Environment, FakeAws
 from tests.integration.erasing import audited
@@ -273,7 +274,7 @@ def test_what_is_of_an_erased_person_is_dropped_and_counted_valid_or_not(
 ) -> None:
     ann, bad_ann, bob = (sqs.put(one) for one in (body(user_id="ann"), body(user_id="ann", ip="x"), body()))
     late = sqs.put(body(user_id="ann"), attributes={"sluice_sent_at": str(int(time.time() * 1000))})
-    erasure.remember(database.owner, token("subject", "ann"), datetime(2026, 2, 1, tzinfo=UTC))
+    erasures.remember(database.owner, token("subject", "ann"), datetime(2026, 2, 1, tzinfo=UTC))
     assert operator.redrive() == NOTHING | {"looked_at": 4, "redriven": 2, "erased": 2}
     assert [one["sluice_message_id"] for one in sqs.attributes()] == [bob, late]
     assert {ann, bad_ann}.isdisjoint(sqs.ids())

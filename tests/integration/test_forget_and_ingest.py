@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from sluice import erasure
 from sluice.postgres import database as database_module
+from sluice.vault import erasures
 from tests.integration.databases import TestDatabase, until
 from tests.integration.environment import Environment
 from tests.integration.erasing import Forgetting, forget_function, sealed_tokens
@@ -89,7 +89,7 @@ def test_the_moment_of_the_erasure_is_after_all_that_it_waited_for(
 ) -> None:
     with database.second_session() as other:
         other.run("BEGIN")
-        erasure.share(other)
+        erasures.share(other)
         erasing = threads.submit(forgetting.forget, ANN)
         until(waits(database, "forget"))
         ((before,),) = other.run("SELECT clock_timestamp()") or []
@@ -105,7 +105,7 @@ def test_forget_waits_for_batches_in_several_tries_and_is_an_outage_when_they_do
     request = {"action": "forget", "subject": ANN, "reason": "legal_obligation", "ticket": "PRIV-1"}
     with database.second_session() as other:
         other.run("BEGIN")
-        erasure.share(other)
+        erasures.share(other)
         assert forgetting.call(request, remaining_seconds=3)[0] == 503
         other.run("ROLLBACK")
     assert len(database.rows()) == 1

@@ -15,7 +15,7 @@ from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.store import Store
-from sluice.vault import Vault
+from sluice.vault.sealing import Vault
 from tests.documentation import files_of_ones_own_stream
 from tests.integration.databases import LOGINS, TestDatabase
 from tests.integration.environment import VAULT_KEY

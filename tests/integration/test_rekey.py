@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sluice import erasure, rekey, telemetry, token_tables
+from sluice import rekey, telemetry, token_tables
 from sluice.deadline import Deadline
 from sluice.declaration.personal import SUBJECT
 from sluice.failures import Outage
@@ -23,7 +23,8 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
-from sluice.vault import WrappedKey, open_data_key
+from sluice.vault import erasures
+from sluice.vault.sealing import WrappedKey, open_data_key
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import VAULT_KEY, FakeAws, OpenStore, write
 from tests.integration.erasing import CALLER, Visit, make_visits
@@ -376,7 +377,7 @@ def test_an_erasure_waits_for_one_batch_and_no_batch_begins_during_it(
     rekeying.key_becomes_current()
     with rekeying.database.second_session() as forgetting:
         forgetting.run("BEGIN")
-        erasure.exclude(forgetting)
+        erasures.exclude(forgetting)
         running = thread.submit(rekeying.rekey)
         rekeying.database.one_waits()
         assert rekeying.database.sql("SELECT step, place, after FROM rekeying") == [["map", "pii_vault", None]]
@@ -387,7 +388,7 @@ def test_an_erasure_waits_for_one_batch_and_no_batch_begins_during_it(
         other.run("BEGIN; LOCK TABLE erasure")
         running = thread.submit(rekeying.rekey)
         rekeying.database.one_waits()
-        assert forgetting.run(f"SELECT pg_try_advisory_xact_lock({erasure.LOCK})") == [[False]]
+        assert forgetting.run(f"SELECT pg_try_advisory_xact_lock({erasures.LOCK})") == [[False]]
         other.run("ROLLBACK")
         assert running.result()["done"]
 

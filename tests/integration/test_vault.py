@@ -10,7 +10,7 @@ import pytest
 
 from sluice.failures import Outage
 from sluice.settings import VaultSettings
-from sluice.vault import DATA_KEY_VALUES, WrappedKey, open_data_key
+from sluice.vault.sealing import DATA_KEY_VALUES, WrappedKey, open_data_key
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import VAULT_KEY, Environment, FakeAws
 from tests.integration.messages import event, failures, login, record, token

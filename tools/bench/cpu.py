@@ -40,7 +40,7 @@ from sluice.pseudonyms import keyset_secret
 from sluice.rows import MaskedRow
 from sluice.settings import VaultSettings
 from sluice.store import Store
-from sluice.vault import Vault, generate_data_key
+from sluice.vault.sealing import Vault, generate_data_key
 from tools.bench.environment import WITHOUT_VAULT, Place
 from tools.bench.environment import Context as LambdaContext
 from tools.bench.records import Event

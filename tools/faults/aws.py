@@ -16,7 +16,7 @@ from threading import Event, Thread
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from sluice.vault import DataKey, WrappedKey
+from sluice.vault.sealing import DataKey, WrappedKey
 from tools.bench import aws as bench
 
 SLOW_SECONDS = 5.5  # longer than the functions' clients wait for an answer

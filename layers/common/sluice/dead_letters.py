@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from sluice import audit, erasure
+from sluice import audit
 from sluice.audit import Head, Reason
 from sluice.batch import record_handler
 from sluice.dead_letter_queue import DeadLetterQueue, Letter, batches
@@ -31,6 +31,7 @@ from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues
 from sluice.telemetry import logger
+from sluice.vault import erasures
 
 PAGE_LETTERS = 1000  # decided on in one transaction
 PAGE_SECONDS = 10  # of sending: what the audit log says is then done, soon
@@ -213,7 +214,7 @@ class _Run:
         self, connection: Connection, letters: Sequence[Letter], newer: int, subjects: Mapping[Letter, str | None]
     ) -> Plan:
         persons = {letter: (subject, letter.sent_at) for letter in letters if (subject := subjects[letter]) is not None}
-        erased = erasure.sent_before(connection, self._keyset, persons)
+        erased = erasures.sent_before(connection, self._keyset, persons)
         verdicts = {letter: self._why_it_fails(letter) for letter in letters if letter not in erased}
         send = [letter for letter, reason in verdicts.items() if reason is None]
         failing = Counter(reason for reason in verdicts.values() if reason is not None)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from sluice import audit, erasure, removal
+from sluice import audit, removal
 from sluice.audit import Head, Reason
 from sluice.deadline import Deadline
 from sluice.declaration.personal import SUBJECT, Subject
@@ -28,6 +28,7 @@ from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import TOKEN
 from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.telemetry import logger
+from sluice.vault import erasures
 
 WALK_ROWS = 20_000  # read at once, to look for persons by their tokens alone
 
@@ -114,7 +115,7 @@ class Forgetter:
             connection.run(f"SET LOCAL statement_timeout = {int(deadline.seconds_left() * 1000) + 1}")
             check_values.check(connection, self._keyset)
             connection.run("SAVEPOINT erasure")
-            erasure.exclude(connection)
+            erasures.exclude(connection)
             outcome = work(connection)
             if request.dry_run:
                 connection.run("ROLLBACK TO SAVEPOINT erasure")
@@ -144,7 +145,7 @@ class Forgetter:
         tokens: dict[str, set[str]] = defaultdict(set)
         for person in persons:
             for token in (person.subject_token, *person.older_tokens):
-                erasure.remember(connection, token, person.erased_at)
+                erasures.remember(connection, token, person.erased_at)
             erased[person.subject_token] = person.erased_at
             for stream, subjects in person.subjects.items():
                 removed = removal.remove_rows(connection, stream, subjects, person.sent_before)

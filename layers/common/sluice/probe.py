@@ -21,7 +21,7 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
 from sluice.settings import BreakerSettings
 from sluice.store import Store
-from sluice.vault import Vault
+from sluice.vault.sealing import Vault
 
 # What may be the fault of the message that we made up, unless real ones failed of it too: a missing partition (with a
 # name it is a constraint, of the vault), what a trigger raises, and code of the stream's own.

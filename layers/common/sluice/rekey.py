@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sluice import audit, erasure
+from sluice import audit
 from sluice.audit import Entry, Head
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
@@ -23,6 +23,7 @@ from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
 from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.token_tables import TokenTable, tables
+from sluice.vault import erasures
 
 BATCH_SECONDS = 5  # what a batch may take
 EMPTIED_ROWS = 10_000  # of `rekeyed_token`, a transaction
@@ -103,7 +104,7 @@ class _Pass:
 
     def advance(self, connection: Connection) -> Outcome:
         """Do the next batch, and remember where it ended, in one transaction."""
-        erasure.share(connection)  # whom nobody knows any more must not come back as a token
+        erasures.share(connection)  # whom nobody knows any more must not come back as a token
         progress = self._progress(connection)
         match progress:
             case None:

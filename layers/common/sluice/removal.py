@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sluice import erasure
 from sluice.declaration.personal import TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.postgres.cells import Cell, array_cell
 from sluice.postgres.driver import Connection, identifier
 from sluice.pseudonyms.keyset import TOKEN, Keyset
+from sluice.vault import erasures
 
 type Tokens = Mapping[str, set[str]]  # by domain
 
@@ -56,7 +56,7 @@ def remove_sealed(connection: Connection, streams: Iterable[type[Stream]], keyse
     mapped = dict(_pairs(connection, "SELECT old_token, token FROM rekeyed_token WHERE token", current))
     current |= {old_token: current[token] for old_token, token in mapped.items()}
     sealed = _those(connection, "SELECT token FROM pii_vault WHERE token", current)
-    in_rows = f"SELECT DISTINCT token FROM ({erasure.tokens_in_rows(streams, tokens)}) AS used WHERE token"
+    in_rows = f"SELECT DISTINCT token FROM ({erasures.tokens_in_rows(streams, tokens)}) AS used WHERE token"
     values = {current[token] for token in (*sealed, *mapped)}
     used = _those(connection, in_rows, [token for token, value in current.items() if value in values])
     needed = {current[token] for token in used - sealed}  # a row has another token of it than the vault
@@ -73,7 +73,7 @@ def remove_unused(connection: Connection, streams: Iterable[type[Stream]]) -> tu
         "SELECT v.token FROM pii_vault v LEFT JOIN rekeyed_token r ON r.old_token = v.token WHERE NOT EXISTS ("
         "SELECT FROM ("
         "SELECT coalesce(r.token, t.token) AS token"
-        f" FROM ({erasure.tokens_in_rows(streams)}) AS t LEFT JOIN rekeyed_token r ON r.old_token = t.token"
+        f" FROM ({erasures.tokens_in_rows(streams)}) AS t LEFT JOIN rekeyed_token r ON r.old_token = t.token"
         ") AS used WHERE used.token = coalesce(r.token, v.token)))"
     )
     values = connection.row_count
@@ -98,7 +98,7 @@ def _columns(places: Iterable[TokenPlace]) -> list[str]:
 
 
 def _tokens_of(table: str, places: Iterable[TokenPlace]) -> str:
-    return " UNION ".join(f"SELECT {erasure.tokens_at(place)} FROM {table}" for place in places)
+    return " UNION ".join(f"SELECT {erasures.tokens_at(place)} FROM {table}" for place in places)
 
 
 def _pairs(connection: Connection, sql: str, tokens: Iterable[str]) -> Any:

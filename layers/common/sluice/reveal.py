@@ -21,7 +21,7 @@ from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import RevealSettings
 from sluice.telemetry import metrics
-from sluice.vault import Altered, DataKey, WrappedKey, open_data_key
+from sluice.vault.sealing import Altered, DataKey, WrappedKey, open_data_key
 
 MOST_TOKENS = 100  # of a call
 KMS_SECONDS = 25  # a call of KMS takes no longer (see sluice.aws.clients), and what became of it must still be logged

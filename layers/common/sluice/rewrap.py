@@ -15,7 +15,7 @@ from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 from sluice.settings import VaultSettings
-from sluice.vault import WrappedKey
+from sluice.vault.sealing import WrappedKey
 
 BATCH_KEYS = 100  # a transaction; 1 to 2 s of calls to KMS
 BATCH_SECONDS = 10

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from sluice import erasure
 from sluice.deadline import Deadline
 from sluice.declaration.stream import OWN_COLUMNS, Stream
 from sluice.failures import Outage, Rejected
@@ -22,7 +21,8 @@ from sluice.postgres.sqlstate import Meaning
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow, Rejection
-from sluice.vault import Sealed, Vault, WrappedKey
+from sluice.vault import erasures
+from sluice.vault.sealing import Sealed, Vault, WrappedKey
 
 CHUNK_ROWS = 200  # of 100 to 250 none was faster, all at once took a fifth longer
 
@@ -115,7 +115,7 @@ class Store:
         ordered = [unique[message_id] for message_id in sorted(unique)]  # opposite orders in two environments deadlock
 
         def work(connection: Connection) -> tuple[Written, list[Sealed]]:
-            state = erasure.share(connection)
+            state = erasures.share(connection)
             self._vault.observe(state.removals)
             erased_ids = self._erased(connection, ordered, state.newest)
             kept = [row for row in ordered if row.message_id not in erased_ids] if erased_ids else ordered
@@ -157,7 +157,7 @@ class Store:
             return set()
         if self._verified is None:
             raise Outage("keyset: not verified")
-        return erasure.sent_before(connection, self._verified, subjects)
+        return erasures.sent_before(connection, self._verified, subjects)
 
     def _insert(
         self, connection: Connection, rows: Sequence[MaskedRow], deadline: Deadline
