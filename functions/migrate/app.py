@@ -5,8 +5,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import custom_resource, schema, telemetry
+from sluice import telemetry
 from sluice.deadline import Deadline
+from sluice.migrate import custom_resource, schema
 from sluice.postgres import credentials
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret

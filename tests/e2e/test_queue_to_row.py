@@ -16,7 +16,7 @@ from tools.invariants import Sent
 from tools.server import NotStarted
 from tools.stack import PROJECT, Stack, running_stack
 
-MIGRATIONS = PROJECT / "layers/common/sluice/migrations"
+MIGRATIONS = PROJECT / "layers/common/sluice/migrate/migrations"
 FUNCTIONS = [path.parent.name.title().replace("_", "") + "Function" for path in PROJECT.glob("functions/*/app.py")]
 SENT_AT = 1_700_000_000_000  # milliseconds since 1970
 CANARY_IP = "203.0.113.77"

@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from sluice import schema
 from sluice.aws import clients
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
+from sluice.migrate import schema
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import DatabaseSettings, VaultSettings

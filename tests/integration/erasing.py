@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import pytest
 
-from sluice import schema
 from sluice.declaration.masks import Pseudonym
 from sluice.declaration.rules import Each, Email, Text, Uuid
 from sluice.declaration.stream import Part, Stream
+from sluice.migrate import schema
 from tests.integration.databases import LOGINS, TestDatabase
 from tests.integration.environment import Environment
 

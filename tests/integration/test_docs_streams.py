@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sluice import schema
 from sluice.declaration import canonical, diagnosis, envelopes, masks, rules
 from sluice.declaration.masks import Mask
 from sluice.declaration.rules import Each, Rule
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
+from sluice.migrate import schema
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
@@ -116,7 +116,7 @@ def test_every_example_does_what_it_says(database: TestDatabase, open_store: Ope
 def test_the_orders_are_those_that_are_deployed() -> None:
     order = EXAMPLES[0]
     assert order.python == (PACKAGE / "streams/orders.py").read_text()
-    assert order.sql == [(PACKAGE / "migrations/0003_orders.sql").read_text()]
+    assert order.sql == [(PACKAGE / "migrate/migrations/0003_orders.sql").read_text()]
 
 
 # The tables

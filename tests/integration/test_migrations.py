@@ -11,19 +11,19 @@ from threading import Barrier
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from sluice import schema
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.migrate import schema
+from sluice.migrate.schema import MigrationFailed
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from sluice.schema import MigrationFailed
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, TestDatabase, connect, in_seconds
 from tests.integration.environment import VAULT_KEY, Environment, FakeAws
 from tests.integration.messages import KEY, KEYSET, event, record
 
 ROLES = LOGINS
-OURS = sorted(file.name for file in files("sluice.migrations").iterdir() if file.name.endswith(".sql"))
+OURS = sorted(file.name for file in files("sluice.migrate.migrations").iterdir() if file.name.endswith(".sql"))
 NEWEST = int(OURS[-1].split("_")[0])
 NEXT = f"{NEWEST + 1:04}_next.sql"
 
@@ -49,7 +49,7 @@ def migrate(empty_database: TestDatabase, fake_aws: FakeAws) -> Migrate:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with our migrations, to which a user adds."""
     for name in OURS:
-        shutil.copyfile(str(files("sluice.migrations").joinpath(name)), tmp_path / name)
+        shutil.copyfile(str(files("sluice.migrate.migrations").joinpath(name)), tmp_path / name)
     monkeypatch.setattr(schema, "files", lambda package: tmp_path)
     return tmp_path
 
@@ -261,7 +261,7 @@ def test_cloudformation_hears_how_the_migration_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers: list[bytes] = []
-    monkeypatch.setattr("sluice.custom_resource.urlopen", lambda request, timeout: _Sent(answers, request.data))
+    monkeypatch.setattr("sluice.migrate.custom_resource.urlopen", lambda request, timeout: _Sent(answers, request.data))
     if is_broken:
         (folder / NEXT).write_text("\nSELECT CAST('kn4ry' AS integer);")
     migrate_function.invoke({"RequestType": "Update", "ResponseURL": "http://cloudformation/answer", "RequestId": "r"})

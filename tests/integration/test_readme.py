@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import sluice.streams
-from sluice import schema
 from sluice.batch import StoringBatchProcessor, record_handler
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load
+from sluice.migrate import schema
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings

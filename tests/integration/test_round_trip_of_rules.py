@@ -14,7 +14,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sluice import schema
 from sluice.declaration.originals import Originals
 from sluice.declaration.rules import (
     Boolean,
@@ -35,6 +34,7 @@ from sluice.declaration.rules import (
 )
 from sluice.declaration.stream import Part, Row, Stream
 from sluice.failures import Rejected
+from sluice.migrate import schema
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rows import MaskedRow
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds

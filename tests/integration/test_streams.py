@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from sluice import schema, streams
+from sluice import streams
 from sluice.declaration.masks import Keep, Pseudonym
 from sluice.declaration.registry import load, names
 from sluice.declaration.rules import Number, Text
 from sluice.declaration.stream import OWN_COLUMNS, Field, Part
+from sluice.migrate import schema
+from sluice.migrate.schema import MigrationFailed
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from sluice.schema import MigrationFailed
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.messages import KEYSET
 from tests.integration.test_migrations import NEWEST

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sluice import custom_resource
 from sluice.deadline import Deadline
 from sluice.failures import Outage
-from sluice.schema import MigrationFailed
+from sluice.migrate import custom_resource
+from sluice.migrate.schema import MigrationFailed
 from sluice.settings import SettingError
 from tests.unit.fakes import http_server, load_event
 

@@ -194,7 +194,7 @@ def test_a_failure_to_release_what_was_rejected_is_no_failure(
 
 
 def newest_migration() -> int:
-    return max(int(path.name[:4]) for path in (ROOT / "layers/common/sluice/migrations").glob("*.sql"))
+    return max(int(path.name[:4]) for path in (ROOT / "layers/common/sluice/migrate/migrations").glob("*.sql"))
 
 
 def test_a_creation_applies_every_migration_once(migrate: ModuleType, postgres: FakePostgres) -> None:

@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from sluice import schema
 from sluice.deadline import Deadline
 from sluice.declaration.registry import names
 from sluice.declaration.stream import OWN_COLUMNS, Stream
 from sluice.failures import Outage
+from sluice.migrate import schema
+from sluice.migrate.schema import MigrationFailed
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
-from sluice.schema import MigrationFailed
 from sluice.settings import ROLES, DatabaseSettings
 from tools.cli import declarations, terminal, throwaway
 from tools.cli.declarations import BadStream

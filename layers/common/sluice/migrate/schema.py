@@ -113,7 +113,7 @@ def _lock(connection: Connection) -> None:
 
 def _migrations() -> list[tuple[int, str, str]]:
     """Return number, name and text of every SQL file, in order. Raises MigrationFailed when two have one number."""
-    names = sorted(file.name for file in files("sluice.migrations").iterdir() if file.name.endswith(".sql"))
+    names = sorted(file.name for file in files("sluice.migrate.migrations").iterdir() if file.name.endswith(".sql"))
     for name in names:
         if not re.match("[0-9]+_", name):
             raise MigrationFailed(f"migrations: the name of {name} must begin with a number and an underscore")
@@ -122,7 +122,7 @@ def _migrations() -> list[tuple[int, str, str]]:
         if numbers.count(number) > 1:
             raise MigrationFailed(f"migrations: two files have the number {number}")
     return [
-        (number, name, files("sluice.migrations").joinpath(name).read_text("utf-8"))
+        (number, name, files("sluice.migrate.migrations").joinpath(name).read_text("utf-8"))
         for number, name in sorted(zip(numbers, names, strict=True))
     ]
 
