@@ -18,13 +18,14 @@ import msgspec
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pg8000.native import Connection, identifier
 
-from sluice.batch import message_id, record_handler
 from sluice.declaration.originals import Original
 from sluice.declaration.stream import OWN_COLUMNS, Stream
 from sluice.failures import Rejected
+from sluice.ingest.batch import record_handler
+from sluice.ingest.message import message_id
+from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import json_member
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rows import MaskedRow
 from sluice.vault.sealing import Altered, DataKey, WrappedKey
 from tools import clear_values
 

@@ -6,15 +6,17 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import breaker, telemetry, visibility
-from sluice.batch import StoringBatchProcessor, record_handler, sqs_records
+from sluice import breaker, telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load
 from sluice.declaration.stream import Stream
+from sluice.ingest import metrics, visibility
+from sluice.ingest.batch import StoringBatchProcessor, record_handler
+from sluice.ingest.message import sqs_records
+from sluice.ingest.store import Store
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import IngestSettings
-from sluice.store import Store
 from sluice.vault.sealing import Vault
 
 
@@ -35,7 +37,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
         with processor(records, handler=record_handler(stream, keyset)):
             processor.process()
 
-    telemetry.count_batch(stream.table, records, processor.written, [why for _, why in processor.rejected])
+    metrics.count_batch(stream.table, records, processor.written, [why for _, why in processor.rejected])
     visibility.release([record for record, _ in processor.rejected], deadline)
     return processor.response()
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(600)  # seconds: the first test makes the image
 
 START_SECONDS = 60
 STOP_SECONDS = 30
-MIGRATIONS = sorted((PROJECT / "layers" / "common" / "sluice" / "migrations").glob("0*.sql"))
+MIGRATIONS = sorted((PROJECT / "layers" / "common" / "sluice" / "migrate" / "migrations").glob("0*.sql"))
 MIGRATED = {"schema_version": int(MIGRATIONS[-1].name.partition("_")[0])}
 
 

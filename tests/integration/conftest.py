@@ -8,11 +8,11 @@ import pytest
 from sluice.aws import clients
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
+from sluice.ingest.store import Store
 from sluice.migrate import schema
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import DatabaseSettings, VaultSettings
-from sluice.store import Store
 from sluice.streams.user_logins import UserLogin
 from sluice.vault.sealing import Vault
 from tests.integration.databases import LOGINS, TestDatabase, connect, in_seconds, until

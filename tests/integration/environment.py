@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
-from sluice.rows import MaskedRow, Rejection
+from sluice.ingest.rows import MaskedRow, Rejection
+from sluice.ingest.store import Store
 from sluice.settings import DatabaseSettings
-from sluice.store import Store
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 VAULT_KEY = "arn:aws:kms:eu-central-1:000000000000:key/vault"

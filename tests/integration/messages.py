@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice.batch import record_handler
+from sluice.ingest.batch import record_handler
+from sluice.ingest.rows import MaskedRow
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rows import MaskedRow
 from sluice.streams.user_logins import UserLogin
 
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:000000000000:logins"

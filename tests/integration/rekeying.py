@@ -9,13 +9,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.audit import Entry
-from sluice.batch import record_handler
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
+from sluice.ingest.batch import record_handler
+from sluice.ingest.rows import MaskedRow
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.rekey import Rekeyer
-from sluice.rows import MaskedRow
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds

@@ -14,9 +14,9 @@ from sluice.declaration.masks import Mask
 from sluice.declaration.rules import Each, Rule
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
+from sluice.ingest.rows import MaskedRow
 from sluice.migrate import schema
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rows import MaskedRow
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import KEYSET, numbered

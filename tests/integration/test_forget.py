@@ -14,11 +14,11 @@ from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
 from sluice.forget import Forgetter
+from sluice.ingest.rows import MaskedRow
 from sluice.postgres import database as database_module
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.pseudonyms.keyset_secret import KeysetVersion
-from sluice.rows import MaskedRow
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds

@@ -8,8 +8,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sluice.batch import record_handler
 from sluice.failures import Rejected
+from sluice.ingest.batch import record_handler
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.streams.user_logins import UserLogin

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sluice.batch import NotAnSqsEvent
 from sluice.failures import Outage
+from sluice.ingest.message import NotAnSqsEvent
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import Environment, FakeAws
 from tests.integration.messages import event, failures, login, record, row

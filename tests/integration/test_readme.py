@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 import sluice.streams
-from sluice.batch import StoringBatchProcessor, record_handler
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load
+from sluice.ingest.batch import StoringBatchProcessor, record_handler
+from sluice.ingest.store import Store
 from sluice.migrate import schema
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
-from sluice.store import Store
 from sluice.vault.sealing import Vault
 from tests.documentation import files_of_ones_own_stream
 from tests.integration.databases import LOGINS, TestDatabase

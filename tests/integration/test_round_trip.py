@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sluice.declaration.rules import Text
 from sluice.declaration.stream import Stream
+from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
-from sluice.rows import MaskedRow
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import numbered

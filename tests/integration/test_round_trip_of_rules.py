@@ -34,9 +34,9 @@ from sluice.declaration.rules import (
 )
 from sluice.declaration.stream import Part, Row, Stream
 from sluice.failures import Rejected
+from sluice.ingest.rows import MaskedRow
 from sluice.migrate import schema
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rows import MaskedRow
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import KEYSET, numbered

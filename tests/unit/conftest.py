@@ -18,8 +18,9 @@ os.environ |= {"POWERTOOLS_SERVICE_NAME": "ingest", "POWERTOOLS_METRICS_NAMESPAC
 os.environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
 import sluice.streams
-from sluice import telemetry, visibility
+from sluice import telemetry
 from sluice.aws.clients import client
+from sluice.ingest import visibility
 from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import ROLES

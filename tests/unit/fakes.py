@@ -20,9 +20,9 @@ from sluice.deadline import Deadline
 from sluice.declaration.registry import load_all
 from sluice.declaration.stream import OWN_COLUMNS
 from sluice.failures import Rejected
+from sluice.ingest.rows import MaskedRow, Rejection
+from sluice.ingest.store import Store, Written
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rows import MaskedRow, Rejection
-from sluice.store import Store, Written
 
 ROOT = Path(__file__).parents[2]
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:login-queue"

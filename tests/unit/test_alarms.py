@@ -12,16 +12,17 @@ import pytest
 from sluice import telemetry
 from sluice.audit import Head
 from sluice.aws import clients
-from sluice.batch import UNFORESEEN
 from sluice.deadline import Deadline
 from sluice.declaration.registry import names
 from sluice.failures import Outage
+from sluice.ingest import metrics
+from sluice.ingest.batch import UNFORESEEN
+from sluice.ingest.rows import Rejection
+from sluice.ingest.store import Written
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.reveal import Request, Revealer
-from sluice.rows import Rejection
 from sluice.settings import DatabaseSettings, RevealSettings, VaultSettings
-from sluice.store import Written
 from tests.unit.fakes import IP_TOKEN, KEYSET, ROOT, numbered
 from tests.unit.switches import WHY, World
 from tests.unit.template import TEMPLATE, TRANSFORMED
@@ -69,7 +70,7 @@ def emitted(output: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> set[M
         with service("ingest", monkeypatch):
             records = [{"attributes": {"SentTimestamp": "1767258000123"}}]
             rejection = Rejection(numbered(1), stream, UNFORESEEN, "", {})
-            telemetry.count_batch(stream, records, Written(0, 0, [], 1.5), [rejection])
+            metrics.count_batch(stream, records, Written(0, 0, [], 1.5), [rejection])
             telemetry.count_outage(stream, Outage(WHY))
         with service("breaker", monkeypatch):
             tick(stream, monkeypatch)

@@ -5,15 +5,16 @@ from uuid import UUID
 
 import pytest
 
-from sluice.batch import NotAnSqsEvent, StoringBatchProcessor, record_handler, sqs_records
 from sluice.deadline import Deadline
 from sluice.declaration.originals import Original, Originals
 from sluice.declaration.rules import Text
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected
+from sluice.ingest.batch import StoringBatchProcessor, record_handler
+from sluice.ingest.message import NotAnSqsEvent, sqs_records
+from sluice.ingest.rows import MaskedRow, Rejection
+from sluice.ingest.store import Written
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rows import MaskedRow, Rejection
-from sluice.store import Written
 from sluice.streams.user_logins import UserLogin
 from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN, LOGIN, FakeStore, login, numbered, sqs_record
 

@@ -11,11 +11,11 @@ import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from sluice import telemetry
-from sluice.batch import StoringBatchProcessor, record_handler
 from sluice.deadline import Deadline
 from sluice.declaration.masks import Pseudonym
 from sluice.declaration.rules import Text
 from sluice.declaration.stream import Stream
+from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.pseudonyms.keyset import Keyset
 from sluice.streams.user_logins import UserLogin
 from tests.unit.fakes import LOGIN, FakeAws, FakePostgres, FakeStore, LambdaContext, login, numbered, sqs_record

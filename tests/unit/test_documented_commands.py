@@ -156,7 +156,7 @@ def test_a_command_stands_in_a_block_of_its_kind() -> None:
 
 
 def test_a_query_of_the_logs_asks_for_what_is_logged() -> None:
-    logged = "\n".join(file.read_text() for file in (ROOT / "layers/common/sluice").glob("*.py"))
+    logged = "\n".join(file.read_text() for file in (ROOT / "layers/common/sluice").rglob("*.py"))
     queries = [text for text in blocks(ROOT / "docs/operations.md", "") if re.match("fields|filter", text)]
     messages = {message for text in queries for message in re.findall(r'message (?:=|in) (\[.*?\]|".*?")', text)}
     names = {name for text in messages for name in re.findall('"(.*?)"', text)}

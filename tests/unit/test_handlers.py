@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from sluice.batch import NotAnSqsEvent
 from sluice.failures import Outage
+from sluice.ingest.message import NotAnSqsEvent
 from sluice.settings import SettingError
 from tests.unit.fakes import (
     DEVICE_TOKEN,

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.ingest.rows import MaskedRow
+from sluice.ingest.store import copy_text
 from sluice.postgres.cells import Cell
-from sluice.rows import MaskedRow
-from sluice.store import copy_text
 
 LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from sluice import telemetry
-from sluice.rows import Rejection
-from sluice.store import Written
+from sluice.ingest import metrics
+from sluice.ingest.rows import Rejection
+from sluice.ingest.store import Written
 from tests.unit.fakes import LambdaContext, numbered
 
 FUTURE = 4_102_444_800_000  # milliseconds: 2100-01-01, as a clock that is wrong has it
@@ -32,7 +33,7 @@ def count(
     @telemetry.logger.inject_lambda_context(log_event=False)
     def handler(event: object, context: LambdaContext) -> None:
         records = [{"attributes": {"SentTimestamp": str(milliseconds)}} for milliseconds in sent_at]
-        telemetry.count_batch("user_logins", records, written, rejections)
+        metrics.count_batch("user_logins", records, written, rejections)
 
     handler({"Records": ["an event is never logged"]}, LambdaContext())
     lines = [json.loads(line) for line in output().splitlines()]

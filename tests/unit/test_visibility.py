@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import visibility
 from sluice.deadline import Deadline
+from sluice.ingest import visibility
 from tests.unit.fakes import FakeAws, sqs_record
 
 

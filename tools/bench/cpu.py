@@ -13,7 +13,6 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pg8000.core import Context
 
-from sluice.batch import message_id, record_handler, sent_at, sqs_records
 from sluice.deadline import Deadline
 from sluice.declaration.masks import Keep, Pseudonym, Writer
 from sluice.declaration.registry import load
@@ -34,12 +33,14 @@ from sluice.declaration.rules import (
     Version,
 )
 from sluice.declaration.stream import Stream
+from sluice.ingest.batch import record_handler
+from sluice.ingest.message import message_id, sent_at, sqs_records
+from sluice.ingest.rows import MaskedRow
+from sluice.ingest.store import Store
 from sluice.postgres.copy import copy_in
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
-from sluice.rows import MaskedRow
 from sluice.settings import VaultSettings
-from sluice.store import Store
 from sluice.vault.sealing import Vault, generate_data_key
 from tools.bench.environment import WITHOUT_VAULT, Place
 from tools.bench.environment import Context as LambdaContext

@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from sluice import batch
 from sluice.declaration.masks import Keep, Mask, Pseudonym
 from sluice.declaration.stream import Part, Stream
 from sluice.failures import Rejected
+from sluice.ingest.batch import record_handler
+from sluice.ingest.message import message_id
+from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rows import MaskedRow
 from tools.cli import declarations, space
 from tools.cli.declarations import Entry
 from tools.cli.messages import Message
@@ -73,7 +74,7 @@ class Findings:
         self.accepted: list[Accepted] = []
         self.refused: list[Refused] = []
         self._writers = {entry: write for entry in self.entries if (write := _writer(entry, keyset))}
-        handle = batch.record_handler(stream, keyset)
+        handle = record_handler(stream, keyset)
         for message in messages:
             try:
                 row = handle(message.record)
@@ -149,7 +150,7 @@ def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
 
 def _identity(message: Message) -> str:
     try:
-        return batch.message_id(message.record)
+        return message_id(message.record)
     except Rejected:
         return message.record.message_id
 

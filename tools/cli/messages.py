@@ -12,7 +12,7 @@ import msgspec
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.aws import clients
-from sluice.batch import NotAnSqsEvent, sqs_records
+from sluice.ingest.message import NotAnSqsEvent, sqs_records
 
 ATTRIBUTES = ["sluice_message_id", "sluice_sent_at"]
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice import batch
 from sluice.aws import clients
 from sluice.deadline import Deadline
 from sluice.failures import Outage, Rejected
+from sluice.ingest import message
 from sluice.settings import Queues
 from sluice.telemetry import logger
 
@@ -40,7 +40,7 @@ class Letter:
     def message_id(self) -> str:
         """The id of its row or rejection."""
         try:
-            return batch.message_id(self.record)
+            return message.message_id(self.record)
         except Rejected:
             return self.sqs_message_id
 
@@ -48,7 +48,7 @@ class Letter:
     def sent_at(self) -> datetime:
         """When it was sent for the first time, UTC."""
         try:
-            return datetime.fromisoformat(batch.sent_at(self.record))
+            return datetime.fromisoformat(message.sent_at(self.record))
         except Rejected:
             return datetime.fromtimestamp(self.last_sent_milliseconds / 1000, UTC)
 
@@ -125,12 +125,12 @@ class DeadLetterQueue:
                 MessageAttributeNames=["All"],
             ).get("Messages", [])
             self.is_exhausted = not received
-            for message in received:
-                is_new = message["MessageId"] not in self._held  # SQS may give one twice
-                self._held[message["MessageId"]] = message["ReceiptHandle"]
+            for received_message in received:
+                is_new = received_message["MessageId"] not in self._held  # SQS may give one twice
+                self._held[received_message["MessageId"]] = received_message["ReceiptHandle"]
                 if is_new:
-                    letters.append(_letter(message))
-                    size += len(message["Body"])
+                    letters.append(_letter(received_message))
+                    size += len(received_message["Body"])
         return letters
 
     def send(self, letters: Sequence[Letter]) -> list[Letter]:

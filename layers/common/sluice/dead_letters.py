@@ -15,7 +15,6 @@ import msgspec
 
 from sluice import audit
 from sluice.audit import Head, Reason
-from sluice.batch import record_handler
 from sluice.dead_letter_queue import DeadLetterQueue, Letter, batches
 from sluice.deadline import Deadline
 from sluice.declaration import whose
@@ -24,6 +23,7 @@ from sluice.declaration.registry import load
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.function_url import Refused, Ticket
+from sluice.ingest.batch import record_handler
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection

@@ -15,12 +15,12 @@ from sluice.declaration.originals import Original, Originals
 from sluice.declaration.registry import load
 from sluice.declaration.stream import Part, Stream
 from sluice.failures import Outage, Rejected
+from sluice.ingest.rows import MaskedRow, Rejection
+from sluice.ingest.store import Store
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rows import MaskedRow, Rejection
 from sluice.settings import BreakerSettings
-from sluice.store import Store
 from sluice.vault.sealing import Vault
 
 # What may be the fault of the message that we made up, unless real ones failed of it too: a missing partition (with a

@@ -12,6 +12,7 @@ import msgspec
 from sluice.deadline import Deadline
 from sluice.declaration.stream import OWN_COLUMNS, Stream
 from sluice.failures import Outage, Rejected
+from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.postgres import sqlstate
 from sluice.postgres.cells import Cell, array_cell, json_member
 from sluice.postgres.copy import copy_in
@@ -20,7 +21,6 @@ from sluice.postgres.driver import Connection, DatabaseError, identifier
 from sluice.postgres.sqlstate import Meaning
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rows import MaskedRow, Rejection
 from sluice.vault import erasures
 from sluice.vault.sealing import Sealed, Vault, WrappedKey
 

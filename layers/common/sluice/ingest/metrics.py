@@ -1,0 +1,41 @@
+"""The metrics and log lines of a batch."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.metrics import MetricUnit
+
+from sluice.ingest.rows import Rejection
+from sluice.ingest.store import Written
+from sluice.telemetry import count, logger, metrics
+
+
+def count_batch(
+    stream: str, records: Sequence[Mapping[str, Any]], written: Written, rejections: Sequence[Rejection]
+) -> None:
+    """Log and count what became of a batch of SQS records; the metrics go out as Embedded Metric Format."""
+    for rejection in rejections:
+        logger.warning("record rejected", extra=msgspec.structs.asdict(rejection))
+    reasons = Counter(rejection.reason for rejection in rejections)
+    counts = {
+        "Received": len(records),
+        "Written": written.written,
+        "Duplicate": written.duplicates,
+        "Rejected": reasons.total(),
+        "Erased": written.erased,
+        "Sealed": written.sealed,
+    }
+    metrics.add_dimension("stream", stream)
+    for name, number in counts.items():
+        metrics.add_metric(name, MetricUnit.Count, number)
+    metrics.add_metric("WriteMilliseconds", MetricUnit.Milliseconds, written.milliseconds)
+    if records:
+        oldest = min(int(record["attributes"]["SentTimestamp"]) for record in records)
+        metrics.add_metric("OldestRecordAge", MetricUnit.Seconds, max(0.0, time.time() - oldest / 1000))
+    for reason, number in reasons.items():
+        count("RejectedByReason", number, stream=stream, reason=reason)
+    metrics.flush_metrics()
+    logger.info("batch done", extra=counts)
