@@ -6,8 +6,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import probe, telemetry
-from sluice.breaker import Breaker
+from sluice import telemetry
+from sluice.breaker import probe
+from sluice.breaker.tick import Breaker
 from sluice.deadline import Deadline
 from sluice.settings import BreakerSettings
 

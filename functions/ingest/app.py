@@ -6,7 +6,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import breaker, telemetry
+from sluice import telemetry
+from sluice.breaker.trip import tripping
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load
 from sluice.declaration.stream import Stream
@@ -30,7 +31,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     deadline = Deadline.of(context)
     stream, store = _stream(), _store()
 
-    with breaker.tripping(_settings(), records, context.invoked_function_arn):
+    with tripping(_settings(), records, context.invoked_function_arn):
         keyset = keyset_secret.recent(_settings().token_key_secret_id)
         store.verify(keyset, deadline)
         processor = StoringBatchProcessor(store, stream, deadline)

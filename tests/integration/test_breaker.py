@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import pytest
 
-from sluice import breaker, probe
 from sluice.aws import clients
+from sluice.breaker import probe
+from sluice.breaker.record import parameter
 from sluice.deadline import Deadline
 from sluice.declaration.envelopes import sns
 from sluice.declaration.masks import Pseudonym
@@ -328,7 +329,7 @@ def test_an_outage_shuts_the_queue_until_it_is_mended_and_no_longer(
     mapping |= {"FunctionArn": Context.invoked_function_arn, "EventSourceArn": QUEUE_ARN}
     switches = {"lambda": mappings, "ssm": parameters}
     monkeypatch.setattr(clients, "client", lambda service: switches.get(service) or prober.fake_aws.client(service))
-    monkeypatch.setenv("BREAKER_PARAMETER", breaker.parameter("tests", "breaker", "user_logins"))
+    monkeypatch.setenv("BREAKER_PARAMETER", parameter("tests", "breaker", "user_logins"))
     ingest, ticking = environments(), Environment("breaker")
     minute = json.loads((FUNCTIONS.parent / "events" / "breaker_schedule.json").read_text())
     sent = event(record(message_id=numbered(1)))

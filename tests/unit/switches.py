@@ -10,7 +10,9 @@ from uuid import UUID
 import msgspec
 from botocore.exceptions import ClientError
 
-from sluice.breaker import Breaker, Pause, Record, encode, parameter, trip
+from sluice.breaker.record import Pause, Record, encode, parameter
+from sluice.breaker.tick import Breaker
+from sluice.breaker.trip import trip
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 

@@ -11,9 +11,9 @@ from threading import Semaphore, Thread, current_thread
 import msgspec
 import pytest
 
-from sluice import breaker, probe
 from sluice.aws import clients
-from sluice.breaker import Record, parameter
+from sluice.breaker import probe, trip
+from sluice.breaker.record import QUIET, Record, parameter
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load_all
 from sluice.declaration.rules import Each, Integer, Rule, Text
@@ -65,7 +65,7 @@ def assert_healed(world: World, stream: str = "logins") -> None:
         if world.minute().get(stream) in (None, "reopened", "cleared") and world.state(stream) == "Enabled":
             break
     assert world.state(stream) == "Enabled"
-    world.now += breaker.QUIET
+    world.now += QUIET
     world.minute(2)
     assert (world.state(stream), world.record(stream)) == ("Enabled", None)
 
@@ -77,7 +77,7 @@ def test_an_outage_is_recorded_then_the_mapping_disabled_and_the_outage_raised(
     world: World, output: Callable[[], str]
 ) -> None:
     outage = Outage(WHY)
-    with pytest.raises(Outage) as caught, breaker.tripping(SETTINGS, RECORDS, FUNCTION):
+    with pytest.raises(Outage) as caught, trip.tripping(SETTINGS, RECORDS, FUNCTION):
         raise outage
     assert caught.value is outage
     record = world.record("logins")
@@ -131,7 +131,7 @@ def test_an_outage_says_in_one_word_what_is_missing(why: str, source: str) -> No
 def test_the_outage_is_raised_whatever_goes_wrong_with_the_trip(call: int, code: str, world: World) -> None:
     world.now = datetime.now(UTC)
     world.before_each_call(failing_at(call, error(code)))
-    with pytest.raises(Outage), breaker.tripping(SETTINGS, RECORDS, FUNCTION):
+    with pytest.raises(Outage), trip.tripping(SETTINGS, RECORDS, FUNCTION):
         raise Outage(WHY)
     world.before_each_call(lambda call: None)
     assert_healed(world)
@@ -151,15 +151,15 @@ def test_without_a_parameter_a_record_or_a_mapping_nothing_trips(world: World) -
         (SETTINGS, RECORDS, "another"),
         (SETTINGS, [{"eventSourceARN": "another"}], FUNCTION),
     ]:
-        with pytest.raises(Outage), breaker.tripping(settings, records, function):
+        with pytest.raises(Outage), trip.tripping(settings, records, function):
             raise Outage(WHY)
     assert (world.state("logins"), world.ssm.texts) == ("Enabled", {})
 
 
 def test_what_is_no_outage_trips_nothing(world: World) -> None:
-    with pytest.raises(KeyError), breaker.tripping(SETTINGS, RECORDS, FUNCTION):
+    with pytest.raises(KeyError), trip.tripping(SETTINGS, RECORDS, FUNCTION):
         raise KeyError
-    with breaker.tripping(SETTINGS, RECORDS, FUNCTION):
+    with trip.tripping(SETTINGS, RECORDS, FUNCTION):
         pass
     assert (world.state("logins"), world.ssm.texts) == ("Enabled", {})
 
@@ -445,7 +445,7 @@ def reopened(world: World) -> None:
 
 def to_be_cleared(world: World) -> None:
     reopened(world)
-    world.now += breaker.QUIET
+    world.now += QUIET
 
 
 BEFORE_A_TICK = [tripped, to_be_reopened, to_be_disabled, to_be_cleared]

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from sluice import breaker
 from sluice.aws import clients
-from sluice.breaker import parameter
+from sluice.breaker.record import parameter, path
 from tests.unit.cli import run
 from tests.unit.switches import STACK, WHY, FakeMappings, World, error
 from tools.cli import operators
@@ -231,4 +230,4 @@ def test_what_aws_refuses_is_told_in_one_line(world: World) -> None:
 def test_a_pause_is_one_that_the_breaker_reads(world: World) -> None:
     run("pause", "orders")
     assert json.loads(world.ssm.texts[PAUSE])["mapping"] == world.uuids["orders"]
-    assert breaker.path(STACK) == "/sluice/tests"
+    assert path(STACK) == "/sluice/tests"

@@ -13,9 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice import breaker
 from sluice.aws import clients, event_source, parameters
-from sluice.breaker import Pause, Record
+from sluice.breaker.record import Pause, Record, decode, encode, parameter
 from tools.cli import operators, terminal
 from tools.cli.operators import StackOption
 from tools.cli.terminal import USAGE, fail
@@ -66,7 +65,7 @@ class Switchboard:
         return sources[stream]
 
     def name(self, kind: Any, stream: str) -> str:
-        return breaker.parameter(self.stack, kind, stream)
+        return parameter(self.stack, kind, stream)
 
     def depths(self, queue_arn: str) -> tuple[int, int]:
         """Return how many messages are in a queue, visible or not, and how many in its dead-letter queue."""
@@ -114,7 +113,7 @@ def pause(stream: StreamArgument, stack: StackOption = "") -> None:
         board = Switchboard(stack)
         source = board.source(stream)
         paused = Pause(stream=stream, mapping=source.mapping, paused_at=_now())
-        parameters.write(board.ssm, board.name("pause", stream), breaker.encode(paused))
+        parameters.write(board.ssm, board.name("pause", stream), encode(paused))
         event_source.disable(board.functions, source.mapping)
     print(f"{stream} is paused: its messages wait in the queue, for 7 days at most, until `sluice resume {stream}`.")
 
@@ -126,10 +125,10 @@ def resume(stream: StreamArgument, stack: StackOption = "") -> None:
         source = board.source(stream)
         parameters.delete(board.ssm, board.name("pause", stream))
         text = parameters.read(board.ssm, board.name("breaker", stream))
-        record = breaker.decode(text)
+        record = decode(text)
         if text is not None and record is None:
             record = _anew(source)
-            parameters.write(board.ssm, board.name("breaker", stream), breaker.encode(record))
+            parameters.write(board.ssm, board.name("breaker", stream), encode(record))
         if record is not None and record.state == "open":
             print(f"{stream} is not paused, but its breaker is open ({record.why}): a good probe enables it.")
             return
@@ -146,7 +145,7 @@ def depth(attributes: Mapping[str, str]) -> int:
 def _status(board: Switchboard, source: Source) -> dict[str, Any]:
     text = parameters.read(board.ssm, board.name("breaker", source.stream))
     paused = parameters.read(board.ssm, board.name("pause", source.stream))
-    record = breaker.decode(text) or (_anew(source) if text is not None else None)
+    record = decode(text) or (_anew(source) if text is not None else None)
     waiting, dead_letters = board.depths(source.queue_arn)
     return {
         "stream": source.stream,

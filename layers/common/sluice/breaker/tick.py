@@ -1,144 +1,23 @@
-"""The breaker: an outage in, a stream's event source mapping off, and on again once a probe says that it may.
-
-A parameter of SSM remembers a trip from before the mapping is disabled until long after it was enabled again. Nobody
-can change the two at once. So every tick looks at what the mapping is, not only at what the parameter says: wherever
-something ended halfway, or two crossed each other, the next one goes on from there.
-"""
+"""The tick: every minute, each stream that has tripped or is paused goes one step on."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 
 from sluice import telemetry
 from sluice.aws import clients, event_source, parameters
+from sluice.breaker.record import QUIET, Record, decode, encode, parameter, path
 from sluice.deadline import Deadline
 from sluice.failures import Outage
-from sluice.pseudonyms import keyset_secret
-from sluice.settings import IngestSettings
 from sluice.telemetry import logger
 
-QUIET = timedelta(hours=1)  # after it a trip has nothing to do with the one before
-LONGEST_WAIT_EXPONENT = 5  # minutes: 1, 2, 4, 8, 16, 30
-LONGEST_WAIT = timedelta(minutes=30)
-
-type Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 type Probe = Callable[[str, str, Deadline], None]  # takes a stream and why it tripped; raises Outage
 type Condition = Literal["paused", "open", "reopened", "cleared"]
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A trip: what the stream's parameter holds, as JSON."""
-
-    state: Literal["open", "reopened"] = "open"
-    stream: str
-    mapping: str  # UUID of the event source mapping
-    function: str
-    why: str  # the outage's text, which holds no value
-    tripped_at: Moment
-    trips: int = 1  # in a row
-    probe_at: Moment  # not before that
-    reopened_at: Moment | None = None
-
-
-class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """A person's own switch: the mapping stays disabled until the same person, or another one, takes this away."""
-
-    stream: str
-    mapping: str
-    paused_at: Moment
-
-
-def path(stack: str) -> str:
-    """Return the path of a stack's parameters."""
-    return f"/sluice/{stack}"
-
-
-def parameter(stack: str, kind: Literal["breaker", "pause"], stream: str) -> str:
-    """Return the name of the parameter that holds a stream's record or pause."""
-    return f"{path(stack)}/{kind}/{stream}"
-
-
-def decode(text: str | None) -> Record | None:
-    """Return the record that a parameter holds, or None where there is none, or none that can be read."""
-    try:
-        return msgspec.json.decode(text, type=Record) if text else None
-    except (msgspec.DecodeError, UnicodeError):
-        return None
-
-
-def encode(state: Record | Pause) -> str:
-    return msgspec.json.encode(state).decode()
-
-
-# In ingest
-
-
-@contextmanager
-def tripping(settings: IngestSettings, records: Sequence[Mapping[str, Any]], function: str) -> Iterator[None]:
-    """Trip the stream's breaker when an outage ends what is done with these SQS records; it is raised all the same."""
-    try:
-        yield
-    except Outage as outage:
-        telemetry.count_outage(settings.stream, outage)
-        keyset_secret.forget()  # it may be what is wrong, and mended before its five minutes are over
-        if settings.breaker_parameter and records:
-            try:
-                queue_arn = records[0]["eventSourceARN"]
-                trip(settings.breaker_parameter, settings.stream, function, queue_arn, str(outage), datetime.now(UTC))
-            except Exception as error:  # noqa: BLE001 (what went wrong is the outage, not this)
-                logger.error("breaker not tripped", stream=settings.stream, why=clients.reason(error))
-        raise
-
-
-def trip(name: str, stream: str, function: str, queue_arn: str, why: str, now: datetime) -> None:
-    """Record the trip in the parameter of that name, then disable the mapping from the queue to the function.
-
-    Without such a mapping somebody else has called the function, and there is nothing to disable.
-    """
-    ssm, functions = clients.client("ssm"), clients.client("lambda")
-    mapping = event_source.find(functions, function, queue_arn)
-    if mapping is None:
-        return
-    before = decode(parameters.read(ssm, name))
-    if before is None or before.state != "open" or before.mapping != mapping:
-        trips = _trips(before, now)
-        probe_at = now + _wait(trips)
-        before = Record(
-            stream=stream,
-            mapping=mapping,
-            function=function,
-            why=why[:1000],  # a parameter holds 4 KB
-            tripped_at=now,
-            trips=trips,
-            probe_at=probe_at,
-        )
-        parameters.write(ssm, name, encode(before))
-        logger.error("breaker tripped", stream=stream, why=why, trips=trips, probe_at=probe_at.isoformat())
-    event_source.disable(functions, mapping)
-    if parameters.read(ssm, name) is None:  # a tick has just deleted it, not knowing of this trip
-        parameters.write(ssm, name, encode(before))
-
-
-def _trips(before: Record | None, now: datetime) -> int:
-    if before is None or before.reopened_at is None or now - before.reopened_at >= QUIET:
-        return 1
-    return before.trips + 1
-
-
-def _wait(trips: int) -> timedelta:
-    """Return how long to wait before the next reopening: the first one only waits for a good probe."""
-    if trips == 1:
-        return timedelta()
-    return min(timedelta(minutes=2 ** min(trips - 2, LONGEST_WAIT_EXPONENT)), LONGEST_WAIT)
-
-
-# In the function that ticks
 
 
 class Breaker:

@@ -1,0 +1,76 @@
+"""The trip: an outage in ingest stops the stream's event source mapping."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sluice import telemetry
+from sluice.aws import clients, event_source, parameters
+from sluice.breaker.record import QUIET, Record, decode, encode
+from sluice.failures import Outage
+from sluice.pseudonyms import keyset_secret
+from sluice.settings import IngestSettings
+from sluice.telemetry import logger
+
+LONGEST_WAIT_EXPONENT = 5  # minutes: 1, 2, 4, 8, 16, 30
+LONGEST_WAIT = timedelta(minutes=30)
+
+
+@contextmanager
+def tripping(settings: IngestSettings, records: Sequence[Mapping[str, Any]], function: str) -> Iterator[None]:
+    """Trip the stream's breaker when an outage ends what is done with these SQS records; it is raised all the same."""
+    try:
+        yield
+    except Outage as outage:
+        telemetry.count_outage(settings.stream, outage)
+        keyset_secret.forget()  # it may be what is wrong, and mended before its five minutes are over
+        if settings.breaker_parameter and records:
+            try:
+                queue_arn = records[0]["eventSourceARN"]
+                trip(settings.breaker_parameter, settings.stream, function, queue_arn, str(outage), datetime.now(UTC))
+            except Exception as error:  # noqa: BLE001 (what went wrong is the outage, not this)
+                logger.error("breaker not tripped", stream=settings.stream, why=clients.reason(error))
+        raise
+
+
+def trip(name: str, stream: str, function: str, queue_arn: str, why: str, now: datetime) -> None:
+    """Record the trip in the parameter of that name, then disable the mapping from the queue to the function.
+
+    Without such a mapping somebody else has called the function, and there is nothing to disable.
+    """
+    ssm, functions = clients.client("ssm"), clients.client("lambda")
+    mapping = event_source.find(functions, function, queue_arn)
+    if mapping is None:
+        return
+    before = decode(parameters.read(ssm, name))
+    if before is None or before.state != "open" or before.mapping != mapping:
+        trips = _trips(before, now)
+        probe_at = now + _wait(trips)
+        before = Record(
+            stream=stream,
+            mapping=mapping,
+            function=function,
+            why=why[:1000],  # a parameter holds 4 KB
+            tripped_at=now,
+            trips=trips,
+            probe_at=probe_at,
+        )
+        parameters.write(ssm, name, encode(before))
+        logger.error("breaker tripped", stream=stream, why=why, trips=trips, probe_at=probe_at.isoformat())
+    event_source.disable(functions, mapping)
+    if parameters.read(ssm, name) is None:  # a tick has just deleted it, not knowing of this trip
+        parameters.write(ssm, name, encode(before))
+
+
+def _trips(before: Record | None, now: datetime) -> int:
+    if before is None or before.reopened_at is None or now - before.reopened_at >= QUIET:
+        return 1
+    return before.trips + 1
+
+
+def _wait(trips: int) -> timedelta:
+    """Return how long to wait before the next reopening: the first one only waits for a good probe."""
+    if trips == 1:
+        return timedelta()
+    return min(timedelta(minutes=2 ** min(trips - 2, LONGEST_WAIT_EXPONENT)), LONGEST_WAIT)
