@@ -5,9 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import audit_chain, function_url, telemetry
-from sluice.audit_chain import Request
+from sluice import telemetry
 from sluice.deadline import Deadline
+from sluice.operators import call
+from sluice.operators.audit import chain
+from sluice.operators.audit.chain import Request
 from sluice.postgres.database import Database
 from sluice.settings import AuditSettings
 
@@ -18,9 +20,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     deadline = Deadline.of(context)
 
     def work(actor: str, request: Request) -> dict[str, Any]:
-        return audit_chain.run(_database(), request, deadline)
+        return chain.run(_database(), request, deadline)
 
-    return function_url.answer(event, Request, _settings().allow_unverified_caller, work)
+    return call.answer(event, Request, _settings().allow_unverified_caller, work)
 
 
 @cache

@@ -5,9 +5,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import function_url, telemetry
-from sluice.dead_letters import DeadLetters, Request
+from sluice import telemetry
 from sluice.deadline import Deadline
+from sluice.operators import call
+from sluice.operators.dead_letters.handling import DeadLetters, Request
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import DeadLettersSettings
@@ -22,7 +23,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         keyset = keyset_secret.newest(_settings().token_key_secret_id)
         return DeadLetters(_database(), _settings().queues, keyset).run(actor, request, deadline)
 
-    return function_url.answer(event, Request, _settings().allow_unverified_caller, work)
+    return call.answer(event, Request, _settings().allow_unverified_caller, work)
 
 
 @cache

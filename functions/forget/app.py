@@ -5,10 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import function_url, telemetry
+from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load_all
-from sluice.forget import Forgetter, Request
+from sluice.operators import call
+from sluice.operators.forget.eraser import Forgetter, Request
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import ForgetSettings
@@ -23,7 +24,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         version = keyset_secret.version(_settings().token_key_secret_id)
         return Forgetter(_database(), load_all(), version).run(actor, request, deadline)
 
-    return function_url.answer(event, Request, _settings().allow_unverified_caller, work)
+    return call.answer(event, Request, _settings().allow_unverified_caller, work)
 
 
 @cache

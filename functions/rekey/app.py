@@ -5,10 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import function_url, telemetry
+from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load_all
-from sluice.keys import Keys, Request
+from sluice.operators import call
+from sluice.operators.rekey.keys import Keys, Request
 from sluice.postgres.database import Database
 from sluice.settings import RekeySettings
 
@@ -21,7 +22,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     def work(actor: str, request: Request) -> dict[str, Any]:
         return Keys(_database(), load_all(), _settings()).run(actor, request, deadline)
 
-    return function_url.answer(event, Request, _settings().allow_unverified_caller, work)
+    return call.answer(event, Request, _settings().allow_unverified_caller, work)
 
 
 @cache

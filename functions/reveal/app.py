@@ -5,12 +5,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice import function_url, telemetry
+from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load_all
+from sluice.operators import call
+from sluice.operators.reveal import Request, Revealer
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
-from sluice.reveal import Request, Revealer
 from sluice.settings import RevealSettings
 
 
@@ -23,7 +24,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         keyset = keyset_secret.newest(_settings().token_key_secret_id)
         return Revealer(_database(), load_all(), keyset, _settings()).run(actor, request, deadline)
 
-    return function_url.answer(event, Request, _settings().allow_unverified_caller, work)
+    return call.answer(event, Request, _settings().allow_unverified_caller, work)
 
 
 @cache

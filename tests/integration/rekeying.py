@@ -8,14 +8,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice.audit import Entry
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
 from sluice.ingest.batch import record_handler
 from sluice.ingest.rows import MaskedRow
+from sluice.operators.audit.audit_log import Entry
+from sluice.operators.rekey.rekeyer import Rekeyer
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from sluice.rekey import Rekeyer
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from sluice import audit, audit_chain
-from sluice.audit import Entry, Head
 from sluice.deadline import Deadline
+from sluice.operators.audit import audit_log, chain
+from sluice.operators.audit.audit_log import Entry, Head
 from sluice.postgres.database import Database
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import Environment
@@ -52,7 +52,7 @@ def entry(**changes: Any) -> Entry:
 def append(database: TestDatabase, settings: str, deadline: Deadline) -> Iterator[Callable[[Entry], Head]]:
     """Append to the log, as the reveal role."""
     connection = Database(database.settings("reveal"), "sluice-test")
-    yield lambda one: connection.transact(lambda session: audit.append(session, one), deadline)
+    yield lambda one: connection.transact(lambda session: audit_log.append(session, one), deadline)
     connection.close()
 
 
@@ -108,7 +108,7 @@ def test_a_log_without_rows_is_intact(audit_function: Audit) -> None:
 
 def test_the_hash_of_a_frozen_row_is_what_it_always_was() -> None:
     fields = ["2", "2026-01-31T23:59:59.999000Z", "Zoë", "reveal", "retention", "A-1", None, "{t1_a,t1_b}", '{"a": 1}']
-    row = audit_chain.Row(fields, previous_hash="ab" * 32, hash="")
+    row = chain.Row(fields, previous_hash="ab" * 32, hash="")
     assert row.computed_hash() == "f21d5e3e6bb1c425be4b9880dfc8df0fc2ed385776f6cd93f3c525233ed52297"
 
 
@@ -206,7 +206,7 @@ def test_a_function_of_the_database_that_lies_is_not_believed(
 def test_more_rows_than_are_read_at_once_are_all_verified(
     database: TestDatabase, append: Callable[[Entry], Head], audit_function: Audit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_chain, "MOST_ROWS", 3)
+    monkeypatch.setattr(chain, "MOST_ROWS", 3)
     heads = [append(entry())._asdict() for _ in range(13)]
     assert verified(audit_function, heads) == {
         "rows": 13,
@@ -223,7 +223,7 @@ def test_rows_that_are_appended_at_once_are_one_chain(database: TestDatabase, au
     def append_many(number: int) -> None:
         connection = Database(database.settings("forget"), "sluice-test")
         for _ in range(20):
-            connection.transact(lambda session: audit.append(session, entry(ticket=f"A-{number}")), in_seconds(60))
+            connection.transact(lambda session: audit_log.append(session, entry(ticket=f"A-{number}")), in_seconds(60))
         connection.close()
 
     with ThreadPoolExecutor(4) as pool:
@@ -237,7 +237,7 @@ def test_a_row_that_was_rolled_back_leaves_no_gap(
 ) -> None:
     with database.second_session() as session:
         session.run("BEGIN")
-        audit.append(session, entry())
+        audit_log.append(session, entry())
         session.run("ROLLBACK")
     assert append(entry()).id == 1
     assert verified(audit_function)["intact"]

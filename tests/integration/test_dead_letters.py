@@ -13,10 +13,11 @@ from uuid import uuid4
 
 import pytest
 
-from sluice import dead_letter_queue, dead_letters, telemetry
-from sluice.dead_letters import DeadLetters, Redrive
+from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration import whose
+from sluice.operators.dead_letters import handling, letters
+from sluice.operators.dead_letters.handling import DeadLetters, Redrive
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues
@@ -89,7 +90,7 @@ BAD = body(app_version="new")
 def sqs(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
     sqs = FakeSqs()
     monkeypatch.setattr(fake_aws, "sqs", sqs)
-    monkeypatch.setattr(dead_letters, "time", sqs.clock)
+    monkeypatch.setattr(handling, "time", sqs.clock)
     return sqs
 
 
@@ -374,7 +375,7 @@ def test_a_call_whose_time_is_over_says_that_it_is_not_done(handler: DeadLetters
 def test_what_must_stay_and_is_more_than_sqs_hides_ends_the_call(
     handler: DeadLetters, sqs: FakeSqs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letter_queue, "MOST_HELD", 10)
+    monkeypatch.setattr(letters, "MOST_HELD", 10)
     for _ in range(30):
         sqs.put(BAD)
     answer = run(handler, sqs, seconds=900)
@@ -385,7 +386,7 @@ def test_what_must_stay_and_is_more_than_sqs_hides_ends_the_call(
 def test_a_page_without_anything_to_do_is_no_row_of_the_audit_log(
     handler: DeadLetters, sqs: FakeSqs, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letters, "PAGE_LETTERS", 10)
+    monkeypatch.setattr(handling, "PAGE_LETTERS", 10)
     for text in [*[BAD] * 30, *[body()] * 10]:
         sqs.put(text)
     assert run(handler, sqs, seconds=900)["redriven"] == 10

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sluice import audit
-from sluice.audit import Entry
+from sluice.operators.audit import audit_log
+from sluice.operators.audit.audit_log import Entry
 from sluice.postgres.database import Database
 from tests.documentation import PAGES, blocks
 from tests.integration.databases import TestDatabase, in_seconds
@@ -26,6 +26,6 @@ def test_a_query_finds_the_one_thing_that_happened(query: str, database: TestDat
     )
     reveal = Database(database.settings("reveal"), "sluice-test")
     entry = Entry(actor="ada", action="reveal", reason="support_request", ticket="PRIV-1", tokens=["t1_a"])
-    reveal.transact(lambda session: audit.append(session, entry), in_seconds(60))
+    reveal.transact(lambda session: audit_log.append(session, entry), in_seconds(60))
     reveal.close()
     assert len(database.sql(query)) == 1  # of sessions in a transaction: the one that asks

@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from sluice import forget as forget_module
 from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
-from sluice.forget import Forgetter
 from sluice.ingest.rows import MaskedRow
+from sluice.operators.forget import eraser as forget_module
+from sluice.operators.forget.eraser import Forgetter
 from sluice.postgres import database as database_module
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset

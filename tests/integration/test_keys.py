@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sluice import audit, rewrap, telemetry
+from sluice import telemetry
+from sluice.operators.audit import audit_log
+from sluice.operators.rekey import rewrap
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
@@ -130,7 +132,7 @@ def test_whatever_ends_it_the_next_call_goes_on_with_the_same_key(
         if step == "check value":
             patch.setattr(check_values, "remember", fail)
         if step == "commit":
-            patch.setattr(audit, "log_head", fail)
+            patch.setattr(audit_log, "log_head", fail)
 
     with monkeypatch.context() as patch:
         fail_with(patch)

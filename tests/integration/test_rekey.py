@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from sluice import rekey, telemetry, token_tables
+from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.personal import SUBJECT
 from sluice.failures import Outage
-from sluice.forget import Forget, Forgetter
+from sluice.operators.forget.eraser import Forget, Forgetter
+from sluice.operators.rekey import rekeyer, token_tables
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset
@@ -73,7 +74,7 @@ def rekeying(
 ) -> Iterator[Rekeying]:
     """Rows of three streams under the first key, and batches that are small."""
     monkeypatch.setattr(token_tables, "BATCH_ROWS", 4)
-    monkeypatch.setattr(rekey, "EMPTIED_ROWS", 5)
+    monkeypatch.setattr(rekeyer, "EMPTIED_ROWS", 5)
     make_visits(database)
     connection = Database(database.settings("rekey"), "sluice-rekey")
     made = Rekeying(database, fake_aws, settings, open_store, connection)
@@ -232,14 +233,14 @@ def test_killed_in_any_batch_it_goes_on_after_the_last_one(
     error: BaseException, rekeying: Rekeying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rekeying.key_becomes_current()
-    save, saved = rekey._save, count()
+    save, saved = rekeyer._save, count()
 
     def save_or_die(*arguments: Any) -> None:
         save(*arguments)
         if next(saved) % 3 == 2:  # of three batches two are committed
             raise error
 
-    monkeypatch.setattr(rekey, "_save", save_or_die)
+    monkeypatch.setattr(rekeyer, "_save", save_or_die)
     kills = 0
     answer: dict[str, Any] = {"done": False}
     while not answer["done"]:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from sluice import audit, telemetry
+from sluice import telemetry
+from sluice.operators.audit import audit_log
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import TestDatabase, until
 from tests.integration.environment import Environment, FakeAws
@@ -394,16 +395,16 @@ def test_clear_values_are_nowhere_but_in_the_answer(
     canary = token("device_id", "kn4ry-device")
     ingest.invoke(event(record(login(device_id="kn4ry-device"))))
     raised: list[str] = []
-    append = audit.append
+    append = audit_log.append
 
-    def remember(*arguments: Any) -> audit.Head:
+    def remember(*arguments: Any) -> audit_log.Head:
         try:
             return append(*arguments)
         except BaseException as error:
             raised.append("".join(traceback.format_exception(error)))
             raise
 
-    monkeypatch.setattr(audit, "append", remember)
+    monkeypatch.setattr(audit_log, "append", remember)
     status, body = reveal(canary)
     assert (status, body["values"][0]["value"]) == (200, "kn4ry-device")
     database.sql(f"UPDATE pii_vault SET domain = 'ip' WHERE token = '{canary}'")

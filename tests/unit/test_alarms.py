@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from sluice import telemetry
-from sluice.audit import Head
 from sluice.aws import clients
 from sluice.deadline import Deadline
 from sluice.declaration.registry import names
@@ -19,9 +18,10 @@ from sluice.ingest import metrics
 from sluice.ingest.batch import UNFORESEEN
 from sluice.ingest.rows import Rejection
 from sluice.ingest.store import Written
+from sluice.operators.audit.audit_log import Head
+from sluice.operators.reveal import Request, Revealer
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from sluice.reveal import Request, Revealer
 from sluice.settings import DatabaseSettings, RevealSettings, VaultSettings
 from tests.unit.fakes import IP_TOKEN, KEYSET, ROOT, numbered
 from tests.unit.switches import WHY, World

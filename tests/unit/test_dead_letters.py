@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sluice import dead_letter_queue
 from sluice.aws import clients
-from sluice.dead_letter_queue import DeadLetterQueue, Letter, batches
 from sluice.deadline import Deadline
 from sluice.declaration import whose
 from sluice.failures import Outage
+from sluice.operators.dead_letters import letters
+from sluice.operators.dead_letters.letters import DeadLetterQueue, Letter, batches
 from sluice.settings import DeadLettersSettings, Queues, SettingError
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
@@ -60,14 +60,14 @@ def test_no_more_are_received_than_asked_for(sqs: FakeSqs, queue: DeadLetterQueu
 def test_a_page_ends_when_its_bodies_are_large(
     sqs: FakeSqs, queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letter_queue, "PAGE_BYTES", 100)
+    monkeypatch.setattr(letters, "PAGE_BYTES", 100)
     for _ in range(25):
         sqs.put("x" * 10)
     assert len(queue.receive(1000)) == 10
 
 
 def test_no_more_is_held_than_sqs_hides(sqs: FakeSqs, queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letter_queue, "MOST_HELD", 20)
+    monkeypatch.setattr(letters, "MOST_HELD", 20)
     for _ in range(25):
         sqs.put(login())
     assert len(queue.receive(1000)) == 20

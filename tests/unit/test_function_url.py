@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.audit import LimitReached
 from sluice.failures import Outage
-from sluice.function_url import Refused, Ticket, Token, answer
+from sluice.operators.audit.audit_log import LimitReached
+from sluice.operators.call import Refused, Ticket, Token, answer
 from sluice.settings import SettingError
 from tests.unit.fakes import IP_TOKEN, load_event
 

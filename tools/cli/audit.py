@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.audit_chain import MOST_HEADS, MOST_ROWS
+from sluice.operators.audit.chain import MOST_HEADS, MOST_ROWS
 from tools.cli import operators, terminal
 from tools.cli.operators import StackOption
 

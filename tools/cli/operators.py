@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from sluice.audit import Reason
 from sluice.aws import clients
+from sluice.operators.audit.audit_log import Reason
 from tools.cli.terminal import USAGE, complain, fail
 
 if TYPE_CHECKING:

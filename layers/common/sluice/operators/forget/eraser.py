@@ -14,13 +14,14 @@ from uuid import UUID
 
 import msgspec
 
-from sluice import audit, removal
-from sluice.audit import Head, Reason
 from sluice.deadline import Deadline
 from sluice.declaration.personal import SUBJECT, Subject
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
-from sluice.function_url import Refused, Ticket, Token
+from sluice.operators.audit import audit_log
+from sluice.operators.audit.audit_log import Head, Reason
+from sluice.operators.call import Refused, Ticket, Token
+from sluice.operators.forget import removal
 from sluice.postgres.cells import Cell
 from sluice.postgres.database import Database, now
 from sluice.postgres.driver import Connection, identifier
@@ -119,10 +120,10 @@ class Forgetter:
             outcome = work(connection)
             if request.dry_run:
                 connection.run("ROLLBACK TO SAVEPOINT erasure")
-            return outcome, audit.append(connection, _entry(actor, request, outcome))
+            return outcome, audit_log.append(connection, _entry(actor, request, outcome))
 
         outcome, head = self._database.transact(transaction, deadline)
-        audit.log_head(head)
+        audit_log.log_head(head)
         if not request.dry_run:
             for subject_token, erased_at in outcome.erased.items():  # what a restore from backup needs to be repeated
                 logger.info("erased", extra={"subject_token": subject_token, "erased_at": erased_at.isoformat()})
@@ -243,10 +244,10 @@ def _column(connection: Connection, stream: type[Stream], deadline: Deadline) ->
         after = rows[-1][0]
 
 
-def _entry(actor: str, request: Request, outcome: Outcome) -> audit.Entry:
+def _entry(actor: str, request: Request, outcome: Outcome) -> audit_log.Entry:
     action = str(request.__struct_config__.tag)
     subject_tokens = list(outcome.erased)
-    return audit.Entry(
+    return audit_log.Entry(
         actor=actor,
         action=f"{action}_dry_run" if request.dry_run else action,
         reason=request.reason,

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from sluice.audit import Head
 from sluice.deadline import Deadline
+from sluice.operators.audit.audit_log import Head
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from sluice.audit import LimitReached
 from sluice.failures import Outage
+from sluice.operators.audit.audit_log import LimitReached
 from sluice.pseudonyms.keyset import TOKEN
 from sluice.settings import SettingError
 from sluice.telemetry import logger

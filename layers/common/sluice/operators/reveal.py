@@ -8,12 +8,12 @@ from uuid import UUID
 import msgspec
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice import audit
-from sluice.audit import Head, Reason
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage
-from sluice.function_url import Ticket, Token
+from sluice.operators.audit import audit_log
+from sluice.operators.audit.audit_log import Head, Reason
+from sluice.operators.call import Ticket, Token
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
@@ -69,10 +69,10 @@ class Revealer:
             found = _find(connection, self._forms(asked))
             counts = {"asked": len(asked), "found": len(found)}
             entry = _entry("reveal", actor, request, asked, counts)
-            return found, audit.append(connection, entry, self._settings.daily_limit)
+            return found, audit_log.append(connection, entry, self._settings.daily_limit)
 
         found, head = self._database.transact(look_up, deadline)
-        audit.log_head(head)
+        audit_log.log_head(head)
         try:
             values = self._open(found, deadline)
         except Exception:
@@ -126,8 +126,8 @@ class Revealer:
             raise Altered
         return value
 
-    def _log_failure(self, entry: audit.Entry, deadline: Deadline) -> None:
-        audit.log_head(self._database.transact(lambda connection: audit.append(connection, entry), deadline))
+    def _log_failure(self, entry: audit_log.Entry, deadline: Deadline) -> None:
+        audit_log.log_head(self._database.transact(lambda connection: audit_log.append(connection, entry), deadline))
 
 
 def _find(connection: Connection, forms: Iterable[tuple[str, str]]) -> dict[str, list[Found]]:
@@ -153,7 +153,9 @@ def _find(connection: Connection, forms: Iterable[tuple[str, str]]) -> dict[str,
     return dict(found)
 
 
-def _entry(action: str, actor: str, request: Request, tokens: Sequence[str], counts: Mapping[str, int]) -> audit.Entry:
-    return audit.Entry(
+def _entry(
+    action: str, actor: str, request: Request, tokens: Sequence[str], counts: Mapping[str, int]
+) -> audit_log.Entry:
+    return audit_log.Entry(
         actor=actor, action=action, reason=request.reason, ticket=request.ticket, tokens=tokens, counts=counts
     )

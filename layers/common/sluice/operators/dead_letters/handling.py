@@ -13,17 +13,17 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from sluice import audit
-from sluice.audit import Head, Reason
-from sluice.dead_letter_queue import DeadLetterQueue, Letter, batches
 from sluice.deadline import Deadline
 from sluice.declaration import whose
 from sluice.declaration.personal import SUBJECT
 from sluice.declaration.registry import load
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
-from sluice.function_url import Refused, Ticket
 from sluice.ingest.batch import record_handler
+from sluice.operators.audit import audit_log
+from sluice.operators.audit.audit_log import Head, Reason
+from sluice.operators.call import Refused, Ticket
+from sluice.operators.dead_letters.letters import DeadLetterQueue, Letter, batches
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
@@ -191,11 +191,11 @@ class _Run:
             check_values.check(connection, self._keyset)
             plan = self._plan(connection, letters)
             is_worth_a_row = is_first or plan.send or plan.delete
-            return plan, audit.append(connection, self._entry(plan)) if is_worth_a_row else None
+            return plan, audit_log.append(connection, self._entry(plan)) if is_worth_a_row else None
 
         plan, head = self._database.transact(work, self._deadline)
         if head:
-            audit.log_head(head)
+            audit_log.log_head(head)
         return plan
 
     def _plan(self, connection: Connection, letters: Sequence[Letter]) -> Plan:
@@ -274,11 +274,11 @@ class _Run:
         self._free_at = time.monotonic() + letters / rate
         return True
 
-    def _entry(self, plan: Plan) -> audit.Entry:
+    def _entry(self, plan: Plan) -> audit_log.Entry:
         is_redrive = isinstance(self._request, Redrive)
         counts = {**plan.counts, "failing": sum(plan.reasons.values())} if is_redrive else plan.counts
         person = [] if self._subject is None else self._keyset.tokens(SUBJECT, self._subject)[-1:]
-        return audit.Entry(
+        return audit_log.Entry(
             actor=self._actor,
             action=self._what()["action"],
             reason=self._request.reason,

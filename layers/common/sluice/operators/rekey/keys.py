@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from sluice import rekey, rewrap
-from sluice.audit import Entry, Reason
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
-from sluice.function_url import Ticket
-from sluice.new_key import KeyAdder
+from sluice.operators.audit.audit_log import Entry, Reason
+from sluice.operators.call import Ticket
+from sluice.operators.rekey import rekeyer, rewrap
+from sluice.operators.rekey.new_key import KeyAdder
+from sluice.operators.rekey.rekeyer import Rekeyer
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
-from sluice.rekey import Rekeyer
 from sluice.settings import RekeySettings
 
 
@@ -55,6 +55,6 @@ class Keys:
         return {
             "current": keyset.current,
             "keys": len(keyset.keys),
-            "step": rekey.step(connection),
+            "step": rekeyer.step(connection),
             "data_keys_to_rewrap": rewrap.count_others(connection, self.settings.vault),
         }

@@ -12,17 +12,17 @@ from typing import Any
 
 import msgspec
 
-from sluice import audit
-from sluice.audit import Entry, Head
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage
+from sluice.operators.audit import audit_log
+from sluice.operators.audit.audit_log import Entry, Head
+from sluice.operators.rekey.token_tables import TokenTable, tables
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database, now
 from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
 from sluice.pseudonyms.keyset_secret import KeysetVersion
-from sluice.token_tables import TokenTable, tables
 from sluice.vault import erasures
 
 BATCH_SECONDS = 5  # what a batch may take
@@ -63,7 +63,7 @@ class Rekeyer:
             changed += outcome.changed
             step = outcome.step
             if outcome.head:
-                audit.log_head(outcome.head)
+                audit_log.log_head(outcome.head)
             if step == "done":
                 return {"done": True, "step": step, "changed": changed}
             if outcome.wait_seconds:
@@ -174,7 +174,7 @@ class _Pass:
         connection.run("DELETE FROM rekeying")
         counts = {"key_number": progress.key_number, "changed": progress.changed_ever}
         entry = msgspec.structs.replace(self.entry, action="rekeyed", counts=counts)
-        return Outcome("done", head=audit.append(connection, entry))
+        return Outcome("done", head=audit_log.append(connection, entry))
 
 
 def step(connection: Connection) -> str | None:

@@ -6,11 +6,11 @@ from uuid import UUID
 
 import msgspec
 
-from sluice import audit
-from sluice.audit import Entry, Head
 from sluice.aws import clients
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from sluice.operators.audit import audit_log
+from sluice.operators.audit.audit_log import Entry, Head
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
@@ -31,7 +31,7 @@ def rewrap(database: Database, settings: VaultSettings, entry: Entry, deadline: 
         count, head = database.transact(lambda connection: _rewrap_some(connection, settings, entry), deadline)
         if head is None:
             break
-        audit.log_head(head)
+        audit_log.log_head(head)
         changed += count
     others = database.transact(lambda connection: count_others(connection, settings), deadline)
     return {"done": others == 0, "changed": changed}
@@ -52,7 +52,7 @@ def _rewrap_some(connection: Connection, settings: VaultSettings, entry: Entry) 
     if not found:
         return 0, None
     _update(connection, [_rewrapped(WrappedKey(*row), settings) for row in found])
-    return len(found), audit.append(
+    return len(found), audit_log.append(
         connection, msgspec.structs.replace(entry, action="rewrapped", counts={"data_keys": len(found)})
     )
 

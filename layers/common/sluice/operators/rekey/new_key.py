@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from sluice import audit
-from sluice.audit import Entry, Head
 from sluice.deadline import Deadline
+from sluice.operators.audit import audit_log
+from sluice.operators.audit.audit_log import Entry, Head
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
@@ -31,7 +31,7 @@ class KeyAdder:
         A key that an earlier call has added, and not made current, is taken. Raises Outage.
         """
         number, head = self.database.transact(lambda connection: self._remember(connection, entry), deadline)
-        audit.log_head(head)
+        audit_log.log_head(head)
         keyset = self.database.transact(lambda connection: self._make_current(connection, number), deadline)
         return {"current": keyset.current, "keys": len(keyset.keys)}
 
@@ -43,7 +43,7 @@ class KeyAdder:
             keyset_secret.put(self.secret_id, keyset)  # before anyone remembers it: what is remembered must be there
         check_values.remember(connection, keyset)
         entry = msgspec.structs.replace(entry, action="key_added", counts={"key_number": number})
-        return number, audit.append(connection, entry)
+        return number, audit_log.append(connection, entry)
 
     def _make_current(self, connection: Connection, number: int) -> Keyset:
         keyset = self._read(connection)

@@ -1,0 +1,1 @@
+"""The function dead-letters: listed, redriven, purged."""

@@ -1,0 +1,1 @@
+"""The function forget: a person's rows and sealed values erased."""
