@@ -15,7 +15,7 @@ help: ## show this list
 setup: .venv/bin/sluice .venv-sam/installed ## install what requirements/ locks, where it changed
 
 demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running
-	@$(BIN)/python -m tools.demo $(ARGS)
+	@$(BIN)/python -m tools.local.demo $(ARGS)
 
 test: setup ## run the tests, on a real PostgreSQL and the deployed template; ARGS go to pytest
 	$(BIN)/python -m pytest $(ARGS)
@@ -24,10 +24,10 @@ faults: setup ## kill, cut, freeze and fill up what the function depends on; not
 	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 soak: setup ## load with random faults for ten minutes; ARGS='--seconds 60 --seed 7'
-	@$(BIN)/python -m tools.soak $(ARGS)
+	@$(BIN)/python -m tools.testing.soak $(ARGS)
 
 test-docker: setup ## run the tests that need Docker, with an engine of their own where none answers
-	$(BIN)/python -m tools.engine $(BIN)/python -m pytest tests/docker $(ARGS)
+	$(BIN)/python -m tools.local.engine $(BIN)/python -m pytest tests/docker $(ARGS)
 
 test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run without Docker; `make test` does so too from then on
 	$(BIN)/python -m pytest tests/localstack $(ARGS)
@@ -38,7 +38,7 @@ check: setup .venv-lint/installed ## lint, formatting, types, streams, template,
 	$(SAM) validate --lint
 	.venv-lint/bin/cfn-lint template.yaml
 	.venv-lint/bin/checkov --file template.yaml --config-file .checkov.yaml --compact --quiet
-	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/cli
+	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/sluice_cli
 
 bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one
 	@PYTHONPATH=layers/common .venv-bench/bin/python -m tools.bench $(ARGS)
@@ -48,17 +48,17 @@ up: ## start PostgreSQL and LocalStack with Docker; EMULATOR=ministack instead o
 
 deploy-local: setup ## build, and deploy to what `make up` started
 	$(SAM) build
-	@if [ $(EMULATOR) = ministack ]; then $(BIN)/python -m tools.ministack template .aws-sam/build/template.yaml; fi
+	@if [ $(EMULATOR) = ministack ]; then $(BIN)/python -m tools.local.ministack template .aws-sam/build/template.yaml; fi
 	$(LOCALSTACK) $(SAM) deploy --config-env local
-	@if [ $(EMULATOR) = ministack ]; then $(LOCALSTACK) $(BIN)/python -m tools.ministack mappings; fi
-	@if [ $(EMULATOR) = localstack ]; then $(LOCALSTACK) $(BIN)/python -m tools.localstack migrate; fi
-	@mkdir -p $(dir $(SETTINGS)) && $(LOCALSTACK) $(BIN)/python -m tools.functions http://$(EMULATOR):4566 >$(SETTINGS)
+	@if [ $(EMULATOR) = ministack ]; then $(LOCALSTACK) $(BIN)/python -m tools.local.ministack mappings; fi
+	@if [ $(EMULATOR) = localstack ]; then $(LOCALSTACK) $(BIN)/python -m tools.local.localstack migrate; fi
+	@mkdir -p $(dir $(SETTINGS)) && $(LOCALSTACK) $(BIN)/python -m tools.local.functions http://$(EMULATOR):4566 >$(SETTINGS)
 
 send: setup ## send 100 sample logins to what `make deploy-local` deployed; ARGS=1000 for another number
-	@$(LOCALSTACK) $(BIN)/python -m tools.send $(ARGS)
+	@$(LOCALSTACK) $(BIN)/python -m tools.local.send $(ARGS)
 
 down: ## stop what `make demo ARGS=--keep` or `make up` left running; ARGS=--volumes throws its data away
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.stack down; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.local.stack down; fi
 	@if docker compose ps >/dev/null 2>&1; then docker compose --profile '*' down $(ARGS); fi
 
 clean: down ## remove all that was installed and built

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.stack import PROJECT
+from tools.project import PROJECT
 
 SETTINGS = ("ARGS", "AWS_", "COMPOSE_", "MAKE", "PYTHON", "SLUICE_")  # anyone's own have no part in it
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.postgres import Postgres
+from tools.local.postgres import Postgres
 
 # Before sluice is imported: Powertools reads them when logger and metrics are made.
 os.environ |= {"POWERTOOLS_SERVICE_NAME": "ingest", "POWERTOOLS_METRICS_NAMESPACE": "Sluice"}

@@ -1,7 +1,7 @@
 """The README's commands for Docker, in a Compose project with a network and ports of its own.
 
-The images are the stand-ins of tools/images.py, since not every machine can pull images; SLUICE_GENUINE_IMAGES=1 takes
-the genuine ones.
+The images are the stand-ins of tools/local/images.py, since not every machine can pull images.
+SLUICE_GENUINE_IMAGES=1 takes the genuine ones.
 """
 
 import json
@@ -17,11 +17,12 @@ from typing import Any
 import pg8000.native
 import pytest
 
-from tools import images
-from tools.emulator import CREDENTIALS, REGION, Emulator
-from tools.engine import answers
-from tools.server import free_port
-from tools.stack import PROJECT, SAM
+from tools.local import images
+from tools.local.emulator import CREDENTIALS, REGION, Emulator
+from tools.local.engine import answers
+from tools.local.server import free_port
+from tools.local.stack import SAM
+from tools.project import PROJECT
 
 GENUINE = bool(os.environ.get("SLUICE_GENUINE_IMAGES"))
 STANDINS = {"postgres": images.POSTGRES, "localstack": images.MINISTACK, "ministack": images.MINISTACK}

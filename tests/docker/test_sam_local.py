@@ -19,9 +19,9 @@ from samtranslator.yaml_helper import yaml_parse
 
 from sluice.pseudonyms.keyset import TOKEN
 from tests.docker.conftest import Compose, run
-from tools.emulator import CREDENTIALS, REGION
-from tools.server import free_port
-from tools.stack import PROJECT
+from tools.local.emulator import CREDENTIALS, REGION
+from tools.local.server import free_port
+from tools.project import PROJECT
 
 pytestmark = pytest.mark.timeout(600)  # seconds: the first test makes the images, and SAM one of them and the layer
 

@@ -12,8 +12,8 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.streams.orders import Order
 from sluice.streams.user_logins import UserLogin
 from sluice.vault.sealing import DataKey, WrappedKey
-from tools.invariants import Checker, Finding, Sent
-from tools.stack import STACK_NAME, Stack, running_stack
+from tools.local.stack import STACK_NAME, Stack, running_stack
+from tools.testing.invariants import Checker, Finding, Sent
 
 UNSEEN_SECONDS = 600  # no dead letter is received twice
 

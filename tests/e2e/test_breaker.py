@@ -10,9 +10,9 @@ import pytest
 
 from tests.e2e.conftest import Collected, eventually
 from tests.e2e.test_queue_to_row import login
-from tools.faults.aws import EmulatedAws, Fault, FaultyAws, Service, serving
-from tools.faults.postgres import FaultyPostgres
-from tools.stack import STACK_NAME, Stack
+from tools.local.stack import STACK_NAME, Stack
+from tools.testing.faults.aws import EmulatedAws, Fault, FaultyAws, Service, serving
+from tools.testing.faults.postgres import FaultyPostgres
 
 RECORD = f"/sluice/{STACK_NAME}/breaker/user_logins"
 FUNCTIONS = ("IngestFunction", "BreakerFunction")

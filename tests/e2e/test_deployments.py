@@ -11,9 +11,9 @@ import pytest
 from tests.e2e.conftest import Collected, eventually, log_of
 from tests.e2e.test_operators import sluice
 from tests.e2e.test_queue_to_row import login, row
-from tools.emulator import REGION
-from tools.server import NotStarted
-from tools.stack import Stack, running_stack, sam
+from tools.local.emulator import REGION
+from tools.local.server import NotStarted
+from tools.local.stack import Stack, running_stack, sam
 
 NEIGHBOUR = {"QueueName": "neighbours-logins", "OrdersQueueName": "neighbours-orders", "DatabaseName": "neighbour"}
 NEW_CODE = "from the new code"

@@ -22,7 +22,7 @@ from tests.clone import Clone, fresh_clone
 from tests.documentation import README, blocks, files_of_ones_own_stream
 from tests.e2e.conftest import eventually
 from tests.e2e.test_queue_to_row import login
-from tools.emulator import CREDENTIALS, REGION, Emulator
+from tools.local.emulator import CREDENTIALS, REGION, Emulator
 
 pytestmark = pytest.mark.timeout(600)  # seconds: SAM has built nothing in the clone before
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.e2e.conftest import Collected, eventually, log_of
 from tests.e2e.test_queue_to_row import login, row
-from tools.emulator import CREDENTIALS, REGION
-from tools.stack import STACK_NAME, Stack
+from tools.local.emulator import CREDENTIALS, REGION
+from tools.local.stack import STACK_NAME, Stack
 
 WHY = ("--reason", "support_request", "--ticket", "PRIV-1")
 CANARY_DEVICE = "kn4ry-device-of-operators"

@@ -11,10 +11,11 @@ import pytest
 
 from sluice.streams.orders import Order
 from tests.e2e.conftest import Collected, eventually, log_of
-from tools.generator import messages, orders
-from tools.invariants import Sent
-from tools.server import NotStarted
-from tools.stack import PROJECT, Stack, running_stack
+from tools.local.generator import messages, orders
+from tools.local.server import NotStarted
+from tools.local.stack import Stack, running_stack
+from tools.project import PROJECT
+from tools.testing.invariants import Sent
 
 MIGRATIONS = PROJECT / "layers/common/sluice/migrate/migrations"
 FUNCTIONS = [path.parent.name.title().replace("_", "") + "Function" for path in PROJECT.glob("functions/*/app.py")]

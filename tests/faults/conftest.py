@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.faults.postgres import FaultyPostgres
-from tools.faults.queue import Queue
-from tools.faults.site import Site, logins, site
+from tools.testing.faults.postgres import FaultyPostgres
+from tools.testing.faults.queue import Queue
+from tools.testing.faults.site import Site, logins, site
 
 _numbers = count(1)
 

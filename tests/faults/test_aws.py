@@ -7,8 +7,8 @@ import pytest
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from tests.faults.conftest import Sending
-from tools.faults.aws import Fault, Service
-from tools.faults.site import INGEST_ROLE, PASSWORD, Site
+from tools.testing.faults.aws import Fault, Service
+from tools.testing.faults.site import INGEST_ROLE, PASSWORD, Site
 
 BOTH = [Service.SECRETS_MANAGER, Service.KMS]
 

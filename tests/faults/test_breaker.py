@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import Sending
-from tools.faults.aws import Fault, Service
-from tools.faults.environment import Failed
-from tools.faults.site import BREAKER_PARAMETER, INGEST_ROLE, Site
-from tools.stack import PROJECT
+from tools.project import PROJECT
+from tools.testing.faults.aws import Fault, Service
+from tools.testing.faults.environment import Failed
+from tools.testing.faults.site import BREAKER_PARAMETER, INGEST_ROLE, Site
 
 MINUTE = json.loads((PROJECT / "events" / "breaker_schedule.json").read_text())
 SECONDS = 60  # as the template gives both functions

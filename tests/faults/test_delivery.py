@@ -9,10 +9,10 @@ import pytest
 
 from tests.faults.conftest import Sending
 from tests.faults.test_postgresql import waits
-from tools.faults.proxy import Sender
-from tools.faults.queue import Queue
-from tools.faults.site import Site, new_id
-from tools.invariants import Sent
+from tools.testing.faults.proxy import Sender
+from tools.testing.faults.queue import Queue
+from tools.testing.faults.site import Site, new_id
+from tools.testing.invariants import Sent
 
 LARGEST_EVENT = 6 * 2**20  # bytes, as Lambda takes it
 ACKNOWLEDGED: dict[str, object] = {"batchItemFailures": []}

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.faults.conftest import Sending
-from tools.faults.aws import Service
-from tools.faults.environment import Ended
-from tools.faults.proxy import Sender
-from tools.faults.queue import Queue
-from tools.faults.site import Site
+from tools.testing.faults.aws import Service
+from tools.testing.faults.environment import Ended
+from tools.testing.faults.proxy import Sender
+from tools.testing.faults.queue import Queue
+from tools.testing.faults.site import Site
 
 
 def middle(queue: Queue) -> bytes:

@@ -7,8 +7,8 @@ import pytest
 from tests.faults.conftest import Sending
 from tests.faults.test_function_killed import middle
 from tests.faults.test_postgresql import in_few_seconds
-from tools.faults.proxy import Sender
-from tools.faults.site import Site
+from tools.testing.faults.proxy import Sender
+from tools.testing.faults.site import Site
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from pg8000.exceptions import DatabaseError
 
 from tests.faults.conftest import Sending
 from tests.faults.test_function_killed import middle
-from tools.faults.postgres import MAX_CONNECTIONS
-from tools.faults.site import INGEST_ROLE, PASSWORD, Site
+from tools.testing.faults.postgres import MAX_CONNECTIONS
+from tools.testing.faults.site import INGEST_ROLE, PASSWORD, Site
 
 FEW_SECONDS = 4.0  # of which the function keeps two to answer
 

@@ -18,7 +18,7 @@ from sluice.vault.sealing import Vault
 from tests.integration.databases import LOGINS, TestDatabase, connect, in_seconds, until
 from tests.integration.environment import VAULT_KEY, Environment, FakeAws, OpenStore
 from tests.integration.messages import KEYSET
-from tools.postgres import Postgres
+from tools.local.postgres import Postgres
 
 
 @pytest.fixture

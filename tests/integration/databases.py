@@ -11,7 +11,7 @@ from pg8000.native import Connection
 from sluice.deadline import Deadline
 from sluice.postgres.credentials import Credentials
 from sluice.settings import ROLES, DatabaseSettings
-from tools.postgres import Postgres
+from tools.local.postgres import Postgres
 
 INGEST_PASSWORD = "not a secret 'at all\\"
 LOGINS = {role: Credentials(f"{role}_of_tests", INGEST_PASSWORD) for role in ROLES}

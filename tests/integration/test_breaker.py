@@ -24,7 +24,7 @@ from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDataba
 from tests.integration.environment import FUNCTIONS, Context, Environment, FakeAws
 from tests.integration.messages import KEYSET, QUEUE_ARN, event, numbered, record
 from tests.unit.switches import FakeMappings, FakeParameters
-from tools.server import free_port
+from tools.local.server import free_port
 
 WHY = "database: SQLSTATE 57P03"
 

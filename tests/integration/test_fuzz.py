@@ -17,7 +17,7 @@ from sluice.vault.sealing import open_data_key
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import VAULT_KEY, Environment
 from tests.integration.messages import KEYSET, event, login, numbered
-from tools.invariants import Checker, Sent
+from tools.testing.invariants import Checker, Sent
 
 BATCHES = int(os.environ.get("FUZZ_BATCHES", "150"))
 SENT_AT = 1_769_903_999_999

@@ -15,8 +15,8 @@ from sluice.vault.sealing import open_data_key
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import VAULT_KEY, Environment
 from tests.integration.messages import KEYSET, event, login, numbered, token
-from tools.generator import messages, orders
-from tools.invariants import Checker, Finding, Sent
+from tools.local.generator import messages, orders
+from tools.testing.invariants import Checker, Finding, Sent
 
 VAULT = VaultSettings(key_id=VAULT_KEY, stack="tests")
 SENT_AT = 1_769_903_999_999
@@ -197,7 +197,7 @@ def test_a_finding_shows_no_value(scene: Scene) -> None:
 def test_a_session_in_a_transaction_is_found(
     scene: Scene, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tools.invariants.SESSION_SECONDS", 0)
+    monkeypatch.setattr("tools.testing.invariants.SESSION_SECONDS", 0)
     with database.second_session() as other:
         other.run("SET application_name TO 'sluice-ingest'; BEGIN")
         other.run("SELECT 1")

@@ -25,8 +25,8 @@ from sluice.postgres.database import Database
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds, until
 from tests.integration.environment import Environment, FakeAws, OpenStore, write
 from tests.integration.messages import event, masked_rows, numbered, record, row
-from tools.faults.proxy import SSL_REQUEST, Proxy, proxy
-from tools.server import free_port
+from tools.local.server import free_port
+from tools.testing.faults.proxy import SSL_REQUEST, Proxy, proxy
 
 FAIL_SOME = """
 CREATE SEQUENCE tries;

@@ -11,7 +11,7 @@ from sluice.failures import Outage
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import Environment, OpenStore, write
 from tests.integration.messages import event, failures, login, masked_rows, numbered, record, row
-from tools.faults.proxy import proxy
+from tools.testing.faults.proxy import proxy
 
 BATCH_SIZE = 6
 

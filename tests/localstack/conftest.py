@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tools.localstack import INSTALLED, LocalStack, migrate
-from tools.postgres import Postgres
-from tools.stack import Stack, build
+from tools.local.localstack import INSTALLED, LocalStack, migrate
+from tools.local.postgres import Postgres
+from tools.local.stack import Stack, build
 
 PARAMETERS = {"MaximumConcurrency": "10"}  # as on AWS: it starts no function for itself
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})

@@ -1,6 +1,6 @@
 """What LocalStack 4.14 makes of the template, and what it does otherwise than AWS.
 
-Its functions run as processes (tools/executor.py), so its own way to run them in containers is not tested here.
+Its functions run as processes (tools/local/executor.py), so its own way to run them in containers is not tested here.
 """
 
 import json
@@ -15,10 +15,10 @@ import pytest
 
 from tests.e2e.conftest import eventually
 from tests.localstack.conftest import PARAMETERS, TRUST, Migration, Probe, messages
-from tools.generator import messages as generated
-from tools.localstack import LocalStack
-from tools.send import send
-from tools.stack import STACK_NAME, Stack
+from tools.local.generator import messages as generated
+from tools.local.localstack import LocalStack
+from tools.local.send import send
+from tools.local.stack import STACK_NAME, Stack
 
 ACCOUNT = "000000000000"
 CONTEXT = {"app": "sluice", "purpose": "vault", "stack": STACK_NAME}

@@ -5,7 +5,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from tools.cli import app
+from tools.sluice_cli import app
 
 STREAM = '''"""Visits."""
 

@@ -26,7 +26,6 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import ROLES
 from tests.unit.fakes import KEYSET, ROOT, FakeAws, FakePostgres, http_server
 from tests.unit.operators import FakeDeployment
-from tools import stack
 
 settings.register_profile("unit", deadline=None, database=None)  # a slow machine is no failure
 settings.load_profile("unit")
@@ -97,7 +96,7 @@ def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePostgres]:
 def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeDeployment]:
     """Return the deployment that the operators' commands call; the demo has kept none."""
     fake = FakeDeployment()
-    monkeypatch.setattr(stack, "KEPT", tmp_path / "stack.json")
+    monkeypatch.setattr("tools.sluice_cli.operators.deployment.KEPT", tmp_path / "stack.json")
     with http_server(fake.respond) as url:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "SLUICE_STACK"):
             monkeypatch.delenv(name, raising=False)

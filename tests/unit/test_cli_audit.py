@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.cli import run
 from tests.unit.operators import FakeDeployment
-from tools.cli import audit
+from tools.sluice_cli.operators import audit
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 INTACT = {"rows": 1234, "head": {"id": 1234, "hash": A}, "intact": True, "first_broken": None, "rule": ""}

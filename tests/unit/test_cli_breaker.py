@@ -12,8 +12,8 @@ from sluice.aws import clients
 from sluice.breaker.record import parameter, path
 from tests.unit.cli import run
 from tests.unit.switches import STACK, WHY, FakeMappings, World, error
-from tools.cli import operators
-from tools.cli.operators import Deployment
+from tools.sluice_cli.operators import deployment
+from tools.sluice_cli.operators.deployment import Deployment
 
 PAUSE = parameter(STACK, "pause", "orders")
 RECORD = parameter(STACK, "breaker", "orders")
@@ -86,7 +86,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     }
     session: Any = FakeSession(services)
     monkeypatch.setattr(clients, "client", world.client)
-    monkeypatch.setattr(operators, "deployed", lambda stack: Deployment(session, "http://emulator", stack or STACK))
+    monkeypatch.setattr(deployment, "deployed", lambda stack: Deployment(session, "http://emulator", stack or STACK))
     return world
 
 

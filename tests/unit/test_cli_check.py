@@ -10,8 +10,7 @@ import pytest
 
 from tests.unit.cli import STREAM, run
 from tests.unit.fakes import FakePostgres
-from tools.cli import check
-from tools.server import NotStarted
+from tools.local.server import NotStarted
 
 
 class FakeServer:
@@ -39,7 +38,7 @@ class FakeServer:
 @pytest.fixture
 def server(postgres: FakePostgres, monkeypatch: pytest.MonkeyPatch) -> type[FakeServer]:
     """Return the server that the command starts, before the first migration."""
-    monkeypatch.setattr(check, "Postgres", FakeServer)
+    monkeypatch.setattr("tools.local.postgres.Postgres", FakeServer)
     postgres.check_values.clear()
     return FakeServer
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cli import run
-from tools.cli import operators
+from tools.sluice_cli.operators import deployment
 
 WHY = ["--reason", "operations", "--ticket", "OPS-1"]
 ASKED = {"stream": "orders", "reason": "operations", "ticket": "OPS-1"}
@@ -46,7 +46,7 @@ class FakeFunction:
 @pytest.fixture
 def function(monkeypatch: pytest.MonkeyPatch) -> FakeFunction:
     function = FakeFunction()
-    monkeypatch.setattr(operators, "call", function.call)
+    monkeypatch.setattr(deployment, "call", function.call)
     return function
 
 
@@ -166,6 +166,6 @@ def test_stopping_it_says_that_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) 
     def call(*_: object) -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(operators, "call", call)
+    monkeypatch.setattr(deployment, "call", call)
     code, _, err = run("dead-letters", "redrive", "orders", *WHY)
     assert (code, err) == (1, "sluice: stopped; nothing is lost, and the same command goes on with it\n")

@@ -8,7 +8,7 @@ import pytest
 from sluice.declaration.registry import load_all
 from sluice.declaration.stream import OWN_COLUMNS, Stream
 from tests.unit.cli import STREAM, run
-from tools.cli import declarations
+from tools.sluice_cli.authors import declarations
 
 EMAIL = {"name": "Email", "max": 254}
 TEXT = {"name": "Text", "max": 20}

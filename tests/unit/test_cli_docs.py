@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.cli import TOKEN
 from tests.unit.fakes import ROOT
-from tools.cli import app
+from tools.sluice_cli import app
 
 ON_A_STACK = ("dead-letters", "reveal", "forget", "keys", "audit", "status", "pause", "resume")
 PAGE = (ROOT / "docs" / "cli.md").read_text()

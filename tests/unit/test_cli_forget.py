@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cli import run
-from tools.cli import operators
+from tools.sluice_cli.operators import deployment
 
 WHY = ["--reason", "data_subject_request", "--ticket", "PRIV-1"]
 ASKED = {"reason": "data_subject_request", "ticket": "PRIV-1"}
@@ -38,7 +38,7 @@ class FakeFunction:
 @pytest.fixture
 def function(monkeypatch: pytest.MonkeyPatch) -> FakeFunction:
     function = FakeFunction()
-    monkeypatch.setattr(operators, "call", function.call)
+    monkeypatch.setattr(deployment, "call", function.call)
     return function
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.cli import run
 from tests.unit.operators import FakeDeployment
-from tools.cli import operators
+from tools.sluice_cli.operators import deployment
 
 WHY = ("--reason", "key_rotation", "--ticket", "OPS-1")
 PAYLOAD = {"reason": "key_rotation", "ticket": "OPS-1"}
@@ -31,7 +31,7 @@ class FakeFunction:
 @pytest.fixture
 def function(monkeypatch: pytest.MonkeyPatch) -> FakeFunction:
     fake = FakeFunction()
-    monkeypatch.setattr(operators, "call", fake.call)
+    monkeypatch.setattr(deployment, "call", fake.call)
     monkeypatch.setattr(time, "sleep", fake.slept.append)
     return fake
 

@@ -13,7 +13,8 @@ import pytest
 
 from tests.unit.cli import STREAM, numbered_tokens, run, without
 from tests.unit.fakes import LOGIN, ROOT, login, sqs_record
-from tools.cli import declarations, main, preview
+from tools.sluice_cli import main
+from tools.sluice_cli.authors import declarations, preview
 
 KEPT = {"kept": True}
 SENT = "2026-01-01T09:00:01"
@@ -419,7 +420,7 @@ def watch(event, arguments):
         raise SystemExit(f"it writes {arguments[0]}")
 
 sys.addaudithook(watch)
-from tools.cli import main
+from tools.sluice_cli import main
 main()
 """
 

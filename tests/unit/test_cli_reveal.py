@@ -3,14 +3,13 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.unit.cli import run
 from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN
 from tests.unit.operators import FakeDeployment
-from tools import stack
-from tools.emulator import CREDENTIALS
 
 WHY = ("--reason", "fraud_investigation", "--ticket", "PRIV-1")
 IP_VALUE = {"token": IP_TOKEN, "domain": "ip", "value": "199.172.111.135"}
@@ -77,14 +76,20 @@ def test_a_stack_without_the_url_is_told(deployment: FakeDeployment) -> None:
 
 
 def test_the_stack_that_the_demo_kept_is_called_where_nothing_else_is_said(
-    deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch
+    deployment: FakeDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = {"endpoint_url": os.environ["AWS_ENDPOINT_URL"]}
-    stack.KEPT.write_text(json.dumps(kept))
+    kept = {
+        "endpoint_url": os.environ["AWS_ENDPOINT_URL"],
+        "stack_name": "sluice",
+        "region": "us-east-1",
+        "access_key_id": "kept",
+        "secret_access_key": "secret",
+    }
+    (tmp_path / "stack.json").write_text(json.dumps(kept))
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     code, _, errors = run("reveal", IP_TOKEN, *WHY)
     assert (code, errors) == (0, "sluice: this is the stack that the demo has kept; --stack names another one\n")
-    assert f"Credential={CREDENTIALS['AWS_ACCESS_KEY_ID']}/" in deployment.headers[0]["Authorization"]
+    assert "Credential=kept/" in deployment.headers[0]["Authorization"]
 
 
 def test_without_credentials_nothing_is_called(deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from sluice.declaration.rules import Boolean, Each, Integer, IpAddress, OneOf, Rule, Text
-from tools.cli import space
-from tools.cli.space import Space
+from tools.sluice_cli.authors import space
+from tools.sluice_cli.authors.space import Space
 
 TEXT = Text(max=5000)
 

@@ -44,7 +44,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make down": (KEPT, UP_AND_DOWN),
     "make down ARGS=--volumes": (UP_AND_DOWN,),
     "make test-localstack": ("Makefile", "tests/localstack/test_localstack.py"),
-    "sam deploy": ("tools/stack.py::Stack.deploy",),
+    "sam deploy": ("tools/local/stack.py::Stack.deploy",),
     "sam local start-lambda": (
         "tests/docker/test_sam_local.py::started_lambda",
         "tests/docker/conftest.py::Compose.sam_local",

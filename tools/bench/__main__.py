@@ -18,7 +18,7 @@ from tools.bench import cold_start, cpu, memory, report
 from tools.bench.chart import chart
 from tools.bench.environment import Place, place, quiet
 from tools.bench.records import Records
-from tools.stack import PROJECT
+from tools.project import PROJECT
 
 DOCS = PROJECT / "docs"
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from tools.bench.environment import STREAMS
 from tools.bench.records import Event
-from tools.server import NotStarted, free_port
-from tools.stack import SAM, build
+from tools.local.server import NotStarted, free_port
+from tools.local.stack import SAM, build
 
 EMULATOR = "lib/python3.13/site-packages/samcli/local/rapid/aws-lambda-rie-x86_64"  # in SAM's environment
 INVOKE = "/2015-03-31/functions/function/invocations"

@@ -15,8 +15,8 @@ import pg8000.native
 from sluice import streams
 from sluice.settings import ROLES
 from tools.bench import aws
-from tools.postgres import Postgres
-from tools.stack import PROJECT
+from tools.local.postgres import Postgres
+from tools.project import PROJECT
 
 INGEST_ROLE = "sluice-ingest"
 STREAMS = Path(__file__).with_name("streams")  # beside those of the product

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.bench.environment import Context, function, quiet
 from tools.bench.records import Event
-from tools.stack import PROJECT
+from tools.project import PROJECT
 
 
 def measure(folder: Path, event: Event) -> float:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from tools.generator import messages
+from tools.local.generator import messages
 
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:login-queue"
 FIRST_SENT_AT = 1_767_258_000_000  # milliseconds: 2026-01-01T09:00:00Z

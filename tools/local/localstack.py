@@ -1,0 +1,88 @@
+"""LocalStack on one's own machine, from a wheel, without Docker: its functions run as processes.
+
+`python -m tools.local.localstack migrate` makes the schema of the stack that AWS_ENDPOINT_URL names: LocalStack's
+CloudFormation runs no custom resource, and says that it did.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import boto3
+from botocore.config import Config
+
+from tools.local.emulator import REGION, Emulator
+from tools.local.server import NotStarted
+from tools.local.stack import STACK_NAME
+from tools.project import PROJECT
+
+INSTALLED = PROJECT / ".venv-localstack" / "installed"
+EXECUTORS = "localstack.lambda.runtime_executor"
+PATIENCE = Config(read_timeout=300, retries={"total_max_attempts": 1})  # seconds: more than the function takes
+
+
+@dataclass
+class LocalStack(Emulator):
+    """LocalStack 4.14 with tools/local/executor.py, in an environment of its own: `make .venv-localstack/installed`."""
+
+    executor: str = "process"  # docker is LocalStack's own
+
+    ready_path: ClassVar[str] = "/_localstack/health"
+    keeps_numbers_as_text: ClassVar[bool] = False
+
+    @property
+    def command(self) -> list[str]:
+        return [str(INSTALLED.parent / "bin" / "python"), "-m", "localstack.runtime.main"]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "GATEWAY_LISTEN": f"127.0.0.1:{self.port}",
+            "GATEWAY_SERVER": "hypercorn",  # the default one listens on every address, whatever GATEWAY_LISTEN says
+            "LOCALSTACK_HOST": f"127.0.0.1:{self.port}",  # in the URLs of queues
+            "FILESYSTEM_ROOT": str(self.folder / "root"),
+            "OVERRIDE_IN_DOCKER": "0",  # in any container it would write to the folders of its own image
+            "DNS_ADDRESS": "0",  # no name server
+            "DISABLE_EVENTS": "1",  # it tells nobody that it runs
+            "SKIP_SSL_CERT_DOWNLOAD": "1",
+            "HTTPS_PROXY": "http://127.0.0.1:9",  # nothing listens there: it fetches nothing else either
+            "LAMBDA_RUNTIME_EXECUTOR": self.executor,
+            "FUNCTIONS_PYTHON": sys.executable,
+            "PYTHONPATH": os.pathsep.join([str(PROJECT), str(self.folder / "plugins")]),
+        }
+
+    def start(self) -> None:
+        """Start with no state, in a folder that is empty or missing. Raises NotStarted."""
+        # LocalStack finds an executor by the entry point of a package that is installed.
+        package = self.folder / "plugins" / "sluice_executor-0.dist-info"
+        package.mkdir(mode=0o700, parents=True)
+        (package / "METADATA").write_text("Metadata-Version: 2.1\nName: sluice-executor\nVersion: 0\n")
+        (package / "entry_points.txt").write_text(f"[{EXECUTORS}]\nprocess = tools.local.executor:Plugin\n")
+        super().start()
+
+
+def migrate(cloudformation: Any, functions: Any) -> None:
+    """Bring the deployed stack's schema up to date. Raises NotStarted with what the function says."""
+    found = cloudformation.describe_stack_resource(StackName=STACK_NAME, LogicalResourceId="MigrateFunction")
+    name = found["StackResourceDetail"]["PhysicalResourceId"]
+    answer = functions.invoke(FunctionName=name, Payload=b"{}")
+    if "FunctionError" in answer:
+        raise NotStarted(f"The schema was not made:\n{answer['Payload'].read().decode()}")
+
+
+def main() -> int:
+    if sys.argv[1:] != ["migrate"]:
+        print("usage: python -m tools.local.localstack migrate", file=sys.stderr)
+        return 2
+    cloudformation = boto3.client("cloudformation", region_name=REGION)
+    try:
+        migrate(cloudformation, boto3.client("lambda", region_name=REGION, config=PATIENCE))
+    except NotStarted as why:
+        print(why, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

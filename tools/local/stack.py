@@ -1,0 +1,249 @@
+"""The whole system on one's own machine: template.yaml built and deployed by SAM to an emulator and a PostgreSQL.
+
+`python -m tools.local.stack down` stops the one that `make demo ARGS=--keep` left running.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import pg8000.native
+
+from tools.local import ministack
+from tools.local.emulator import CREDENTIALS, REGION, Emulator
+from tools.local.postgres import Postgres
+from tools.local.server import NotStarted
+from tools.project import KEPT, PROJECT, STATE
+
+SAM = PROJECT / ".venv-sam" / "bin" / "sam"
+STACK_NAME = "sluice"
+
+type Step = Callable[[str], AbstractContextManager[None]]  # shows what is being done, for as long as it is
+
+
+@dataclass
+class Stack:
+    """A stack in a folder of its own, with ports of its own."""
+
+    folder: Path
+    postgres: Postgres
+    emulator: Emulator
+    name: str = STACK_NAME
+    outputs: dict[str, str] = field(default_factory=dict)
+    kept: bool = False
+
+    @classmethod
+    def in_folder(cls, folder: Path, emulator_pid: int = 0) -> Self:
+        return cls(folder, Postgres(folder / "postgres"), Emulator(folder / "emulator", pid=emulator_pid))
+
+    @property
+    def queue_url(self) -> str:
+        return self.outputs["QueueUrl"]
+
+    @property
+    def dead_letter_queue_url(self) -> str:
+        return self.outputs["DeadLetterQueueUrl"]
+
+    @property
+    def ingest_function(self) -> str:
+        return self.outputs["IngestFunctionName"]
+
+    @property
+    def migrate_function(self) -> str:
+        return self.outputs["MigrateFunctionName"]
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of the service."""
+        return self.emulator.client(service)
+
+    def physical_id(self, logical_id: str) -> str:
+        """Return the name that AWS knows a resource of the template by."""
+        found = self.client("cloudformation").describe_stack_resource(StackName=self.name, LogicalResourceId=logical_id)
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+    def connect(self) -> pg8000.native.Connection:
+        """Connect to the database as its owner."""
+        return self.postgres.connect()
+
+    def start(self, parameters: Mapping[str, str], step: Step) -> None:
+        """Start both servers, build and deploy. Raises NotStarted with what CloudFormation says."""
+        with step("Start PostgreSQL"):
+            self.postgres.start()
+        with step("Start the AWS emulator"):
+            self.emulator.start()
+        with step("Build: sam build"):
+            build(self.folder / "build")
+            ministack.leave_out_unknown(self.folder / "build" / "template.yaml")
+        with step("Deploy: sam deploy"):
+            self.deploy(parameters)
+
+    def deploy(self, parameters: Mapping[str, str]) -> str:
+        """Deploy what is built, the first time or again, and return what SAM said. Raises NotStarted."""
+        # In a file, because every user of this machine sees the command line.
+        overrides = self.folder / "parameters.yaml"
+        write_private(overrides, json.dumps({**self._local_parameters(), **parameters}))
+        deployed = sam(
+            *("deploy", "--template-file", str(self.folder / "build" / "template.yaml")),
+            *("--config-file", str(PROJECT / "samconfig.toml"), "--config-env", "local"),
+            *("--stack-name", self.name, "--parameter-overrides", overrides.as_uri()),
+            AWS_ENDPOINT_URL=self.emulator.endpoint_url,
+            SAM_CLI_POLL_DELAY="0.5",  # seconds
+        )
+        overrides.unlink()
+        if deployed.returncode != 0:
+            why = "\n".join(self._failures()) or deployed.stdout.rpartition("Error: ")[2]
+            raise NotStarted(f"sam deploy failed:\n{why}")
+        (stack,) = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        if self.emulator.keeps_numbers_as_text:
+            ministack.repair_mappings(self.client("lambda"))
+        return deployed.stdout
+
+    def stop(self) -> list[str]:
+        """Stop what runs, remove the folder and return what was stopped."""
+        stopped = {"the AWS emulator": self.emulator.stop(), "PostgreSQL": self.postgres.stop()}
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return [name for name, ran in stopped.items() if ran]
+
+    def keep(self) -> None:
+        """Leave the stack running, and write down how to talk to it and how to stop it."""
+        kept = {
+            "endpoint_url": self.emulator.endpoint_url,
+            "region": REGION,
+            "access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            "secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            "stack_name": self.name,
+            "queue_url": self.queue_url,
+            "dead_letter_queue_url": self.dead_letter_queue_url,
+            "database_url": self.postgres.url,
+            "ingest_function": self.ingest_function,
+            "migrate_function": self.migrate_function,
+            "folder": str(self.folder),
+            "emulator_pid": self.emulator.pid,
+        }
+        write_private(KEPT, json.dumps(kept, indent=2) + "\n")
+        self.kept = True
+
+    def _local_parameters(self) -> dict[str, str]:
+        return {
+            "DatabaseHost": self.postgres.host,
+            "DatabasePort": str(self.postgres.port),
+            "DatabaseName": self.postgres.database,
+            "DatabaseOwnerUsername": self.postgres.user,
+            "DatabaseOwnerPassword": self.postgres.password,
+            "DatabaseTls": "disable",
+            "AllowUnverifiedCaller": "true",  # the emulator tells a function nothing of who calls its URL
+            "MaximumConcurrency": "2",  # each function that runs unpacks a layer of its own
+        }
+
+    def _failures(self) -> list[str]:
+        """Return a line for each resource that failed, the first first."""
+        cloudformation = self.client("cloudformation")
+        try:
+            events = cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
+        except cloudformation.exceptions.ClientError:
+            return []  # it failed before there was a stack
+        return [
+            f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
+            for event in reversed(events)
+            if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
+        ]
+
+
+@contextmanager
+def running_stack(parameters: Mapping[str, str] | None = None, step: Step = lambda _: nullcontext()) -> Iterator[Stack]:
+    """Yield a fresh stack that shares nothing with any other, and stop it unless it was told to be kept.
+
+    `parameters` are the template's, beside those that say where the database is. Raises NotStarted.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="sluice-"))
+    folder.chmod(0o711)  # PostgreSQL runs as another user where we are root, and must get to its folder in this one
+    stack = Stack.in_folder(folder)
+    try:
+        stack.start(parameters or {}, step)
+        yield stack
+    finally:
+        if not stack.kept:
+            stack.stop()
+
+
+def build(target: Path) -> None:
+    """Build template.yaml into the new folder `target`, taking from the last build what has not changed."""
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # SAM finds what it built last in one place, which two builds cannot share
+        built = sam(
+            *("build", "--template-file", str(PROJECT / "template.yaml"), "--build-dir", str(STATE / "build")),
+            *("--cached", "--parallel", "--cache-dir", str(STATE / "cache")),
+        )
+        if built.returncode != 0:
+            raise NotStarted(f"sam build failed:\n{built.stdout}")
+        shutil.copytree(STATE / "build", target)
+
+
+def down() -> int:
+    """Stop the stack that was kept, if there is one, and say what was done."""
+    if not KEPT.exists():
+        print("No embedded stack was kept.")
+        return 0
+    kept = json.loads(KEPT.read_text())
+    stopped = Stack.in_folder(Path(kept["folder"]), kept["emulator_pid"]).stop()
+    KEPT.unlink()
+    print(f"Stopped {' and '.join(stopped)}." if stopped else "The stack that was kept had already stopped.")
+    return 0
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that nobody else can read."""
+    file.parent.mkdir(exist_ok=True)
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600, exist_ok=False)
+    file.write_text(text)
+
+
+def sam(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run SAM with the emulator's credentials and nothing of the user's AWS configuration; output and errors as one."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    process = subprocess.Popen(
+        [str(SAM), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # so that what it started ends with it
+        cwd=STATE,  # where it leaves its own notes
+        env={
+            **ours,
+            # The layer is built by this interpreter.
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{ours.get('PATH', os.defpath)}",
+            "SAM_CLI_TELEMETRY": "0",
+            "AWS_CONFIG_FILE": os.devnull,  # a profile of the user's has no say here
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_DEFAULT_REGION": REGION,
+            **CREDENTIALS,
+            **environment,
+        },
+    )
+    try:
+        output, _ = process.communicate()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["down"]:
+        sys.exit("usage: python -m tools.local.stack down")
+    sys.exit(down())

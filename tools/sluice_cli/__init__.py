@@ -1,0 +1,40 @@
+"""The command `sluice`: a declaration or sample records in, what the system makes of them out; nothing is changed."""
+
+import sys
+import traceback
+from pathlib import Path
+
+import typer
+
+from tools.sluice_cli.authors import check, describe, preview
+from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal
+from tools.sluice_cli.terminal import USAGE, complain
+
+app = typer.Typer(
+    help="Show what a stream takes in, what it masks, and what it would make of records.",
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they show local variables, which may hold a record
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog="Example:  sluice describe orders --markdown")(describe.describe)
+app.command(epilog="Example:  sluice preview user_logins events/sqs_mixed_batch.json")(preview.preview)
+app.command(epilog="Example:  sluice check")(check.check)
+app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
+app.command(epilog="Example:  sluice status")(breaker.status)
+app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)
+app.command(epilog="Example:  sluice resume user_logins")(breaker.resume)
+app.add_typer(audit.app, name="audit")
+app.add_typer(forget.app, name="forget")
+app.add_typer(keys.app, name="keys")
+app.add_typer(dead_letters.app, name="dead-letters")
+
+
+def main() -> None:
+    """Run the command. Whatever goes wrong is told in one line; what we did not foresee, without the error's text."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:  # the command line is at fault
+        sys.exit(complain(f"{error.format_message().rstrip('.')}; try --help", USAGE))
+    except Exception as error:  # noqa: BLE001 (its text, as the traceback's last line, may quote a record)
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        sys.exit(complain(f"unforeseen {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"))

@@ -1,0 +1,160 @@
+"""The declared streams: a name in, every column of its rows out, with what it is made of and how it is masked."""
+
+import json
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from types import GenericAlias, UnionType
+from typing import Any, get_type_hints
+
+import sluice.declaration.stream
+from sluice.declaration import registry
+from sluice.declaration.masks import Mask, Pseudonym
+from sluice.declaration.registry import names
+from sluice.declaration.rules import Rule
+from sluice.declaration.stream import Derived, Part, Stream
+from sluice.failures import DeclarationError
+from tools.sluice_cli.terminal import USAGE, fail
+
+MEMBERS = ("column", "domain")  # options of masks that an entry tells by itself
+
+
+class BadStream(Exception):
+    """A stream's module cannot be imported: says which, where and why."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One column, or one member of the objects in a column of JSON."""
+
+    pointer: str  # RFC 6901, `*` standing for each element of a list; empty: not of a single field
+    name: str  # of the field in its class
+    type: str
+    rule: Rule | None
+    mask: Mask | Derived | None  # nothing: it comes from the message
+    path: tuple[str, ...]  # the column, then the members inside it
+
+    @property
+    def column(self) -> str:
+        return "[*].".join(self.path)
+
+    @property
+    def domain(self) -> str | None:
+        return (self.mask.domain or self.name) if isinstance(self.mask, Pseudonym) else None
+
+    @property
+    def is_constant(self) -> bool:
+        return isinstance(self.mask, Derived) and self.mask.function.__module__ == sluice.declaration.stream.__name__
+
+
+def load(name: str) -> type[Stream]:
+    """Import a stream. Raises BadStream when it is declared wrongly, or is no Python."""
+    try:
+        return registry.load(name)
+    except DeclarationError as error:
+        raise BadStream(f"{name}: {error}") from None
+    except Exception as error:  # noqa: BLE001 (a module may fail in any way)
+        raise BadStream(f"{name}.py, line {_line(error, name)}: {type(error).__name__}: {error}") from None
+
+
+def stream(name: str) -> type[Stream]:
+    """Import the stream that the command line names, or end the command."""
+    if name not in names():
+        fail(f"there is no stream {name}; there are {', '.join(names())}", USAGE)
+    try:
+        return load(name)
+    except BadStream as error:
+        fail(str(error))
+
+
+def entries(stream: type[Stream]) -> list[Entry]:
+    """Return what a row is made of, in the order of its cells; the message's own columns come last."""
+    own = [
+        Entry("", "message_id", "UUID", None, None, ("message_id",)),
+        Entry("", "sent_at", "datetime", None, None, ("sent_at",)),
+    ]
+    return [*_entries(stream, "", "", ()), *own]
+
+
+def rule_text(rule: Rule | None) -> str:
+    return _call(rule) if rule else ""
+
+
+def mask_text(entry: Entry) -> str:
+    """Return a column's mask with its options, or where else the column comes from."""
+    if isinstance(entry.mask, Derived):
+        return f"Constant({_literal(entry.mask.function(None))})" if entry.is_constant else "Derived"
+    return _call(entry.mask) if entry.mask else "Message"
+
+
+def options(declared: Rule | Mask) -> dict[str, Any]:
+    """Return name and options of a rule or mask as JSON has them, but for those that an entry has a member for."""
+    told = {name: _plain(value) for name, value in _options(declared) if name not in MEMBERS}
+    return {"name": type(declared).__name__} | told
+
+
+def _entries(part: type[Part], prefix: str, pointer: str, inside: tuple[str, ...]) -> Iterator[Entry]:
+    """Go the way that `Part.columns` goes, and into lists of objects too."""
+    hints = get_type_hints(part)
+    for field in part.fields:
+        for mask in field.masks:
+            path = (*inside, mask.column or prefix + field.name)
+            yield Entry(pointer + field.pointer, field.name, _type(hints[field.name]), field.rule, mask, path)
+    for nested in part.nested:
+        name, place = prefix + nested.name, pointer + nested.pointer
+        if nested.many:
+            yield from _entries(nested.part, "", f"{place}/*", (*inside, name))
+        else:
+            yield from _entries(nested.part, f"{name}_", place, inside)
+    for column, made in part.derived.items():
+        entry = Entry("", column, "", None, made, (*inside, prefix + column))
+        returned = type(made.function(None)) if entry.is_constant else _returned(made.function)
+        yield Entry("", column, _type(returned), None, made, entry.path)
+
+
+def _returned(function: Callable[[Any], Any]) -> Any:
+    return get_type_hints(function).get("return", object)
+
+
+def _type(hint: Any) -> str:
+    text = str(hint) if isinstance(hint, UnionType | GenericAlias) or not isinstance(hint, type) else hint.__name__
+    return re.sub(r"\b\w+\.", "", text)
+
+
+def _options(declared: object) -> list[tuple[str, Any]]:
+    if not is_dataclass(declared):
+        return []
+    return [(option.name, getattr(declared, option.name)) for option in fields(declared)]
+
+
+def _call(declared: Rule | Mask) -> str:
+    given = [
+        f"{name}={_literal(value)}"
+        for name, value in _options(declared)
+        if name not in MEMBERS and value is not None and value is not False
+    ]
+    return type(declared).__name__ + (f"({', '.join(given)})" if given else "")
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, Rule):
+        return _call(value)
+    plain = _plain(value)
+    return str(plain) if callable(value) else json.dumps(plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Rule):
+        return options(value)
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _line(error: Exception, name: str) -> int:
+    """Return the line of the stream's module that failed."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno or 0 for frame in reversed(frames) if frame.filename.endswith(f"/{name}.py")), 0)

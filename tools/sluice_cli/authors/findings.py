@@ -1,0 +1,198 @@
+"""What a stream makes of messages: clear messages in, masked rows, rejections and what they have in common out."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from sluice.declaration.masks import Keep, Mask, Pseudonym
+from sluice.declaration.stream import Part, Stream
+from sluice.failures import Rejected
+from sluice.ingest.batch import record_handler
+from sluice.ingest.message import message_id
+from sluice.ingest.rows import MaskedRow
+from sluice.postgres.cells import Cell
+from sluice.pseudonyms.keyset import Keyset
+from tools.sluice_cli.authors import declarations, space
+from tools.sluice_cli.authors.declarations import Entry
+from tools.sluice_cli.authors.messages import Message
+from tools.sluice_cli.authors.space import Space
+
+type Clear = Mapping[str, Sequence[Any]]  # canonical values by pointer, with `*` for the elements of lists
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Stands in a row for what is stored as it came, where nobody asked to see it."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A message that would become a row. It holds clear values."""
+
+    message: Message
+    row: MaskedRow = field(repr=False)
+    clear: Clear = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A message that would become none."""
+
+    message: Message
+    reason: str
+    pointer: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is to be told of a masked column: the values that came in, and how many there may be."""
+
+    name: str
+    mask: str
+    values: int  # distinct
+    stored: int  # distinct, NULL not counted
+    space: Space
+
+    def reversed_after(self, hashes_per_second: float) -> float:
+        """Return the decimal logarithm of the seconds in which one CPU hashes every value there may be."""
+        return self.space.bits * math.log10(2) - math.log10(hashes_per_second)
+
+
+class Findings:
+    """What a stream, under one keyset, makes of some messages."""
+
+    def __init__(self, stream: type[Stream], messages: Sequence[Message], keyset: Keyset) -> None:
+        self.stream = stream
+        self.messages = messages
+        self.entries = declarations.entries(stream)
+        self.accepted: list[Accepted] = []
+        self.refused: list[Refused] = []
+        self._writers = {entry: write for entry in self.entries if (write := _writer(entry, keyset))}
+        handle = record_handler(stream, keyset)
+        for message in messages:
+            try:
+                row = handle(message.record)
+            except Rejected as rejected:
+                self.refused.append(Refused(message, rejected.reason, rejected.pointer))
+            else:
+                self.accepted.append(Accepted(message, row, _canonical(stream, message.body)))
+
+    def row(self, accepted: Accepted, show_clear: bool) -> dict[str, Any]:
+        """Return a row as it would be stored, but with Kept for what would be in the clear."""
+        hidden = set() if show_clear else {entry.path for entry in self.entries if not self._is_masked(entry, accepted)}
+        columns = [column for column, _ in self.stream.columns()]
+        lists = {entry.path[0] for entry in self.entries if len(entry.path) > 1}
+        row = {
+            column: _objects(cell, (column,), hidden) if column in lists else _shown(cell, (column,), hidden)
+            for column, cell in zip(columns, accepted.row.cells, strict=True)
+        }
+        own = {"message_id": accepted.row.message_id, "sent_at": accepted.row.sent_at}
+        return row | own if accepted.message.sent else row
+
+    def repeated_messages(self) -> dict[str, list[str]]:
+        """Return the message ids that came more than once, and where: each is one row."""
+        places: dict[str, list[str]] = defaultdict(list)
+        for message in self.messages:
+            if message.sent:
+                places[_identity(message)].append(message.place)
+        return {message_id: found for message_id, found in places.items() if len(found) > 1}
+
+    def repeated_tokens(self) -> list[tuple[str, str, list[str]]]:
+        """Return column, token and places of every token in more than one row, the most frequent first."""
+        rows = {accepted.row.message_id: accepted for accepted in reversed(self.accepted)}.values()
+        places: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for accepted in reversed(rows):
+            for entry, write in self._writers.items():
+                if isinstance(entry.mask, Pseudonym):
+                    for token in sorted({str(write(value)) for value in accepted.clear.get(entry.pointer, ())}):
+                        places[entry.column, token].append(accepted.message.place)
+        repeated = [(column, token, found) for (column, token), found in places.items() if len(found) > 1]
+        return sorted(repeated, key=lambda one: -len(one[2]))
+
+    def columns(self) -> list[Column]:
+        """Return what is to be told of every masked column."""
+        told = []
+        for entry, write in self._writers.items():
+            rule = entry.rule
+            if rule and not isinstance(entry.mask, Keep):
+                clear = [value for accepted in self.accepted for value in accepted.clear.get(entry.pointer, ())]
+                values = {rule.element.text(value) for value in clear}
+                stored = {write(value) for value in clear} - {None}
+                mask = declarations.mask_text(entry)
+                told.append(Column(entry.column, mask, len(values), len(stored), space.seen(rule, values)))
+        return told
+
+    def _is_masked(self, entry: Entry, accepted: Accepted) -> bool:
+        """Tell whether nothing in the column is a clear value: neither by declaration nor because it was so short."""
+        if entry.is_constant:
+            return True
+        if entry not in self._writers or isinstance(entry.mask, Keep) or entry.rule is None:
+            return False
+        write, element = self._writers[entry], entry.rule.element
+        return all(
+            write(value) not in (element.cell(value), element.text(value))
+            for value in accepted.clear.get(entry.pointer, ())
+        )
+
+
+def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
+    """Return the function from a canonical value, or from an element of a list of them, to what the mask leaves."""
+    if not isinstance(entry.mask, Mask) or entry.rule is None:
+        return None
+    return entry.mask.writer(entry.name, entry.rule.element, keyset)
+
+
+def _identity(message: Message) -> str:
+    try:
+        return message_id(message.record)
+    except Rejected:
+        return message.record.message_id
+
+
+def _canonical(stream: type[Stream], body: str) -> Clear:
+    """Return the canonical values of a record that was accepted."""
+    values: dict[str, list[Any]] = defaultdict(list)
+    for pointer, value in _values(stream, msgspec.json.decode(stream.unwrap(body), type=stream.wire), ""):
+        values[pointer].append(value)
+    return values
+
+
+def _values(part: type[Part], record: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+    for declared in part.fields:
+        value = getattr(record, declared.name)
+        if value is not None:
+            canonical = declared.rule.canonical(value)
+            for element in canonical if isinstance(canonical, list) else [canonical]:
+                yield pointer + declared.pointer, element
+    for nested in part.nested:
+        place, value = pointer + nested.pointer, getattr(record, nested.name)
+        if nested.many:
+            for element in value or []:
+                yield from _values(nested.part, element, f"{place}/*")
+        elif value is not None:
+            yield from _values(nested.part, value, place)
+
+
+def _shown(value: Any, path: tuple[str, ...], hidden: set[tuple[str, ...]]) -> Any:
+    return Kept() if path in hidden and value is not None else value
+
+
+def _objects(cell: Any, path: tuple[str, ...], hidden: set[tuple[str, ...]]) -> Any:
+    """Return a column of JSON as its objects, with Kept for their hidden members."""
+    objects = json.loads(cell, parse_float=Decimal) if isinstance(cell, str) else cell
+    if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
+        return _shown(cell, path, hidden)
+    deeper = {known[: len(path) + 1] for known in hidden if len(known) > len(path) + 1}
+    return [
+        {
+            name: (_objects if (*path, name) in deeper else _shown)(value, (*path, name), hidden)
+            for name, value in one.items()
+        }
+        for one in objects
+    ]

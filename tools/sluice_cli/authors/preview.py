@@ -1,0 +1,222 @@
+"""`sluice preview`: sample messages in, the rows, rejections and risks that they would be, out; nothing is written."""
+
+import json
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from sluice.declaration.stream import Stream
+from sluice.failures import Rejected
+from tools.sluice_cli import terminal
+from tools.sluice_cli.authors import declarations, messages, space, throwaway
+from tools.sluice_cli.authors.findings import Accepted, Column, Findings, Kept, Refused
+from tools.sluice_cli.authors.messages import Message, Unreadable
+
+SHOWN = 2  # records
+LISTED = 10  # lines of a table
+PEEKED = 10  # messages: one call
+
+
+def preview(
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/common/sluice/streams.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="A Lambda event of SQS, or JSON lines; - is standard input."),
+    ] = None,
+    queue: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Peek into a queue. Every peek raises the messages' receive count."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help=f"Take no more records; of a queue {PEEKED} unless told.")
+    ] = None,
+    show_clear: Annotated[bool, typer.Option("--show-clear", help="Show the input too, personal data in it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: everything, of every record.")] = False,
+) -> None:
+    """Show what the stream would make of records: masked rows, rejections, duplicates, and what masking is worth.
+
+    It writes nothing and needs no stack. The tokens are of a throwaway key: not those of production.
+
+    --queue takes no message away and hides none, but SQS counts: each run raises the receive count by one or two.
+
+    A message that is received more often than the queue's maxReceiveCount moves to its dead-letter queue.
+    """
+    if bool(files) == bool(queue):
+        terminal.fail("preview: either files or --queue", terminal.USAGE)
+    declared = declarations.stream(stream)
+    try:
+        found = messages.peek(queue, limit or PEEKED) if queue else messages.read(files or [], limit)
+    except Unreadable as error:
+        terminal.fail(str(error), terminal.USAGE)
+    findings = Findings(declared, found, throwaway.keyset())
+    hashes_per_second = space.hashes_per_second()
+    if as_json:
+        terminal.show_json({"stream": stream} | _json(findings, hashes_per_second, show_clear))
+    else:
+        _show(findings, hashes_per_second, show_clear)
+    raise typer.Exit(terminal.REJECTED if findings.refused else 0)
+
+
+def _show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None:
+    console = terminal.console()
+    for accepted in findings.accepted[:SHOWN]:
+        _show_row(findings, accepted, show_clear)
+    terminal.note_more(findings.accepted, SHOWN)
+    _show_refused(findings, show_clear)
+    _show_duplicates(findings)
+    _show_columns(findings, hashes_per_second)
+    console.print(
+        f"\nRecords: {len(findings.messages):,}. Rows: {len(findings.accepted):,}. Rejected: {len(findings.refused):,}."
+        " Nothing was written."
+    )
+    console.print("The tokens are of a throwaway key: not those of production.")
+
+
+def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
+    table = terminal.table(accepted.message.place, "Field", "Type", *["Input"] * show_clear, "Column", "Stored")
+    shape = findings.stream.shape(accepted.message.body).get("fields")
+    document = _document(findings.stream, accepted.message) if show_clear else None
+    pointers = dict(findings.stream.columns())
+    for column, value in findings.row(accepted, show_clear).items():
+        pointer = pointers.get(column, "")
+        given = [terminal.cell(_text(_at(document, pointer)) if pointer else "")] if show_clear else []
+        stored = terminal.cell(_text(value), "dim" if isinstance(value, Kept) else "")
+        type_name = terminal.cell(_at(shape, pointer) or "missing" if pointer else "")
+        table.add_row(terminal.cell(pointer or "–"), type_name, *given, terminal.cell(column), stored)
+    terminal.console().print("", table)
+
+
+def _show_refused(findings: Findings, show_clear: bool) -> None:
+    if not findings.refused:
+        return
+    table = terminal.table("Rejected", "Record", "Because", "Field", "Shape", *["Input"] * show_clear)
+    for refused in findings.refused[:LISTED]:
+        shape = json.dumps(findings.stream.shape(refused.message.body))
+        given = [refused.message.body] if show_clear else []
+        line = (refused.message.place, refused.reason, refused.pointer or "(the record)", shape, *given)
+        table.add_row(*map(terminal.cell, line))
+    terminal.console().print("", table)
+    terminal.note_more(findings.refused, LISTED)
+
+
+def _show_duplicates(findings: Findings) -> None:
+    messages, tokens = findings.repeated_messages(), findings.repeated_tokens()
+    if messages:
+        table = terminal.table("Same message id: one row", "Message id", "Records")
+        for message_id, places in list(messages.items())[:LISTED]:
+            table.add_row(terminal.cell(message_id), terminal.cell(_places(places)))
+        terminal.console().print("", table)
+        terminal.note_more(list(messages), LISTED)
+    if tokens:
+        table = terminal.table("Same token: the same value", "Column", "Token", "Rows")
+        table.columns[1].no_wrap = True  # so that it can be copied
+        for column, token, places in tokens[:LISTED]:
+            table.add_row(*map(terminal.cell, (column, token, f"{len(places):,}: {_places(places)}")))
+        terminal.console().print("", table)
+        terminal.note_more(tokens, LISTED)
+
+
+def _show_columns(findings: Findings, hashes_per_second: float) -> None:
+    columns = findings.columns()
+    if not columns or not findings.accepted:
+        return
+    title = "Masked columns: distinct values in and out, and what a hash without a key would be worth"
+    table = terminal.table(title, "Column", "Mask", "Values", "Stored", "Value space", "Plain hash reversed in")
+    for column in columns:
+        time = space.duration(column.reversed_after(hashes_per_second)) if column.space.size else "–"
+        line = (column.name, column.mask, f"{column.values:,}", f"{column.stored:,}", column.space.text, time)
+        table.add_row(*map(terminal.cell, line))
+    terminal.console().print("", table)
+    terminal.note(f"Measured here: {hashes_per_second:,.0f} SHA-256 a second, on one CPU, from Python.")
+
+
+def _json(findings: Findings, hashes_per_second: float, show_clear: bool) -> dict[str, Any]:
+    return {
+        "records": len(findings.messages),
+        "rows": [_json_row(findings, accepted, show_clear) for accepted in findings.accepted],
+        "rejected": [_json_refused(findings, refused, show_clear) for refused in findings.refused],
+        "same_message_id": [
+            {"message_id": message_id, "records": places} for message_id, places in findings.repeated_messages().items()
+        ],
+        "same_token": [
+            {"column": column, "token": token, "records": places}
+            for column, token, places in findings.repeated_tokens()
+        ],
+        "masked_columns": [
+            {
+                "column": column.name,
+                "mask": column.mask,
+                "values": column.values,
+                "stored": column.stored,
+                "value_space_bits": round(column.space.bits, 2),
+                "pattern": column.space.pattern,
+                "plain_hash_reversed_in_seconds": _seconds(column, hashes_per_second),
+            }
+            for column in findings.columns()
+        ],
+        "sha256_per_second": round(hashes_per_second),
+    }
+
+
+def _seconds(column: Column, hashes_per_second: float) -> float | None:
+    """Return how long all values take to hash, if there are any and it is not beyond a float."""
+    log10 = column.reversed_after(hashes_per_second)
+    return float(f"{10**log10:.3g}") if column.values and log10 < 300 else None
+
+
+def _json_row(findings: Findings, accepted: Accepted, show_clear: bool) -> dict[str, Any]:
+    message = accepted.message
+    row = {column: _plain(value) for column, value in findings.row(accepted, show_clear).items()}
+    return {"record": message.place, "shape": findings.stream.shape(message.body), "row": row} | _input(
+        message, show_clear
+    )
+
+
+def _json_refused(findings: Findings, refused: Refused, show_clear: bool) -> dict[str, Any]:
+    message = refused.message
+    told = {"record": message.place, "reason": refused.reason, "pointer": refused.pointer}
+    return told | {"shape": findings.stream.shape(message.body)} | _input(message, show_clear)
+
+
+def _input(message: Message, show_clear: bool) -> dict[str, str]:
+    return {"input": message.body} if show_clear else {}
+
+
+def _document(stream: type[Stream], message: Message) -> Any:
+    try:
+        return msgspec.json.decode(stream.unwrap(message.body))
+    except (ValueError, RecursionError, Rejected):
+        return None
+
+
+def _at(document: Any, pointer: str) -> Any:
+    """Return what is at a place of a record or of its shape, or what ends the way to it."""
+    for key in pointer.split("/")[1:]:
+        if not isinstance(document, dict):
+            break
+        document = document.get(key.replace("~1", "/").replace("~0", "~"))
+    return document
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, list | dict):
+        return json.dumps(_plain(value), default=str, ensure_ascii=False)
+    return "(kept)" if isinstance(value, Kept) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: what is kept in the clear and not shown is `{"kept": true}`."""
+    if isinstance(value, Kept):
+        return {"kept": True}
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    if isinstance(value, dict):
+        return {name: _plain(member) for name, member in value.items()}
+    return value
+
+
+def _places(places: list[str]) -> str:
+    return "; ".join(places[:3]) + ("; …" if len(places) > 3 else "")

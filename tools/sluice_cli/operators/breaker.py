@@ -1,0 +1,204 @@
+"""`sluice status`, `pause` and `resume`: whether the queue of a stream is read, and why not; a person's own switch.
+
+It talks to AWS itself, by the rights of whoever calls it: there is no function in between that could be down too.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from sluice.aws import clients, event_source, parameters
+from sluice.breaker.record import Pause, Record, decode, encode, parameter
+from tools.sluice_cli import terminal
+from tools.sluice_cli.operators import deployment
+from tools.sluice_cli.operators.deployment import StackOption
+from tools.sluice_cli.terminal import USAGE, fail
+
+CHANGE_SECONDS = 90  # as long as Lambda takes to enable or disable
+UNREADABLE = "the record could not be read"
+
+StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="Its module's name, such as user_logins.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What hands the messages of a queue to the function that ingests a stream."""
+
+    stream: str
+    mapping: str  # UUID
+    state: str
+    function: str  # ARN
+    queue_arn: str
+
+
+class Switchboard:
+    """The streams of a deployed stack, as AWS knows them."""
+
+    def __init__(self, stack: str) -> None:
+        self._deployment = deployment.deployed(stack)
+        self.stack = self._deployment.stack
+        self.ssm, self.functions, self._sqs = map(self._client, ("ssm", "lambda", "sqs"))
+
+    def sources(self) -> list[Source]:
+        """Return the source of every stream, sorted by stream."""
+        cloudformation = self._client("cloudformation")
+        pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.stack)
+        found = [
+            self._source(resource["PhysicalResourceId"])
+            for page in pages
+            for resource in page["StackResourceSummaries"]
+            if resource["ResourceType"] == "AWS::Lambda::EventSourceMapping"
+        ]
+        return sorted(found, key=lambda source: source.stream)
+
+    def source(self, stream: str) -> Source:
+        """Return the source of a stream, or end the command."""
+        sources = {source.stream: source for source in self.sources()}
+        if stream not in sources:
+            fail(f"the stack {self.stack} has no stream {stream}; it has {', '.join(sources) or 'none'}", USAGE)
+        return sources[stream]
+
+    def name(self, kind: Any, stream: str) -> str:
+        return parameter(self.stack, kind, stream)
+
+    def depths(self, queue_arn: str) -> tuple[int, int]:
+        """Return how many messages are in a queue, visible or not, and how many in its dead-letter queue."""
+        attributes = self._attributes(queue_arn)
+        redrive = json.loads(attributes.get("RedrivePolicy", "{}"))
+        dead_letters = self._attributes(redrive["deadLetterTargetArn"]) if "deadLetterTargetArn" in redrive else {}
+        return depth(attributes), depth(dead_letters)
+
+    def _client(self, service: Any) -> Any:
+        return self._deployment.session.client(service, endpoint_url=self._deployment.endpoint_url)
+
+    def _source(self, uuid: str) -> Source:
+        mapping = self.functions.get_event_source_mapping(UUID=uuid)
+        function = self.functions.get_function_configuration(FunctionName=mapping["FunctionArn"])
+        stream = function["Environment"]["Variables"]["STREAM"]
+        return Source(stream, uuid, mapping["State"], mapping["FunctionArn"], mapping["EventSourceArn"])
+
+    def _attributes(self, queue_arn: str) -> Mapping[str, str]:
+        *_, account, name = queue_arn.split(":")
+        url = self._sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+        found: Mapping[str, str] = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return found
+
+
+def status(as_json: JsonOption = False, stack: StackOption = "") -> None:
+    """Show of each stream whether its queue is read, why not, and how many messages wait."""
+    with _told():
+        board = Switchboard(stack)
+        found = [_status(board, source) for source in board.sources()]
+    if as_json:
+        terminal.show_json(found)
+        return
+    table = terminal.table("Streams", "Stream", "Queue", "Breaker", "Why", "Paused", "Waiting", "Dead letters")
+    for told in found:
+        paused = "since " + told["paused_at"] if told["paused_at"] else ""
+        numbers = (f"{told['waiting']:,}", f"{told['dead_letters']:,}")
+        cells = (told["stream"], told["mapping_state"], told["breaker"], told["why"], paused, *numbers)
+        table.add_row(*map(terminal.cell, cells))
+    terminal.console().print(table)
+
+
+def pause(stream: StreamArgument, stack: StackOption = "") -> None:
+    """Stop reading the queue of a stream until `sluice resume`; what comes waits there, for 7 days at most."""
+    with _told():
+        board = Switchboard(stack)
+        source = board.source(stream)
+        paused = Pause(stream=stream, mapping=source.mapping, paused_at=_now())
+        parameters.write(board.ssm, board.name("pause", stream), encode(paused))
+        event_source.disable(board.functions, source.mapping)
+    print(f"{stream} is paused: its messages wait in the queue, for 7 days at most, until `sluice resume {stream}`.")
+
+
+def resume(stream: StreamArgument, stack: StackOption = "") -> None:
+    """Read the queue of a stream again; where its breaker is open, as soon as a probe says that what failed works."""
+    with _told():
+        board = Switchboard(stack)
+        source = board.source(stream)
+        parameters.delete(board.ssm, board.name("pause", stream))
+        text = parameters.read(board.ssm, board.name("breaker", stream))
+        record = decode(text)
+        if text is not None and record is None:
+            record = _anew(source)
+            parameters.write(board.ssm, board.name("breaker", stream), encode(record))
+        if record is not None and record.state == "open":
+            print(f"{stream} is not paused, but its breaker is open ({record.why}): a good probe enables it.")
+            return
+        _enable(board, source)
+    print(f"{stream} is read again.")
+
+
+def depth(attributes: Mapping[str, str]) -> int:
+    """Return how many messages are in a queue, by its attributes."""
+    names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    return sum(int(attributes.get(name, 0)) for name in names)
+
+
+def _status(board: Switchboard, source: Source) -> dict[str, Any]:
+    text = parameters.read(board.ssm, board.name("breaker", source.stream))
+    paused = parameters.read(board.ssm, board.name("pause", source.stream))
+    record = decode(text) or (_anew(source) if text is not None else None)
+    waiting, dead_letters = board.depths(source.queue_arn)
+    return {
+        "stream": source.stream,
+        "mapping_state": source.state,
+        "breaker": record.state if record else "closed",
+        "why": record.why if record else "",
+        "tripped_at": record.tripped_at if record and record.why != UNREADABLE else None,
+        "trips": record.trips if record else 0,
+        "paused_at": _paused_at(paused) if paused is not None else None,
+        "waiting": waiting,
+        "dead_letters": dead_letters,
+    }
+
+
+def _paused_at(text: str) -> str:
+    try:
+        return str(json.loads(text)["paused_at"])
+    except (ValueError, LookupError, TypeError):
+        return "?"
+
+
+def _anew(source: Source) -> Record:
+    """Return a record for one that cannot be read: with it the breaker finds the mapping and probes."""
+    now = _now()
+    return Record(
+        stream=source.stream,
+        mapping=source.mapping,
+        function=source.function,
+        why=UNREADABLE,
+        tripped_at=now,
+        probe_at=now,
+    )
+
+
+def _enable(board: Switchboard, source: Source) -> None:
+    """Enable a mapping, after the change that it may be in; or end the command."""
+    deadline = time.monotonic() + CHANGE_SECONDS
+    while event_source.state(board.functions, source.mapping) not in event_source.ON:
+        event_source.enable(board.functions, source.mapping)
+        if time.monotonic() > deadline:
+            fail("Lambda is still changing the event source mapping: try again")
+        time.sleep(1)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """End the command with one line when AWS refuses."""
+    try:
+        yield
+    except clients.errors() as error:
+        fail(str(error))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)  # it is shown

@@ -1,0 +1,110 @@
+"""The operators' functions: which one and a request in, its answer out, by a signed call of its URL."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+from urllib.parse import urlsplit
+
+import typer
+
+from sluice.aws import clients
+from sluice.operators.audit.audit_log import Reason
+from tools.project import KEPT
+from tools.sluice_cli.terminal import USAGE, complain, fail
+
+if TYPE_CHECKING:
+    import boto3
+
+ANSWER_SECONDS = 900  # as long as any function may take
+STACK = "sluice"
+
+StackOption = Annotated[
+    str, typer.Option("--stack", help="The deployed stack; by default $SLUICE_STACK, the demo's, or sluice.")
+]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="CODE", help=f"Why: {', '.join(get_args(Reason.__value__))}.")
+]
+TicketOption = Annotated[
+    str, typer.Option("--ticket", metavar="ID", help="Where that was decided, such as PRIV-123 or OPS-123.")
+]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where the functions are, and as whom to call them."""
+
+    session: "boto3.Session"
+    endpoint_url: str | None  # of an emulator
+    stack: str
+
+
+def call(url_output: str, payload: Mapping[str, Any], stack: str = "") -> dict[str, Any]:
+    """Call the function whose URL is in that output of the stack, and return its answer.
+
+    Whatever goes wrong ends the command with one line, which has the function's own words for it.
+    """
+    deployment = deployed(stack)
+    try:
+        status, body = _post(deployment, _url(deployment, url_output), payload)
+    except clients.errors() as error:
+        fail(str(error))
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    told: dict[str, Any] = answer if isinstance(answer, dict) else {}
+    if status != 200 or not told:
+        fail(f"{told.get('detail') or told.get('Message') or 'the function failed'} (HTTP {status})")
+    return told
+
+
+def deployed(stack: str) -> Deployment:
+    """Return the deployment that is named, or else that of the demo, where one was kept."""
+    import boto3  # slow to import, and most commands call nothing
+
+    stack = stack or os.environ.get("SLUICE_STACK", "")
+    if stack or os.environ.get("AWS_ENDPOINT_URL") or not KEPT.exists():
+        return Deployment(boto3.Session(), None, stack or STACK)
+    complain("this is the stack that the demo has kept; --stack names another one")
+    kept = json.loads(KEPT.read_text())
+    session = boto3.Session(
+        aws_access_key_id=kept["access_key_id"],
+        aws_secret_access_key=kept["secret_access_key"],
+        region_name=kept["region"],
+    )
+    return Deployment(session, kept["endpoint_url"], kept["stack_name"])
+
+
+def _url(deployment: Deployment, url_output: str) -> str:
+    cloudformation = deployment.session.client("cloudformation", endpoint_url=deployment.endpoint_url)
+    (stack,) = cloudformation.describe_stacks(StackName=deployment.stack)["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    if url_output not in outputs:
+        fail(f"the stack {deployment.stack} has no output {url_output}", USAGE)
+    return outputs[url_output]
+
+
+def _post(deployment: Deployment, url: str, payload: Mapping[str, Any]) -> tuple[int, bytes]:
+    """Post JSON, signed (https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html). It is sent once."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.exceptions import NoCredentialsError
+    from botocore.httpsession import URLLib3Session
+    from botocore.utils import get_environ_proxies
+
+    credentials = deployment.session.get_credentials()
+    if credentials is None:
+        raise NoCredentialsError
+    host = urlsplit(url).netloc
+    emulator = deployment.endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
+    if emulator:
+        url = emulator  # no name service knows the hosts of its URLs; it looks at the header
+    request = AWSRequest(
+        "POST", url.rstrip("/") + "/", {"Content-Type": "application/json", "Host": host}, json.dumps(payload).encode()
+    )
+    region = str(deployment.session.region_name)
+    SigV4Auth(credentials.get_frozen_credentials(), "lambda", region).add_auth(request)
+    response = URLLib3Session(timeout=ANSWER_SECONDS, proxies=get_environ_proxies(url)).send(request.prepare())
+    return response.status_code, response.content

@@ -1,0 +1,144 @@
+"""The command `sluice forget`: whom to erase in; what the deployed function has erased out."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from getpass import getpass
+from itertools import batched
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tools.sluice_cli.operators import deployment
+from tools.sluice_cli.operators.deployment import ReasonOption, StackOption, TicketOption
+from tools.sluice_cli.terminal import USAGE, console, fail, note, table
+
+URL_OUTPUT = "ForgetUrl"
+MOST_ERASURES = 100  # of a call
+
+app = typer.Typer(help="Erase a person's rows, and sealed values that nothing uses. It is audited.")
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and end there.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not show first what would go, and do not ask.")]
+
+
+@app.command(epilog="Example:  sluice forget person - --reason data_subject_request --ticket PRIV-123")
+def person(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            help="Who, as records name them. With - it is asked for, or read from standard input: an argument stays in"
+            " the shell's history."
+        ),
+    ],
+    reason: ReasonOption,
+    ticket: TicketOption,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    stack: StackOption = "",
+) -> None:
+    """Erase a person: their rows in every stream, and the sealed values that no other row uses.
+
+    Messages that were sent before are not stored any more. Backups, exports and what waits in queues are not reached.
+    """
+    payload = {"action": "forget", "subject": typed_subject() if subject == "-" else subject}
+    _run([payload | {"reason": reason, "ticket": ticket}], dry_run, yes, stack)
+
+
+@app.command(epilog="Example:  sluice forget sweep --reason retention --ticket PRIV-123")
+def sweep(
+    reason: ReasonOption,
+    ticket: TicketOption,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    stack: StackOption = "",
+) -> None:
+    """Remove sealed values that no row of any stream uses, and data keys that no sealed value uses."""
+    _run([{"action": "sweep", "reason": reason, "ticket": ticket}], dry_run, yes, stack)
+
+
+@app.command(epilog="Example:  sluice forget repeat erased.jsonl --reason data_subject_request --ticket PRIV-123")
+def repeat(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Lines of the function's log (JSON): those with subject_token and erased_at count.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    reason: ReasonOption,
+    ticket: TicketOption,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    stack: StackOption = "",
+) -> None:
+    """Erase again whom the log says was erased, after the database was restored from a backup."""
+    payloads = [
+        {"action": "repeat", "erasures": list(erasures), "reason": reason, "ticket": ticket}
+        for erasures in batched(_erasures(file), MOST_ERASURES)
+    ]
+    if not payloads:
+        fail("no line of the file has subject_token and erased_at", USAGE)
+    _run(payloads, dry_run, yes, stack)
+
+
+def _run(payloads: list[dict[str, Any]], dry_run: bool, yes: bool, stack: str) -> None:
+    """Have the function do it; unless told otherwise show first what would go, and ask."""
+
+    def call(only_try: bool) -> list[dict[str, Any]]:
+        return [deployment.call(URL_OUTPUT, payload | {"dry_run": only_try}, stack) for payload in payloads]
+
+    if not dry_run and not yes:
+        _show("This would go", call(True))
+        _ask()
+    _show("This would go" if dry_run else "This is gone", call(dry_run))
+
+
+def _ask() -> None:
+    try:
+        if typer.confirm("Erase it for good?", err=True):
+            return
+    except typer.Abort:
+        pass
+    fail("nothing was erased; --yes asks no question")
+
+
+def _show(title: str, answers: Iterable[Mapping[str, Any]]) -> None:
+    counts: dict[str, int] = {}
+    subjects: list[tuple[str, str]] = []
+    for answer in answers:
+        gone = {f"rows of {name}": rows for name, rows in answer.get("rows", {}).items()}
+        gone["sealed values"] = answer["values"]
+        if "data_keys" in answer:
+            gone["data keys"] = answer["data_keys"]
+        for name, count in gone.items():
+            counts[name] = counts.get(name, 0) + count
+        subjects += [(token, answer.get("erased_at") or "") for token in answer.get("subject_tokens", [])]
+    shown = table(title, "what", "count")
+    for name, count in counts.items():
+        shown.add_row(name, f"{count:,}")
+    console().print(shown)
+    for token, erased_at in subjects:
+        note(f"{token} {erased_at}".rstrip())
+
+
+def typed_subject() -> str:
+    """Return who is to be erased, as it is typed unseen or piped in."""
+    subject = getpass("Who: ") if sys.stdin.isatty() else sys.stdin.readline()
+    if not subject.strip():
+        fail("nobody was named", USAGE)
+    return subject.strip()
+
+
+def _erasures(file: Path) -> list[dict[str, str]]:
+    """Return the erasures of the log's lines; lines of anything else are passed over."""
+    found: dict[tuple[str, str], None] = {}
+    for line in file.read_text("utf-8").splitlines():
+        try:
+            entry = json.loads(line[line.find("{") :])  # `aws logs tail` puts time and stream before it
+            found[str(entry["subject_token"]), str(entry["erased_at"])] = None
+        except (ValueError, KeyError, TypeError):
+            continue
+    return [{"subject_token": token, "erased_at": erased_at} for token, erased_at in found]

@@ -1,0 +1,94 @@
+"""The command `sluice keys`: what to do with the keys in; how far the deployed function has come with it out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from tools.sluice_cli import terminal
+from tools.sluice_cli.operators import deployment
+from tools.sluice_cli.operators.deployment import ReasonOption, StackOption, TicketOption
+
+URL_OUTPUT = "RekeyUrl"
+POLL_SECONDS = 60  # while others may still work with the key before
+
+app = typer.Typer(help="Add a token key, bring all tokens to it, move the vault to another KMS key. It is audited.")
+
+
+@app.command(epilog="Example:  sluice keys status --reason key_rotation --ticket OPS-123")
+def status(reason: ReasonOption, ticket: TicketOption, stack: StackOption = "") -> None:
+    """Say which token key is current, what is being done, and how many data keys another KMS key has wrapped."""
+    answer = _call("status", reason, ticket, stack)
+    step = f"the tokens are being brought to it ({answer['step']})" if answer["step"] else "no work is going on"
+    terminal.console().print(f"Key {answer['current']} of {answer['keys']} is current; {step}.")
+    if answer["data_keys_to_rewrap"]:
+        terminal.console().print(f"{answer['data_keys_to_rewrap']:,} data keys are to be moved: sluice keys rewrap.")
+
+
+@app.command(epilog="Example:  sluice keys add --reason key_rotation --ticket OPS-123")
+def add(reason: ReasonOption, ticket: TicketOption, stack: StackOption = "") -> None:
+    """Add a token key and make it the current one; none is dropped. New tokens are made with it within five minutes.
+
+    Until `sluice keys rekey` is done, older rows have tokens of the key before.
+    """
+    answer = _call("add_key", reason, ticket, stack)
+    terminal.console().print(f"Key {answer['current']} of {answer['keys']} is current. Now: sluice keys rekey.")
+
+
+@app.command(epilog="Example:  sluice keys rekey --reason key_rotation --ticket OPS-123")
+def rekey(reason: ReasonOption, ticket: TicketOption, stack: StackOption = "") -> None:
+    """Bring every token in rows, vault and erasures to the current key, until that is done.
+
+    It takes at least ten minutes after a key was added: environments may work with the one before for as long.
+
+    It can be stopped at any time: the next run goes on where it was.
+    """
+    changed = 0
+    with _stoppable("rekey"):
+        for answer in _until_done("rekey", reason, ticket, stack):
+            changed += answer["changed"]
+            wait_seconds = int(answer.get("wait_seconds", 0))
+            if wait_seconds:
+                terminal.note(f"{changed:,} changed; the key before may be in use for {wait_seconds} s more: waiting.")
+                time.sleep(min(wait_seconds, POLL_SECONDS))
+            elif not answer["done"]:
+                terminal.note(f"{changed:,} changed; step {answer['step']}.")
+    terminal.console().print(f"Done: {changed:,} changed. Every token is of the current key.")
+
+
+@app.command(epilog="Example:  sluice keys rewrap --reason key_rotation --ticket OPS-123")
+def rewrap(reason: ReasonOption, ticket: TicketOption, stack: StackOption = "") -> None:
+    """Move the vault's data keys to the KMS key that the stack has now, until that is done. No value is opened.
+
+    It can be stopped at any time: the next run goes on where it was.
+    """
+    changed = 0
+    with _stoppable("rewrap"):
+        for answer in _until_done("rewrap", reason, ticket, stack):
+            changed += answer["changed"]
+            if not answer["done"]:
+                terminal.note(f"{changed:,} moved.")
+    terminal.console().print(f"Done: {changed:,} moved. Every data key is wrapped by the stack's KMS key.")
+
+
+def _until_done(action: str, reason: str, ticket: str, stack: str) -> Iterator[dict[str, Any]]:
+    done = False
+    while not done:
+        answer = _call(action, reason, ticket, stack)
+        done = bool(answer["done"])
+        yield answer
+
+
+@contextmanager
+def _stoppable(action: str) -> Iterator[None]:
+    """Say on Ctrl-C that nothing is lost: it ends the waiting alone, the function finishes its call."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        terminal.fail(f"stopped; the same command goes on with it: sluice keys {action}")
+
+
+def _call(action: str, reason: str, ticket: str, stack: str) -> dict[str, Any]:
+    return deployment.call(URL_OUTPUT, {"action": action, "reason": reason, "ticket": ticket}, stack)

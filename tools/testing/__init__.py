@@ -1,0 +1,1 @@
+"""What tests the system as a whole: faults, invariants, load."""
