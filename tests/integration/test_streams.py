@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sluice import streams
+from sluice.declaration.layout import OWN_COLUMNS, Field, Layout
 from sluice.declaration.masks import Keep, Pseudonym
 from sluice.declaration.registry import load, names
 from sluice.declaration.rules import Number, Text
-from sluice.declaration.stream import OWN_COLUMNS, Field, Part
 from sluice.migrate import schema
 from sluice.migrate.schema import MigrationFailed
 from sluice.postgres.database import Database
@@ -23,13 +23,13 @@ STREAMS = names()
 TOKEN_CHARACTERS = len("t999999_") + 43
 
 
-def fields_of(part: type[Part], prefix: str = "", optional: bool = False) -> Iterator[tuple[str, Field, bool]]:
+def fields_of(layout: Layout, prefix: str = "", optional: bool = False) -> Iterator[tuple[str, Field, bool]]:
     """Return every field that has columns of its own, with the prefix of their names, and whether it may be null."""
-    for field in part.fields:
+    for field in layout.fields:
         yield prefix, field, optional or field.optional
-    for nested in part.nested:
+    for nested in layout.nested:
         if not nested.many:
-            yield from fields_of(nested.part, f"{prefix}{nested.name}_", optional or nested.optional)
+            yield from fields_of(nested.layout, f"{prefix}{nested.name}_", optional or nested.optional)
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -46,7 +46,7 @@ def test_a_stream_matches_its_table(name: str, database: TestDatabase) -> None:
     written = {*OWN_COLUMNS, *dict(stream.columns())}
     assert written <= columns.keys()
     assert written >= {column for column, (nullable, filled, _) in columns.items() if not nullable and not filled}
-    for prefix, field, optional in fields_of(stream):
+    for prefix, field, optional in fields_of(stream.layout):
         for mask in field.masks:
             column = mask.column or prefix + field.name
             nullable, _, type_ = columns[column]

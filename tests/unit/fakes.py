@@ -17,8 +17,8 @@ from uuid import UUID
 from pg8000.exceptions import DatabaseError
 
 from sluice.deadline import Deadline
+from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import load_all
-from sluice.declaration.stream import OWN_COLUMNS
 from sluice.failures import Rejected
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Store, Written

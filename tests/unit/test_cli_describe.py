@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import load_all
-from sluice.declaration.stream import OWN_COLUMNS, Stream
+from sluice.declaration.stream import Stream
 from tests.unit.cli import STREAM, run
 from tools.sluice_cli.authors import declarations
 

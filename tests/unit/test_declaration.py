@@ -133,7 +133,7 @@ def test_a_truncation_to_something_else_than_less_is_a_declaration_error(
         (
             Stream,
             {"table": "declared", "envelope": "sns"},
-            "Declared: the envelope must be a function of sluice.declaration.envelopes",
+            "Declared: the envelope must be a function, such as sluice.sns",
         ),
     ],
 )
@@ -194,7 +194,7 @@ def test_a_default_that_would_be_rejected_is_a_declaration_error(annotation: Any
 
 
 @pytest.mark.parametrize(
-    "name", ["columns", "shape", "masker", "table", "unwrap", "fields", "nested", "derived", "wire", "is_stream"]
+    "name", ["columns", "shape", "masker", "table", "unwrap", "layout", "token_places", "subject", "stream_name"]
 )
 def test_a_name_that_a_stream_has_already_is_a_declaration_error(name: str) -> None:
     for members, defaults in (({name: field(TEXT)}, {}), ({"field": field(TEXT)}, {name: constant(1)})):

@@ -74,10 +74,10 @@ _json = st.recursive(
 
 def _pointers() -> set[str]:
     """Return a pointer to every declared thing in an order, list indices as `#`."""
-    found = {"", *(f"/{member.key}" for member in (*Order.fields, *Order.nested))}
+    found = {"", *(f"/{member.key}" for member in Order.layout.members)}
     found |= {f"/{key}/#" for key in ("tags", "recipients", "lines")}
-    for nested in Order.nested:
-        found |= {f"/{nested.key}{'/#' if nested.many else ''}/{field.key}" for field in nested.part.fields}
+    for nested in Order.layout.nested:
+        found |= {f"/{nested.key}{'/#' if nested.many else ''}/{field.key}" for field in nested.layout.fields}
     return found
 
 
@@ -92,7 +92,7 @@ def test_whatever_comes_a_pointer_and_a_shape_name_declared_fields_alone(changes
     assert "/".join("#" if part.isdigit() else part for part in pointer.split("/")) in _pointers()
     fields = Order.shape(body).get("fields", {})
     assert isinstance(fields, dict)
-    assert set(fields) <= {member.key for member in (*Order.fields, *Order.nested)}
+    assert set(fields) <= {member.key for member in Order.layout.members}
     assert "kn4ry" not in json.dumps(fields)
 
 

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice import streams
+from sluice.declaration.layout import Field
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.registry import load
 from sluice.declaration.rules import IpAddress, Text, Version, version_number
-from sluice.declaration.stream import Field, Stream
+from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError, Rejected
 from sluice.pseudonyms.keyset import Keyset
 from sluice.streams.user_logins import UserLogin
@@ -40,7 +41,7 @@ def refused(body: str, keyset: Keyset) -> tuple[str, str]:
 
 
 def test_a_stream_knows_its_fields_and_columns() -> None:
-    assert UserLogin.fields == (
+    assert UserLogin.layout.fields == (
         Field("user_id", "user_id", False, IDENTIFIER, (Keep(),)),
         Field("device_type", "device_type", False, TEXT, (Keep(),)),
         Field("ip", "ip", False, IpAddress(), (Pseudonym("masked_ip", recoverable=True),)),

@@ -94,9 +94,9 @@ def by_step(place: Place, event: Event, repeats: int) -> dict[str, float]:
     handle = record_handler(stream, keyset)
     rows = [handle(record) for record in records]
     bodies = [record.body for record in records]
-    decode = msgspec.json.Decoder(stream.wire).decode
+    decode = msgspec.json.Decoder(stream.layout.wire).decode
     logins: list[Any] = [decode(body) for body in bodies]
-    canonicals = [(field.name, field.rule.canonical) for field in stream.fields]
+    canonicals = [(field.name, field.rule.canonical) for field in stream.layout.fields]
     ip, device_id = keyset.pseudonymizer("ip"), keyset.pseudonymizer("device_id")
     mask = stream.masker(keyset)
     nowhere = _Nowhere()

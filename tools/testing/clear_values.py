@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.layout import Field, Layout
 from sluice.declaration.masks import Keep, Redact, Truncate
 from sluice.declaration.rules import Rule
-from sluice.declaration.stream import Field, Part, Stream
+from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.pseudonyms.keyset import Keyset
 
@@ -28,7 +29,7 @@ def values(stream: type[Stream], body: str) -> tuple[set[str], set[str]]:
         return set(), set()
     hidden: set[str] = set()
     kept: set[str] = set()
-    for field, value in _values(stream, record):
+    for field, value in _values(stream.layout, record):
         texts = {str(value), *_canonical_texts(field.rule.element, value)}
         if any(isinstance(mask, Keep) for mask in field.masks):
             kept |= texts
@@ -66,19 +67,19 @@ def _find(wanted: Mapping[str, str], text: str) -> set[str]:
     return {about for value, about in wanted.items() if value[:width] in there and value in text}
 
 
-def _values(part: type[Part], record: Any) -> Iterator[tuple[Field, Any]]:
+def _values(layout: Layout, record: Any) -> Iterator[tuple[Field, Any]]:
     """Yield every value of a declared field, each of a list's for itself, however wrong the rest of the record is."""
     if not isinstance(record, dict):
         return
-    for field in part.fields:
+    for field in layout.fields:
         value = record.get(field.key)
         for element in value if isinstance(value, list) else [value]:
             if element is not None and not isinstance(element, dict | list | bool):
                 yield field, element
-    for nested in part.nested:
+    for nested in layout.nested:
         value = record.get(nested.key)
         for element in value if isinstance(value, list) else [value]:
-            yield from _values(nested.part, element)
+            yield from _values(nested.layout, element)
 
 
 def _canonical_texts(rule: Rule, value: Any) -> Iterator[str]:

@@ -18,8 +18,9 @@ import msgspec
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pg8000.native import Connection, identifier
 
+from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.originals import Original
-from sluice.declaration.stream import OWN_COLUMNS, Stream
+from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
 from sluice.ingest.message import message_id

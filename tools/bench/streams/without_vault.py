@@ -16,6 +16,6 @@ class LoginWithoutVault(UserLogin, table=UserLogin.table, subject="user_id"):
 
     __annotations__ = {
         field.name: Annotated[field.rule.makes, field.rule, *map(_without_recovery, field.masks)]
-        for field in UserLogin.fields
+        for field in UserLogin.layout.fields
         if any(isinstance(mask, Pseudonym) and mask.recoverable for mask in field.masks)
     }

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sluice.deadline import Deadline
+from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import names
-from sluice.declaration.stream import OWN_COLUMNS, Stream
+from sluice.declaration.stream import Stream
 from sluice.failures import Outage
 from sluice.migrate import schema
 from sluice.migrate.schema import MigrationFailed

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields, is_dataclass
 from types import GenericAlias, UnionType
 from typing import Any, get_type_hints
 
-import sluice.declaration.stream
 from sluice.declaration import registry
+from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Mask, Pseudonym
 from sluice.declaration.registry import names
 from sluice.declaration.rules import Rule
-from sluice.declaration.stream import Derived, Part, Stream
+from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
 from tools.sluice_cli.terminal import USAGE, fail
 
@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def is_constant(self) -> bool:
-        return isinstance(self.mask, Derived) and self.mask.function.__module__ == sluice.declaration.stream.__name__
+        return isinstance(self.mask, Derived) and self.mask.is_constant
 
 
 def load(name: str) -> type[Stream]:
@@ -74,7 +74,7 @@ def entries(stream: type[Stream]) -> list[Entry]:
         Entry("", "message_id", "UUID", None, None, ("message_id",)),
         Entry("", "sent_at", "datetime", None, None, ("sent_at",)),
     ]
-    return [*_entries(stream, "", "", ()), *own]
+    return [*_entries(stream.layout, "", "", ()), *own]
 
 
 def rule_text(rule: Rule | None) -> str:
@@ -94,20 +94,20 @@ def options(declared: Rule | Mask) -> dict[str, Any]:
     return {"name": type(declared).__name__} | told
 
 
-def _entries(part: type[Part], prefix: str, pointer: str, inside: tuple[str, ...]) -> Iterator[Entry]:
-    """Go the way that `Part.columns` goes, and into lists of objects too."""
-    hints = get_type_hints(part)
-    for field in part.fields:
+def _entries(layout: Layout, prefix: str, pointer: str, inside: tuple[str, ...]) -> Iterator[Entry]:
+    """Go the way that `Layout.columns` goes, and into lists of objects too."""
+    hints = get_type_hints(layout.make)
+    for field in layout.fields:
         for mask in field.masks:
             path = (*inside, mask.column or prefix + field.name)
             yield Entry(pointer + field.pointer, field.name, _type(hints[field.name]), field.rule, mask, path)
-    for nested in part.nested:
+    for nested in layout.nested:
         name, place = prefix + nested.name, pointer + nested.pointer
         if nested.many:
-            yield from _entries(nested.part, "", f"{place}/*", (*inside, name))
+            yield from _entries(nested.layout, "", f"{place}/*", (*inside, name))
         else:
-            yield from _entries(nested.part, f"{name}_", place, inside)
-    for column, made in part.derived.items():
+            yield from _entries(nested.layout, f"{name}_", place, inside)
+    for column, made in layout.derived.items():
         entry = Entry("", column, "", None, made, (*inside, prefix + column))
         returned = type(made.function(None)) if entry.is_constant else _returned(made.function)
         yield Entry("", column, _type(returned), None, made, entry.path)

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.layout import Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym
-from sluice.declaration.stream import Part, Stream
+from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
 from sluice.ingest.message import message_id
@@ -158,25 +159,25 @@ def _identity(message: Message) -> str:
 def _canonical(stream: type[Stream], body: str) -> Clear:
     """Return the canonical values of a record that was accepted."""
     values: dict[str, list[Any]] = defaultdict(list)
-    for pointer, value in _values(stream, msgspec.json.decode(stream.unwrap(body), type=stream.wire), ""):
+    for pointer, value in _values(stream.layout, msgspec.json.decode(stream.unwrap(body), type=stream.layout.wire), ""):
         values[pointer].append(value)
     return values
 
 
-def _values(part: type[Part], record: Any, pointer: str) -> Iterator[tuple[str, Any]]:
-    for declared in part.fields:
+def _values(layout: Layout, record: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+    for declared in layout.fields:
         value = getattr(record, declared.name)
         if value is not None:
             canonical = declared.rule.canonical(value)
             for element in canonical if isinstance(canonical, list) else [canonical]:
                 yield pointer + declared.pointer, element
-    for nested in part.nested:
+    for nested in layout.nested:
         place, value = pointer + nested.pointer, getattr(record, nested.name)
         if nested.many:
             for element in value or []:
-                yield from _values(nested.part, element, f"{place}/*")
+                yield from _values(nested.layout, element, f"{place}/*")
         elif value is not None:
-            yield from _values(nested.part, value, place)
+            yield from _values(nested.layout, value, place)
 
 
 def _shown(value: Any, path: tuple[str, ...], hidden: set[tuple[str, ...]]) -> Any:

@@ -11,9 +11,10 @@ import msgspec
 
 from sluice.deadline import Deadline
 from sluice.declaration.envelopes import plain
+from sluice.declaration.layout import Layout
 from sluice.declaration.originals import Original, Originals
 from sluice.declaration.registry import load
-from sluice.declaration.stream import Part, Stream
+from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Store
@@ -45,15 +46,15 @@ def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> N
         database.close()
 
 
-def example(part: type[Part]) -> dict[str, Any]:
+def example(layout: Layout) -> dict[str, Any]:
     """Return an object that the rules of a declaration take, as JSON has it and of nobody; lists are empty."""
-    fields = {field.key: field.rule.example for field in part.fields}
-    return fields | {nested.key: [] if nested.many else example(nested.part) for nested in part.nested}
+    fields = {field.key: field.rule.example for field in layout.fields}
+    return fields | {nested.key: [] if nested.many else example(nested.layout) for nested in layout.nested}
 
 
 def _row(stream: type[Stream], keyset: Keyset, why: str) -> MaskedRow:
     """Return the row of a message that the stream takes, else one of NULLs, which proves as much when it is refused."""
-    body = msgspec.json.encode(example(stream)).decode()
+    body = msgspec.json.encode(example(stream.layout)).decode()
     try:
         cells, originals = stream.masker(keyset, envelope=plain)(body)
     except Rejected:  # a rule of one's own knows no example

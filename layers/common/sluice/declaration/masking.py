@@ -1,10 +1,11 @@
-"""Objects as the decoder hands them over in, canonical values and masked cells out."""
+"""Masking: an object as JSON has it becomes canonical values, and the masked cells of its columns."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import astuple
 
+from sluice.declaration.layout import Layout, Nested
 from sluice.declaration.masks import Mask, Pseudonym, Writer
 from sluice.declaration.originals import Original
 from sluice.declaration.rules import Rule
@@ -12,26 +13,22 @@ from sluice.failures import Rejected
 from sluice.postgres.cells import Cell, cell_of, json_cell, json_member
 from sluice.pseudonyms.keyset import Keyset
 
-if TYPE_CHECKING:
-    from sluice.declaration.stream import Nested, Part
-
-
 type Remember = Callable[[Original], None]
 
 
 def masker(
-    part: "type[Part]", keyset: Keyset, remember: Remember, in_json: bool = False
+    layout: Layout, keyset: Keyset, remember: Remember, in_json: bool = False
 ) -> Callable[[Any], tuple[list[Any], list[Cell]]]:
     """Return the function from an object as JSON has it to its canonical values, and to the cells of its columns.
 
     Of every recoverable value it tells `remember` what the token stands for.
     """
     plan = []
-    for field in part.fields:
+    for field in layout.fields:
         rule = field.rule.in_json if in_json else field.rule
         writers = [_writer(mask, field.name, rule, keyset, remember) for mask in field.masks]
         plan.append((field.pointer, rule.canonical, writers))
-    inner = [(nested, _nested_masker(nested, keyset, remember, in_json)) for nested in part.nested]
+    inner = [(nested, _nested_masker(nested, keyset, remember, in_json)) for nested in layout.nested]
 
     def mask(record: Any) -> tuple[list[Any], list[Cell]]:
         values: list[Any] = []
@@ -54,9 +51,9 @@ def masker(
                 raise rejected.at(nested.pointer) from None
             values.append(value)
             cells.extend(nested_cells)
-        if part.derived:
-            typed = _typed(part, values)
-            cells.extend([cell_of(column.function(typed)) for column in part.derived.values()])
+        if layout.derived:
+            typed = _typed(layout, values)
+            cells.extend([cell_of(column.function(typed)) for column in layout.derived.values()])
         return values, cells
 
     return mask
@@ -69,17 +66,17 @@ def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, remember: Rememb
 
 
 def _nested_masker(
-    nested: "Nested", keyset: Keyset, remember: Remember, in_json: bool
+    nested: Nested, keyset: Keyset, remember: Remember, in_json: bool
 ) -> Callable[[Any], tuple[Any, list[Cell]]]:
     """Return the same function for a nested object, or for a list of them, which is one cell of JSON."""
-    mask = masker(nested.part, keyset, remember, in_json or nested.many)
-    columns = [column for column, _ in nested.part.columns()]
+    mask = masker(nested.layout, keyset, remember, in_json or nested.many)
+    columns = [column for column, _ in nested.layout.columns()]
 
     def mask_one(value: Any) -> tuple[Any, list[Cell]]:
         if value is None:
             return None, [None] * len(columns)
         values, cells = mask(value)
-        return _typed(nested.part, values), cells
+        return _typed(nested.layout, values), cells
 
     def mask_many(elements: Any) -> tuple[Any, list[Cell]]:
         if elements is None:
@@ -97,7 +94,7 @@ def _nested_masker(
     return mask_many if nested.many else mask_one
 
 
-def _typed(part: "type[Part]", values: list[Any]) -> "Part":
+def _typed(layout: Layout, values: list[Any]) -> Any:
     """Return the object that a declaration describes, with canonical values."""
-    names = [member.name for member in (*part.fields, *part.nested)]
-    return part(**dict(zip(names, values, strict=True)))
+    names = [member.name for member in layout.members]
+    return layout.make(**dict(zip(names, values, strict=True)))

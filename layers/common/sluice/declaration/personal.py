@@ -1,20 +1,18 @@
-"""A declared stream in, where its rows hold personal data out: the columns with tokens, and the one that says whose.
+"""Where the rows of a declared stream hold personal data: the columns with tokens, and the one that says whose.
 
-What erases a person and what brings tokens to a new key work by this, for the streams of others too.
+The functions that erase a person or bring tokens to a new key work by this, for any stream.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from sluice.declaration.layout import Layout
 from sluice.declaration.masks import Keep, Pseudonym
 from sluice.declaration.rules import Rule
 from sluice.failures import DeclarationError
-
-if TYPE_CHECKING:
-    from sluice.declaration.stream import Part
 
 SUBJECT = "subject"  # the domain of the tokens that stand for a person
 LONGEST_DOMAIN = 64  # characters, as the vault's column
@@ -59,47 +57,45 @@ class Subject:
 
 
 def token_places(
-    part: "type[Part]", prefix: str = "", column: str = "", path: tuple[str, ...] = ()
+    layout: Layout, prefix: str = "", column: str = "", path: tuple[str, ...] = ()
 ) -> Iterator[TokenPlace]:
-    """Yield all places of tokens, going the way that `Part.columns` goes, and into lists of objects too."""
-    for field in part.fields:
+    """Yield all places of tokens, going the way that `Layout.columns` goes, and into lists of objects too."""
+    for field in layout.fields:
         for mask in field.masks:
             if isinstance(mask, Pseudonym):
                 name, domain = mask.column or prefix + field.name, mask.domain_of(field.name)
                 if len(domain) > LONGEST_DOMAIN:
-                    raise DeclarationError(f"{part.__name__}.{field.name}: a domain has at most 64 characters")
+                    raise DeclarationError(f"{layout.name}.{field.name}: a domain has at most 64 characters")
                 where = (column, (*path, name)) if column else (name, ())
                 is_array = not column and field.rule.element is not field.rule
                 yield TokenPlace(*where, domain, mask.recoverable, is_array)
-    for nested in part.nested:
+    for nested in layout.nested:
         name = prefix + nested.name
         if not nested.many:
-            yield from token_places(nested.part, f"{name}_", column, path)
+            yield from token_places(nested.layout, f"{name}_", column, path)
         elif column:
-            yield from token_places(nested.part, "", column, (*path, name))
+            yield from token_places(nested.layout, "", column, (*path, name))
         else:
-            yield from token_places(nested.part, "", name)
+            yield from token_places(nested.layout, "", name)
 
 
-def subject(stream: "type[Part]", path: str) -> Subject:
+def subject(stream: Layout, path: str) -> Subject:
     """Return the subject that the stream names, as `field` or `object.field`. Raises DeclarationError."""
     *outer, last = path.split(".")
-    part, prefix = stream, ""
+    layout, prefix = stream, ""
     for name in outer:
-        nested = next((nested for nested in part.nested if nested.name == name and not nested.many), None)
+        nested = next((nested for nested in layout.nested if nested.name == name and not nested.many), None)
         if nested is None:
-            raise DeclarationError(f"{stream.__name__}: the subject {path} goes through {name}, which is no object")
-        part, prefix = nested.part, f"{prefix}{name}_"
-    field = next((field for field in part.fields if field.name == last), None)
+            raise DeclarationError(f"{stream.name}: the subject {path} goes through {name}, which is no object")
+        layout, prefix = nested.layout, f"{prefix}{name}_"
+    field = next((field for field in layout.fields if field.name == last), None)
     if field is None or field.rule.element is not field.rule:
-        raise DeclarationError(f"{stream.__name__}: the subject {path} is no field with a single value")
+        raise DeclarationError(f"{stream.name}: the subject {path} is no field with a single value")
     for mask in field.masks:
         is_kept = isinstance(mask, Keep) and mask.as_ is None
         if is_kept or (isinstance(mask, Pseudonym) and mask.domain_of(last) == SUBJECT):
             return Subject((*outer, last), field.rule, mask.column or prefix + last, is_kept)
-    raise DeclarationError(
-        f"{stream.__name__}: the subject {path} must be kept, or be a Pseudonym of the domain subject"
-    )
+    raise DeclarationError(f"{stream.name}: the subject {path} must be kept, or be a Pseudonym of the domain subject")
 
 
 def _replace(value: Any, path: tuple[str, ...], change: Callable[[str], str]) -> Any:

@@ -1,9 +1,8 @@
-"""A stream and a body in, whose record that is out, even where it is no valid record. All of it is personal data."""
-
-from typing import Any
+"""Whose record a body is, even where it is no valid record. All of it is personal data."""
 
 import msgspec
 
+from sluice.declaration.layout import Layout
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 
@@ -23,12 +22,12 @@ def of_body(stream: type[Stream], body: str) -> str | None:
 
     Of the record no more needs to be right than what names the person; a number in the place of a text does.
     """
-    part: Any = stream
+    layout: Layout | None = stream.layout
     try:
         value = msgspec.json.decode(stream.unwrap(body))
         for name in stream.subject.field if stream.subject else ():
-            member = next(one for one in (*part.fields, *part.nested) if one.name == name)
-            value, part = value[member.key], getattr(member, "part", None)
+            member = next(one for one in (layout.members if layout else ()) if one.name == name)
+            value, layout = value[member.key], getattr(member, "layout", None)
         return canonical(stream, str(value)) if isinstance(value, str | int | float) else None
     except Exception:  # noqa: BLE001 (a rule of one's own may raise anything, and all of it may quote the body)
         return None

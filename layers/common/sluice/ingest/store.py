@@ -10,7 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from sluice.deadline import Deadline
-from sluice.declaration.stream import OWN_COLUMNS, Stream
+from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.postgres import sqlstate

@@ -8,8 +8,9 @@ from importlib.resources import files
 import scramp
 
 from sluice.deadline import Deadline
+from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import load_all
-from sluice.declaration.stream import OWN_COLUMNS, Stream
+from sluice.declaration.stream import Stream
 from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database

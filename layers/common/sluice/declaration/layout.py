@@ -1,0 +1,87 @@
+"""The layout of a declaration: its fields, the objects inside it and its derived columns, as plain data."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from sluice.declaration.masks import Mask
+from sluice.declaration.rules import Rule
+
+OWN_COLUMNS = ("message_id", "sent_at")  # every stream's table has these two, from the message
+
+
+@dataclass(frozen=True)
+class Member:
+    """What a declaration names: `name` in the class, `key` in the record."""
+
+    name: str
+    key: str
+    optional: bool  # null is a value
+
+    @property
+    def pointer(self) -> str:
+        """The key as a JSON pointer (RFC 6901)."""
+        return "/" + self.key.replace("~", "~0").replace("/", "~1")
+
+
+@dataclass(frozen=True)
+class Field(Member):
+    """A value: what it accepts, and the masks that make its columns."""
+
+    rule: Rule
+    masks: tuple[Mask, ...]
+
+
+@dataclass(frozen=True)
+class Nested(Member):
+    """An object with a layout of its own, or a list of such objects."""
+
+    layout: "Layout"
+    many: bool
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A column that a function makes of the whole record."""
+
+    function: Callable[[Any], Any]
+    is_constant: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a Part or a Stream declares."""
+
+    name: str  # of the class
+    fields: tuple[Field, ...]
+    nested: tuple[Nested, ...]
+    derived: Mapping[str, Derived]  # by column
+    wire: type[msgspec.Struct]  # the object as JSON has it, before the rules: first the fields, then the nested objects
+    make: Callable[..., Any] = dataclasses.field(
+        repr=False
+    )  # the class: canonical values by name in, what `derived` looks at out
+
+    @property
+    def members(self) -> tuple[Field | Nested, ...]:
+        """Fields and nested objects, in the order of the wire type."""
+        return (*self.fields, *self.nested)
+
+    def columns(self, prefix: str = "", pointer: str = "") -> Iterator[tuple[str, str]]:
+        """Yield the columns of a row in the order of its cells, each with what it is made of.
+
+        That is a JSON pointer (RFC 6901) in the record, or nothing for a column that is derived from more.
+        """
+        for field in self.fields:
+            for mask in field.masks:
+                yield mask.column or prefix + field.name, pointer + field.pointer
+        for nested in self.nested:
+            name, place = prefix + nested.name, pointer + nested.pointer
+            if nested.many:
+                yield name, place
+            else:
+                yield from nested.layout.columns(f"{name}_", place)
+        for name in self.derived:
+            yield prefix + name, ""
