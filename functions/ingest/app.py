@@ -38,7 +38,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
         with processor(records, handler=record_handler(stream, keyset)):
             processor.process()
 
-    metrics.count_batch(stream.table, records, processor.written, [why for _, why in processor.rejected])
+    metrics.count_batch(stream.stream_name, records, processor.written, [why for _, why in processor.rejected])
     visibility.release([record for record, _ in processor.rejected], deadline)
     return processor.response()
 

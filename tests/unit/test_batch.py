@@ -31,8 +31,10 @@ def row(number: int, user_id: str = LOGIN["user_id"], sent_at: str = SENT_AT) ->
     return MaskedRow(numbered(number), sent_at, cells, Originals(user_id, values))
 
 
-def rejection(number: int, reason: str, pointer: str, shape: dict[str, object]) -> Rejection:
-    return Rejection(numbered(number), "user_logins", reason, pointer, shape)
+def rejection(
+    number: int, reason: str, pointer: str, shape: dict[str, object], stream: str = "user_logins"
+) -> Rejection:
+    return Rejection(numbered(number), stream, reason, pointer, shape)
 
 
 def process(
@@ -198,7 +200,7 @@ def test_an_unforeseen_exception_in_one_record_rejects_that_one_alone(keyset: Ke
     shape = {"bytes": 18, "fields": {"user_id": "string"}, "other_fields": 0}
     assert failures == [numbered(2)]
     assert store.rows == [MaskedRow(numbered(1), SENT_AT, ("good", None))]
-    assert store.rejections == [rejection(2, "internal_error", "", shape)]
+    assert store.rejections == [rejection(2, "internal_error", "", shape, stream=Faulty.stream_name)]
 
 
 def test_an_unforeseen_exception_in_every_record_is_an_outage_and_writes_nothing(keyset: Keyset) -> None:

@@ -38,7 +38,7 @@ def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> N
     try:
         store.verify(keyset, deadline)
         row = _row(stream, keyset, why)
-        store.probe(row, Rejection(row.message_id, stream.table, "probe", "", {}), deadline)
+        store.probe(row, Rejection(row.message_id, stream.stream_name, "probe", "", {}), deadline)
     except Outage as outage:
         if _is_real(str(outage), why):
             raise

@@ -1,6 +1,5 @@
 """The layout of a declaration: its fields, the objects inside it and its derived columns, as plain data."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,9 +59,7 @@ class Layout:
     nested: tuple[Nested, ...]
     derived: Mapping[str, Derived]  # by column
     wire: type[msgspec.Struct]  # the object as JSON has it, before the rules: first the fields, then the nested objects
-    make: Callable[..., Any] = dataclasses.field(
-        repr=False
-    )  # the class: canonical values by name in, what `derived` looks at out
+    make: Callable[..., Any]  # the class: takes canonical values by name
 
     @property
     def members(self) -> tuple[Field | Nested, ...]:

@@ -102,4 +102,4 @@ class StoringBatchProcessor(BatchProcessor):
             identity = record.message_id
         shape = self._stream.shape(record.body)
         # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
-        return Rejection(identity, self._stream.table, rejected.reason[:64], rejected.pointer[:256], shape)
+        return Rejection(identity, self._stream.stream_name, rejected.reason[:64], rejected.pointer[:256], shape)

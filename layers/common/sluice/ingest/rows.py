@@ -24,7 +24,7 @@ class Rejection(msgspec.Struct, frozen=True):
     """One row of the table `rejection`: why a message never became a row, and what it looked like."""
 
     message_id: str  # a UUID
-    stream: str
+    stream: str  # its name
     reason: str
     pointer: str
     shape: dict[str, object]
