@@ -24,7 +24,7 @@ faults: setup ## kill, cut, freeze and fill up what the function depends on; not
 	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 soak: setup ## load with random faults for ten minutes; ARGS='--seconds 60 --seed 7'
-	@$(BIN)/python -m tools.testing.soak $(ARGS)
+	@PYTHONPATH=tests/declared $(BIN)/python -m tools.testing.soak $(ARGS)
 
 test-docker: setup ## run the tests that need Docker, with an engine of their own where none answers
 	$(BIN)/python -m tools.local.engine $(BIN)/python -m pytest tests/docker $(ARGS)
@@ -34,6 +34,8 @@ test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run w
 
 check: setup .venv-lint/installed ## lint, formatting, types, streams, template, security
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	@# The tests bring a package `streams` of their own, so yours is looked at from its own folder.
+	cd layers && ../$(BIN)/mypy --config-file ../pyproject.toml streams
 	$(BIN)/sluice check
 	$(SAM) validate --lint
 	.venv-lint/bin/cfn-lint template.yaml
@@ -41,7 +43,7 @@ check: setup .venv-lint/installed ## lint, formatting, types, streams, template,
 	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/sluice_cli
 
 bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one
-	@PYTHONPATH=layers/common .venv-bench/bin/python -m tools.bench $(ARGS)
+	@PYTHONPATH=layers/common:tests/declared .venv-bench/bin/python -m tools.bench $(ARGS)
 
 up: ## start PostgreSQL and LocalStack with Docker; EMULATOR=ministack instead of LocalStack
 	docker compose up --detach --wait postgres $(EMULATOR)

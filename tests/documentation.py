@@ -22,6 +22,6 @@ def prose(page: Path) -> str:
 def files_of_ones_own_stream() -> dict[str, str]:
     """Return what the README tells to write down for a stream of one's own, by file."""
     section = README.read_text().split("## A stream of your own")[1].split("\n## ")[0]
-    written = re.findall(r"in `(layers/common/sluice/[^`]+)`.*?```\w+\n(.*?)```", section, re.DOTALL)
+    written = re.findall(r"in `(layers/streams/[^`]+)`.*?```\w+\n(.*?)```", section, re.DOTALL)
     assert [Path(name).suffix for name, _ in written] == [".py", ".sql"]
     return dict(written)

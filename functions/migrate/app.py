@@ -18,7 +18,10 @@ PHYSICAL_ID = "sluice-schema"  # constant: another one would make CloudFormation
 
 @telemetry.logger.inject_lambda_context(log_event=False)  # the event holds a URL that anyone may answer to
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
-    """Bring the database up to date and return `{"schema_version": …}`; a deployment fails when that fails."""
+    """Bring the database up to date and return `{"schema_version": …, "streams_version": …}`.
+
+    A deployment fails when that fails.
+    """
     deadline = Deadline.of(context, custom_resource.ANSWER_SECONDS)
     return custom_resource.answer(event, PHYSICAL_ID, deadline, lambda: _migrate(deadline))
 
@@ -27,7 +30,7 @@ def _migrate(deadline: Deadline) -> Mapping[str, Any]:
     settings = MigrateSettings.read()
     database = Database(settings.database, application_name="sluice-migrate")
     try:
-        version = schema.migrate(
+        versions = schema.migrate(
             database,
             roles={role: credentials.read(secret_id) for role, secret_id in settings.role_secret_ids.items()},
             keyset=keyset_secret.recent(settings.token_key_secret_id),
@@ -36,5 +39,6 @@ def _migrate(deadline: Deadline) -> Mapping[str, Any]:
         )
     finally:
         database.close()
-    telemetry.logger.info("database up to date", schema_version=version)
-    return {"schema_version": version}
+    told = {"schema_version": versions.product, "streams_version": versions.streams}
+    telemetry.logger.info("database up to date", extra=told)
+    return told

@@ -9,10 +9,11 @@ import pytest
 
 from sluice.declaration.stream import Stream
 from sluice.pseudonyms.keyset import Keyset
-from sluice.streams.orders import Order
-from sluice.streams.user_logins import UserLogin
 from sluice.vault.sealing import DataKey, WrappedKey
+from streams.orders import Order
+from streams.user_logins import UserLogin
 from tools.local.stack import STACK_NAME, Stack, running_stack
+from tools.project import DECLARED
 from tools.testing.invariants import Checker, Finding, Sent
 
 UNSEEN_SECONDS = 600  # no dead letter is received twice
@@ -20,7 +21,9 @@ UNSEEN_SECONDS = 600  # no dead letter is received twice
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    with running_stack({"LogLevel": "DEBUG"}) as stack:  # whatever must not be logged must not be logged at DEBUG
+    with running_stack(
+        {"LogLevel": "DEBUG"}, streams=DECLARED / "streams"
+    ) as stack:  # whatever must not be logged must not be logged at DEBUG
         yield stack
 
 

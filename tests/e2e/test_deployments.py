@@ -14,6 +14,7 @@ from tests.e2e.test_queue_to_row import login, row
 from tools.local.emulator import REGION
 from tools.local.server import NotStarted
 from tools.local.stack import Stack, running_stack, sam
+from tools.project import DECLARED
 
 NEIGHBOUR = {"QueueName": "neighbours-logins", "OrdersQueueName": "neighbours-orders", "DatabaseName": "neighbour"}
 NEW_CODE = "from the new code"
@@ -22,7 +23,7 @@ NEW_CODE = "from the new code"
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """A stack of this module's own, which it changes and breaks."""
-    with running_stack({"LogLevel": "DEBUG"}) as stack:
+    with running_stack({"LogLevel": "DEBUG"}, streams=DECLARED / "streams") as stack:
         yield stack
 
 
@@ -105,7 +106,7 @@ def test_code_is_deployed_without_losing_what_is_in_flight_or_comes_meanwhile(st
 def test_a_migration_that_fails_is_rolled_back_and_says_why_and_the_old_code_goes_on(
     stack: Stack, sent: Collected
 ) -> None:
-    bad = stack.folder / "build" / "CommonLayer" / "python" / "sluice" / "migrations" / "1001_bad.sql"
+    bad = stack.folder / "build" / "StreamsLayer" / "python" / "streams" / "migrations" / "1001_bad.sql"
     bad.write_text("CREATE TABLE half_done (a int); SELECT 1 / 0;\n")
     functions = stack.client("lambda")
     before = functions.get_function_configuration(FunctionName=stack.ingest_function)

@@ -13,8 +13,8 @@ from sluice.migrate import schema
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import DatabaseSettings, VaultSettings
-from sluice.streams.user_logins import UserLogin
 from sluice.vault.sealing import Vault
+from streams.user_logins import UserLogin
 from tests.integration.databases import LOGINS, TestDatabase, connect, in_seconds, until
 from tests.integration.environment import VAULT_KEY, Environment, FakeAws, OpenStore
 from tests.integration.messages import KEYSET

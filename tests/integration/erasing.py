@@ -11,7 +11,7 @@ import pytest
 from sluice.declaration.masks import Pseudonym
 from sluice.declaration.rules import Each, Email, Text, Uuid
 from sluice.declaration.stream import Part, Stream
-from sluice.migrate import schema
+from sluice.migrate import tables
 from tests.integration.databases import LOGINS, TestDatabase
 from tests.integration.environment import Environment
 
@@ -50,7 +50,7 @@ CREATE TABLE visits (
 def make_visits(database: TestDatabase) -> None:
     """Deploy the stream of visits."""
     database.sql(VISITS)
-    schema.grant(database.owner, Visit, LOGINS)
+    tables.grant(database.owner, Visit, LOGINS)
 
 
 @dataclass

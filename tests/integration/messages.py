@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sluice.ingest.batch import record_handler
 from sluice.ingest.rows import MaskedRow
 from sluice.pseudonyms.keyset import Keyset
-from sluice.streams.user_logins import UserLogin
+from streams.user_logins import UserLogin
 
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:000000000000:logins"
 SENT_AT_MILLISECONDS = 1_769_903_999_999  # 2026-01-31T23:59:59.999Z

@@ -16,8 +16,8 @@ from sluice.operators.audit.audit_log import Entry
 from sluice.operators.rekey.rekeyer import Rekeyer
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from sluice.streams.orders import Order
-from sluice.streams.user_logins import UserLogin
+from streams.orders import Order
+from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import Environment, FakeAws, OpenStore, write
 from tests.integration.erasing import Visit

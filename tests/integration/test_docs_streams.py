@@ -15,12 +15,13 @@ from sluice.declaration.rules import Each, Rule
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
 from sluice.ingest.rows import MaskedRow
-from sluice.migrate import schema
+from sluice.migrate import tables
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import KEYSET, numbered
 from tests.unit.kinds import KINDS, read
+from tools.project import DECLARED
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers/common/sluice"
@@ -85,7 +86,7 @@ def test_every_example_does_what_it_says(database: TestDatabase, open_store: Ope
         for sql in example.sql:
             assert declared
             database.sql(sql)
-            schema.grant(database.owner, declared, LOGINS)
+            tables.grant(database.owner, declared, LOGINS)
             seen["tables"] += 1
         if not example.json:
             continue
@@ -113,10 +114,10 @@ def test_every_example_does_what_it_says(database: TestDatabase, open_store: Ope
     }
 
 
-def test_the_orders_are_those_that_are_deployed() -> None:
+def test_the_orders_are_those_that_the_tests_declare() -> None:
     order = EXAMPLES[0]
-    assert order.python == (PACKAGE / "streams/orders.py").read_text()
-    assert order.sql == [(PACKAGE / "migrate/migrations/0003_orders.sql").read_text()]
+    assert order.python == (DECLARED / "streams/orders.py").read_text()
+    assert order.sql == [(DECLARED / "streams/migrations/0003_orders.sql").read_text()]
 
 
 # The tables

@@ -19,8 +19,8 @@ from sluice.postgres import database as database_module
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.pseudonyms.keyset_secret import KeysetVersion
-from sluice.streams.orders import Order
-from sluice.streams.user_logins import UserLogin
+from streams.orders import Order
+from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import LONG_AGO, Environment, FakeAws, OpenStore, write
 from tests.integration.erasing import (

@@ -12,8 +12,8 @@ from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
-from sluice.streams.user_logins import UserLogin
 from sluice.vault.sealing import open_data_key
+from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import VAULT_KEY, Environment
 from tests.integration.messages import KEYSET, event, login, numbered

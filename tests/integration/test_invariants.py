@@ -9,9 +9,9 @@ import pytest
 
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
-from sluice.streams.orders import Order
-from sluice.streams.user_logins import UserLogin
 from sluice.vault.sealing import open_data_key
+from streams.orders import Order
+from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import VAULT_KEY, Environment
 from tests.integration.messages import KEYSET, event, login, numbered, token

@@ -18,8 +18,8 @@ from sluice.operators.rekey import rewrap
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
-from sluice.streams.user_logins import UserLogin
 from sluice.vault.sealing import WrappedKey, open_data_key
+from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import VAULT_KEY, Environment, FakeAws, OpenStore, write
 from tests.integration.messages import KEY, KEYSET, login

@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.resources import files
 from pathlib import Path
 from threading import Barrier
 
@@ -13,21 +12,22 @@ from pg8000.exceptions import DatabaseError
 
 from sluice.deadline import Deadline
 from sluice.failures import Outage
-from sluice.migrate import schema
-from sluice.migrate.schema import MigrationFailed
+from sluice.migrate import migrations, schema
+from sluice.migrate.failures import MigrationFailed
+from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, TestDatabase, connect, in_seconds
 from tests.integration.environment import VAULT_KEY, Environment, FakeAws
 from tests.integration.messages import KEY, KEYSET, event, record
+from tests.versions import ANSWER, NEWEST, PRODUCT, STREAMS
 
 ROLES = LOGINS
-OURS = sorted(file.name for file in files("sluice.migrate.migrations").iterdir() if file.name.endswith(".sql"))
-NEWEST = int(OURS[-1].split("_")[0])
-NEXT = f"{NEWEST + 1:04}_next.sql"
+OURS = [file.name for folder in (PRODUCT, STREAMS) for file in sorted(folder.glob("*.sql"))]
+NEXT = f"{NEWEST.streams + 1:04}_next.sql"
 
-type Migrate = Callable[..., int]
+type Migrate = Callable[..., Versions]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def migrate(empty_database: TestDatabase, fake_aws: FakeAws) -> Migrate:
     """Migrate on a connection of its own, as a deployment does."""
     fake_aws.secretsmanager.put_credentials("owner", empty_database.server.user, empty_database.server.password)
 
-    def run(roles: dict[str, Credentials] = ROLES, keyset: str = KEYSET) -> int:
+    def run(roles: dict[str, Credentials] = ROLES, keyset: str = KEYSET) -> Versions:
         database = Database(empty_database.settings("owner"), "sluice-migrate")
         try:
             return schema.migrate(database, roles, Keyset.parse(keyset), in_seconds(60))
@@ -47,15 +47,15 @@ def migrate(empty_database: TestDatabase, fake_aws: FakeAws) -> Migrate:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with our migrations, to which a user adds."""
-    for name in OURS:
-        shutil.copyfile(str(files("sluice.migrate.migrations").joinpath(name)), tmp_path / name)
-    monkeypatch.setattr(schema, "files", lambda package: tmp_path)
-    return tmp_path
+    """The folder of the streams' migrations, to which a user adds."""
+    shutil.copytree(PRODUCT, tmp_path / "sluice" / "migrate" / "sql")
+    shutil.copytree(STREAMS, tmp_path / "streams" / "migrations")
+    monkeypatch.setattr(migrations, "files", lambda package: tmp_path / package)
+    return tmp_path / "streams" / "migrations"
 
 
 def applied(database: TestDatabase) -> list[str]:
-    return [name for (name,) in database.sql("SELECT name FROM migration ORDER BY applied_at, number")]
+    return [name for (name,) in database.sql("SELECT name FROM migration ORDER BY applied_at, package, number")]
 
 
 def tables(database: TestDatabase) -> set[str]:
@@ -81,7 +81,7 @@ def test_migrating_twice_changes_nothing(empty_database: TestDatabase, migrate: 
 def test_two_deployments_at_once_take_turns(empty_database: TestDatabase, migrate: Migrate) -> None:
     start = Barrier(2)
 
-    def deploy(_: int) -> int:
+    def deploy(_: int) -> Versions:
         start.wait()
         return migrate()
 
@@ -93,16 +93,16 @@ def test_two_deployments_at_once_take_turns(empty_database: TestDatabase, migrat
 def test_only_what_is_new_is_applied(empty_database: TestDatabase, migrate: Migrate, folder: Path) -> None:
     migrate()
     (folder / NEXT).write_text('CREATE TABLE next (); GRANT INSERT ON next TO :"ingest";')
-    assert migrate() == NEWEST + 1
+    assert migrate() == NEWEST._replace(streams=NEWEST.streams + 1)
     assert applied(empty_database) == [*OURS, NEXT]
     assert empty_database.value("SELECT has_table_privilege(:role, 'next', 'INSERT')", role=INGEST_ROLE) is True
 
 
 def test_a_schema_newer_than_the_code_is_left_as_it_is(empty_database: TestDatabase, migrate: Migrate) -> None:
     migrate()
-    empty_database.sql("INSERT INTO migration (number, name) VALUES (9999, '9999_newer.sql')")
+    empty_database.sql("INSERT INTO migration (package, number, name) VALUES ('sluice', 9999, '9999_newer.sql')")
     before = tables(empty_database)
-    assert migrate() == 9999
+    assert migrate() == NEWEST._replace(product=9999)
     assert tables(empty_database) == before
 
 
@@ -130,12 +130,12 @@ def test_a_migration_that_fails_is_rolled_back_and_named_without_any_value(
     assert applied(empty_database) == OURS
     assert "next" not in tables(empty_database)
     (folder / NEXT).write_text("CREATE TABLE next ();")
-    assert migrate() == NEWEST + 1
+    assert migrate() == NEWEST._replace(streams=NEWEST.streams + 1)
 
 
 def test_two_files_with_one_number_are_refused(empty_database: TestDatabase, migrate: Migrate, folder: Path) -> None:
-    (folder / f"{NEWEST:04}_other.sql").write_text("CREATE TABLE other ();")
-    with pytest.raises(MigrationFailed, match=rf"^migrations: two files have the number {NEWEST}$"):
+    (folder / f"{NEWEST.streams:04}_other.sql").write_text("CREATE TABLE other ();")
+    with pytest.raises(MigrationFailed, match=rf"^migrations: two files of streams have the number {NEWEST.streams}$"):
         migrate()
     assert applied(empty_database) == []
 
@@ -237,7 +237,7 @@ def settings_of_migrate(
 def test_what_the_migrate_function_made_the_ingest_function_can_use(
     empty_database: TestDatabase, migrate_function: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert migrate_function.invoke({}) == {"schema_version": NEWEST}
+    assert migrate_function.invoke({}) == ANSWER
     monkeypatch.setenv("DATABASE_SECRET_ID", "ingest")
     ingest = Environment("ingest")
     assert ingest.invoke(event(record())) == {"batchItemFailures": []}
@@ -273,7 +273,7 @@ def test_cloudformation_hears_how_the_migration_ended(
             "StackId": "",
             "RequestId": "r",
             "LogicalResourceId": "",
-            "Data": {} if is_broken else {"schema_version": NEWEST},
+            "Data": {} if is_broken else ANSWER,
         }
     ]
 

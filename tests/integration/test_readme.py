@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import sluice.streams
+import streams
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.ingest.store import Store
-from sluice.migrate import schema
+from sluice.migrate import migrations, schema
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
@@ -20,25 +20,25 @@ from tests.documentation import files_of_ones_own_stream
 from tests.integration.databases import LOGINS, TestDatabase
 from tests.integration.environment import VAULT_KEY
 from tests.integration.messages import KEYSET, record, token
-
-PACKAGE = "layers/common/sluice/"
+from tests.versions import NEWEST
+from tools.project import DECLARED
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package, with every file that the README tells to write."""
-    package = tmp_path / PACKAGE
-    shutil.copytree(str(files("sluice")), package)
+def own_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the streams, with every file that the README tells to write."""
+    folder = tmp_path / "layers" / "streams"
+    shutil.copytree(DECLARED / "streams", folder)
     for name, text in files_of_ones_own_stream().items():
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(sluice.streams, "__path__", [str(package / "streams")])
-    monkeypatch.setattr(schema, "files", lambda _: package / "migrations")
-    return package
+    monkeypatch.setattr(streams, "__path__", [str(folder)])
+    monkeypatch.setattr(migrations, "files", lambda name: folder if name == "streams" else files(name))
+    return folder
 
 
-def test_the_readmes_stream_takes_a_record_in(project: Path, database: TestDatabase, deadline: Deadline) -> None:
+def test_the_readmes_stream_takes_a_record_in(own_streams: Path, database: TestDatabase, deadline: Deadline) -> None:
     owner = Database(database.settings("owner"), "sluice-migrate")
-    assert schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), deadline) == 1000
+    assert schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), deadline) == NEWEST._replace(streams=1000)
     owner.close()
 
     stream = load("sign_ups")

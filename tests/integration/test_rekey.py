@@ -22,10 +22,10 @@ from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
-from sluice.streams.orders import Order
-from sluice.streams.user_logins import UserLogin
 from sluice.vault import erasures
 from sluice.vault.sealing import WrappedKey, open_data_key
+from streams.orders import Order
+from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import VAULT_KEY, FakeAws, OpenStore, write
 from tests.integration.erasing import CALLER, Visit, make_visits

@@ -35,7 +35,7 @@ from sluice.declaration.rules import (
 from sluice.declaration.stream import Part, Row, Stream
 from sluice.failures import Rejected
 from sluice.ingest.rows import MaskedRow
-from sluice.migrate import schema
+from sluice.migrate import tables
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
@@ -186,7 +186,7 @@ def test_what_a_rule_accepts_arrives_as_it_was_and_all_else_is_refused_where_it_
         " sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY)"
     )
     stream = stream_of(kind.rule)
-    schema.grant(database.owner, stream, LOGINS)
+    tables.grant(database.owner, stream, LOGINS)
     store = open_store(stream)
     mask = stream.masker(Keyset.parse(KEYSET))
     ids = map(numbered, count())

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from sluice import streams
+import streams
 from sluice.declaration.layout import OWN_COLUMNS, Field, Layout
 from sluice.declaration.masks import Keep, Pseudonym
 from sluice.declaration.registry import load, names
 from sluice.declaration.rules import Number, Text
 from sluice.migrate import schema
-from sluice.migrate.schema import MigrationFailed
+from sluice.migrate.failures import MigrationFailed
+from sluice.migrate.migrations import Versions
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.messages import KEYSET
-from tests.integration.test_migrations import NEWEST
+from tests.versions import NEWEST
 
 STREAMS = names()
 TOKEN_CHARACTERS = len("t999999_") + 43
@@ -120,8 +121,7 @@ def test_a_stream_without_a_migration_fails_the_deployment(
 ) -> None:
     (tmp_path / "of_no_table.py").write_text(
         "from typing import Annotated\n"
-        "from sluice.declaration.rules import Text\n"
-        "from sluice.declaration.stream import Stream\n"
+        "from sluice import Stream, Text\n"
         "class OfNoTable(Stream, table='of_no_table'):\n"
         "    text: Annotated[str, Text(max=9)]\n"
     )
@@ -130,7 +130,7 @@ def test_a_stream_without_a_migration_fails_the_deployment(
         migrate(database)
 
 
-def migrate(database: TestDatabase) -> int:
+def migrate(database: TestDatabase) -> Versions:
     """Deploy once more."""
     owner = Database(database.settings("owner"), "sluice-migrate")
     try:

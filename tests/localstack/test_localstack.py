@@ -191,7 +191,8 @@ def test_functions_have_their_settings(stack: Stack) -> None:
         "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/sluice/sluice/breaker"},
     }
     assert {setting: found[setting] for setting in wanted} == wanted
-    assert [layer["Arn"] for layer in found["Layers"]] == [f"arn:aws:lambda:us-east-1:{ACCOUNT}:layer:CommonLayer:1"]
+    layers = [f"arn:aws:lambda:us-east-1:{ACCOUNT}:layer:{layer}:1" for layer in ("CommonLayer", "StreamsLayer")]
+    assert [layer["Arn"] for layer in found["Layers"]] == layers
     retries = functions.get_function_event_invoke_config(FunctionName=name)
     assert (retries["MaximumRetryAttempts"], retries["MaximumEventAgeInSeconds"]) == (0, 60)
 

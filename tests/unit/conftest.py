@@ -17,7 +17,7 @@ from hypothesis import settings
 os.environ |= {"POWERTOOLS_SERVICE_NAME": "ingest", "POWERTOOLS_METRICS_NAMESPACE": "Sluice"}
 os.environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
-import sluice.streams
+import streams
 from sluice import telemetry
 from sluice.aws.clients import client
 from sluice.ingest import visibility
@@ -115,8 +115,8 @@ def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     """Return the function that declares a stream by its module's name and text; there are no others."""
     folder = tmp_path / "streams"
     folder.mkdir()
-    monkeypatch.setattr(sluice.streams, "__path__", [str(folder)])
-    for name in [name for name in sys.modules if name.startswith("sluice.streams.")]:
+    monkeypatch.setattr(streams, "__path__", [str(folder)])
+    for name in [name for name in sys.modules if name.startswith("streams.")]:
         monkeypatch.delitem(sys.modules, name)
 
     def declare(name: str, text: str) -> None:
@@ -124,7 +124,7 @@ def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         invalidate_caches()
 
     yield declare
-    for name in [name for name in sys.modules if name.startswith("sluice.streams.")]:
+    for name in [name for name in sys.modules if name.startswith("streams.")]:
         del sys.modules[name]
 
 

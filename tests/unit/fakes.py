@@ -124,7 +124,7 @@ class FakePostgres:
     rows: dict[str, list[str | None]] = field(default_factory=dict)
     rejections: list[dict[str, Any]] = field(default_factory=list)
     check_values: dict[int, bytes] = field(default_factory=lambda: dict(Keyset.parse(KEYSET).check_values))
-    migrations: list[int] = field(default_factory=list)
+    migrations: list[tuple[str, int]] = field(default_factory=list)  # package and number
     vault: dict[str, str] = field(default_factory=dict)
     connections: int = 0
     row_count: int = 0
@@ -150,11 +150,13 @@ class FakePostgres:
         elif sql.startswith("INSERT INTO rejection "):
             self.rejections += json.loads(parameters["rows"])
         elif sql.startswith("INSERT INTO migration "):
-            self.migrations.append(parameters["number"])
-        elif sql.startswith("SELECT max(number) FROM migration"):
-            return [[max(self.migrations)]]
-        elif sql.startswith("SELECT number FROM migration"):
-            return [[number] for number in self.migrations]
+            self.migrations.append((parameters["package"], parameters["number"]))
+        elif sql.startswith("SELECT package, max(number) FROM migration"):
+            return [list(newest) for newest in dict(sorted(self.migrations)).items()]
+        elif sql.startswith("SELECT package, number FROM migration"):
+            return [list(migration) for migration in self.migrations]
+        elif "to_regclass('migration')" in sql:
+            return [[]]  # its table is that of today
         elif "FROM pg_attribute" in sql:  # every table is as its stream wants it
             (columns,) = [stream.columns() for stream in load_all() if stream.table == parameters["table"].strip('"')]
             return [[column, True] for column in (*OWN_COLUMNS, *dict(columns))]

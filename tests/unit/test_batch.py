@@ -15,7 +15,7 @@ from sluice.ingest.message import NotAnSqsEvent, sqs_records
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Written
 from sluice.pseudonyms.keyset import Keyset
-from sluice.streams.user_logins import UserLogin
+from streams.user_logins import UserLogin
 from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN, LOGIN, FakeStore, login, numbered, sqs_record
 
 SENT_AT = "2026-01-01T09:00:00.123Z"

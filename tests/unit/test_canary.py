@@ -17,7 +17,7 @@ from sluice.declaration.rules import Text
 from sluice.declaration.stream import Stream
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.pseudonyms.keyset import Keyset
-from sluice.streams.user_logins import UserLogin
+from streams.user_logins import UserLogin
 from tests.unit.fakes import LOGIN, FakeAws, FakePostgres, FakeStore, LambdaContext, login, numbered, sqs_record
 
 CANARIES = {

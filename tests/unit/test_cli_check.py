@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.cli import STREAM, run
 from tests.unit.fakes import FakePostgres
+from tests.versions import ANSWER
 from tools.local.server import NotStarted
 
 
@@ -56,7 +57,7 @@ def test_streams_that_fit_their_tables_are_told(server: type[FakeServer], postgr
             {"stream": "orders", "table": "orders", "columns": 19},
             {"stream": "user_logins", "table": "user_logins", "columns": 9},
         ],
-        "migration": max(postgres.migrations),
+        "versions": ANSWER,
         "errors": [],
     }
     assert server.running == set()
@@ -80,20 +81,20 @@ def test_every_bad_declaration_is_told_and_no_server_is_started(
     monkeypatch.setattr(server, "starts", False)
     declare("a", STREAM.replace('Redact(constant="a note")', 'Redact("room")'))
     declare("b", STREAM.replace("Truncate(to=8)", "Truncate()"))
-    declare("c", "from sluice.declaration.stream import Stream\n\nnothing = Nothing()\n")
+    declare("c", "from sluice import Stream\n\nnothing = Nothing()\n")
     declare("d", "class D(:\n")
     declare("e", STREAM.replace('class Visit(Stream, table="visits")', "class Visit(Part)"))
     code, output, errors = run("check", "--json")
     assert (code, errors) == (1, "")
     assert json.loads(output) == {
         "streams": [],
-        "migration": None,
+        "versions": None,
         "errors": [
             "a: Stop: two fields are written to the column room",
             "b: Guest.nickname: Truncate of a text needs the number of characters to keep",
             "c.py, line 3: NameError: name 'Nothing' is not defined",
             "d.py, line 1: SyntaxError: invalid syntax (d.py, line 1)",
-            "e: sluice.streams.e: must declare one stream, declares 0",
+            "e: streams.e: must declare one stream, declares 0",
         ],
     }
 

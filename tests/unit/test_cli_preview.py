@@ -13,6 +13,7 @@ import pytest
 
 from tests.unit.cli import STREAM, numbered_tokens, run, without
 from tests.unit.fakes import LOGIN, ROOT, login, sqs_record
+from tools.project import DECLARED
 from tools.sluice_cli import main
 from tools.sluice_cli.authors import declarations, preview
 
@@ -420,6 +421,7 @@ def watch(event, arguments):
         raise SystemExit(f"it writes {arguments[0]}")
 
 sys.addaudithook(watch)
+from tools.project import DECLARED
 from tools.sluice_cli import main
 main()
 """
@@ -432,7 +434,10 @@ def test_nothing_is_written_by_the_whole_process(event: Callable[..., str], tmp_
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'common'}", "HOME": str(tmp_path)},
+        env={
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "layers" / "common", DECLARED))),
+            "HOME": str(tmp_path),
+        },
     )
     assert (process.returncode, process.stderr) == (1, "")
     assert "Records: 2. Rows: 1. Rejected: 1. Nothing was written." in process.stdout

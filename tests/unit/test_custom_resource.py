@@ -11,7 +11,7 @@ import pytest
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.migrate import custom_resource
-from sluice.migrate.schema import MigrationFailed
+from sluice.migrate.failures import MigrationFailed
 from sluice.settings import SettingError
 from tests.unit.fakes import http_server, load_event
 

@@ -11,8 +11,8 @@ from sluice.failures import Outage
 from sluice.operators.dead_letters import letters
 from sluice.operators.dead_letters.letters import DeadLetterQueue, Letter, batches
 from sluice.settings import DeadLettersSettings, Queues, SettingError
-from sluice.streams.orders import Order
-from sluice.streams.user_logins import UserLogin
+from streams.orders import Order
+from streams.user_logins import UserLogin
 from tests.sqs import DEAD, LONG_AGO, QUEUE, FakeSqs
 from tests.unit.fakes import login, numbered
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sluice.declaration.registry import load
 from sluice.failures import Rejected
 from sluice.pseudonyms.keyset import Keyset
-from sluice.streams.orders import Order
+from streams.orders import Order
 from tests.unit.fakes import KEYSET
 from tests.unit.kinds import mask_body
 from tests.unit.orders import BAD_ORDERS, CELLS, LEAKS, ORDER, order

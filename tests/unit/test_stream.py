@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice import streams
+import streams
 from sluice.declaration.layout import Field
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.registry import load
@@ -17,7 +17,7 @@ from sluice.declaration.rules import IpAddress, Text, Version, version_number
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError, Rejected
 from sluice.pseudonyms.keyset import Keyset
-from sluice.streams.user_logins import UserLogin
+from streams.user_logins import UserLogin
 from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN, KEYSET, LOGIN, login
 
 TEXT = Text(max=32)
@@ -161,13 +161,13 @@ def test_a_module_that_does_not_declare_one_stream_is_a_declaration_error(
     declarations: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"declares_{count}"
-    source = "from sluice.declaration.stream import Stream\n" + "".join(declarations.format(x, x) for x in ("A", "B"))
+    source = "from sluice import Stream\n" + "".join(declarations.format(x, x) for x in ("A", "B"))
     (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.setattr(streams, "__path__", [str(tmp_path)])
-    monkeypatch.delitem(sys.modules, f"sluice.streams.{name}", raising=False)
+    monkeypatch.delitem(sys.modules, f"streams.{name}", raising=False)
     with pytest.raises(DeclarationError) as caught:
         load(name)
-    assert str(caught.value) == f"sluice.streams.{name}: must declare one stream, declares {count}"
+    assert str(caught.value) == f"streams.{name}: must declare one stream, declares {count}"
 
 
 # Bodies that become rows

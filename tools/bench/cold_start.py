@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from tools.bench.environment import STREAMS
 from tools.bench.records import Event
 from tools.local.server import NotStarted, free_port
 from tools.local.stack import SAM, build
+from tools.project import DECLARED
 
 EMULATOR = "lib/python3.13/site-packages/samcli/local/rapid/aws-lambda-rie-x86_64"  # in SAM's environment
 INVOKE = "/2015-03-31/functions/function/invocations"
@@ -51,26 +52,27 @@ class ColdStart:
 
 
 def measure(folder: Path, events: list[Event]) -> dict[str, ColdStart]:
-    """Start both functions by turns, once for each event; both find the layer that `sam build` makes."""
+    """Start both functions by turns, once for each event; both find the layers that `sam build` makes."""
     build(folder / "build")
-    layer = folder / "build" / "CommonLayer" / "python"
-    shutil.copytree(STREAMS, layer / "sluice" / "streams", dirs_exist_ok=True)
+    layers = [folder / "build" / layer / "python" for layer in ("CommonLayer", "StreamsLayer")]
+    for streams in (DECLARED / "streams", STREAMS):
+        shutil.copytree(streams, layers[1] / "streams", dirs_exist_ok=True)
     bare = folder / "bare"
     bare.mkdir()
     (bare / "app.py").write_text(BARE)
     tasks = {"bare": bare, "sluice": folder / "build" / "IngestFunction"}
     for task in tasks.values():  # the files are in the page cache from here on
-        _start(task, layer, {"Records": []})
+        _start(task, layers, {"Records": []})
     starts = {name: ColdStart() for name in tasks}
     for event in events:
         for name, task in tasks.items():
-            init, first_batch = _start(task, layer, event)
+            init, first_batch = _start(task, layers, event)
             starts[name].init.append(init)
             starts[name].first_batch.append(first_batch)
     return starts
 
 
-def _start(task: Path, layer: Path, event: Event) -> tuple[float, float]:
+def _start(task: Path, layers: Sequence[Path], event: Event) -> tuple[float, float]:
     """Start a function, invoke it once, stop it; return the milliseconds that the emulator reports of both."""
     port = free_port()
     emulator = subprocess.Popen(
@@ -81,7 +83,7 @@ def _start(task: Path, layer: Path, event: Event) -> tuple[float, float]:
             *(sys.executable, "-m", "awslambdaric", "app.lambda_handler"),
         ],
         cwd=task,
-        env=_environment(task, layer),
+        env=_environment(task, layers),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -117,10 +119,10 @@ def _invoke(port: int, event: Event) -> None:
         raise NotStarted(f"the function did not take its first batch: {answer}")
 
 
-def _environment(task: Path, layer: Path) -> Mapping[str, str]:
+def _environment(task: Path, layers: Sequence[Path]) -> Mapping[str, str]:
     return {
         **os.environ,
-        "PYTHONPATH": str(layer),
+        "PYTHONPATH": os.pathsep.join(map(str, layers)),
         "PYTHONDONTWRITEBYTECODE": "1",  # /opt and /var/task are read-only
         "LAMBDA_TASK_ROOT": str(task),
         "AWS_LAMBDA_FUNCTION_NAME": "ingest",

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pg8000.native
 
-from sluice import streams
+import streams
 from sluice.settings import ROLES
 from tools.bench import aws
 from tools.local.postgres import Postgres

@@ -75,8 +75,11 @@ class Stack:
         """Connect to the database as its owner."""
         return self.postgres.connect()
 
-    def start(self, parameters: Mapping[str, str], step: Step) -> None:
-        """Start both servers, build and deploy. Raises NotStarted with what CloudFormation says."""
+    def start(self, parameters: Mapping[str, str], step: Step, streams: Path | None = None) -> None:
+        """Start both servers, build and deploy. Raises NotStarted with what CloudFormation says.
+
+        `streams` is a package to deploy instead of layers/streams.
+        """
         with step("Start PostgreSQL"):
             self.postgres.start()
         with step("Start the AWS emulator"):
@@ -84,6 +87,8 @@ class Stack:
         with step("Build: sam build"):
             build(self.folder / "build")
             ministack.leave_out_unknown(self.folder / "build" / "template.yaml")
+            if streams:
+                _replace_streams(self.folder / "build", streams)
         with step("Deploy: sam deploy"):
             self.deploy(parameters)
 
@@ -161,16 +166,19 @@ class Stack:
 
 
 @contextmanager
-def running_stack(parameters: Mapping[str, str] | None = None, step: Step = lambda _: nullcontext()) -> Iterator[Stack]:
+def running_stack(
+    parameters: Mapping[str, str] | None = None, step: Step = lambda _: nullcontext(), streams: Path | None = None
+) -> Iterator[Stack]:
     """Yield a fresh stack that shares nothing with any other, and stop it unless it was told to be kept.
 
-    `parameters` are the template's, beside those that say where the database is. Raises NotStarted.
+    `parameters` are the template's, beside those that say where the database is; `streams` is a package to
+    deploy instead of layers/streams. Raises NotStarted.
     """
     folder = Path(tempfile.mkdtemp(prefix="sluice-"))
     folder.chmod(0o711)  # PostgreSQL runs as another user where we are root, and must get to its folder in this one
     stack = Stack.in_folder(folder)
     try:
-        stack.start(parameters or {}, step)
+        stack.start(parameters or {}, step, streams)
         yield stack
     finally:
         if not stack.kept:
@@ -189,6 +197,12 @@ def build(target: Path) -> None:
         if built.returncode != 0:
             raise NotStarted(f"sam build failed:\n{built.stdout}")
         shutil.copytree(STATE / "build", target)
+
+
+def _replace_streams(built: Path, streams: Path) -> None:
+    target = built / "StreamsLayer" / "python" / "streams"
+    shutil.rmtree(target)
+    shutil.copytree(streams, target, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def down() -> int:

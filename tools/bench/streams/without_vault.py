@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from sluice import Mask, Pseudonym
-from sluice.streams.user_logins import UserLogin
+from streams.user_logins import UserLogin
 
 
 def _without_recovery(mask: Mask) -> Mask:

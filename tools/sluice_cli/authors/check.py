@@ -16,7 +16,8 @@ from sluice.declaration.registry import names
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage
 from sluice.migrate import schema
-from sluice.migrate.schema import MigrationFailed
+from sluice.migrate.failures import MigrationFailed
+from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.settings import ROLES, DatabaseSettings
@@ -39,10 +40,10 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] 
 
     started = monotonic()
     streams, errors = _declared()
-    migration = None
+    versions = None
     if not errors:
         try:
-            migration = _migrate()
+            versions = _migrate()
         except (MigrationFailed, Outage, NotStarted) as error:
             errors.append(str(error))
     if as_json:
@@ -50,7 +51,8 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] 
             {"stream": name, "table": stream.table, "columns": _column_count(stream)}
             for name, stream in streams.items()
         ]
-        terminal.show_json({"streams": found, "migration": migration, "errors": errors})
+        told = versions and {"schema_version": versions.product, "streams_version": versions.streams}
+        terminal.show_json({"streams": found, "versions": told, "errors": errors})
     else:
         _show(streams, errors, monotonic() - started)
     raise typer.Exit(terminal.REJECTED if errors else 0)
@@ -85,8 +87,8 @@ def _declared() -> tuple[dict[str, type[Stream]], list[str]]:
     return streams, errors
 
 
-def _migrate() -> int:
-    """Return the number of the newest migration. Raises what `schema.migrate` raises, and NotStarted."""
+def _migrate() -> Versions:
+    """Return the versions that the migrations lead to. Raises what `schema.migrate` raises, and NotStarted."""
     roles = {name: Credentials(f"sluice-{name}", secrets.token_urlsafe(24)) for name in ROLES}
     with _server() as server:
         database = EmbeddedDatabase(server)

@@ -14,7 +14,7 @@ HEADINGS = ("Field", "Type", "Rule", "Mask", "Column", "Domain")
 
 
 def describe(
-    stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/common/sluice/streams.")],
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/streams.")],
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="For a data catalogue.")] = False,
 ) -> None:

@@ -19,7 +19,7 @@ PEEKED = 10  # messages: one call
 
 
 def preview(
-    stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/common/sluice/streams.")],
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/streams.")],
     files: Annotated[
         list[str] | None,
         typer.Argument(metavar="FILE", help="A Lambda event of SQS, or JSON lines; - is standard input."),

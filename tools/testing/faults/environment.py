@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
-from tools.project import PROJECT
+from tools.project import DECLARED, PROJECT
 
 INVOCATION_SECONDS = 20.0
 
@@ -46,7 +46,7 @@ class Environment:
                 cwd=PROJECT,
                 env={
                     "PATH": os.defpath,
-                    "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'layers' / 'common'}",
+                    "PYTHONPATH": os.pathsep.join(map(str, (PROJECT, PROJECT / "layers" / "common", DECLARED))),
                     **settings,
                 },
                 text=True,

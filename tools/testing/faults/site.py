@@ -14,7 +14,7 @@ import pg8000.native
 
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import ROLES
-from sluice.streams.user_logins import UserLogin
+from streams.user_logins import UserLogin
 from tools.local import generator
 from tools.testing.faults.aws import FakeAws, FaultyAws, open_data_key, serving
 from tools.testing.faults.environment import INVOCATION_SECONDS, Environment

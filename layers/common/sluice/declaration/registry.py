@@ -3,14 +3,14 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from sluice import streams
+import streams
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
 
 
 def load(name: str) -> type[Stream]:
-    """Return the stream that the module `sluice.streams.<name>` declares. Raises DeclarationError if it is not one."""
-    module = import_module(f"sluice.streams.{name}")
+    """Return the stream that the module `streams.<name>` declares. Raises DeclarationError if it is not one."""
+    module = import_module(f"streams.{name}")
     declared = [
         member
         for member in vars(module).values()
@@ -22,8 +22,11 @@ def load(name: str) -> type[Stream]:
 
 
 def names() -> list[str]:
-    """Return the names of all streams: of the modules in `sluice.streams`."""
-    return [module.name for module in iter_modules(streams.__path__)]
+    """Return the names of all streams: of the modules in `streams`, but for those whose name begins with `_`.
+
+    Such a module holds what several streams share.
+    """
+    return [module.name for module in iter_modules(streams.__path__) if not module.name.startswith("_")]
 
 
 def load_all() -> list[type[Stream]]:

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 from sluice.deadline import Deadline
 from sluice.failures import Outage
-from sluice.migrate.schema import MigrationFailed
+from sluice.migrate.failures import MigrationFailed
 from sluice.settings import SettingError
 from sluice.telemetry import logger
 

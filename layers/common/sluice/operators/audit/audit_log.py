@@ -22,7 +22,7 @@ type Reason = Literal[
     "support_request",
 ]
 
-DAILY_LIMIT = "SL001"  # SQLSTATE of `audit_append`, see migrate/migrations/0004_vault.sql
+DAILY_LIMIT = "SL001"  # SQLSTATE of `audit_append`, see migrate/sql/0004_vault.sql
 
 
 class LimitReached(Exception):

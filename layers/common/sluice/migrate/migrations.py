@@ -1,0 +1,113 @@
+"""The migrations: SQL files, applied in the order of their numbers, once each.
+
+The product's come first, then those of the streams. Each package has numbers of its own, and a version of its own. In
+a file `:"ingest"` (psql's spelling of a variable) stands for the ingest role.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import NamedTuple
+
+from sluice.migrate.failures import MigrationFailed
+from sluice.postgres import sqlstate
+from sluice.postgres.credentials import Credentials
+from sluice.postgres.driver import Connection, DatabaseError, identifier
+from sluice.postgres.sqlstate import Meaning
+
+FOLDERS = {"sluice": "migrate/sql", "streams": "migrations"}  # of each package, in the order in which it is applied
+
+# The first release numbered both together, and did not say which was whose.
+OF_THE_FIRST_RELEASE = ("0001_sluice.sql", "0004_vault.sql", "0005_dead_letters.sql")
+
+
+class Migration(NamedTuple):
+    """One SQL file."""
+
+    package: str
+    number: int
+    name: str
+    sql: str
+
+
+class Versions(NamedTuple):
+    """The number of the newest migration that a database has of each package; 0 where it has none."""
+
+    product: int
+    streams: int
+
+
+def prepare(connection: Connection) -> None:
+    """Make the table that remembers what was applied, or bring that of the first release up to date."""
+    connection.run(
+        "CREATE TABLE IF NOT EXISTS migration (package text DEFAULT 'streams', number integer, name text NOT NULL,"
+        " applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (package, number))"
+    )
+    if not connection.run("SELECT FROM pg_attribute WHERE attrelid = to_regclass('migration') AND attname = 'package'"):
+        connection.run("ALTER TABLE migration ADD COLUMN package text NOT NULL DEFAULT 'streams'")
+        connection.run("ALTER TABLE migration DROP CONSTRAINT migration_pkey, ADD PRIMARY KEY (package, number)")
+        for name in OF_THE_FIRST_RELEASE:
+            connection.run("UPDATE migration SET package = 'sluice' WHERE name = :name", name=name)
+
+
+def apply_next(connection: Connection, roles: Mapping[str, Credentials]) -> bool:
+    """Apply the first migration that the database lacks, and tell whether there was one. Raises MigrationFailed."""
+    applied = {(package, number) for package, number in connection.run("SELECT package, number FROM migration") or []}
+    for migration in _migrations():
+        if (migration.package, migration.number) not in applied:
+            _apply(connection, migration.name, _name_roles(migration, roles))
+            connection.run(
+                "INSERT INTO migration (package, number, name) VALUES (:package, :number, :name)",
+                package=migration.package,
+                number=migration.number,
+                name=migration.name,
+            )
+            return True
+    return False
+
+
+def versions(connection: Connection) -> Versions:
+    """Return how far the database has come."""
+    newest = dict(connection.run("SELECT package, max(number) FROM migration GROUP BY package") or [])
+    return Versions(*(newest.get(package, 0) for package in FOLDERS))
+
+
+def _migrations() -> Iterator[Migration]:
+    for package, folder in FOLDERS.items():
+        yield from _of_package(package, folder)
+
+
+def _of_package(package: str, folder: str) -> list[Migration]:
+    """Return the migrations of a package, by number. Raises MigrationFailed when two have one number."""
+    place = files(package).joinpath(folder)
+    names = sorted(file.name for file in place.iterdir() if file.name.endswith(".sql")) if place.is_dir() else []
+    for name in names:
+        if not re.match("[0-9]+_", name):
+            raise MigrationFailed(f"migrations: the name of {name} must begin with a number and an underscore")
+    numbers = [int(name.partition("_")[0]) for name in names]
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise MigrationFailed(f"migrations: two files of {package} have the number {number}")
+    return [
+        Migration(package, number, name, place.joinpath(name).read_text("utf-8"))
+        for number, name in sorted(zip(numbers, names, strict=True))
+    ]
+
+
+def _name_roles(migration: Migration, roles: Mapping[str, Credentials]) -> str:
+    """Put the login roles in the place of `:"ingest"`, as psql would. Raises MigrationFailed for one not known."""
+    for role in sorted(set(re.findall(r':"(\w+)"', migration.sql)) - set(roles)):
+        raise MigrationFailed(f"migration {migration.name}: there is no role {role}")
+    return re.sub(r':"(\w+)"', lambda role: str(identifier(roles[role[1]].username)), migration.sql)
+
+
+def _apply(connection: Connection, name: str, sql: str) -> None:
+    try:
+        connection.run(sql)
+    except DatabaseError as error:
+        if sqlstate.meaning(error) is Meaning.TRY_AGAIN:
+            raise
+        position = int(error.args[0].get("P", 0))  # characters from 1; none for an error that is not the text's
+        line = f", line {sql.count('\n', 0, position) + 1}" if position else ""
+        why = sqlstate.describe(error)
+        raise MigrationFailed(f"migration {name}{line}: {why}") from None  # the cause may quote rows

@@ -1,1 +1,0 @@
-"""The streams, one module each: a user's own goes beside them."""

@@ -1,0 +1,4 @@
+"""Your streams: a module each, named like its stream. A module whose name begins with `_` holds what several share.
+
+`migrations/` makes their tables; your own numbers begin at 1000. An update of Sluice changes nothing here.
+"""
