@@ -5,7 +5,7 @@ a file `:"ingest"` (psql's spelling of a variable) stands for the ingest role.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -72,9 +72,9 @@ def versions(connection: Connection) -> Versions:
     return Versions(*(newest.get(package, 0) for package in FOLDERS))
 
 
-def _migrations() -> Iterator[Migration]:
-    for package, folder in FOLDERS.items():
-        yield from _of_package(package, folder)
+def _migrations() -> list[Migration]:
+    """Return all migrations in the order of their application. Raises MigrationFailed for a bad name or number."""
+    return [migration for package, folder in FOLDERS.items() for migration in _of_package(package, folder)]
 
 
 def _of_package(package: str, folder: str) -> list[Migration]:
