@@ -1,5 +1,7 @@
 """This tree as a fresh clone has it, in a folder of its own: what git tracks or would, and what `make setup` adds.
 
+Its streams are those that the tests declare, whatever a user made of the shipped ones.
+
 That fetches nothing: the clone's environments find in this one's what `make setup` installed here.
 """
 
@@ -14,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.project import PROJECT
+from tools.project import DECLARED, PROJECT
 
 SETTINGS = ("ARGS", "AWS_", "COMPOSE_", "MAKE", "PYTHON", "SLUICE_")  # anyone's own have no part in it
 
@@ -79,6 +81,8 @@ def _copy(target: Path) -> None:
         if (PROJECT / name).exists():  # else it is deleted, and not yet committed
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, target / name)  # with its time, by which make tells what to install
+    shutil.rmtree(target / "layers" / "streams")
+    shutil.copytree(DECLARED / "streams", target / "layers" / "streams")
 
 
 def _lend(folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.cli import TOKEN
 from tests.unit.fakes import ROOT
+from tools.project import DECLARED
 from tools.sluice_cli import app
 
 ON_A_STACK = ("dead-letters", "reveal", "forget", "keys", "audit", "status", "pause", "resume")
@@ -36,7 +37,11 @@ def test_an_example_prints_what_the_page_shows(command: str) -> None:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}", "LC_ALL": "C.UTF-8"},
+        env={
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
+            "PYTHONPATH": str(DECLARED),  # the streams that the page shows, whatever yours are
+            "LC_ALL": "C.UTF-8",
+        },
     )
     assert process.stderr == ""
     assert comparable(process.stdout) == comparable(EXAMPLES[command])
