@@ -15,6 +15,7 @@ import pytest
 from tools.local.localstack import INSTALLED, LocalStack, migrate
 from tools.local.postgres import Postgres
 from tools.local.stack import Stack, build
+from tools.project import DECLARED
 
 PARAMETERS = {"MaximumConcurrency": "10"}  # as on AWS: it starts no function for itself
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
@@ -65,7 +66,7 @@ def stack(installed: None) -> Iterator[Stack]:
     try:
         stack.postgres.start()
         stack.emulator.start()
-        build(folder / "build")
+        build(folder / "build", DECLARED / "streams")
         stack.deploy(PARAMETERS)
         yield stack
     finally:

@@ -85,10 +85,8 @@ class Stack:
         with step("Start the AWS emulator"):
             self.emulator.start()
         with step("Build: sam build"):
-            build(self.folder / "build")
+            build(self.folder / "build", streams)
             ministack.leave_out_unknown(self.folder / "build" / "template.yaml")
-            if streams:
-                _replace_streams(self.folder / "build", streams)
         with step("Deploy: sam deploy"):
             self.deploy(parameters)
 
@@ -185,8 +183,11 @@ def running_stack(
             stack.stop()
 
 
-def build(target: Path) -> None:
-    """Build template.yaml into the new folder `target`, taking from the last build what has not changed."""
+def build(target: Path, streams: Path | None = None) -> None:
+    """Build template.yaml into the new folder `target`, taking from the last build what has not changed.
+
+    `streams` is a package that takes the place of layers/streams.
+    """
     STATE.mkdir(exist_ok=True)
     with (STATE / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # SAM finds what it built last in one place, which two builds cannot share
@@ -197,12 +198,10 @@ def build(target: Path) -> None:
         if built.returncode != 0:
             raise NotStarted(f"sam build failed:\n{built.stdout}")
         shutil.copytree(STATE / "build", target)
-
-
-def _replace_streams(built: Path, streams: Path) -> None:
-    target = built / "StreamsLayer" / "python" / "streams"
-    shutil.rmtree(target)
-    shutil.copytree(streams, target, ignore=shutil.ignore_patterns("__pycache__"))
+    if streams:
+        package = target / "StreamsLayer" / "python" / "streams"
+        shutil.rmtree(package)
+        shutil.copytree(streams, package, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def down() -> int:
