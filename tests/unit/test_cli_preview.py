@@ -441,3 +441,13 @@ def test_nothing_is_written_by_the_whole_process(event: Callable[..., str], tmp_
     )
     assert (process.returncode, process.stderr) == (1, "")
     assert "Records: 2. Rows: 1. Rejected: 1. Nothing was written." in process.stdout
+
+
+EXAMPLES = sorted((DECLARED / "streams" / "examples").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("examples", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_of_a_stream_are_records_that_it_takes(examples: Path) -> None:
+    code, output, _ = run("preview", examples.stem, str(examples), "--json")
+    assert (code, json.loads(output)["rejected"]) == (0, [])
+    assert len(json.loads(output)["rows"]) == len(examples.read_text().splitlines())
