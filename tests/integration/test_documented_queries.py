@@ -11,10 +11,11 @@ from tests.integration.messages import numbered
 
 SQL = [sql for page in PAGES for sql in blocks(page, "sql")]
 QUERIES = [sql for sql in SQL if sql.startswith("SELECT")]
+RENAMING = next(sql for sql in SQL if sql.startswith("UPDATE rejection"))
 
 
 def test_what_is_no_query_makes_a_table_that_another_test_makes() -> None:
-    assert [sql for sql in SQL if sql not in QUERIES and "CREATE TABLE" not in sql] == []
+    assert [sql for sql in SQL if sql not in (*QUERIES, RENAMING) and "CREATE TABLE" not in sql] == []
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
@@ -29,3 +30,14 @@ def test_a_query_finds_the_one_thing_that_happened(query: str, database: TestDat
     reveal.transact(lambda session: audit_log.append(session, entry), in_seconds(60))
     reveal.close()
     assert len(database.sql(query)) == 1  # of sessions in a transaction: the one that asks
+
+
+def test_rejections_of_the_first_release_can_be_renamed_to_their_stream(database: TestDatabase) -> None:
+    database.sql(
+        "INSERT INTO rejection (message_id, stream, reason, pointer, shape)"
+        " VALUES (:first, 'registrations', 'empty', '/name', '{}'), (:second, 'orders', 'empty', '/ip', '{}')",
+        first=numbered(1),
+        second=numbered(2),
+    )
+    database.sql(RENAMING)
+    assert database.sql("SELECT stream FROM rejection ORDER BY message_id") == [["sign_ups"], ["orders"]]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 import streams
 from sluice.declaration.layout import Field
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
-from sluice.declaration.registry import load
+from sluice.declaration.registry import load, load_all, names
 from sluice.declaration.rules import IpAddress, Text, Version, version_number
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError, Rejected
@@ -168,6 +169,17 @@ def test_a_module_that_does_not_declare_one_stream_is_a_declaration_error(
     with pytest.raises(DeclarationError) as caught:
         load(name)
     assert str(caught.value) == f"streams.{name}: must declare one stream, declares {count}"
+
+
+def test_a_module_whose_name_begins_with_an_underscore_is_shared_by_streams_and_declares_none(
+    declare: Callable[[str, str], None],
+) -> None:
+    declare("_shared", "from sluice import Text\n\nNAME = Text(max=9)\n")
+    source = "from typing import Annotated\nfrom sluice import Stream\nfrom streams._shared import NAME\n"
+    declare("visits", f"{source}class Visit(Stream, table='all_visits'):\n    name: Annotated[str, NAME]\n")
+    assert names() == ["visits"]
+    (visit,) = load_all()
+    assert (visit.stream_name, visit.table, visit.columns()) == ("visits", "all_visits", (("name", "/name"),))
 
 
 # Bodies that become rows
