@@ -1,5 +1,6 @@
 """The template keeps what its parts must agree on."""
 
+import re
 from typing import Any
 
 import pytest
@@ -414,3 +415,9 @@ def test_a_function_has_a_role_and_an_encrypted_log_of_its_own(name: str) -> Non
     proves = name in ("RevealFunction", "ForgetFunction", "RekeyFunction", "DeadLettersFunction")
     assert group["RetentionInDays"] == ({"Ref": "AuditTrailRetentionDays"} if proves else 90)
     assert not function.get("Policies")  # SAM's own would be wider
+
+
+def test_every_function_has_the_product_and_the_streams() -> None:
+    found = [one["Properties"]["Layers"] for one in TRANSFORMED.values() if one["Type"] == "AWS::Lambda::Function"]
+    kinds = [[re.sub(r"Layer[0-9a-f]+$", "Layer", layer["Ref"]) for layer in layers] for layers in found]
+    assert kinds == [["CommonLayer", "StreamsLayer"]] * 9
