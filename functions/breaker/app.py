@@ -1,4 +1,4 @@
-"""Every minute: what an outage has disabled enabled again where a probe says so, and what each stream is then, out."""
+"""Look after the breakers, every minute: a good probe starts what an outage has stopped."""
 
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -15,7 +15,10 @@ from sluice.settings import BreakerSettings
 
 @telemetry.logger.inject_lambda_context(log_event=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Look after every stream that has tripped or is paused: `{"<stream>": "open"}`, or `reopened`, `paused`, …"""
+    """Go one step on with every stream whose breaker is not closed, or that is paused.
+
+    Return `{"<stream>": "open"}`, or `half_open`, `closed`, `paused`, or null if the step failed.
+    """
     return dict(_breaker().tick(Deadline.of(context)))
 
 

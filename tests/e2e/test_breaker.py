@@ -17,7 +17,7 @@ from tools.testing.faults.postgres import FaultyPostgres
 RECORD = f"/sluice/{STACK_NAME}/breaker/user_logins"
 FUNCTIONS = ("IngestFunction", "BreakerFunction")
 MESSAGES = 30
-PROMISED_RECEIVES = 2  # of an outage, where no reopening fails
+PROMISED_RECEIVES = 2  # in an outage, if no restart fails
 FUNCTION_SECONDS = 8  # not 60: as long as a locked table is tried again
 VISIBILITY_SECONDS = 10  # not 360: what failed comes again after it
 
@@ -171,7 +171,7 @@ def test_an_outage_costs_nothing_but_time_and_two_receives(
 
     tick(stack)
     eventually(lambda: mapping_state(stack), "Enabled")
-    assert record(stack)["state"] == "reopened"
+    assert record(stack)["state"] == "half_open"
     nothing: list[str] = []
     eventually(lambda: list(map(str, sent.check())), nothing)
     assert rows(stack) == 2 * MESSAGES

@@ -50,15 +50,15 @@ def state(here: Site) -> tuple[str, str | None]:
     return here.account.mapping_state, json.loads(record)["state"] if record else None
 
 
-def test_an_outage_shuts_the_queue_until_a_tick_after_it(here: Site, sending: Sending, tick: Tick) -> None:
+def test_an_outage_stops_the_queue_until_a_tick_after_it(here: Site, sending: Sending, tick: Tick) -> None:
     queue = sending(junk=True)
     with outage(here):
         queue.deliver(here.invoke, 1000)
         assert queue.failures == [OUTAGE]
         assert state(here) == ("Disabled", "open")
         assert tick() == {"user_logins": "open"}
-    assert tick() == {"user_logins": "reopened"}
-    assert state(here) == ("Enabled", "reopened")
+    assert tick() == {"user_logins": "half_open"}
+    assert state(here) == ("Enabled", "half_open")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_an_outage_shuts_the_queue_until_a_tick_after_it(here: Site, sending: Se
         (Service.LAMBDA, Fault.DOWN),
     ],
 )
-def test_a_breaker_that_cannot_be_tripped_leaves_the_outage_as_it_is_and_the_next_one_trips_it(
+def test_a_breaker_that_cannot_be_opened_leaves_the_outage_as_it_is_and_the_next_one_opens_it(
     service: Service, fault: Fault, here: Site, sending: Sending, tick: Tick
 ) -> None:
     queue = sending(junk=True)
@@ -79,12 +79,12 @@ def test_a_breaker_that_cannot_be_tripped_leaves_the_outage_as_it_is_and_the_nex
         here.aws.breaks(service, fault)
         queue.deliver(lambda event: here.invoke(event, SECONDS), 1000)
         assert queue.failures == [OUTAGE]
-        assert "breaker not tripped" in here.log.read_text()
+        assert "breaker not opened" in here.log.read_text()
         assert here.account.mapping_state == "Enabled"
         here.aws.heals()
         queue.deliver(here.invoke, 1000)
         assert state(here) == ("Disabled", "open")
-    assert tick() == {"user_logins": "reopened"}
+    assert tick() == {"user_logins": "half_open"}
 
 
 @SWITCHES
@@ -98,7 +98,7 @@ def test_a_service_that_fails_once_hinders_neither_trip_nor_tick(
         queue.deliver(lambda event: here.invoke(event, SECONDS), 1000)
         assert state(here) == ("Disabled", "open")
     here.aws.breaks(service, fault, calls=1)
-    assert tick() == {"user_logins": "reopened"}
+    assert tick() == {"user_logins": "half_open"}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_service_that_fails_once_hinders_neither_trip_nor_tick(
         (Service.KMS, Fault.DOWN, {"user_logins": "open"}),
     ],
 )
-def test_a_queue_stays_shut_while_a_tick_cannot_tell_or_change_it(
+def test_a_queue_stays_stopped_while_a_tick_cannot_tell_or_change_it(
     service: Service, fault: Fault, found: Any, here: Site, sending: Sending, tick: Tick
 ) -> None:
     queue = sending()
@@ -123,4 +123,4 @@ def test_a_queue_stays_shut_while_a_tick_cannot_tell_or_change_it(
     assert tick() == found
     assert state(here) == ("Disabled", "open")
     here.aws.heals()
-    assert tick() == {"user_logins": "reopened"}
+    assert tick() == {"user_logins": "half_open"}

@@ -320,7 +320,7 @@ def test_code_that_fails_of_everything_is_not_mended_as_long_as_it_fails_of_the_
 # The whole function
 
 
-def test_an_outage_shuts_the_queue_until_it_is_mended_and_no_longer(
+def test_an_outage_stops_the_queue_until_it_is_mended_and_no_longer(
     prober: Prober, environments: Callable[[], Environment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mappings, parameters = FakeMappings(), FakeParameters()
@@ -341,7 +341,7 @@ def test_an_outage_shuts_the_queue_until_it_is_mended_and_no_longer(
         assert mapping["State"] == "Disabling"
         mappings.settle()
         assert ticking.invoke(minute) == {"user_logins": "open"}
-    assert ticking.invoke(minute) == {"user_logins": "reopened"}
+    assert ticking.invoke(minute) == {"user_logins": "half_open"}
     assert mapping["State"] == "Enabling"
     assert ingest.invoke(sent) == {"batchItemFailures": []}
     assert numbered(1) in {row["message_id"] for row in prober.database.rows()}

@@ -124,7 +124,7 @@ class World:
         self.functions, self.ssm = FakeMappings(), FakeParameters()
         self.uuids = {stream: self.functions.add(stream) for stream in streams}
         self.broken: dict[str, Exception] = {}  # by stream: what its probe raises
-        self.probed: list[tuple[str, str]] = []  # stream, and why it tripped
+        self.probed: list[tuple[str, str]] = []  # stream, and why its breaker tripped
 
     def client(self, service: str) -> Any:
         """Stand for `sluice.aws.clients.client`."""

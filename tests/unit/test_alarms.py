@@ -91,7 +91,7 @@ def service(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def tick(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the breaker find the stream tripped, probe in vain, then with success."""
+    """Have the breaker find the stream's breaker open, probe in vain, then with success."""
     world = World(stream)
     monkeypatch.setattr(clients, "client", world.client)
     world.trip(stream)

@@ -1,4 +1,4 @@
-"""The breaker: what trips it, what reopens it, and that whatever ends halfway or crosses another is mended by ticks."""
+"""The breaker: what opens it, what closes it, and that ticks mend whatever ends halfway or crosses another step."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import combinations, count
 from threading import Semaphore, Thread, current_thread
+from typing import Literal
 
 import msgspec
 import pytest
 
 from sluice.aws import clients
 from sluice.breaker import probe, trip
-from sluice.breaker.record import QUIET, Record, parameter
+from sluice.breaker.record import QUIET, Record, decode, parameter
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load_all
 from sluice.declaration.rules import Each, Integer, Rule, Text
@@ -60,9 +61,9 @@ def world(in_world: Callable[..., World]) -> World:
 
 
 def assert_healed(world: World, stream: str = "logins") -> None:
-    """All is well: within few minutes the mapping is enabled, and an hour later nothing remembers the trip."""
-    for _ in range(40):  # after several trips in a row the next reopening waits
-        if world.minute().get(stream) in (None, "reopened", "cleared") and world.state(stream) == "Enabled":
+    """All is well: within a few minutes the mapping is enabled, and an hour later nothing remembers the trip."""
+    for _ in range(40):  # after several trips in a row the next probe waits
+        if world.minute().get(stream) in (None, "half_open", "closed") and world.state(stream) == "Enabled":
             break
     assert world.state(stream) == "Enabled"
     world.now += QUIET
@@ -91,12 +92,12 @@ def test_an_outage_is_recorded_then_the_mapping_disabled_and_the_outage_raised(
         tripped_at=record.tripped_at,
         trips=1,
         probe_at=record.tripped_at,
-        reopened_at=None,
+        half_open_at=None,
     )
     assert world.state("logins") == "Disabling"
     lines = [json.loads(line) for line in output().splitlines()]
     logged = [(line["message"], line["stream"], line["why"]) for line in lines if "message" in line]
-    assert logged == [("outage", "logins", WHY), ("breaker tripped", "logins", WHY)]
+    assert logged == [("outage", "logins", WHY), ("breaker opened", "logins", WHY)]
     counted = [
         {name: line[name] for name in line if name not in ("_aws", "service")} for line in lines if "_aws" in line
     ]
@@ -192,22 +193,24 @@ def test_a_declared_streams_example_is_a_record_that_it_takes(stream: type[Strea
     assert len(cells) == len(stream.columns())
 
 
-# Reopening
+# Open, half-open, closed
 
 
-def test_a_good_probe_reopens_and_an_hour_of_quiet_forgets(world: World, output: Callable[[], str]) -> None:
+def test_a_good_probe_makes_it_half_open_and_an_hour_of_quiet_closes_it(
+    world: World, output: Callable[[], str]
+) -> None:
     world.trip("logins")
     output()
     assert world.tick() == {"logins": "open"}  # it is Disabling still
-    assert world.minute() == {"logins": "reopened"}
+    assert world.minute() == {"logins": "half_open"}
     assert world.state("logins") == "Enabling"
     assert world.probed == [("logins", WHY)]
-    assert world.minute(59) == {"logins": "reopened"}
-    assert world.minute() == {"logins": "cleared"}
+    assert world.minute(59) == {"logins": "half_open"}
+    assert world.minute() == {"logins": "closed"}
     assert (world.state("logins"), world.ssm.texts) == ("Enabled", {})
     assert world.minute() == {}
     lines = [json.loads(line) for line in output().splitlines()]
-    assert [line["message"] for line in lines if "message" in line] == ["breaker reopened", "breaker cleared"]
+    assert [line["message"] for line in lines if "message" in line] == ["breaker half-open", "breaker closed"]
     assert [line["BreakerOpen"] for line in lines if "BreakerOpen" in line] == [[1.0], *[[0.0]] * 61]
     assert [(line["outcome"], line["Probe"]) for line in lines if "Probe" in line] == [("good", [1.0])]
 
@@ -222,26 +225,26 @@ def test_a_failing_probe_keeps_the_mapping_disabled_and_is_repeated_every_minute
     assert world.state("logins") == "Disabled"
     assert "probe failed" in output()
     del world.broken["logins"]
-    assert world.minute() == {"logins": "reopened"}
+    assert world.minute() == {"logins": "half_open"}
 
 
-def test_each_trip_soon_after_a_reopening_waits_longer_for_the_next(world: World) -> None:
+def test_each_trip_of_a_half_open_breaker_waits_longer_for_the_next_probe(world: World) -> None:
     waits = []
     for _ in range(9):
         world.trip("logins")
         tripped_at = world.now
-        while world.minute() != {"logins": "reopened"}:
+        while world.minute() != {"logins": "half_open"}:
             pass
         waits.append((world.now - tripped_at) // timedelta(minutes=1))
         world.minute()
     assert waits == [1, 1, 2, 4, 8, 16, 30, 30, 30]
 
 
-def test_a_trip_an_hour_after_the_reopening_is_a_first_one(world: World) -> None:
+def test_a_trip_after_an_hour_of_being_half_open_is_a_first_one(world: World) -> None:
     for _ in range(2):
         world.trip("logins")
         world.minute(2)
-    world.now += timedelta(minutes=60)  # no tick has cleared it
+    world.now += timedelta(minutes=60)  # no tick has closed it
     world.trip("logins")
     record = world.record("logins")
     assert record is not None and (record.trips, record.probe_at) == (1, world.now)
@@ -255,14 +258,14 @@ def test_a_second_trip_while_open_changes_nothing(world: World) -> None:
     assert world.ssm.texts == before
 
 
-def test_one_streams_failure_does_not_keep_another_from_being_reopened(in_world: Callable[..., World]) -> None:
+def test_one_streams_failure_does_not_keep_another_from_being_started_again(in_world: Callable[..., World]) -> None:
     world = in_world("a", "b", "c", "d")
     for stream in ("a", "b", "c", "d"):
         world.trip(stream)
     world.fail("a")
     world.broken["b"] = KeyError("a value")
     world.ssm.texts[parameter(STACK, "breaker", "c")] = "{"
-    assert world.minute() == {"a": "open", "b": "open", "c": None, "d": "reopened"}
+    assert world.minute() == {"a": "open", "b": "open", "c": None, "d": "half_open"}
 
 
 def test_a_probe_that_takes_long_leaves_time_for_the_others(in_world: Callable[..., World]) -> None:
@@ -344,13 +347,76 @@ def test_a_record_that_changes_while_it_is_probed_is_not_overwritten(world: Worl
     assert world.ssm.texts == {LOGINS: later}
 
 
+# What the first release wrote
+
+
+def of_first_release(world: World, state: str, half_open_at: datetime | None) -> dict[str, object]:
+    """Return a record as the first release wrote it, after four trips in a row, the last one at noon."""
+    return {
+        "state": state,
+        "stream": "logins",
+        "mapping": world.uuids["logins"],
+        "function": FUNCTION,
+        "why": WHY,
+        "tripped_at": "2025-12-31T12:00:00Z",
+        "trips": 4,
+        "probe_at": "2025-12-31T12:04:00Z",
+        "reopened_at": half_open_at and half_open_at.isoformat(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "today", "half_open_at"),
+    [("open", "open", None), ("reopened", "half_open", START)],
+)
+def test_a_record_of_the_first_release_is_read_by_todays_names(
+    state: str, today: Literal["open", "half_open"], half_open_at: datetime | None, world: World
+) -> None:
+    assert decode(json.dumps(of_first_release(world, state, half_open_at))) == Record(
+        state=today,
+        stream="logins",
+        mapping=world.uuids["logins"],
+        function=FUNCTION,
+        why=WHY,
+        tripped_at=datetime(2025, 12, 31, 12, tzinfo=UTC),
+        trips=4,
+        probe_at=datetime(2025, 12, 31, 12, 4, tzinfo=UTC),
+        half_open_at=half_open_at,
+    )
+
+
+def test_a_breaker_that_the_first_release_reopened_closes_an_hour_after_that(world: World) -> None:
+    world.ssm.texts[LOGINS] = json.dumps(of_first_release(world, "reopened", START))
+    assert world.minute(59) == {"logins": "half_open"}
+    assert (world.state("logins"), world.probed) == ("Enabled", [])
+    assert world.minute() == {"logins": "closed"}
+    assert (world.state("logins"), world.ssm.texts) == ("Enabled", {})
+
+
+def test_a_trip_soon_after_the_first_release_reopened_waits_longer_for_the_next_probe(world: World) -> None:
+    world.ssm.texts[LOGINS] = json.dumps(of_first_release(world, "reopened", START))
+    world.now += timedelta(minutes=30)
+    world.trip("logins")
+    record = world.record("logins")
+    assert record is not None
+    assert (record.state, record.trips, record.probe_at) == ("open", 5, world.now + timedelta(minutes=8))
+
+
+def test_a_breaker_that_the_first_release_left_open_is_probed_and_started_again(world: World) -> None:
+    world.ssm.texts[LOGINS] = json.dumps(of_first_release(world, "open", None))
+    world.functions.mappings[world.uuids["logins"]]["State"] = "Disabled"
+    assert world.tick() == {"logins": "half_open"}
+    assert world.probed == [("logins", WHY)]
+    assert_healed(world)
+
+
 # What should not be
 
 
 def test_the_record_of_a_mapping_that_is_gone_is_forgotten(world: World) -> None:
     world.trip("logins")
     world.functions.mappings.clear()
-    assert world.minute() == {"logins": "cleared"}
+    assert world.minute() == {"logins": "closed"}
     assert world.ssm.texts == {}
 
 
@@ -428,7 +494,7 @@ def tripped(world: World) -> None:
     world.trip("logins")
 
 
-def to_be_reopened(world: World) -> None:
+def about_to_be_half_open(world: World) -> None:
     world.trip("logins")
     world.functions.settle()
 
@@ -438,18 +504,18 @@ def to_be_disabled(world: World) -> None:
     world.functions.mappings[world.uuids["logins"]]["State"] = "Enabled"
 
 
-def reopened(world: World) -> None:
-    to_be_reopened(world)
+def half_open(world: World) -> None:
+    about_to_be_half_open(world)
     world.minute(2)
 
 
-def to_be_cleared(world: World) -> None:
-    reopened(world)
+def about_to_be_closed(world: World) -> None:
+    half_open(world)
     world.now += QUIET
 
 
-BEFORE_A_TICK = [tripped, to_be_reopened, to_be_disabled, to_be_cleared]
-BEFORE_A_TRIP = [lambda world: None, tripped, reopened, to_be_cleared]
+BEFORE_A_TICK = [tripped, about_to_be_half_open, to_be_disabled, about_to_be_closed]
+BEFORE_A_TRIP = [lambda world: None, tripped, half_open, about_to_be_closed]
 
 
 @pytest.mark.parametrize("failure", [Killed(), error("ThrottlingException")], ids=["killed", "throttled"])
@@ -519,7 +585,7 @@ def orders(first: int, second: int) -> Iterator[list[int]]:
         yield [0 if place in places else 1 for place in range(first + second)]
 
 
-@pytest.mark.parametrize("prepare", [lambda world: None, reopened])
+@pytest.mark.parametrize("prepare", [lambda world: None, half_open])
 def test_of_two_trips_at_once_one_counts(prepare: Callable[[World], None], in_world: Callable[..., World]) -> None:
     for turns in orders(6, 6):
         world = in_world()
@@ -533,7 +599,7 @@ def test_of_two_trips_at_once_one_counts(prepare: Callable[[World], None], in_wo
         assert_healed(world)
 
 
-@pytest.mark.parametrize("prepare", [to_be_reopened, to_be_cleared])
+@pytest.mark.parametrize("prepare", [about_to_be_half_open, about_to_be_closed])
 def test_a_trip_at_the_moment_of_a_tick_is_mended_in_every_order_of_their_calls(
     prepare: Callable[[World], None], in_world: Callable[..., World]
 ) -> None:
@@ -547,18 +613,18 @@ def test_a_trip_at_the_moment_of_a_tick_is_mended_in_every_order_of_their_calls(
             pytest.fail(f"not mended: {turns}")
 
 
-def test_a_pause_at_the_moment_of_a_reopening_is_obeyed_after_the_next_ticks(in_world: Callable[..., World]) -> None:
+def test_a_pause_at_the_moment_of_a_restart_is_obeyed_after_the_next_ticks(in_world: Callable[..., World]) -> None:
     for turns in orders(1, 7):
         world = in_world()
-        to_be_reopened(world)
+        about_to_be_half_open(world)
         interleaved(world, [partial(world.pause, "logins"), world.tick], turns)
         world.minute(2)
         world.functions.settle()
         assert world.state("logins") == "Disabled", turns
 
 
-def test_two_ticks_at_once_reopen_once_and_forget_once(in_world: Callable[..., World]) -> None:
-    for prepare in (to_be_reopened, to_be_cleared):
+def test_two_ticks_at_once_start_it_once_and_close_it_once(in_world: Callable[..., World]) -> None:
+    for prepare in (about_to_be_half_open, about_to_be_closed):
         for turns in orders(4, 6):
             world = in_world()
             prepare(world)
@@ -572,21 +638,21 @@ def test_two_ticks_at_once_reopen_once_and_forget_once(in_world: Callable[..., W
 VISIBILITY_TIMEOUT = timedelta(minutes=6)
 
 
-@pytest.mark.parametrize("failed_reopenings", [0, 1, 3, 8])
+@pytest.mark.parametrize("failed_restarts", [0, 1, 3, 8])
 @pytest.mark.parametrize("outage_minutes", [1, 5, 13, 600, 24 * 60])
 @pytest.mark.parametrize("concurrency", [1, 10])
-def test_an_outage_costs_a_message_two_receives_and_one_for_each_failed_reopening(
-    concurrency: int, outage_minutes: int, failed_reopenings: int, world: World
+def test_an_outage_uses_two_receives_of_a_message_and_one_for_each_failed_restart(
+    concurrency: int, outage_minutes: int, failed_restarts: int, world: World
 ) -> None:
     visible_at = dict.fromkeys(range(100), START)
     receives = dict.fromkeys(visible_at, 0)
     mended_at = START + timedelta(minutes=outage_minutes)
-    reopenings = 0  # of which the first ones fail: the probe did not see what a batch sees
+    restarts = 0  # the first ones fail: the probe does not see what a batch sees
 
     world.fail("logins")
     while visible_at:
         assert world.now < mended_at + timedelta(hours=5)
-        works = world.now >= mended_at and reopenings > failed_reopenings
+        works = world.now >= mended_at and restarts > failed_restarts
         if world.state("logins") in ("Enabled", "Enabling", "Disabling"):  # Lambda stops to poll when it is disabled
             for number in [number for number, at in visible_at.items() if at <= world.now][:concurrency]:
                 receives[number] += 1
@@ -600,6 +666,6 @@ def test_an_outage_costs_a_message_two_receives_and_one_for_each_failed_reopenin
         before = world.record("logins")
         world.minute()
         after = world.record("logins")
-        reopenings += bool(before and after and (before.state, after.state) == ("open", "reopened"))
-    assert reopenings == failed_reopenings + 1
-    assert max(receives.values()) <= 2 + failed_reopenings <= 10
+        restarts += bool(before and after and (before.state, after.state) == ("open", "half_open"))
+    assert restarts == failed_restarts + 1
+    assert max(receives.values()) <= 2 + failed_restarts <= 10

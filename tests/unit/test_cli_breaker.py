@@ -1,4 +1,4 @@
-"""`sluice status`, `pause` and `resume` say what is, and leave a tripped stream to its breaker."""
+"""`sluice status`, `pause` and `resume` say what is, and leave a stream whose breaker is open to the breaker."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -152,7 +152,7 @@ def test_both_can_be_said_twice(world: World) -> None:
 
 
 @pytest.mark.parametrize("state", ["Enabling", "Updating"])
-def test_what_cannot_be_disabled_just_now_is_by_the_breaker(state: str, world: World) -> None:
+def test_what_cannot_be_disabled_just_now_is_disabled_by_the_breaker(state: str, world: World) -> None:
     world.functions.mappings[world.uuids["orders"]]["State"] = state
     assert run("pause", "orders")[0] == 0
     world.minute(2)
@@ -175,32 +175,33 @@ def test_what_does_not_end_is_told(world: World, monkeypatch: pytest.MonkeyPatch
     assert (code, err) == (1, "sluice: Lambda is still changing the event source mapping: try again\n")
 
 
-def test_a_tripped_stream_that_is_resumed_is_enabled_by_a_good_probe_alone(world: World) -> None:
+def test_a_resumed_stream_whose_breaker_is_open_is_enabled_by_a_good_probe_alone(world: World) -> None:
     world.fail("orders")
     world.trip("orders")
     run("pause", "orders")
     world.minute(3)
     code, out, _ = run("resume", "orders")
     assert code == 0
-    assert out == f"orders is not paused, but its breaker is open ({WHY}): a good probe enables it.\n"
+    assert out == f"orders is not paused, but its breaker is open ({WHY}): it is read again after a good probe.\n"
     assert world.minute() == {"orders": "open"}
     assert world.state("orders") == "Disabled"
     world.broken.clear()
-    assert world.minute() == {"orders": "reopened"}
+    assert world.minute() == {"orders": "half_open"}
 
 
-def test_a_stream_that_was_reopened_is_enabled_at_once(world: World) -> None:
+def test_a_resumed_stream_whose_breaker_is_half_open_is_enabled_at_once(world: World) -> None:
     world.trip("orders")
     world.minute(2)
     run("pause", "orders")
     world.minute(2)
     run("resume", "orders")
     assert world.state("orders") == "Enabling"
-    assert told("orders")["breaker"] == "reopened"
+    assert told("orders")["breaker"] == "half_open"
+    assert "half-open" in run("status")[1]
 
 
 @pytest.mark.parametrize("text", ["{", "{}"])
-def test_a_record_that_cannot_be_read_is_told_as_open_and_made_anew_by_resume(text: str, world: World) -> None:
+def test_a_record_that_cannot_be_read_is_shown_as_open_and_made_anew_by_resume(text: str, world: World) -> None:
     world.ssm.texts[RECORD] = text
     world.functions.mappings[world.uuids["orders"]]["State"] = "Disabled"
     assert (told("orders")["breaker"], told("orders")["why"]) == ("open", "the record could not be read")
@@ -208,7 +209,7 @@ def test_a_record_that_cannot_be_read_is_told_as_open_and_made_anew_by_resume(te
     record = world.record("orders")
     assert record is not None
     world.now = record.probe_at
-    assert world.minute() == {"orders": "reopened"}
+    assert world.minute() == {"orders": "half_open"}
 
 
 def test_a_pause_that_cannot_be_read_is_one(world: World) -> None:

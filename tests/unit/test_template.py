@@ -224,7 +224,7 @@ def test_a_role_may_do_this_and_nothing_else(role: str) -> None:
     assert allowed == PERMISSIONS[role] | {"*": TRACES}
 
 
-def test_what_trips_and_what_reopens_may_switch_the_mappings_of_the_streams_alone() -> None:
+def test_what_opens_and_what_closes_a_breaker_may_switch_the_mappings_of_the_streams_alone() -> None:
     policy = resolved(TRANSFORMED["SwitchPolicy"]["Properties"])
     assert policy["Roles"] == [arn("IngestRole"), arn("BreakerRole")]
     ours = {"ArnEquals": {"lambda:FunctionArn": [arn("IngestFunction"), arn("OrdersIngestFunction")]}}

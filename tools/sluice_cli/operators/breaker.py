@@ -1,6 +1,6 @@
-"""`sluice status`, `pause` and `resume`: whether the queue of a stream is read, and why not; a person's own switch.
+"""`sluice status`, `pause` and `resume`: whether a stream's queue is read, and if not, why; a person's own switch.
 
-It talks to AWS itself, by the rights of whoever calls it: there is no function in between that could be down too.
+The commands call AWS with the caller's own rights: there is no function in between that could be down too.
 """
 
 import json
@@ -22,6 +22,7 @@ from tools.sluice_cli.terminal import USAGE, fail
 
 CHANGE_SECONDS = 90  # as long as Lambda takes to enable or disable
 UNREADABLE = "the record could not be read"
+STATES = {"closed": "closed", "open": "open", "half_open": "half-open"}  # of a breaker, as a person reads them
 
 StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="Its module's name, such as user_logins.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -29,7 +30,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 @dataclass(frozen=True)
 class Source:
-    """What hands the messages of a queue to the function that ingests a stream."""
+    """The event source mapping that hands the messages of a queue to the function that ingests a stream."""
 
     stream: str
     mapping: str  # UUID
@@ -92,7 +93,7 @@ class Switchboard:
 
 
 def status(as_json: JsonOption = False, stack: StackOption = "") -> None:
-    """Show of each stream whether its queue is read, why not, and how many messages wait."""
+    """Show for each stream whether its queue is read, the state of its breaker, and how many messages wait."""
     with _told():
         board = Switchboard(stack)
         found = [_status(board, source) for source in board.sources()]
@@ -103,13 +104,13 @@ def status(as_json: JsonOption = False, stack: StackOption = "") -> None:
     for told in found:
         paused = "since " + told["paused_at"] if told["paused_at"] else ""
         numbers = (f"{told['waiting']:,}", f"{told['dead_letters']:,}")
-        cells = (told["stream"], told["mapping_state"], told["breaker"], told["why"], paused, *numbers)
+        cells = (told["stream"], told["mapping_state"], STATES[told["breaker"]], told["why"], paused, *numbers)
         table.add_row(*map(terminal.cell, cells))
     terminal.console().print(table)
 
 
 def pause(stream: StreamArgument, stack: StackOption = "") -> None:
-    """Stop reading the queue of a stream until `sluice resume`; what comes waits there, for 7 days at most."""
+    """Stop reading a stream's queue until `sluice resume`. Messages wait in the queue, for 7 days at most."""
     with _told():
         board = Switchboard(stack)
         source = board.source(stream)
@@ -120,7 +121,7 @@ def pause(stream: StreamArgument, stack: StackOption = "") -> None:
 
 
 def resume(stream: StreamArgument, stack: StackOption = "") -> None:
-    """Read the queue of a stream again; where its breaker is open, as soon as a probe says that what failed works."""
+    """Resume reading a stream's queue: at once, or after a good probe if the breaker is open."""
     with _told():
         board = Switchboard(stack)
         source = board.source(stream)
@@ -131,7 +132,9 @@ def resume(stream: StreamArgument, stack: StackOption = "") -> None:
             record = _anew(source)
             parameters.write(board.ssm, board.name("breaker", stream), encode(record))
         if record is not None and record.state == "open":
-            print(f"{stream} is not paused, but its breaker is open ({record.why}): a good probe enables it.")
+            print(
+                f"{stream} is not paused, but its breaker is open ({record.why}): it is read again after a good probe."
+            )
             return
         _enable(board, source)
     print(f"{stream} is read again.")
@@ -169,7 +172,7 @@ def _paused_at(text: str) -> str:
 
 
 def _anew(source: Source) -> Record:
-    """Return a record for one that cannot be read: with it the breaker finds the mapping and probes."""
+    """Return a record in place of one that cannot be read: with it the breaker finds the mapping, and probes."""
     now = _now()
     return Record(
         stream=source.stream,
@@ -182,7 +185,7 @@ def _anew(source: Source) -> Record:
 
 
 def _enable(board: Switchboard, source: Source) -> None:
-    """Enable a mapping, after the change that it may be in; or end the command."""
+    """Enable a mapping, after waiting for a change that is going on. Ends the command if that takes too long."""
     deadline = time.monotonic() + CHANGE_SECONDS
     while event_source.state(board.functions, source.mapping) not in event_source.ON:
         event_source.enable(board.functions, source.mapping)
@@ -201,4 +204,4 @@ def _told() -> Iterator[None]:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)  # it is shown
+    return datetime.now(UTC).replace(microsecond=0)  # people read it

@@ -1,6 +1,13 @@
-"""The breaker: an outage stops a stream's event source mapping, and a good probe starts it again.
+"""The breaker: an outage opens it and stops a stream's event source mapping; a good probe starts the mapping again.
 
-A parameter of SSM remembers a trip from before the mapping is disabled until long after it was enabled again. Nobody
-can change the two at once. So every tick looks at what the mapping is, not only at what the parameter says: wherever
-something ended halfway, or two crossed each other, the next tick goes on from there.
+Its states are those of every circuit breaker (https://martinfowler.com/bliki/CircuitBreaker.html):
+
+- closed: messages flow.
+- open: the mapping is disabled, and a probe every minute tells whether what failed works again.
+- half-open: a good probe has enabled the mapping again, and it is not trusted yet. An hour of quiet closes the breaker;
+  an outage within that hour opens it for longer than before.
+
+A parameter of SSM holds the record of a breaker that is not closed. The record is written before the mapping is
+disabled. Nobody can change both at once, so every tick looks at the mapping too, not only at the record. If a step
+ended halfway, or two steps crossed, the next tick goes on from there.
 """

@@ -1,6 +1,6 @@
-"""A probe: the name of a stream in; nothing out where a batch of it could be written now, else the outage.
+"""The probe: find out whether a batch of a stream could be written now.
 
-It writes a message of nobody, as ingest would, and rolls it back; secrets, keyset and data key are asked for anew.
+It writes a made-up message as ingest would, and rolls it back. Secrets, keyset and data key are read anew.
 """
 
 from datetime import UTC, datetime
@@ -24,13 +24,13 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import BreakerSettings
 from sluice.vault.sealing import Vault
 
-# What may be the fault of the message that we made up, unless real ones failed of it too: a missing partition (with a
-# name it is a constraint, of the vault), what a trigger raises, and code of the stream's own.
+# These may be the fault of the made-up message, unless real ones failed for the same reason: a missing partition (if a
+# constraint is named, it is one of the vault's), what a trigger raises, and the stream's own code.
 OF_THE_MESSAGE = ("database: SQLSTATE 23514", "database: SQLSTATE P0001", "every record failed")
 
 
 def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> None:
-    """Write a batch of the stream that tripped because of `why`, and roll it back. Raises Outage when that fails."""
+    """Write a batch of the stream, and roll it back. Raises Outage if that fails. `why` is why the breaker tripped."""
     stream = load(name)
     keyset = keyset_secret.newest(settings.token_key_secret_id)
     database = Database(settings.database, application_name="sluice-breaker")
@@ -47,19 +47,19 @@ def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> N
 
 
 def example(layout: Layout) -> dict[str, Any]:
-    """Return an object that the rules of a declaration take, as JSON has it and of nobody; lists are empty."""
+    """Return an object that the rules of a declaration accept, as in JSON. It is nobody's; lists are empty."""
     fields = {field.key: field.rule.example for field in layout.fields}
     return fields | {nested.key: [] if nested.many else example(nested.layout) for nested in layout.nested}
 
 
 def _row(stream: type[Stream], keyset: Keyset, why: str) -> MaskedRow:
-    """Return the row of a message that the stream takes, else one of NULLs, which proves as much when it is refused."""
+    """Return the row of a message that the stream accepts, or a row of NULLs: if that is refused, it proves as much."""
     body = msgspec.json.encode(example(stream.layout)).decode()
     try:
         cells, originals = stream.masker(keyset, envelope=plain)(body)
-    except Rejected:  # a rule of one's own knows no example
+    except Rejected:  # a rule of the user's own knows no example
         cells, originals = (None,) * len(stream.columns()), _originals(stream, keyset)
-    except Exception as error:  # noqa: BLE001 (a rule or a derived column, to which the example may come unforeseen)
+    except Exception as error:  # noqa: BLE001 (a rule or a derived column may not foresee the example)
         outage = f"every record failed: {type(error).__name__}"
         if _is_real(outage, why):
             raise Outage(outage) from None
@@ -68,13 +68,13 @@ def _row(stream: type[Stream], keyset: Keyset, why: str) -> MaskedRow:
 
 
 def _originals(stream: type[Stream], keyset: Keyset) -> Originals:
-    """Return an original for the vault where the stream has any, so that it is probed too."""
+    """Return an original for each domain that the stream can recover, so that the vault is probed too."""
     domains = {place.domain for place in stream.token_places if place.recoverable}
     values = [Original(domain, keyset.pseudonymizer(domain)("probe"), "probe") for domain in domains]
     return Originals(values=tuple(values))
 
 
 def _is_real(outage: str, why: str) -> bool:
-    """Tell whether an outage would be one for real messages too, by what these failed of."""
+    """Tell whether real messages would meet this outage too, by why they failed."""
     made_up = [start for start in OF_THE_MESSAGE if outage.startswith(start) and ", constraint " not in outage]
     return not made_up or made_up[0] in why

@@ -1,4 +1,4 @@
-"""The trip: an outage in ingest stops the stream's event source mapping."""
+"""The trip: an outage in ingest opens the stream's breaker, which stops its event source mapping."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,25 +19,25 @@ LONGEST_WAIT = timedelta(minutes=30)
 
 @contextmanager
 def tripping(settings: IngestSettings, records: Sequence[Mapping[str, Any]], function: str) -> Iterator[None]:
-    """Trip the stream's breaker when an outage ends what is done with these SQS records; it is raised all the same."""
+    """Trip the stream's breaker if an outage ends the work on these SQS records. The outage is raised all the same."""
     try:
         yield
     except Outage as outage:
         telemetry.count_outage(settings.stream, outage)
-        keyset_secret.forget()  # it may be what is wrong, and mended before its five minutes are over
+        keyset_secret.forget()  # it may be what is wrong, and be mended before its five minutes are over
         if settings.breaker_parameter and records:
             try:
                 queue_arn = records[0]["eventSourceARN"]
                 trip(settings.breaker_parameter, settings.stream, function, queue_arn, str(outage), datetime.now(UTC))
-            except Exception as error:  # noqa: BLE001 (what went wrong is the outage, not this)
-                logger.error("breaker not tripped", stream=settings.stream, why=clients.reason(error))
+            except Exception as error:  # noqa: BLE001 (the caller is to hear of the outage, not of this)
+                logger.error("breaker not opened", stream=settings.stream, why=clients.reason(error))
         raise
 
 
 def trip(name: str, stream: str, function: str, queue_arn: str, why: str, now: datetime) -> None:
     """Record the trip in the parameter of that name, then disable the mapping from the queue to the function.
 
-    Without such a mapping somebody else has called the function, and there is nothing to disable.
+    If there is no such mapping, somebody else has called the function, and there is nothing to disable.
     """
     ssm, functions = clients.client("ssm"), clients.client("lambda")
     mapping = event_source.find(functions, function, queue_arn)
@@ -57,20 +57,20 @@ def trip(name: str, stream: str, function: str, queue_arn: str, why: str, now: d
             probe_at=probe_at,
         )
         parameters.write(ssm, name, encode(before))
-        logger.error("breaker tripped", stream=stream, why=why, trips=trips, probe_at=probe_at.isoformat())
+        logger.error("breaker opened", stream=stream, why=why, trips=trips, probe_at=probe_at.isoformat())
     event_source.disable(functions, mapping)
-    if parameters.read(ssm, name) is None:  # a tick has just deleted it, not knowing of this trip
+    if parameters.read(ssm, name) is None:  # a tick has just closed the breaker, not knowing of this trip
         parameters.write(ssm, name, encode(before))
 
 
 def _trips(before: Record | None, now: datetime) -> int:
-    if before is None or before.reopened_at is None or now - before.reopened_at >= QUIET:
+    if before is None or before.half_open_at is None or now - before.half_open_at >= QUIET:
         return 1
     return before.trips + 1
 
 
 def _wait(trips: int) -> timedelta:
-    """Return how long to wait before the next reopening: the first one only waits for a good probe."""
+    """Return how long to wait before the next probe. After a first trip there is no wait."""
     if trips == 1:
         return timedelta()
     return min(timedelta(minutes=2 ** min(trips - 2, LONGEST_WAIT_EXPONENT)), LONGEST_WAIT)
