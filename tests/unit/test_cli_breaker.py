@@ -223,7 +223,7 @@ def test_a_stream_that_the_stack_does_not_have_is_told_with_those_that_it_has(wo
         assert (code, err) == (2, "sluice: the stack tests has no stream invoices; it has logins, orders\n")
 
 
-def test_what_aws_refuses_is_told_in_one_line(world: World) -> None:
+def test_a_failed_call_of_aws_is_told_in_one_line(world: World) -> None:
     code, _, err = run("status", "--stack", "other")
     assert (code, err.startswith("sluice: An error occurred (ValidationError)"), err.count("\n")) == (1, True, 1)
 

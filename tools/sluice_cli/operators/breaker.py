@@ -196,7 +196,7 @@ def _enable(board: Switchboard, source: Source) -> None:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """End the command with one line when AWS refuses."""
+    """End the command with one line if a call of AWS fails."""
     try:
         yield
     except clients.errors() as error:

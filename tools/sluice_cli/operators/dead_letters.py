@@ -22,7 +22,7 @@ WORDS = {
     "redriven": "sent to the queue",
     "erased": "dropped: the person was erased since",
     "purged": "deleted",
-    "not_sent": "refused by SQS: they stay",
+    "not_sent": "not accepted by SQS: they stay",
     "not_deleted": "still here: SQS did not delete them",
     "newer": "sent since this began: they stay",
     "subject_unknown": "do not say whose they are: they stay",
@@ -47,7 +47,7 @@ def list_letters(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
     stack: StackOption = "",
 ) -> None:
-    """List dead letters: why each was refused, how often it was received, how old it is. No value is shown.
+    """List dead letters: why each was rejected, how often it was received, how old it is. No value is shown.
 
     Others do not see them for the moment; SQS counts one more receive, which has no effect here.
     """
