@@ -8,7 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.operators import call
-from sluice.operators.dead_letters.handling import DeadLetters, Request
+from sluice.operators.dead_letters.handling import DeadLetters
+from sluice.operators.dead_letters.requests import Request
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import DeadLettersSettings

@@ -16,8 +16,9 @@ import pytest
 from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration import whose
-from sluice.operators.dead_letters import handling, letters
-from sluice.operators.dead_letters.handling import DeadLetters, Redrive
+from sluice.operators.dead_letters import letters, listing, redrive, worker
+from sluice.operators.dead_letters.handling import DeadLetters
+from sluice.operators.dead_letters.requests import Redrive
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues
@@ -90,7 +91,8 @@ BAD = body(app_version="new")
 def sqs(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
     sqs = FakeSqs()
     monkeypatch.setattr(fake_aws, "sqs", sqs)
-    monkeypatch.setattr(handling, "time", sqs.clock)
+    for module in (listing, redrive, worker):
+        monkeypatch.setattr(module, "time", sqs.clock)
     return sqs
 
 
@@ -386,7 +388,7 @@ def test_what_must_stay_and_is_more_than_sqs_hides_ends_the_call(
 def test_a_page_without_anything_to_do_is_no_row_of_the_audit_log(
     handler: DeadLetters, sqs: FakeSqs, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handling, "PAGE_LETTERS", 10)
+    monkeypatch.setattr(worker, "PAGE_LETTERS", 10)
     for text in [*[BAD] * 30, *[body()] * 10]:
         sqs.put(text)
     assert run(handler, sqs, seconds=900)["redriven"] == 10

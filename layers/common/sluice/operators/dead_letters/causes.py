@@ -1,0 +1,30 @@
+"""Why letters are dead: what the table `rejection` remembers of them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sluice.declaration.stream import Stream
+from sluice.operators.dead_letters.letters import Letter
+from sluice.postgres.cells import array_cell
+from sluice.postgres.driver import Connection
+
+
+class Cause(NamedTuple):
+    """Why a letter is dead. One that was never rejected is of an unknown cause: an outage used up its receives."""
+
+    reason: str = "unknown"
+    pointer: str = ""
+    rejected_at: datetime | None = None
+
+
+def read(connection: Connection, stream: type[Stream], letters: Sequence[Letter]) -> Mapping[Letter, Cause]:
+    """Return the cause of each letter."""
+    rows: Any = connection.run(
+        "SELECT message_id, reason, pointer, at FROM rejection"
+        " WHERE stream = :name AND message_id = ANY(CAST(:ids AS uuid[]))",
+        name=stream.table,
+        ids=array_cell(sorted({letter.message_id for letter in letters})),
+    )
+    known = {str(message_id): Cause(*cause) for message_id, *cause in rows}
+    return {letter: known.get(letter.message_id, Cause()) for letter in letters}

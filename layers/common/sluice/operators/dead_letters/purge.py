@@ -1,0 +1,57 @@
+"""The purge of dead letters: the selected ones are deleted for good."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sluice.declaration import whose
+from sluice.declaration.personal import SUBJECT
+from sluice.declaration.stream import Stream
+from sluice.operators.call import Refused
+from sluice.operators.dead_letters.requests import Purge
+from sluice.operators.dead_letters.worker import Call, Candidate, Outcome, Plan, Worker
+from sluice.postgres.driver import Connection
+
+
+class Purger(Worker):
+    """Deletes letters, if asked so those of one person alone.
+
+    Raises Refused for a request that wants a person whom the stream cannot name, or all letters without `all`.
+    """
+
+    answers = ("purged", "subject_unknown")
+    reasons_are = "reasons"  # why letters were dead
+
+    def __init__(self, call: Call, request: Purge) -> None:
+        super().__init__(call, request)
+        self._subject = None if request.subject is None else _canonical(call.stream, request.subject)
+        if request.all == any((request.ids, request.rejected_as, request.subject)):
+            raise Refused(400, "bad_request", "all: must be true unless ids, rejected_as or subject says which")
+        if self._subject is not None:
+            self._subject_token = call.keyset.tokens(SUBJECT, self._subject)[-1]
+
+    def _selects(self, candidate: Candidate) -> bool:
+        return super()._selects(candidate) and (self._subject is None or candidate.subject == self._subject)
+
+    def _plan(self, connection: Connection, candidates: Sequence[Candidate]) -> Plan:
+        older, newer = self._select(candidates)
+        unknown = [candidate for candidate in candidates if candidate.subject is None]
+        return Plan(
+            delete=[candidate.letter for candidate in older],
+            newer=newer,
+            subject_unknown=0 if self._subject is None else len(unknown),
+            reasons=Counter(candidate.cause.reason for candidate in older),
+        )
+
+    def _counts(self, plan: Plan) -> dict[str, int]:
+        return {"purged": len(plan.delete), "newer": plan.newer, "subject_unknown": plan.subject_unknown}
+
+    def _carry_out(self, plan: Plan, outcome: Outcome) -> None:
+        self._delete(plan.delete, "purged", outcome)
+
+
+def _canonical(stream: type[Stream], text: str) -> str:
+    """Return the canonical text of a person. Raises Refused when the stream names no persons, or none like this."""
+    person = whose.canonical(stream, text)
+    if person is None:
+        raise Refused(400, "bad_request", "subject: is nobody whom this stream could name")
+    return person
