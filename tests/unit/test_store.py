@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.ingest.copy_text import copy_text
 from sluice.ingest.rows import MaskedRow
-from sluice.ingest.store import copy_text
 from sluice.postgres.cells import Cell
 
 LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
