@@ -1,4 +1,4 @@
-"""A call of the function's URL in: whom to erase; their rows and sealed values gone, what went out."""
+"""Erases persons, as a call of the function's URL asks: their rows and sealed values. Tells how much is gone."""
 
 from functools import cache
 from typing import Any
@@ -9,7 +9,8 @@ from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load_all
 from sluice.operators import call
-from sluice.operators.forget.eraser import Forgetter, Request
+from sluice.operators.forget.eraser import Eraser
+from sluice.operators.forget.requests import Request
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import ForgetSettings
@@ -22,7 +23,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
     def work(actor: str, request: Request) -> dict[str, Any]:
         version = keyset_secret.version(_settings().token_key_secret_id)
-        return Forgetter(_database(), load_all(), version).run(actor, request, deadline)
+        return Eraser(_database(), load_all(), version).run(actor, request, deadline)
 
     return call.answer(event, Request, _settings().allow_unverified_caller, work)
 

@@ -13,8 +13,9 @@ from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
 from sluice.ingest.rows import MaskedRow
-from sluice.operators.forget import eraser as forget_module
-from sluice.operators.forget.eraser import Forgetter
+from sluice.operators.forget import persons
+from sluice.operators.forget.eraser import Eraser
+from sluice.operators.forget.requests import Erase, Erasure, Repeat
 from sluice.postgres import database as database_module
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
@@ -166,9 +167,9 @@ def forgetter(database: TestDatabase) -> Iterator[Any]:
     """Open the forget role's tables for some streams and a keyset."""
     opened: list[Database] = []
 
-    def make(streams: Sequence[type[Stream]], keyset: Keyset = OLD) -> Forgetter:
+    def make(streams: Sequence[type[Stream]], keyset: Keyset = OLD) -> Eraser:
         opened.append(Database(database.settings("forget"), "sluice-test"))
-        return Forgetter(opened[-1], streams, KeysetVersion(keyset, LONG_AGO))
+        return Eraser(opened[-1], streams, KeysetVersion(keyset, LONG_AGO))
 
     yield make
     for connection in opened:
@@ -184,7 +185,7 @@ def test_tokens_in_arrays_and_in_json_are_found_and_one_that_another_stream_uses
     put(open_store, Visit, 1, json.dumps({"visitor": visitor.upper(), "devices": ["d1", "d2", "d3"], "trips": trips}))
     put(open_store, Visit, 2, json.dumps({"devices": ["d1"], "trips": [{"guests": [{"email": "b@x.org"}]}]}))
     put(open_store, UserLogin, 3, json.dumps(login(device_id="d2")))
-    request = forget_module.Forget(reason="support_request", ticket="A-1", subject=visitor)
+    request = Erase(reason="support_request", ticket="A-1", subject=visitor)
     answer = forgetter([Visit, UserLogin]).run("me", request, deadline)
     assert (answer["rows"], answer["values"]) == ({"visits": 1, "user_logins": 1}, 4)
     assert sealed_tokens(database) == {token("device_id", "d1"), token("email", "b@x.org")}
@@ -195,12 +196,12 @@ def test_a_row_of_nobody_is_nobodys(
 ) -> None:
     make_visits(database)
     put(open_store, Visit, 1, '{"devices": [], "trips": []}')
-    request = forget_module.Forget(reason="support_request", ticket="A-1", subject=str(uuid4()))
+    request = Erase(reason="support_request", ticket="A-1", subject=str(uuid4()))
     assert forgetter([Visit]).run("me", request, deadline)["rows"] == {"visits": 0}
-    again = forget_module.Repeat(
+    again = Repeat(
         reason="support_request",
         ticket="A-1",
-        erasures=[forget_module.Erasure(token("subject", "None"), datetime.now(UTC))],
+        erasures=[Erasure(token("subject", "None"), datetime.now(UTC))],
     )
     assert forgetter([Visit]).run("me", again, deadline)["rows"] == {"visits": 0}
     assert len(database.rows("visits")) == 1
@@ -324,7 +325,7 @@ def test_what_the_log_says_of_an_erasure_repeats_it_after_a_restore(
     log: Log,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(forget_module, "WALK_ROWS", 2)
+    monkeypatch.setattr(persons, "WALK_ROWS", 2)
     for number, user in enumerate((BOB, "carol", ANN, BOB, ANN)):
         put(open_store, UserLogin, number, json.dumps(login(user_id=user, ip=f"10.0.0.{number}")))
     put(open_store, Order, 6, order(ANN))

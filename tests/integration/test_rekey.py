@@ -16,7 +16,8 @@ from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.personal import SUBJECT
 from sluice.failures import Outage
-from sluice.operators.forget.eraser import Forget, Forgetter
+from sluice.operators.forget.eraser import Eraser
+from sluice.operators.forget.requests import Erase
 from sluice.operators.rekey import rekeyer, token_tables
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
@@ -105,8 +106,8 @@ def test_while_batches_may_use_the_older_key_an_erasure_is_known_by_both_tokens(
         rekeying.key_has_settled()
     version = keyset_secret.version(rekeying.secret_id)
     database_of_forget = Database(database.settings("forget"), "sluice-test")
-    request = Forget(subject="424cdd21", reason="data_subject_request", ticket="PRIV-1")
-    Forgetter(database_of_forget, STREAMS, version).run(CALLER, request, in_seconds(60))
+    request = Erase(subject="424cdd21", reason="data_subject_request", ticket="PRIV-1")
+    Eraser(database_of_forget, STREAMS, version).run(CALLER, request, in_seconds(60))
     database_of_forget.close()
     tokens = NEW.tokens("subject", "424cdd21")
     assert [found for (found,) in database.sql("SELECT subject_token FROM erasure ORDER BY 1")] == tokens[settled:]

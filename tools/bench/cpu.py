@@ -76,7 +76,7 @@ class _Nowhere:
     _sock = BytesIO()
 
     def run(self, sql: str, **_: object) -> list[list[object]]:
-        return [[0, None]]  # no removals from the vault, no erasure
+        return [[0, None]]  # the vault's generation, no erasure
 
     def send_QUERY(self, sql: str) -> None:
         self.sql = sql

@@ -54,7 +54,7 @@ def sweep(
     yes: YesOption = False,
     stack: StackOption = "",
 ) -> None:
-    """Remove sealed values that no row of any stream uses, and data keys that no sealed value uses."""
+    """Delete sealed values that no row of any stream uses, and data keys that no sealed value uses."""
     _run([{"action": "sweep", "reason": reason, "ticket": ticket}], dry_run, yes, stack)
 
 

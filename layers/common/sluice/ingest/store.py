@@ -127,7 +127,7 @@ class Store:
         No one is erased from now until the transaction ends.
         """
         state = erasures.share(connection)
-        self._vault.observe(state.removals)
+        self._vault.observe(state.vault_generation)
         newest = state.newest
         if newest is None:
             return set()

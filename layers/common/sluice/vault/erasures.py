@@ -1,4 +1,4 @@
-"""Erasures in PostgreSQL, as those who write rows and those who erase them must agree on."""
+"""Erasures: what is remembered of them in PostgreSQL, and the lock between them and whoever writes rows or tokens."""
 
 from collections.abc import Container, Hashable, Iterable, Mapping
 from datetime import datetime
@@ -12,34 +12,37 @@ from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection, identifier, literal
 from sluice.pseudonyms.keyset import Keyset
 
-LOCK = 0x51CD  # shared by those who write rows or tokens, exclusive for those who remove them
+LOCK = 0x51CD  # shared by those who write rows or tokens, exclusive for those who erase or sweep them
 
 
 class State(NamedTuple):
     """What a batch must know of erasures before it writes."""
 
-    removals: int  # how often something was removed from the vault
+    vault_generation: int  # one more with each erasure and sweep: sealed values may be gone
     newest: datetime | None  # when the last person was erased
 
 
 def share(connection: Connection) -> State:
-    """Keep erasures out until this transaction ends, and return what was erased until now."""
-    # A statement of its own for each: what is read after the lock was got is what its last holder has committed.
+    """Keep erasures and sweeps out until this transaction ends. Return the state that they left."""
+    # Two statements: the second begins once we have the lock, so it reads what the last holder committed.
     rows = connection.run(
         f"SELECT pg_advisory_xact_lock_shared({LOCK}); SELECT number, (SELECT max(erased_at) FROM erasure) FROM removal"
     )
-    removals, newest = (rows or [])[-1]
-    return State(removals, newest)
+    vault_generation, newest = (rows or [])[-1]
+    return State(vault_generation, newest)
 
 
 def exclude(connection: Connection) -> None:
-    """Keep all writers of rows and tokens out until this transaction ends, and have them forget what they sealed."""
+    """Keep all writers of rows and tokens out until this transaction ends.
+
+    Afterwards they do not take for granted that what they sealed before is still there.
+    """
     connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
     connection.run("UPDATE removal SET number = number + 1")
 
 
 def erased(connection: Connection, subject_tokens: Iterable[str]) -> dict[str, datetime]:
-    """Return who of these was erased, and when."""
+    """Return which of these persons were erased, and when."""
     rows: Any = connection.run(
         "SELECT subject_token, erased_at FROM erasure WHERE subject_token = ANY(CAST(:tokens AS varchar[]))",
         tokens=array_cell(sorted(subject_tokens)),
@@ -50,7 +53,10 @@ def erased(connection: Connection, subject_tokens: Iterable[str]) -> dict[str, d
 def sent_before[Name: Hashable](
     connection: Connection, keyset: Keyset, messages: Mapping[Name, tuple[str, datetime]]
 ) -> set[Name]:
-    """Return which of these messages, each with its subject and time, were sent before that person was erased."""
+    """Return which messages were sent before the person they are about was erased.
+
+    Each message comes with its subject, the canonical text in the clear, and with the time when it was sent.
+    """
     tokens = {subject: keyset.tokens(SUBJECT, subject) for subject, _ in messages.values()}
     found = erased(connection, {token for several in tokens.values() for token in several})
     return {
@@ -61,7 +67,7 @@ def sent_before[Name: Hashable](
 
 
 def remember(connection: Connection, subject_token: str, erased_at: datetime) -> None:
-    """Remember an erasure: what was sent before it is not stored. Of two of one person the later counts."""
+    """Remember an erasure, so that what was sent before it is not stored. Of two of a person the later counts."""
     connection.run(
         "INSERT INTO erasure (subject_token, erased_at) VALUES (:subject_token, :erased_at)"
         " ON CONFLICT (subject_token) DO UPDATE SET erased_at = greatest(erasure.erased_at, excluded.erased_at)",

@@ -79,7 +79,7 @@ class Vault:
         self._data_key: DataKey | None = None
         self._committed_key: UUID | None = None
         self._known: set[str] = set()
-        self._removals: int | None = None
+        self._generation: int | None = None
 
     def prepare(self) -> None:
         """Have a data key that is fresh enough. Raises Outage when KMS gives none."""
@@ -87,12 +87,12 @@ class Vault:
         if key is None or time.time() > key.expires_at or key.values >= DATA_KEY_VALUES:
             self._data_key = generate_data_key(self._settings)
 
-    def observe(self, removals: int) -> None:
-        """Forget what is known to be in the vault when something was removed from it since the last time."""
-        if removals != self._removals:
+    def observe(self, generation: int) -> None:
+        """Drop what is known to be in the vault if there was an erasure or a sweep since the last time."""
+        if generation != self._generation:
             self._known.clear()
             self._committed_key = None
-            self._removals = removals
+            self._generation = generation
 
     def seal(self, originals: Iterable[Original]) -> list[Sealed]:
         """Seal the values whose tokens are not known to be sealed, sorted by token, each once."""

@@ -1,1 +1,1 @@
-"""The function forget: a person's rows and sealed values erased."""
+"""The function forget: it erases persons, and sweeps sealed values that nobody uses."""

@@ -1,103 +1,45 @@
-"""A request to erase in; rows and sealed values gone, the erasure remembered and logged, what went out.
+"""The erasure of persons: their rows and sealed values are deleted, the erasure is remembered and logged.
 
-Reached are the rows of every declared stream that names its subject, and the sealed values of their tokens that no row
-of any stream uses. Not reached are queues and dead letters (what was sent before the erasure is not stored when it is
-taken in), the database's write-ahead log, replicas and backups (see `Repeat`), streams without a subject, rows that
-only mention the person as somebody else, and what was exported.
+An erasure reaches the rows of every declared stream that names its subject. It also reaches the sealed values of the
+tokens in these rows, unless a row of another stream or person uses them.
+
+It does not reach queues and dead letters: what was sent before the erasure is not stored when it is taken in. Nor does
+it reach the database's write-ahead log, replicas and backups (see `Repeat`), streams without a subject, rows that only
+mention the person as somebody else, and what was exported.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
-from uuid import UUID
-
-import msgspec
+from typing import Any, NamedTuple
 
 from sluice.deadline import Deadline
-from sluice.declaration.personal import SUBJECT, Subject
 from sluice.declaration.stream import Stream
-from sluice.failures import Rejected
 from sluice.operators.audit import audit_log
-from sluice.operators.audit.audit_log import Head, Reason
-from sluice.operators.call import Refused, Ticket, Token
-from sluice.operators.forget import removal
-from sluice.postgres.cells import Cell
+from sluice.operators.audit.audit_log import Head
+from sluice.operators.forget import persons
+from sluice.operators.forget.persons import Person, Subjects
+from sluice.operators.forget.requests import Erase, Repeat, Request, Sweep
+from sluice.operators.forget.rows import erase_rows
+from sluice.operators.forget.sealed import erase_sealed, sweep
 from sluice.postgres.database import Database, now
-from sluice.postgres.driver import Connection, identifier
+from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values
-from sluice.pseudonyms.keyset import TOKEN
 from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.telemetry import logger
 from sluice.vault import erasures
-
-WALK_ROWS = 20_000  # read at once, to look for persons by their tokens alone
-
-type SubjectText = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
-
-
-class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="action"):
-    reason: Reason
-    ticket: Ticket
-    dry_run: bool = False  # everything is done, counted and undone; only the audit log has a row more
-
-
-class Forget(_Request, frozen=True, kw_only=True, tag="forget"):
-    """Erase a person: `subject` is clear personal data, so no representation shows it."""
-
-    subject: SubjectText
-
-    def __repr__(self) -> str:
-        return "Forget()"
-
-
-class Sweep(_Request, frozen=True, kw_only=True, tag="sweep"):
-    """Remove sealed values that no row of a declared stream uses, and data keys that no sealed value uses.
-
-    That is what remains when rows are deleted otherwise, as by a retention period, or when a stream is no longer
-    declared.
-    """
-
-
-class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An erasure as it was logged."""
-
-    subject_token: Token
-    erased_at: Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class Repeat(_Request, frozen=True, kw_only=True, tag="repeat"):
-    """Erase again, in a database restored from a backup, whom the logs say was erased since.
-
-    Rows that were sent after the erasure stay. It reads every row's subject, and batches wait meanwhile.
-    """
-
-    erasures: Annotated[list[Erasure], msgspec.Meta(min_length=1, max_length=100)]
-
-
-Request = Forget | Sweep | Repeat
-
-
-class Person(NamedTuple):
-    """Whom to erase: what the subjects' columns have of them, by stream."""
-
-    subject_token: str  # under the current key
-    older_tokens: Sequence[str]  # under keys that some batches may still use
-    erased_at: datetime
-    sent_before: datetime | None  # later rows stay
-    subjects: Mapping[type[Stream], Sequence[Cell]]
 
 
 class Outcome(NamedTuple):
     """What is gone, and whose."""
 
-    erased: Mapping[str, datetime]  # by subject token
+    erased: Mapping[str, datetime]  # when, by subject token
     rows: Mapping[str, int]  # by table
     values: int
     data_keys: int = 0
 
 
-class Forgetter:
+class Eraser:
     """The tables of some streams and the vault, as the forget role may use them."""
 
     def __init__(self, database: Database, streams: Sequence[type[Stream]], version: KeysetVersion) -> None:
@@ -125,123 +67,54 @@ class Forgetter:
         outcome, head = self._database.transact(transaction, deadline)
         audit_log.log_head(head)
         if not request.dry_run:
-            for subject_token, erased_at in outcome.erased.items():  # what a restore from backup needs to be repeated
+            for subject_token, erased_at in outcome.erased.items():  # what a repeat after a restore needs
                 logger.info("erased", extra={"subject_token": subject_token, "erased_at": erased_at.isoformat()})
         return _answer(request, outcome)
 
     def _work(self, request: Request, deadline: Deadline) -> Callable[[Connection], Outcome]:
+        """Return what is to be done in the transaction. Raises Refused."""
         match request:
-            case Forget(subject=subject):
-                persons = self._persons(subject)
-                return lambda connection: self._erase(connection, persons(now(connection)))
-            case Repeat(erasures=erasures):
-                wanted = self._wanted(erasures)
-                return lambda connection: self._erase(connection, self._found(connection, wanted, deadline))
+            case Erase(subject=text):
+                meant = persons.of_text(self._streams, self._keyset, text)
+                return lambda connection: self._erase(connection, self._now(connection, meant))
+            case Repeat():
+                last_erased = persons.of_erasures(self._keyset, request.erasures)
+                return lambda connection: self._erase(connection, self._again(connection, last_erased, deadline))
             case Sweep():
-                return lambda connection: Outcome({}, {}, *removal.remove_unused(connection, self._all_streams))
+                return lambda connection: Outcome({}, {}, *sweep(connection, self._all_streams))
 
-    def _erase(self, connection: Connection, persons: Iterable[Person]) -> Outcome:
+    def _now(self, connection: Connection, meant: Mapping[tuple[str, ...], Subjects]) -> list[Person]:
+        """Return the persons that a text means, to be erased now, with all their rows."""
+        moment = now(connection)
+        # Older tokens are remembered only while a batch may look for them: later they must be in no table, since their
+        # token key may have leaked.
+        is_settled = moment > self._settled_at
+        return [
+            Person(tokens[-1], () if is_settled else tokens[:-1], moment, None, subjects)
+            for tokens, subjects in meant.items()
+        ]
+
+    def _again(self, connection: Connection, last_erased: Mapping[str, datetime], deadline: Deadline) -> list[Person]:
+        """Return persons who were erased before, to be erased again with the rows that were sent until then."""
+        moment = now(connection)
+        erased_at = {token: min(last, moment) for token, last in last_erased.items()}
+        found = persons.find(connection, self._streams, self._keyset, erased_at, deadline)
+        return [Person(token, (), erased_at[token], erased_at[token], subjects) for token, subjects in found.items()]
+
+    def _erase(self, connection: Connection, whom: Iterable[Person]) -> Outcome:
         erased: dict[str, datetime] = {}
         rows = dict.fromkeys((stream.table for stream in self._streams), 0)
         tokens: dict[str, set[str]] = defaultdict(set)
-        for person in persons:
+        for person in whom:
             for token in (person.subject_token, *person.older_tokens):
                 erasures.remember(connection, token, person.erased_at)
             erased[person.subject_token] = person.erased_at
             for stream, subjects in person.subjects.items():
-                removed = removal.remove_rows(connection, stream, subjects, person.sent_before)
-                rows[stream.table] += removed.rows
-                for domain, several in removed.tokens.items():
+                gone = erase_rows(connection, stream, subjects, person.sent_before)
+                rows[stream.table] += gone.rows
+                for domain, several in gone.tokens.items():
                     tokens[domain] |= several
-        values = removal.remove_sealed(connection, self._all_streams, self._keyset, tokens)
-        return Outcome(erased, rows, values)
-
-    def _persons(self, text: str) -> Callable[[datetime], list[Person]]:
-        """Return the function from the moment of the erasure to whom it is about.
-
-        Two streams may spell a person differently, so that one text is several persons. Raises Refused when no stream
-        takes it.
-        """
-        subjects: dict[tuple[str, ...], dict[type[Stream], Sequence[Cell]]] = defaultdict(dict)
-        for stream in self._streams:
-            if stream.subject and (canonical := _canonical(stream.subject, text)) is not None:
-                tokens = self._keyset.tokens(SUBJECT, stream.subject.rule.text(canonical))
-                kept = [stream.subject.rule.cell(canonical)]
-                subjects[tuple(tokens)][stream] = kept if stream.subject.is_kept else tokens
-        if not subjects:
-            raise Refused(400, "bad_request", "subject: is nothing that a stream's rule takes")
-
-        def at(moment: datetime) -> list[Person]:
-            # A table that a leaked key has left keeps no token of it, so only while somebody needs them.
-            is_settled = moment > self._settled_at
-            return [
-                Person(tokens[-1], () if is_settled else tokens[:-1], moment, None, columns)
-                for tokens, columns in subjects.items()
-            ]
-
-        return at
-
-    def _wanted(self, erasures: Iterable[Erasure]) -> dict[str, datetime]:
-        """Return by the subject's token under the current key when each was erased, the last time."""
-        wanted: dict[str, datetime] = {}
-        newer = self._keyset.newer(SUBJECT)
-        for subject_token, erased_at in ((one.subject_token, one.erased_at) for one in erasures):
-            if int(subject_token[1 : subject_token.index("_")]) > self._keyset.current:
-                raise Refused(400, "bad_request", "erasures: a token is of a key newer than the current one")
-            current = [subject_token, *newer(subject_token)][-1]
-            wanted[current] = max(erased_at, wanted.get(current, erased_at))
-        return wanted
-
-    def _found(self, connection: Connection, wanted: Mapping[str, datetime], deadline: Deadline) -> list[Person]:
-        """Look through the subjects of all rows for those of whom nothing but a token is known."""
-        moment = now(connection)
-        found: dict[str, dict[type[Stream], list[Cell]]] = {token: {} for token in wanted}
-        for stream in self._streams:
-            for token, subject in self._subjects(connection, stream, deadline):
-                if token in found:
-                    found[token].setdefault(stream, []).append(subject)
-        return [
-            Person(token, (), min(erased_at, moment), min(erased_at, moment), found[token])
-            for token, erased_at in wanted.items()
-        ]
-
-    def _subjects(self, connection: Connection, stream: type[Stream], deadline: Deadline) -> Iterator[tuple[str, Cell]]:
-        """Yield what the subject's column has with its token under the current key, made in memory."""
-        subject, newer = stream.subject, self._keyset.newer(SUBJECT)
-        pseudonymize = self._keyset.pseudonymizer(SUBJECT)
-        for batch in _column(connection, stream, deadline):
-            for text in set(batch):
-                if subject and not subject.is_kept:
-                    if TOKEN.fullmatch(text):
-                        yield [text, *newer(text)][-1], text
-                elif subject and (canonical := _canonical(subject, text)) is not None:
-                    yield pseudonymize(subject.rule.text(canonical)), text
-
-
-def _canonical(subject: Subject, text: str) -> Any:
-    """Return the subject's canonical value, or None where the rule does not take the text."""
-    try:
-        return subject.canonical(text)
-    except (Rejected, msgspec.ValidationError):
-        return None
-
-
-def _column(connection: Connection, stream: type[Stream], deadline: Deadline) -> Iterator[list[str]]:
-    """Yield the subjects of all rows, some thousand at once, in the order of the primary key."""
-    column = identifier(stream.subject.column) if stream.subject else "NULL"
-    after: UUID | None = None
-    while True:
-        deadline.seconds_left()
-        rows: Any = connection.run(
-            f"SELECT message_id, {column}::text FROM {identifier(stream.table)}"
-            " WHERE CAST(:after AS uuid) IS NULL OR message_id > CAST(:after AS uuid)"
-            f" ORDER BY message_id LIMIT {WALK_ROWS}",
-            after=after,
-        )
-        yield [text for _, text in rows if text is not None]
-        if len(rows) < WALK_ROWS:
-            return
-        after = rows[-1][0]
+        return Outcome(erased, rows, erase_sealed(connection, self._all_streams, self._keyset, tokens))
 
 
 def _entry(actor: str, request: Request, outcome: Outcome) -> audit_log.Entry:
@@ -254,12 +127,8 @@ def _entry(actor: str, request: Request, outcome: Outcome) -> audit_log.Entry:
         ticket=request.ticket,
         subject_token=subject_tokens[0] if subject_tokens else None,
         tokens=subject_tokens,
-        counts=_counts(outcome),
+        counts={"rows": sum(outcome.rows.values()), "values": outcome.values, "data_keys": outcome.data_keys},
     )
-
-
-def _counts(outcome: Outcome) -> dict[str, int]:
-    return {"rows": sum(outcome.rows.values()), "values": outcome.values, "data_keys": outcome.data_keys}
 
 
 def _answer(request: Request, outcome: Outcome) -> dict[str, Any]:
@@ -269,7 +138,7 @@ def _answer(request: Request, outcome: Outcome) -> dict[str, Any]:
             return {"data_keys": outcome.data_keys, **gone}
         case Repeat():
             return {"subject_tokens": list(outcome.erased), "rows": dict(outcome.rows), **gone}
-        case Forget():
+        case Erase():
             erased_at = None if request.dry_run else max(outcome.erased.values()).isoformat()
             return {
                 "erased_at": erased_at,
