@@ -1,11 +1,13 @@
-"""Environment variables in, one frozen settings object out. The template sets them all."""
+"""The settings of the functions: environment variables, which the template sets, are read into frozen objects."""
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+type Environment = Mapping[str, str]
 
 ROLES = (
     "ingest",
@@ -14,7 +16,7 @@ ROLES = (
     "rekey",
     "audit",
     "dead_letters",
-)  # the login roles that the migrations name; the secret of each is in `<ROLE>_SECRET_ID`
+)  # the login roles that the migrations name; `<ROLE>_SECRET_ID` names the secret of each
 
 
 class SettingError(Exception):
@@ -34,11 +36,9 @@ class DatabaseSettings:
     certificate_authority: Path | None  # where the system's store lacks the one that signed the server's certificate
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+    def read(cls, environment: Environment = os.environ) -> Self:
         """Read the `DATABASE_…` settings. Raises SettingError when one is missing or bad."""
-        port = _required(environment, "DATABASE_PORT")
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            raise SettingError("DATABASE_PORT: must be a port number")
+        port = _port(environment)
         tls = environment.get("DATABASE_TLS") or "verify-full"
         if tls not in ("verify-full", "disable"):
             raise SettingError("DATABASE_TLS: must be verify-full or disable")
@@ -48,7 +48,7 @@ class DatabaseSettings:
             raise SettingError("DATABASE_SECRET_ID: must be set without TLS, since IAM authentication wants TLS")
         return cls(
             host=_required(environment, "DATABASE_HOST"),
-            port=int(port),
+            port=port,
             name=_required(environment, "DATABASE_NAME"),
             secret_id=secret_id,
             username="" if secret_id else _required(environment, "DATABASE_USERNAME"),
@@ -59,144 +59,23 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaultSettings:
-    """The KMS key that wraps the vault's data keys, and the stack they belong to."""
+    """The KMS key that wraps the vault's data keys, and the stack that they belong to."""
 
-    key_id: str  # an ARN
+    key_id: str  # the ARN of the KMS key
     stack: str
 
     @property
     def encryption_context(self) -> Mapping[str, str]:
-        """What KMS demands to hear again when it opens a data key."""
+        """What KMS is told when it wraps a data key, and must be told again to open it."""
         return {"app": "sluice", "purpose": "vault", "stack": self.stack}
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+    def read(cls, environment: Environment = os.environ) -> Self:
         """Read the vault's settings. Raises SettingError when one is missing or bad."""
         key_id = _required(environment, "VAULT_KEY_ID")
         if not key_id.startswith("arn:"):
             raise SettingError("VAULT_KEY_ID: must be an ARN, which says what a data key was wrapped by")
         return cls(key_id=key_id, stack=_required(environment, "STACK_NAME"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestSettings:
-    """What the ingest function is told."""
-
-    stream: str
-    token_key_secret_id: str
-    breaker_parameter: str | None  # the SSM parameter that remembers a trip; None: nothing trips
-    database: DatabaseSettings
-    vault: VaultSettings
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's settings. Raises SettingError when one is missing or bad."""
-        return cls(
-            stream=_required(environment, "STREAM"),
-            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
-            breaker_parameter=environment.get("BREAKER_PARAMETER") or None,
-            database=DatabaseSettings.read(environment),
-            vault=VaultSettings.read(environment),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerSettings:
-    """What the breaker function is told: all that ingest needs, and whose parameters are the stack's."""
-
-    stack: str
-    token_key_secret_id: str
-    database: DatabaseSettings
-    vault: VaultSettings
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's settings. Raises SettingError when one is missing or bad."""
-        return cls(
-            stack=_required(environment, "STACK_NAME"),
-            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
-            database=DatabaseSettings.read(environment),
-            vault=VaultSettings.read(environment),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForgetSettings:
-    """What the forget function is told."""
-
-    token_key_secret_id: str
-    allow_unverified_caller: bool  # on one's own machine, where nobody verifies who calls
-    database: DatabaseSettings
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's settings. Raises SettingError when one is missing or bad."""
-        return cls(
-            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
-            allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
-            database=DatabaseSettings.read(environment),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevealSettings:
-    """What the reveal function is told."""
-
-    token_key_secret_id: str
-    daily_limit: int  # values that a caller may ask for in a day, UTC
-    allow_unverified_caller: bool  # on one's own machine, where nobody verifies who calls
-    database: DatabaseSettings
-    vault: VaultSettings
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's settings. Raises SettingError when one is missing or bad."""
-        daily_limit = _required(environment, "DAILY_LIMIT")
-        if not (daily_limit.isascii() and daily_limit.isdigit() and len(daily_limit) < 10):
-            raise SettingError("DAILY_LIMIT: must be a number of values")
-        return cls(
-            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
-            daily_limit=int(daily_limit),
-            allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
-            database=DatabaseSettings.read(environment),
-            vault=VaultSettings.read(environment),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditSettings:
-    """What the audit function is told."""
-
-    allow_unverified_caller: bool  # on one's own machine, where nobody verifies who calls
-    database: DatabaseSettings
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's settings. Raises SettingError when one is missing or bad."""
-        return cls(
-            allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
-            database=DatabaseSettings.read(environment),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RekeySettings:
-    """What the rekey function is told."""
-
-    token_key_secret_id: str
-    allow_unverified_caller: bool  # on one's own machine, where nobody verifies who calls
-    database: DatabaseSettings
-    vault: VaultSettings  # its key is the one that data keys are moved to
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's settings. Raises SettingError when one is missing or bad."""
-        return cls(
-            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
-            allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
-            database=DatabaseSettings.read(environment),
-            vault=VaultSettings.read(environment),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,33 +87,86 @@ class Queues:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLettersSettings:
-    """What the dead letters' function is told."""
-
-    queues: Mapping[str, Queues]  # by stream
-    token_key_secret_id: str
-    allow_unverified_caller: bool  # on one's own machine, where nobody verifies who calls
-    database: DatabaseSettings
+class _FunctionSettings:
+    """What a function is told. Each of its members is read as `_READERS` says."""
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+    def read(cls, environment: Environment = os.environ) -> Self:
         """Read the function's settings. Raises SettingError when one is missing or bad."""
-        try:
-            queues = {stream: Queues(**urls) for stream, urls in json.loads(_required(environment, "QUEUES")).items()}
-        except (ValueError, TypeError, AttributeError):
-            raise SettingError(
-                'QUEUES: must be JSON, {"<stream>": {"queue": "<URL>", "dead_letters": "<URL>"}}'
-            ) from None
-        return cls(
-            queues=queues,
-            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
-            allow_unverified_caller=environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
-            database=DatabaseSettings.read(environment),
-        )
+        return cls(**{member.name: _READERS[member.name](environment) for member in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MigrateSettings:
+class IngestSettings(_FunctionSettings):
+    """What the ingest function is told."""
+
+    stream: str
+    token_key_secret_id: str
+    breaker_parameter: str | None
+    database: DatabaseSettings
+    vault: VaultSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerSettings(_FunctionSettings):
+    """What the breaker function is told: what it needs to write as ingest does, and whose parameters it looks after."""
+
+    stack: str
+    token_key_secret_id: str
+    database: DatabaseSettings
+    vault: VaultSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetSettings(_FunctionSettings):
+    """What the forget function is told."""
+
+    token_key_secret_id: str
+    allow_unverified_caller: bool
+    database: DatabaseSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevealSettings(_FunctionSettings):
+    """What the reveal function is told."""
+
+    daily_limit: int
+    token_key_secret_id: str
+    allow_unverified_caller: bool
+    database: DatabaseSettings
+    vault: VaultSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings(_FunctionSettings):
+    """What the audit function is told."""
+
+    allow_unverified_caller: bool
+    database: DatabaseSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RekeySettings(_FunctionSettings):
+    """What the rekey function is told."""
+
+    token_key_secret_id: str
+    allow_unverified_caller: bool
+    database: DatabaseSettings
+    vault: VaultSettings  # its KMS key is the one that data keys are moved to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettersSettings(_FunctionSettings):
+    """What the dead letters' function is told."""
+
+    queues: Mapping[str, Queues]
+    token_key_secret_id: str
+    allow_unverified_caller: bool
+    database: DatabaseSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrateSettings(_FunctionSettings):
     """What the migrate function is told: it connects as the owner, and gives each role the password of its secret."""
 
     role_secret_ids: Mapping[str, str]
@@ -242,19 +174,54 @@ class MigrateSettings:
     token_key_secret_id: str
     database: DatabaseSettings
 
-    @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's settings. Raises SettingError when one is missing or bad."""
-        return cls(
-            role_secret_ids={role: _required(environment, f"{role.upper()}_SECRET_ID") for role in ROLES},
-            login_by_iam=environment.get("DATABASE_LOGIN") == "iam",
-            token_key_secret_id=_required(environment, "TOKEN_KEY_SECRET_ID"),
-            database=DatabaseSettings.read(environment),
-        )
 
-
-def _required(environment: Mapping[str, str], name: str) -> str:
+def _required(environment: Environment, name: str) -> str:
     value = environment.get(name)
     if not value:
         raise SettingError(f"{name}: must be set")
     return value
+
+
+def _text(name: str) -> Callable[[Environment], str]:
+    return lambda environment: _required(environment, name)
+
+
+def _port(environment: Environment) -> int:
+    port = _required(environment, "DATABASE_PORT")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise SettingError("DATABASE_PORT: must be a port number")
+    return int(port)
+
+
+def _daily_limit(environment: Environment) -> int:
+    daily_limit = _required(environment, "DAILY_LIMIT")
+    if not (daily_limit.isascii() and daily_limit.isdigit() and len(daily_limit) < 10):
+        raise SettingError("DAILY_LIMIT: must be a number of values")
+    return int(daily_limit)
+
+
+def _queues(environment: Environment) -> Mapping[str, Queues]:
+    try:
+        return {stream: Queues(**urls) for stream, urls in json.loads(_required(environment, "QUEUES")).items()}
+    except (ValueError, TypeError, AttributeError):
+        raise SettingError('QUEUES: must be JSON, {"<stream>": {"queue": "<URL>", "dead_letters": "<URL>"}}') from None
+
+
+# How a member of a function's settings is read, whichever function has it.
+_READERS: Mapping[str, Callable[[Environment], Any]] = {
+    "stream": _text("STREAM"),
+    "stack": _text("STACK_NAME"),
+    "token_key_secret_id": _text("TOKEN_KEY_SECRET_ID"),  # the secret that holds the keyset
+    "database": DatabaseSettings.read,
+    "vault": VaultSettings.read,
+    # The SSM parameter that remembers a trip of the breaker. None: nothing trips.
+    "breaker_parameter": lambda environment: environment.get("BREAKER_PARAMETER") or None,
+    # True on one's own machine, where nobody verifies who calls.
+    "allow_unverified_caller": lambda environment: environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
+    "daily_limit": _daily_limit,  # values that a caller may ask for in a day, UTC
+    "queues": _queues,  # by stream
+    "role_secret_ids": lambda environment: {
+        role: _required(environment, f"{role.upper()}_SECRET_ID") for role in ROLES
+    },
+    "login_by_iam": lambda environment: environment.get("DATABASE_LOGIN") == "iam",
+}
