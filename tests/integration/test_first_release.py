@@ -14,7 +14,7 @@ import pytest
 from sluice.deadline import Deadline
 from sluice.migrate import schema
 from sluice.migrate.migrations import Versions
-from sluice.operators.dead_letters import handling
+from sluice.operators.dead_letters import listing
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, TestDatabase
@@ -356,7 +356,7 @@ def test_a_dead_letter_of_then_tells_why_it_was_rejected(
 ) -> None:
     sqs = FakeSqs()
     monkeypatch.setattr(fake_aws, "sqs", sqs)
-    monkeypatch.setattr(handling, "time", sqs.clock)
+    monkeypatch.setattr(listing, "time", sqs.clock)
     message = MESSAGES["user_logins"]["bad_address"]
     sqs.put(message["body"], message_id=message["message_id"], sent=message["sent_at_milliseconds"])
     rejected_at = database.value("SELECT at FROM rejection WHERE message_id = :id", id=message["message_id"])

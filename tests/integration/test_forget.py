@@ -187,7 +187,7 @@ def test_tokens_in_arrays_and_in_json_are_found_and_one_that_another_stream_uses
     put(open_store, UserLogin, 3, json.dumps(login(device_id="d2")))
     request = Erase(reason="support_request", ticket="A-1", subject=visitor)
     answer = forgetter([Visit, UserLogin]).run("me", request, deadline)
-    assert (answer["rows"], answer["values"]) == ({"visits": 1, "user_logins": 1}, 4)
+    assert (answer["rows"], answer["values"]) == ({Visit.stream_name: 1, "user_logins": 1}, 4)
     assert sealed_tokens(database) == {token("device_id", "d1"), token("email", "b@x.org")}
 
 
@@ -197,13 +197,13 @@ def test_a_row_of_nobody_is_nobodys(
     make_visits(database)
     put(open_store, Visit, 1, '{"devices": [], "trips": []}')
     request = Erase(reason="support_request", ticket="A-1", subject=str(uuid4()))
-    assert forgetter([Visit]).run("me", request, deadline)["rows"] == {"visits": 0}
+    assert forgetter([Visit]).run("me", request, deadline)["rows"] == {Visit.stream_name: 0}
     again = Repeat(
         reason="support_request",
         ticket="A-1",
         erasures=[Erasure(token("subject", "None"), datetime.now(UTC))],
     )
-    assert forgetter([Visit]).run("me", again, deadline)["rows"] == {"visits": 0}
+    assert forgetter([Visit]).run("me", again, deadline)["rows"] == {Visit.stream_name: 0}
     assert len(database.rows("visits")) == 1
 
 

@@ -23,7 +23,7 @@ def read(connection: Connection, stream: type[Stream], letters: Sequence[Letter]
     rows: Any = connection.run(
         "SELECT message_id, reason, pointer, at FROM rejection"
         " WHERE stream = :name AND message_id = ANY(CAST(:ids AS uuid[]))",
-        name=stream.table,
+        name=stream.stream_name,
         ids=array_cell(sorted({letter.message_id for letter in letters})),
     )
     known = {str(message_id): Cause(*cause) for message_id, *cause in rows}

@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
     """What is gone, and whose."""
 
     erased: Mapping[str, datetime]  # when, by subject token
-    rows: Mapping[str, int]  # by table
+    rows: Mapping[str, int]  # by the name of the stream
     values: int
     data_keys: int = 0
 
@@ -103,7 +103,7 @@ class Eraser:
 
     def _erase(self, connection: Connection, whom: Iterable[Person]) -> Outcome:
         erased: dict[str, datetime] = {}
-        rows = dict.fromkeys((stream.table for stream in self._streams), 0)
+        rows = dict.fromkeys((stream.stream_name for stream in self._streams), 0)
         tokens: dict[str, set[str]] = defaultdict(set)
         for person in whom:
             for token in (person.subject_token, *person.older_tokens):
@@ -111,7 +111,7 @@ class Eraser:
             erased[person.subject_token] = person.erased_at
             for stream, subjects in person.subjects.items():
                 gone = erase_rows(connection, stream, subjects, person.sent_before)
-                rows[stream.table] += gone.rows
+                rows[stream.stream_name] += gone.rows
                 for domain, several in gone.tokens.items():
                     tokens[domain] |= several
         return Outcome(erased, rows, erase_sealed(connection, self._all_streams, self._keyset, tokens))
