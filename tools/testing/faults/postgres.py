@@ -59,18 +59,21 @@ class FaultyPostgres(Postgres):
 
     def freeze(self) -> None:
         """Stop the server's processes where they are: connections stay, and nothing answers."""
-        for pid in self._processes():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        for pid in self._processes():
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def runs(self) -> bool:
         return self._pg_ctl("status").returncode == 0
 
     def _pg_ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self._run("pg_ctl", *arguments)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._processes():
+            with suppress(ProcessLookupError):  # a session may have ended since
+                os.kill(pid, number)
 
     def _processes(self) -> list[int]:
         """Return the server's process and those of its sessions."""
