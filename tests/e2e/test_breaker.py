@@ -28,7 +28,7 @@ def aws(stack: Stack) -> Iterator[FaultyAws]:
     functions = stack.client("lambda")
     names = [stack.physical_id(function) for function in FUNCTIONS]
     before = [functions.get_function_configuration(FunctionName=name) for name in names]
-    with serving(EmulatedAws(stack.emulator.endpoint_url)) as aws:
+    with serving(EmulatedAws(stack.emulator.endpoint_url).answer) as aws:
         for name, settings in zip(names, before, strict=True):
             variables = settings["Environment"]["Variables"] | {"AWS_ENDPOINT_URL": aws.endpoint_url}
             functions.update_function_configuration(

@@ -69,12 +69,12 @@ def test_a_password_rotated_while_batches_run_costs_no_batch(here: Site, sending
         for password in ("first", "second", "third"):
             queue.deliver(here.invoke)
             here.sql(f"ALTER ROLE \"{INGEST_ROLE}\" PASSWORD '{password}'")
-            here.account.secrets["ingest"] = json.dumps({"username": INGEST_ROLE, "password": password})
+            here.account.secretsmanager.secrets["ingest"] = json.dumps({"username": INGEST_ROLE, "password": password})
             here.disconnect_all()
         queue.drain(here.invoke)
     finally:
         here.sql(f"ALTER ROLE \"{INGEST_ROLE}\" PASSWORD '{PASSWORD}'")  # of the whole server
-        here.account.secrets["ingest"] = json.dumps({"username": INGEST_ROLE, "password": PASSWORD})
+        here.account.secretsmanager.secrets["ingest"] = json.dumps({"username": INGEST_ROLE, "password": PASSWORD})
         here.disconnect_all()
     assert queue.failures == []
 
@@ -88,11 +88,11 @@ def test_a_key_added_to_the_keyset_while_batches_run_costs_no_row(here: Site, se
     current = Keyset.parse(json.dumps({"current": 2} | members))
     here.keysets.append(current)
     # In the order of `rekey`: the key is added, made known to the database, made the current one.
-    here.account.secrets["keyset"] = json.dumps({"current": added.current} | members)
+    here.account.secretsmanager.secrets["keyset"] = json.dumps({"current": added.current} | members)
     queue.deliver(here.environment().invoke)
     with here.connect() as owner:
         check_values.remember(owner, added)
-    here.account.secrets["keyset"] = json.dumps({"current": current.current} | members)
+    here.account.secretsmanager.secrets["keyset"] = json.dumps({"current": current.current} | members)
     new = here.environment()
     for _ in range(2):
         queue.deliver(old.invoke)  # for five minutes it does not know
@@ -105,8 +105,8 @@ def test_a_key_added_to_the_keyset_while_batches_run_costs_no_row(here: Site, se
 
 def test_a_current_key_that_the_database_does_not_know_is_an_outage_until_it_does(here: Site, sending: Sending) -> None:
     queue = sending()
-    here.account.secrets["keyset"] = json.dumps({"current": 2, "1": "K" * 64, "2": "L" * 64})
-    current = Keyset.parse(here.account.secrets["keyset"])
+    here.account.secretsmanager.secrets["keyset"] = json.dumps({"current": 2, "1": "K" * 64, "2": "L" * 64})
+    current = Keyset.parse(here.account.secretsmanager.secrets["keyset"])
     queue.deliver(here.invoke)
     assert queue.failures == ["Failed: Outage: keyset: key 2 is not known to this database"]
     with here.connect() as owner:

@@ -44,10 +44,15 @@ def outage(here: Site) -> Iterator[None]:
         here.sql(f'GRANT INSERT ON user_logins TO "{INGEST_ROLE}"')
 
 
+def mapping_state(here: Site) -> str:
+    (mapping,) = here.account.mappings.mappings.values()
+    return mapping["State"]
+
+
 def state(here: Site) -> tuple[str, str | None]:
     """Return what the mapping is, and what the breaker's record says."""
-    record = here.account.parameters.get(BREAKER_PARAMETER)
-    return here.account.mapping_state, json.loads(record)["state"] if record else None
+    record = here.account.ssm.texts.get(BREAKER_PARAMETER)
+    return mapping_state(here), json.loads(record)["state"] if record else None
 
 
 def test_an_outage_stops_the_queue_until_a_tick_after_it(here: Site, sending: Sending, tick: Tick) -> None:
@@ -80,7 +85,7 @@ def test_a_breaker_that_cannot_be_opened_leaves_the_outage_as_it_is_and_the_next
         queue.deliver(lambda event: here.invoke(event, SECONDS), 1000)
         assert queue.failures == [OUTAGE]
         assert "breaker not opened" in here.log.read_text()
-        assert here.account.mapping_state == "Enabled"
+        assert mapping_state(here) == "Enabled"
         here.aws.heals()
         queue.deliver(here.invoke, 1000)
         assert state(here) == ("Disabled", "open")

@@ -16,9 +16,10 @@ from sluice.settings import DatabaseSettings, VaultSettings
 from sluice.vault.sealing import Vault
 from streams.user_logins import UserLogin
 from tests.integration.databases import LOGINS, TestDatabase, connect, in_seconds, until
-from tests.integration.environment import VAULT_KEY, Environment, FakeAws, OpenStore
+from tests.integration.environment import VAULT_KEY, Environment, OpenStore
 from tests.integration.messages import KEYSET
 from tools.local.postgres import Postgres
+from tools.testing.aws.account import FakeAws
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from sluice.pseudonyms.keyset import Keyset
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds
-from tests.integration.environment import Environment, FakeAws, OpenStore, write
+from tests.integration.environment import Environment, OpenStore, write
 from tests.integration.erasing import Visit
 from tests.integration.messages import KEY, numbered, record
+from tools.testing.aws.account import FakeAws
 
 CALLER = "arn:aws:sts::000000000000:assumed-role/keys/ann"
 WHY = {"reason": "key_rotation", "ticket": "OPS-7"}

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import pytest
 
-from sluice.aws import clients
 from sluice.breaker import probe
 from sluice.breaker.record import parameter
 from sluice.deadline import Deadline
@@ -21,10 +20,11 @@ from sluice.failures import Outage, Rejected
 from sluice.postgres import database as database_module
 from sluice.settings import BreakerSettings
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds, until
-from tests.integration.environment import FUNCTIONS, Context, Environment, FakeAws
+from tests.integration.environment import FUNCTIONS, Environment
 from tests.integration.messages import KEYSET, QUEUE_ARN, event, numbered, record
-from tests.unit.switches import FakeMappings, FakeParameters
 from tools.local.server import free_port
+from tools.testing.aws.account import FakeAws
+from tools.testing.lambda_context import LambdaContext
 
 WHY = "database: SQLSTATE 57P03"
 
@@ -323,12 +323,8 @@ def test_code_that_fails_of_everything_is_not_mended_as_long_as_it_fails_of_the_
 def test_an_outage_stops_the_queue_until_it_is_mended_and_no_longer(
     prober: Prober, environments: Callable[[], Environment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mappings, parameters = FakeMappings(), FakeParameters()
-    uuid = mappings.add("logins")
-    mapping = mappings.mappings[uuid]
-    mapping |= {"FunctionArn": Context.invoked_function_arn, "EventSourceArn": QUEUE_ARN}
-    switches = {"lambda": mappings, "ssm": parameters}
-    monkeypatch.setattr(clients, "client", lambda service: switches.get(service) or prober.fake_aws.client(service))
+    mappings = prober.fake_aws.mappings
+    mapping = mappings.mappings[mappings.add("logins", function=LambdaContext.invoked_function_arn, queue=QUEUE_ARN)]
     monkeypatch.setenv("BREAKER_PARAMETER", parameter("tests", "breaker", "user_logins"))
     ingest, ticking = environments(), Environment("breaker")
     minute = json.loads((FUNCTIONS.parent / "events" / "breaker_schedule.json").read_text())

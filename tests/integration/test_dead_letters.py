@@ -24,10 +24,11 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import Queues
 from sluice.vault import erasures
 from tests.integration.databases import TestDatabase
-from tests.integration.environment import Environment, FakeAws
+from tests.integration.environment import Environment
 from tests.integration.erasing import audited
 from tests.integration.messages import KEYSET, login, numbered, token
-from tests.sqs import DEAD, LONG_AGO, QUEUE, FakeSqs
+from tools.testing.aws.account import FakeAws
+from tools.testing.aws.sqs import DEAD, LONG_AGO, QUEUE, FakeSqs
 
 EVENTS = sorted((Path(__file__).parents[2] / "events").glob("dead_letters_*.json"))
 CALLER = "arn:aws:sts::000000000000:assumed-role/operations/ann"
@@ -468,7 +469,7 @@ def test_a_bad_request_is_refused_by_field_and_rule(
     request_: dict[str, Any], detail: str, operator: Operator, sqs: FakeSqs, database: TestDatabase
 ) -> None:
     assert operator.call(request_) == (400, {"error": "bad_request", "detail": detail})
-    assert (sqs.calls.total(), audited(database)) == (0, [])
+    assert (sqs.calls, audited(database)) == ([], [])
 
 
 def test_ids_are_no_free_text(operator: Operator) -> None:

@@ -18,11 +18,12 @@ from sluice.operators.dead_letters import listing
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, TestDatabase
-from tests.integration.environment import Environment, FakeAws
+from tests.integration.environment import Environment
 from tests.integration.erasing import audited, sealed_tokens
 from tests.integration.messages import KEYSET, event, failures, login, numbered, record, row, token
-from tests.sqs import DEAD, QUEUE, FakeSqs
 from tests.versions import NEWEST
+from tools.testing.aws.account import FakeAws
+from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
 
 FIRST_RELEASE = Path(__file__).parent / "first_release"
 MESSAGES = json.loads((FIRST_RELEASE / "messages.json").read_text())  # by stream and name

@@ -23,7 +23,7 @@ from sluice.pseudonyms.keyset_secret import KeysetVersion
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds
-from tests.integration.environment import LONG_AGO, Environment, FakeAws, OpenStore, write
+from tests.integration.environment import Environment, OpenStore, write
 from tests.integration.erasing import (
     CALLER,
     WHY,
@@ -36,6 +36,8 @@ from tests.integration.erasing import (
     sealed_tokens,
 )
 from tests.integration.messages import KEY, KEYSET, event, login, numbered, record, token
+from tools.testing.aws.account import FakeAws
+from tools.testing.aws.secrets_manager import LONG_AGO
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 TWO_KEYS = json.dumps({"current": 2, "1": KEY, "2": "L" * 64})

@@ -10,8 +10,9 @@ import pytest
 from sluice.failures import Outage
 from sluice.ingest.message import NotAnSqsEvent
 from tests.integration.databases import TestDatabase
-from tests.integration.environment import Environment, FakeAws
+from tests.integration.environment import Environment
 from tests.integration.messages import event, failures, login, record, row
+from tools.testing.aws.account import FakeAws
 
 EVENTS = sorted((Path(__file__).parents[2] / "events").glob("sqs_*.json"))
 JUNK = {"foo": "oops_wrong_msg_type", "bar": "123"}
@@ -46,7 +47,8 @@ def test_of_a_mixed_batch_the_bad_ids_are_reported_and_the_others_are_rows(
     assert database.rows() == sorted(map(row, good), key=lambda found: found["message_id"])
     whys = [("missing", "/user_id"), ("not_json", ""), ("not_an_ip_address", "/ip"), ("out_of_range", "/app_version")]
     assert database.rejections() == {sent["messageId"]: why for sent, why in zip(bad, whys, strict=True)}
-    assert fake_aws.sqs.released == [sent["receiptHandle"] for sent in bad]
+    released = [entry["ReceiptHandle"] for call in fake_aws.sqs.released for entry in call]
+    assert released == [sent["receiptHandle"] for sent in bad]
 
 
 def test_a_rejection_tells_the_shape_of_a_record_and_nothing_of_it(database: TestDatabase, ingest: Environment) -> None:

@@ -21,9 +21,10 @@ from sluice.settings import VaultSettings
 from sluice.vault.sealing import WrappedKey, open_data_key
 from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds
-from tests.integration.environment import VAULT_KEY, Environment, FakeAws, OpenStore, write
+from tests.integration.environment import VAULT_KEY, Environment, OpenStore, write
 from tests.integration.messages import KEY, KEYSET, login
 from tests.integration.rekeying import CALLER, NEW, OLD, WHY, call, masked, secret_text
+from tools.testing.aws.account import FakeAws
 
 NEW_VAULT_KEY = "arn:aws:kms:eu-central-1:000000000000:key/vault-2"
 ADD = {"action": "add_key", **WHY}

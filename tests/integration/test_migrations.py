@@ -19,9 +19,10 @@ from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, TestDatabase, connect, in_seconds
-from tests.integration.environment import VAULT_KEY, Environment, FakeAws
+from tests.integration.environment import VAULT_KEY, Environment
 from tests.integration.messages import KEY, KEYSET, event, record
 from tests.versions import ANSWER, NEWEST, PRODUCT, STREAMS
+from tools.testing.aws.account import FakeAws
 
 ROLES = LOGINS
 OURS = [file.name for folder in (PRODUCT, STREAMS) for file in sorted(folder.glob("*.sql"))]

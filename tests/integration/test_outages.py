@@ -23,9 +23,10 @@ from sluice.failures import Outage
 from sluice.postgres import database as database_module
 from sluice.postgres.database import Database
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds, until
-from tests.integration.environment import Environment, FakeAws, OpenStore, write
+from tests.integration.environment import Environment, OpenStore, write
 from tests.integration.messages import event, masked_rows, numbered, record, row
 from tools.local.server import free_port
+from tools.testing.aws.account import FakeAws
 from tools.testing.faults.proxy import SSL_REQUEST, Proxy, proxy
 
 FAIL_SOME = """

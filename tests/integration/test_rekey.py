@@ -28,11 +28,12 @@ from sluice.vault.sealing import WrappedKey, open_data_key
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds
-from tests.integration.environment import VAULT_KEY, FakeAws, OpenStore, write
+from tests.integration.environment import VAULT_KEY, OpenStore, write
 from tests.integration.erasing import CALLER, Visit, make_visits
 from tests.integration.messages import KEY, login, numbered
 from tests.integration.rekeying import NEW, OLD, SECOND_KEY, STREAMS, Rekeying, masked, secret_text
 from tests.unit.orders import LEAKS, order
+from tools.testing.aws.account import FakeAws
 
 ADA, BOB = "0192de18-0000-4000-8000-00000000000a", "0192de18-0000-4000-8000-00000000000b"
 THIRD = Keyset({**NEW.keys, 3: "3" * 64}, 3)

@@ -16,8 +16,9 @@ from sluice import telemetry
 from sluice.operators.audit import audit_log
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import TestDatabase, until
-from tests.integration.environment import Environment, FakeAws
+from tests.integration.environment import Environment
 from tests.integration.messages import KEY, event, login, record, token
+from tools.testing.aws.account import FakeAws
 
 EVENTS = Path(__file__).parents[2] / "events"
 CALLER = "arn:aws:sts::000000000000:assumed-role/privacy-team/ada"

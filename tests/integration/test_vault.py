@@ -12,8 +12,9 @@ from sluice.failures import Outage
 from sluice.settings import VaultSettings
 from sluice.vault.sealing import DATA_KEY_VALUES, WrappedKey, open_data_key
 from tests.integration.databases import TestDatabase
-from tests.integration.environment import VAULT_KEY, Environment, FakeAws
+from tests.integration.environment import VAULT_KEY, Environment
 from tests.integration.messages import event, failures, login, record, token
+from tools.testing.aws.account import FakeAws
 
 VAULT = VaultSettings(key_id=VAULT_KEY, stack="tests")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib import invalidate_caches
 from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -24,8 +25,12 @@ from sluice.ingest import visibility
 from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import ROLES
-from tests.unit.fakes import KEYSET, ROOT, FakeAws, FakePostgres, http_server
+from tests.unit.fakes import KEYSET, ROOT, FakePostgres, http_server
 from tests.unit.operators import FakeDeployment
+from tools.sluice_cli.authors import space
+from tools.testing.aws import http
+from tools.testing.aws.account import FakeAws
+from tools.testing.http_server import serving
 
 settings.register_profile("unit", deadline=None, database=None)  # a slow machine is no failure
 settings.load_profile("unit")
@@ -56,7 +61,7 @@ def aws_accounts() -> Iterator[list[FakeAws]]:
     """Serve the last of a list of fakes: boto3's clients are slow to make, so they are made once for many tests."""
     accounts: list[FakeAws] = []
     client.cache_clear()
-    with http_server(lambda headers, body: accounts[-1].respond(headers, body)) as url:
+    with serving(lambda request: http.answer(accounts[-1], request)) as url:
         with pytest.MonkeyPatch.context() as patch:
             patch.delenv("AWS_PROFILE", raising=False)
             patch.setenv("AWS_ENDPOINT_URL", url)
@@ -71,12 +76,15 @@ def aws_accounts() -> Iterator[list[FakeAws]]:
 
 @pytest.fixture
 def aws(aws_accounts: list[FakeAws]) -> FakeAws:
-    """Return Secrets Manager and SQS, with keyset and logins, as nobody has asked them anything yet."""
+    """Return an account with keyset and logins, of which nobody has asked anything yet."""
     keyset_secret._recent.cache_clear()
     visibility._queue_url.cache_clear()
-    credentials = '{"username": "sluice-ingest", "password": "secret-password"}'
-    aws_accounts.append(FakeAws({"keyset": KEYSET, "login": credentials, "owner": credentials}))
-    return aws_accounts[-1]
+    account = FakeAws()
+    account.secretsmanager.secrets["keyset"] = KEYSET
+    for login in ("login", "owner"):
+        account.secretsmanager.put_credentials(login, "sluice-ingest", "secret-password")
+    aws_accounts.append(account)
+    return account
 
 
 @pytest.fixture
@@ -108,6 +116,12 @@ def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Fake
         }.items():
             monkeypatch.setenv(name, value)
         yield fake
+
+
+@pytest.fixture
+def hashing_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock by which 1,000 hashes take 0.05 s: to measure the rate takes no time."""
+    monkeypatch.setattr(space, "process_time", count(0, 0.05).__next__)
 
 
 @pytest.fixture

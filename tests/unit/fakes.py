@@ -1,16 +1,13 @@
-"""What the unit tests stand in for: AWS, PostgreSQL, the store, Lambda's context and events."""
+"""What the unit tests stand in for: PostgreSQL, the store, events, and HTTP servers. AWS is in tools/testing/aws."""
 
 import io
 import json
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from email.message import Message
 from hashlib import md5
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +20,7 @@ from sluice.failures import Rejected
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Store, Written
 from sluice.pseudonyms.keyset import Keyset
+from tools.testing.http_server import Answer, Request, serving
 
 ROOT = Path(__file__).parents[2]
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:login-queue"
@@ -75,20 +73,6 @@ def sqs_record(body: str, number: int = 1, attributes: Mapping[str, str] | None 
         "eventSourceARN": QUEUE_ARN,
         "awsRegion": "eu-central-1",
     }
-
-
-@dataclass
-class LambdaContext:
-    """The part of Lambda's context object that handlers read."""
-
-    function_name: str = "sluice"
-    memory_limit_in_mb: int = 1024
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:sluice"
-    aws_request_id: str = "52fdfc07-2182-454f-963f-5f0f9a621d72"
-    remaining_milliseconds: int = 60_000
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.remaining_milliseconds
 
 
 class FakeStore(Store):
@@ -200,56 +184,11 @@ class FakePostgres:
 type Respond = Callable[[Message, bytes], tuple[int, bytes]]
 
 
-@contextmanager
-def http_server(respond: Respond) -> Iterator[str]:
+def http_server(respond: Respond) -> AbstractContextManager[str]:
     """Serve on a free port of this machine, answer with status and body that `respond` makes of headers and body."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, answer = respond(self.headers, self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+    def answer(request: Request) -> Answer:
+        status, body = respond(request.headers, request.body)
+        return Answer(status, {}, body)
 
-        do_PUT = do_POST
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass  # what it serves is no output of ours
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@dataclass
-class FakeAws:
-    """Secrets Manager, KMS and SQS as boto3 talks to them."""
-
-    secrets: dict[str, str] = field(default_factory=dict)
-    released: list[list[dict[str, Any]]] = field(default_factory=list)
-    fails: bool = False
-
-    def respond(self, headers: Message, body: bytes) -> tuple[int, bytes]:
-        operation, request = headers["X-Amz-Target"].partition(".")[2], json.loads(body)
-        answer: dict[str, Any] = {}
-        if self.fails or (operation == "GetSecretValue" and request["SecretId"] not in self.secrets):
-            return 400, json.dumps({"__type": "AccessDeniedException", "message": f"no {json.dumps(request)}"}).encode()
-        if operation == "GetSecretValue":
-            answer = {"Name": request["SecretId"], "SecretString": self.secrets[request["SecretId"]]}
-        elif operation == "GenerateDataKey":
-            plaintext, wrapped = (b64encode(key).decode() for key in (b"p" * 32, b"wrapped"))
-            answer = {"KeyId": request["KeyId"], "Plaintext": plaintext, "CiphertextBlob": wrapped}
-        elif operation == "GetQueueUrl":
-            answer = {
-                "QueueUrl": f"http://{headers['Host']}/{request['QueueOwnerAWSAccountId']}/{request['QueueName']}"
-            }
-        elif operation == "ChangeMessageVisibilityBatch":
-            self.released.append(request["Entries"])
-            answer = {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]], "Failed": []}
-        return 200, json.dumps(answer).encode()
+    return serving(answer)

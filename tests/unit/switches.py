@@ -1,119 +1,23 @@
-"""Lambda's event source mappings and SSM's parameters as the breaker sees them, and the minutes that they take."""
+"""Event source mappings and parameters as the breaker sees them, and the minutes that they take."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
-from uuid import UUID
 
 import msgspec
-from botocore.exceptions import ClientError
 
 from sluice.breaker.record import Pause, Record, encode, parameter
 from sluice.breaker.tick import Breaker
 from sluice.breaker.trip import trip
 from sluice.deadline import Deadline
 from sluice.failures import Outage
+from tools.testing.aws.mappings import FakeMappings
+from tools.testing.aws.ssm import FakeParameters
 
 STACK = "tests"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WHY = "database: SQLSTATE 57P03"
-
-
-def error(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "arn:aws:account-123456789012"}}, "Operation")
-
-
-@dataclass
-class FakeMappings:
-    """Event source mappings: a change takes until the next minute, and none other is allowed until then.
-
-    `before` is called with the name of every call, before it has an effect.
-    """
-
-    before: Callable[[str], None] = lambda call: None
-    mappings: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    def add(self, stream: str, state: str = "Enabled") -> str:
-        uuid = str(UUID(int=len(self.mappings) + 1))
-        function = f"arn:aws:lambda:::function:{stream}"
-        self.mappings[uuid] = {
-            "UUID": uuid,
-            "FunctionArn": function,
-            "EventSourceArn": f"arn:aws:sqs:eu-central-1:123456789012:{stream}",
-            "State": state,
-        }
-        return uuid
-
-    def settle(self) -> None:
-        done = {"Enabling": "Enabled", "Disabling": "Disabled", "Updating": "Enabled"}
-        for mapping in self.mappings.values():
-            mapping["State"] = done.get(mapping["State"], mapping["State"])
-
-    def list_event_source_mappings(self, *, FunctionName: str, EventSourceArn: str) -> dict[str, Any]:
-        self.before("ListEventSourceMappings")
-        asked = (FunctionName, EventSourceArn)
-        return {
-            "EventSourceMappings": [
-                dict(mapping)
-                for mapping in self.mappings.values()
-                if (mapping["FunctionArn"], mapping["EventSourceArn"]) == asked
-            ]
-        }
-
-    def get_event_source_mapping(self, *, UUID: str) -> dict[str, str]:
-        self.before("GetEventSourceMapping")
-        if UUID not in self.mappings:
-            raise error("ResourceNotFoundException")
-        return dict(self.mappings[UUID])
-
-    def update_event_source_mapping(self, *, UUID: str, Enabled: bool) -> dict[str, str]:
-        self.before("UpdateEventSourceMapping")
-        mapping = self.mappings.get(UUID)
-        if mapping is None:
-            raise error("ResourceNotFoundException")
-        if mapping["State"] not in ("Enabled", "Disabled"):
-            raise error("ResourceInUseException")
-        if Enabled != (mapping["State"] == "Enabled"):
-            mapping["State"] = "Enabling" if Enabled else "Disabling"
-        return dict(mapping)
-
-
-@dataclass
-class FakeParameters:
-    """Parameters by name, in pages of one."""
-
-    before: Callable[[str], None] = lambda call: None
-    texts: dict[str, str] = field(default_factory=dict)
-
-    def get_parameter(self, *, Name: str) -> dict[str, Any]:
-        self.before("GetParameter")
-        if Name not in self.texts:
-            raise error("ParameterNotFound")
-        return {"Parameter": {"Name": Name, "Value": self.texts[Name]}}
-
-    def get_parameters_by_path(self, *, Path: str, Recursive: bool, NextToken: str = "0") -> dict[str, Any]:
-        if NextToken == "0":
-            self.before("GetParametersByPath")
-        assert Recursive
-        names = sorted(name for name in self.texts if name.startswith(f"{Path}/"))
-        page, following = names[int(NextToken) : int(NextToken) + 1], int(NextToken) + 1
-        more = {"NextToken": str(following)} if following < len(names) else {}
-        return {"Parameters": [{"Name": name, "Value": self.texts[name]} for name in page], **more}
-
-    def put_parameter(self, *, Name: str, Value: str, Type: str, Overwrite: bool) -> dict[str, Any]:
-        self.before("PutParameter")
-        assert (Type, Overwrite) == ("String", True)
-        self.texts[Name] = Value
-        return {"Version": 1}
-
-    def delete_parameter(self, *, Name: str) -> dict[str, Any]:
-        self.before("DeleteParameter")
-        if Name not in self.texts:
-            raise error("ParameterNotFound")
-        del self.texts[Name]
-        return {}
 
 
 class World:

@@ -23,7 +23,8 @@ from sluice.failures import Outage
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import DatabaseSettings, IngestSettings, VaultSettings
 from tests.unit.kinds import KINDS, Kind
-from tests.unit.switches import STACK, START, WHY, World, error
+from tests.unit.switches import STACK, START, WHY, World
+from tools.testing.aws.service import refusal
 
 LOGINS = parameter(STACK, "breaker", "logins")
 SETTINGS = IngestSettings(
@@ -131,7 +132,7 @@ def test_an_outage_says_in_one_word_what_is_missing(why: str, source: str) -> No
 @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
 def test_the_outage_is_raised_whatever_goes_wrong_with_the_trip(call: int, code: str, world: World) -> None:
     world.now = datetime.now(UTC)
-    world.before_each_call(failing_at(call, error(code)))
+    world.before_each_call(failing_at(call, refusal(code)))
     with pytest.raises(Outage), trip.tripping(SETTINGS, RECORDS, FUNCTION):
         raise Outage(WHY)
     world.before_each_call(lambda call: None)
@@ -471,7 +472,7 @@ def test_parameters_of_other_kinds_are_none_of_ours(world: World) -> None:
 
 
 def test_parameters_that_cannot_be_read_are_an_error_of_the_tick(world: World) -> None:
-    world.before_each_call(failing_at(0, error("ThrottlingException")))
+    world.before_each_call(failing_at(0, refusal("ThrottlingException")))
     with pytest.raises(clients.errors()):
         world.tick()
 
@@ -518,7 +519,7 @@ BEFORE_A_TICK = [tripped, about_to_be_half_open, to_be_disabled, about_to_be_clo
 BEFORE_A_TRIP = [lambda world: None, tripped, half_open, about_to_be_closed]
 
 
-@pytest.mark.parametrize("failure", [Killed(), error("ThrottlingException")], ids=["killed", "throttled"])
+@pytest.mark.parametrize("failure", [Killed(), refusal("ThrottlingException")], ids=["killed", "throttled"])
 @pytest.mark.parametrize("call", range(9))
 @pytest.mark.parametrize("prepare", BEFORE_A_TICK)
 def test_a_tick_that_ends_before_any_of_its_calls_is_mended_by_the_next(

@@ -18,7 +18,9 @@ from sluice.declaration.stream import Stream
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.pseudonyms.keyset import Keyset
 from streams.user_logins import UserLogin
-from tests.unit.fakes import LOGIN, FakeAws, FakePostgres, FakeStore, LambdaContext, login, numbered, sqs_record
+from tests.unit.fakes import LOGIN, FakePostgres, FakeStore, login, numbered, sqs_record
+from tools.testing.aws.account import FakeAws
+from tools.testing.lambda_context import LambdaContext
 
 CANARIES = {
     "ip": "203.0.113.77",
@@ -200,7 +202,7 @@ def test_secrets_are_not_in_the_log_of_what_fetches_them(ingest: ModuleType, exi
 
 
 def test_a_failed_call_to_aws_leaves_nothing_of_its_message(ingest: ModuleType, aws: FakeAws, exits: Exits) -> None:
-    aws.fails = True
+    aws.fail_with("AccessDeniedException")
     exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(BODY)]}, LambdaContext()))
     text = exits.text()
     assert "Outage: secrets manager: AccessDeniedException" in text

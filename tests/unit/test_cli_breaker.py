@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import pytest
@@ -11,9 +10,13 @@ import pytest
 from sluice.aws import clients
 from sluice.breaker.record import parameter, path
 from tests.unit.cli import run
-from tests.unit.switches import STACK, WHY, FakeMappings, World, error
-from tools.sluice_cli.operators import deployment
+from tests.unit.switches import STACK, WHY, World
+from tools.sluice_cli.operators import breaker, deployment
 from tools.sluice_cli.operators.deployment import Deployment
+from tools.testing.aws.mappings import FakeMappings
+from tools.testing.aws.service import refusal
+from tools.testing.aws.sqs import FakeSqs
+from tools.testing.clock import Clock
 
 PAUSE = parameter(STACK, "pause", "orders")
 RECORD = parameter(STACK, "breaker", "orders")
@@ -38,30 +41,23 @@ class FakeCloudFormation:
 
     def paginate(self, *, StackName: str) -> Iterator[dict[str, Any]]:
         if StackName != STACK:
-            raise error("ValidationError")
+            raise refusal("ValidationError")
         others = [("AWS::SQS::Queue", "http://queue")]
         for kind, name in [*others, *(("AWS::Lambda::EventSourceMapping", uuid) for uuid in self.mappings)]:
             yield {"StackResourceSummaries": [{"ResourceType": kind, "PhysicalResourceId": name}]}
 
 
-class FakeSqs:
-    """Queues with 3 messages to be had and 2 that are not visible, and one dead letter."""
-
-    def get_queue_url(self, *, QueueName: str, QueueOwnerAWSAccountId: str) -> dict[str, str]:
-        return {"QueueUrl": f"http://{QueueOwnerAWSAccountId}/{QueueName}"}
-
-    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
-        assert AttributeNames == ["All"]
-        if QueueUrl.endswith("-dlq"):
-            return {"Attributes": {"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesNotVisible": "0"}}
-        dead_letters = f"arn:aws:sqs:eu-central-1:123456789012:{QueueUrl.rpartition('/')[2]}-dlq"
-        return {
-            "Attributes": {
-                "ApproximateNumberOfMessages": "3",
-                "ApproximateNumberOfMessagesNotVisible": "2",
-                "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": 10}),
-            }
-        }
+def queues_of(*streams: str) -> FakeSqs:
+    """Return queues with 3 messages to be had and 2 that are not visible, each with one dead letter."""
+    sqs = FakeSqs(queues={})
+    for stream in streams:
+        url = f"http://sqs/123456789012/{stream}"
+        sqs.queues |= {url: [], f"{url}-dlq": []}
+        for number in range(5):
+            sqs.put(str(number), url)
+            sqs.queues[url][-1].hidden_until = sqs.now + 60 if number >= 3 else 0.0
+        sqs.put("dead", f"{url}-dlq")
+    return sqs
 
 
 @dataclass
@@ -81,11 +77,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     services = {
         "lambda": world.functions,
         "ssm": world.ssm,
-        "sqs": FakeSqs(),
+        "sqs": queues_of("orders", "logins"),
         "cloudformation": FakeCloudFormation(world.functions.mappings),
     }
     session: Any = FakeSession(services)
     monkeypatch.setattr(clients, "client", world.client)
+    monkeypatch.setattr(breaker, "time", Clock())
     monkeypatch.setattr(deployment, "deployed", lambda stack: Deployment(session, "http://emulator", stack or STACK))
     return world
 
@@ -162,15 +159,13 @@ def test_what_cannot_be_disabled_just_now_is_disabled_by_the_breaker(state: str,
 
 def test_what_cannot_be_enabled_just_now_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     run("pause", "orders")
-    monkeypatch.setattr("time.sleep", lambda seconds: world.functions.settle())
+    monkeypatch.setattr(Clock, "sleep", lambda clock, seconds: world.functions.settle())
     assert run("resume", "orders")[:2] == (0, "orders is read again.\n")
     assert world.state("orders") == "Enabled"
 
 
-def test_what_does_not_end_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_end_is_told(world: World) -> None:
     run("pause", "orders")
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    monkeypatch.setattr("time.monotonic", count(0, 30).__next__)
     code, _, err = run("resume", "orders")
     assert (code, err) == (1, "sluice: Lambda is still changing the event source mapping: try again\n")
 

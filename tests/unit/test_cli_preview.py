@@ -17,6 +17,8 @@ from tools.project import DECLARED
 from tools.sluice_cli import main
 from tools.sluice_cli.authors import declarations, preview
 
+pytestmark = pytest.mark.usefixtures("hashing_clock")
+
 KEPT = {"kept": True}
 SENT = "2026-01-01T09:00:01"
 STRINGS = dict.fromkeys(("user_id", "device_type", "ip", "device_id", "app_version", "locale"), "string")

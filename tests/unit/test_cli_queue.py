@@ -13,6 +13,8 @@ from sluice.aws.clients import client
 from tests.unit.cli import run
 from tests.unit.fakes import SENT_AT, http_server, login, numbered
 
+pytestmark = pytest.mark.usefixtures("hashing_clock")
+
 URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/login-queue"
 
 

@@ -13,8 +13,8 @@ from sluice.operators.dead_letters.letters import DeadLetterQueue, Letter, batch
 from sluice.settings import DeadLettersSettings, Queues, SettingError
 from streams.orders import Order
 from streams.user_logins import UserLogin
-from tests.sqs import DEAD, LONG_AGO, QUEUE, FakeSqs
 from tests.unit.fakes import login, numbered
+from tools.testing.aws.sqs import DEAD, LONG_AGO, QUEUE, FakeSqs
 
 SENT_AT = "1767258000123"
 
@@ -108,7 +108,7 @@ def test_an_old_handle_deletes_nothing(sqs: FakeSqs, queue: DeadLetterQueue) -> 
 def test_nothing_is_received_when_the_time_is_over(sqs: FakeSqs) -> None:
     sqs.put(login())
     assert opened(sqs, seconds=20).receive(10) == []
-    assert sqs.calls.total() == 0
+    assert sqs.calls == []
 
 
 def test_what_cannot_be_released_comes_back_later_and_is_no_failure(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
@@ -199,7 +199,7 @@ def test_nothing_is_asked_of_sqs_for_no_letter(sqs: FakeSqs, queue: DeadLetterQu
     assert queue.delete([]) == 0
     with queue:
         pass
-    assert sqs.calls.total() == 0
+    assert sqs.calls == []
 
 
 def test_a_batch_has_ten_letters_and_a_quarter_of_a_mebibyte_at_most(sqs: FakeSqs, queue: DeadLetterQueue) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.deadline import MARGIN_SECONDS, Deadline
 from sluice.failures import Outage
-from tests.unit.fakes import LambdaContext
+from tools.testing.lambda_context import LambdaContext
 
 
 @pytest.mark.parametrize(("now", "left"), [(0.0, 10.0), (9.5, 0.5), (9.999, pytest.approx(0.001))])
@@ -28,11 +28,11 @@ def test_work_is_allowed_that_takes_less_than_what_is_left(seconds: float, allow
 
 def test_a_margin_of_the_invocation_is_kept_for_the_answer() -> None:
     earliest = time.monotonic()
-    deadline = Deadline.of(LambdaContext(remaining_milliseconds=60_000))
+    deadline = Deadline.of(LambdaContext(remaining_seconds=60))
     latest = time.monotonic()
     assert earliest <= deadline.at - 60 + MARGIN_SECONDS <= latest
 
 
 def test_an_invocation_that_has_no_more_than_the_margin_has_no_time() -> None:
-    deadline = Deadline.of(LambdaContext(remaining_milliseconds=int(MARGIN_SECONDS * 1000)))
+    deadline = Deadline.of(LambdaContext(remaining_seconds=MARGIN_SECONDS))
     assert not deadline.allows(0)

@@ -17,15 +17,15 @@ from tests.unit.fakes import (
     IP_TOKEN,
     KEYSET,
     ROOT,
-    FakeAws,
     FakePostgres,
-    LambdaContext,
     http_server,
     load_event,
     login,
     sqs_record,
 )
 from tests.versions import ANSWER
+from tools.testing.aws.account import FakeAws
+from tools.testing.lambda_context import LambdaContext
 
 LOGIN_ID = "2e09cd2b-eaa7-4547-ae7c-fb90c721a02f"
 USER_ID = "424cdd21-79f6-49f0-befc-636ba1b47d75"
@@ -42,7 +42,7 @@ def failures(message_ids: list[str]) -> dict[str, list[dict[str, str]]]:
 
 def test_a_single_login_is_one_row(ingest: ModuleType, postgres: FakePostgres, aws: FakeAws) -> None:
     assert ingest.lambda_handler(load_event("sqs_single_login"), LambdaContext()) == failures([])
-    assert (postgres.rows, postgres.rejections, aws.released) == ({LOGIN_ID: LOGIN_ROW}, [], [])
+    assert (postgres.rows, postgres.rejections, aws.sqs.released) == ({LOGIN_ID: LOGIN_ROW}, [], [])
 
 
 def test_a_login_that_is_delivered_again_or_redriven_is_the_same_row(
@@ -81,7 +81,7 @@ def test_of_a_mixed_batch_the_junk_alone_is_reported_and_released(
             "shape": {"bytes": 44, "fields": {}, "other_fields": 2},
         }
     ]
-    assert [[entry["ReceiptHandle"] for entry in call] for call in aws.released] == [
+    assert [[entry["ReceiptHandle"] for entry in call] for call in aws.sqs.released] == [
         [event["Records"][1]["receiptHandle"]]
     ]
 
@@ -176,7 +176,7 @@ def test_a_regenerated_keyset_is_an_outage_and_writes_nothing(
 
 def test_an_invocation_without_time_is_an_outage_and_writes_nothing(ingest: ModuleType, postgres: FakePostgres) -> None:
     with pytest.raises(Outage):
-        ingest.lambda_handler(load_event("sqs_single_login"), LambdaContext(remaining_milliseconds=2_000))
+        ingest.lambda_handler(load_event("sqs_single_login"), LambdaContext(remaining_seconds=2))
     assert postgres.rows == {}
 
 
@@ -184,7 +184,7 @@ def test_a_failure_to_release_what_was_rejected_is_no_failure(
     ingest: ModuleType, postgres: FakePostgres, aws: FakeAws, output: Callable[[], str]
 ) -> None:
     ingest.lambda_handler({"Records": [sqs_record(login(), 3)]}, LambdaContext())
-    aws.fails = True
+    aws.fail_with("AccessDeniedException")
     assert ingest.lambda_handler(
         {"Records": [sqs_record("junk"), sqs_record(login(), 2)]}, LambdaContext()
     ) == failures(["00000000-0000-0000-0000-000000000001"])
@@ -210,7 +210,7 @@ def test_a_schema_that_is_newer_than_the_code_is_a_success(migrate: ModuleType, 
 def test_a_failed_migration_is_answered_with_its_reason_and_its_event_is_in_no_log(
     migrate: ModuleType, aws: FakeAws, output: Callable[[], str]
 ) -> None:
-    aws.secrets["keyset"] = KEYSET.replace("1" * 64, "2" * 64)
+    aws.secretsmanager.secrets["keyset"] = KEYSET.replace("1" * 64, "2" * 64)
     answers = []
 
     def respond(headers: object, body: bytes) -> tuple[int, bytes]:

@@ -10,13 +10,15 @@ from sluice.postgres import credentials
 from sluice.postgres.credentials import Credentials
 from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset
-from tests.unit.fakes import KEYSET, FakeAws
+from tests.unit.fakes import KEYSET
+from tools.testing.aws.account import FakeAws
 
 RULE = "database secret: must be a JSON object with `username` and `password`"
 
 
 def test_credentials_are_read_as_rds_writes_them(aws: FakeAws) -> None:
-    aws.secrets["rds"] = '{"username": "owner", "password": "p\\u0000w", "engine": "postgres", "port": 5432}'
+    secret = '{"username": "owner", "password": "p\\u0000w", "engine": "postgres", "port": 5432}'
+    aws.secretsmanager.secrets["rds"] = secret
     assert credentials.read("rds") == Credentials("owner", "p\0w")
 
 
@@ -30,7 +32,7 @@ def test_credentials_show_no_password() -> None:
     "text", ["", "pa55word", "[]", "{}", '{"username": "pa55word"}', '{"username": "owner", "password": ["pa55word"]}']
 )
 def test_a_bad_secret_is_an_outage_that_names_the_rule_and_shows_nothing_of_it(text: str, aws: FakeAws) -> None:
-    aws.secrets["login"] = text
+    aws.secretsmanager.secrets["login"] = text
     with pytest.raises(Outage) as caught:
         credentials.read("login")
     assert str(caught.value) == RULE
@@ -42,7 +44,7 @@ def test_a_secret_that_cannot_be_read_is_an_outage_that_shows_no_id(aws: FakeAws
     secret_id = "-".join(["no", "such", "secret"])
     with pytest.raises(Outage) as caught:
         credentials.read(secret_id)
-    assert str(caught.value) == "secrets manager: AccessDeniedException"
+    assert str(caught.value) == "secrets manager: ResourceNotFoundException"
     assert secret_id not in "".join(traceback.format_exception(caught.value))
 
 
@@ -50,7 +52,7 @@ def test_the_keyset_is_read_once_in_five_minutes(aws: FakeAws, monkeypatch: pyte
     now = 0.0
     monkeypatch.setattr(keyset_secret, "time", SimpleNamespace(time=lambda: now))
     first = keyset_secret.recent("keyset")
-    aws.secrets["keyset"] = KEYSET.replace("1" * 64, "2" * 64)
+    aws.secretsmanager.secrets["keyset"] = KEYSET.replace("1" * 64, "2" * 64)
     now = 299.9
     assert keyset_secret.recent("keyset") is first
     now = 300.0
@@ -58,8 +60,8 @@ def test_the_keyset_is_read_once_in_five_minutes(aws: FakeAws, monkeypatch: pyte
 
 
 def test_a_keyset_that_cannot_be_read_is_asked_for_again(aws: FakeAws) -> None:
-    aws.fails = True
+    aws.fail_with("AccessDeniedException")
     with pytest.raises(Outage):
         keyset_secret.recent("keyset")
-    aws.fails = False
+    aws.fail_with("")
     assert isinstance(keyset_secret.recent("keyset"), Keyset)

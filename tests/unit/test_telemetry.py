@@ -13,14 +13,15 @@ from sluice import telemetry
 from sluice.ingest import metrics
 from sluice.ingest.rows import Rejection
 from sluice.ingest.store import Written
-from tests.unit.fakes import LambdaContext, numbered
+from tests.unit.fakes import numbered
+from tools.testing.lambda_context import LambdaContext
 
 FUTURE = 4_102_444_800_000  # milliseconds: 2100-01-01, as a clock that is wrong has it
 CONTEXT = {
     "service": "ingest",
     "function_name": "sluice",
     "function_memory_size": 1024,
-    "function_arn": "arn:aws:lambda:eu-central-1:123456789012:function:sluice",
+    "function_arn": "arn:aws:lambda:eu-central-1:000000000000:function:sluice",
     "function_request_id": "52fdfc07-2182-454f-963f-5f0f9a621d72",
 }
 

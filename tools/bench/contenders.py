@@ -10,8 +10,9 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from tools.bench.environment import WITHOUT_VAULT, Context, Place, function
+from tools.bench.environment import WITHOUT_VAULT, Place, function
 from tools.bench.records import COLUMNS, Event, Login, ordinary_row, ordinary_rows
+from tools.testing import lambda_context
 
 type Contender = Callable[[Event], Callable[[], object]]  # what it may prepare untimed, then what is timed
 
@@ -59,8 +60,8 @@ def sluice(stream: str) -> Contender:
     """A new execution environment of the function that is deployed, from the event to the response."""
     os.environ["STREAM"] = stream
     handler = function("ingest").lambda_handler
-    handler({"Records": []}, Context())  # it reads its settings, and connects
-    return lambda event: lambda: handler(event, Context())
+    handler({"Records": []}, lambda_context.LambdaContext())  # it reads its settings, and connects
+    return lambda event: lambda: handler(event, lambda_context.LambdaContext())
 
 
 def obvious_handler(place: Place) -> Contender:
@@ -79,7 +80,7 @@ def obvious_handler(place: Place) -> Contender:
             event=event, record_handler=record_handler, processor=processor, context=context
         )
 
-    context: Any = Context()
+    context: Any = lambda_context.LambdaContext()
     return lambda event: lambda: lambda_handler(event, context)
 
 

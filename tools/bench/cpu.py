@@ -43,8 +43,8 @@ from sluice.pseudonyms import keyset_secret
 from sluice.settings import VaultSettings
 from sluice.vault.sealing import Vault, generate_data_key
 from tools.bench.environment import WITHOUT_VAULT, Place
-from tools.bench.environment import Context as LambdaContext
 from tools.bench.records import Event
+from tools.testing.lambda_context import LambdaContext
 
 KIND_VALUES = 1_000  # taken at a time
 KINDS: dict[str, tuple[Rule, Any]] = {  # with a value as the decoder hands it over

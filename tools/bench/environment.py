@@ -1,4 +1,4 @@
-"""What Lambda gives a function: a PostgreSQL with the real schema, streams, secrets, settings, a context."""
+"""What Lambda gives a function: a PostgreSQL with the real schema, streams, secrets, settings."""
 
 import json
 import os
@@ -14,26 +14,15 @@ import pg8000.native
 
 import streams
 from sluice.settings import ROLES
-from tools.bench import aws
 from tools.local.postgres import Postgres
 from tools.project import PROJECT
+from tools.testing.aws import http
+from tools.testing.aws.account import FakeAws
+from tools.testing.lambda_context import LambdaContext
 
 INGEST_ROLE = "sluice-ingest"
 STREAMS = Path(__file__).with_name("streams")  # beside those of the product
 WITHOUT_VAULT = "without_vault"
-
-
-@dataclass(frozen=True)
-class Context:
-    """What the functions read of Lambda's context object."""
-
-    function_name: str = "ingest"
-    memory_limit_in_mb: int = 1024
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:ingest"
-    aws_request_id: str = "00000000-0000-0000-0000-000000000000"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 60_000
 
 
 @dataclass(frozen=True)
@@ -68,19 +57,16 @@ def place() -> Iterator[Place]:
         folder.chmod(0o711)  # PostgreSQL runs as another user where we are root
         postgres = Postgres(folder / "postgres")
         logins = {"owner": postgres.user} | {role: f"sluice-{role}" for role in ROLES}
-        secrets = {
-            "keyset": json.dumps({"current": 1, "1": "benchmark" * 7}),
-            **{
-                secret_id: json.dumps({"username": username, "password": postgres.password})
-                for secret_id, username in logins.items()
-            },
-        }
-        with aws.serving(secrets) as endpoint_url:
+        account = FakeAws()
+        account.secretsmanager.secrets["keyset"] = json.dumps({"current": 1, "1": "benchmark" * 7})
+        for secret_id, username in logins.items():
+            account.secretsmanager.put_credentials(secret_id, username, postgres.password)
+        with http.serving(account) as endpoint_url:
             postgres.start()
             try:
                 os.environ |= _settings(postgres, endpoint_url)
                 os.environ["DATABASE_SECRET_ID"] = "owner"
-                function("migrate").lambda_handler({}, Context(function_name="migrate"))
+                function("migrate").lambda_handler({}, LambdaContext(function_name="migrate"))
                 os.environ["DATABASE_SECRET_ID"] = "ingest"
                 yield Place(postgres, folder)
             finally:

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.bench.environment import Context, function, quiet
+from tools.bench.environment import function, quiet
 from tools.bench.records import Event
 from tools.project import PROJECT
+from tools.testing.lambda_context import LambdaContext
 
 
 def measure(folder: Path, event: Event) -> float:
@@ -31,7 +32,7 @@ def measure(folder: Path, event: Event) -> float:
 
 def _take(file: Path) -> float:
     with quiet():
-        answer = function("ingest").lambda_handler(json.loads(file.read_text()), Context())
+        answer = function("ingest").lambda_handler(json.loads(file.read_text()), LambdaContext())
     assert answer == {"batchItemFailures": []}
     # Not `ru_maxrss`: a process that another one started counts what that one had in memory, too.
     kilobytes = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)

@@ -1,13 +1,13 @@
 """SQS as dead letters meet it: what is received is hidden for a while, handles grow old, batches fail in part."""
 
-import time
-from collections import Counter
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from botocore.exceptions import ClientError
+from tools.testing.aws.service import Service, refusal
+from tools.testing.clock import Clock
 
 MOST_RECEIVES = 10
 ARN = "arn:aws:sqs:eu-central-1:000000000000:logins"
@@ -30,34 +30,15 @@ class Message:
 
 
 @dataclass
-class Clock:
-    """Stands for the module `time`: it stands still unless somebody sleeps."""
-
-    now: float = field(default_factory=time.time)
-    pauses: list[float] = field(default_factory=list)
-
-    def time(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        if seconds:
-            self.pauses.append(round(seconds, 3))
-
-
-@dataclass
-class FakeSqs:
-    """Queues by URL, on a clock of their own."""
+class FakeSqs(Service):
+    """Queues by URL, on a clock of their own. Messages of other queues came by no queue, and can only be released."""
 
     queues: dict[str, list[Message]] = field(default_factory=lambda: {QUEUE: [], DEAD: []})
     clock: Clock = field(default_factory=Clock)
     call_seconds: float = 0.0  # what each call takes
     refuses: Callable[[str, Message], bool] = lambda operation, message: False  # an entry of a batch
     raises: dict[str, list[str]] = field(default_factory=dict)  # by operation the codes of its next calls; "" is none
-    calls: Counter[str] = field(default_factory=Counter)
+    released: list[list[dict[str, Any]]] = field(default_factory=list)  # the entries of each call
 
     def put(
         self,
@@ -157,6 +138,7 @@ class FakeSqs:
     def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
         self._call("change_message_visibility_batch")
         assert all(entry["VisibilityTimeout"] == 0 for entry in Entries)
+        self.released.append(Entries)
 
         def release(message: Message) -> None:
             message.hidden_until = 0.0
@@ -164,18 +146,36 @@ class FakeSqs:
         return self._batch("release", Entries, self._by_handle(QueueUrl), release)
 
     def get_queue_url(self, *, QueueName: str, QueueOwnerAWSAccountId: str) -> dict[str, str]:
+        self._call("get_queue_url")
         return {"QueueUrl": f"http://sqs/{QueueOwnerAWSAccountId}/{QueueName}"}
 
+    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
+        self._call("get_queue_attributes")
+        assert AttributeNames == ["All"]
+        visible = len(self.visible(QueueUrl))
+        attributes = {
+            "ApproximateNumberOfMessages": str(visible),
+            "ApproximateNumberOfMessagesNotVisible": str(len(self.queues[QueueUrl]) - visible),
+        }
+        if f"{QueueUrl}-dlq" in self.queues:
+            account, name = QueueUrl.split("/")[-2:]
+            dead_letters = f"arn:aws:sqs:eu-central-1:{account}:{name}-dlq"
+            policy = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": MOST_RECEIVES}
+            attributes["RedrivePolicy"] = json.dumps(policy)
+        return {"Attributes": attributes}
+
     def _call(self, operation: str, code: str = "") -> None:
-        self.calls[operation] += 1
+        super()._call(operation)
         self.clock.now += self.call_seconds
         codes = self.raises.get(operation, [])
         code = code or (codes.pop(0) if codes else "")
         if code:
-            raise ClientError({"Error": {"Code": code, "Message": "kn4ry"}}, operation)
+            raise refusal(code, operation)
 
     def _by_handle(self, url: str) -> Callable[[dict[str, Any]], Message | None]:
         """Find a message by its newest handle: an older one is worth nothing."""
+        if url not in self.queues:
+            return lambda entry: Message("", entry["ReceiptHandle"], LONG_AGO, {})
         messages = {message.handle: message for message in self.queues[url] if message.handle}
         return lambda entry: messages.get(entry["ReceiptHandle"])
 

@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from threading import Timer
 from typing import Any
 
 from tools.project import DECLARED, PROJECT
+from tools.testing.lambda_context import LambdaContext
 
 INVOCATION_SECONDS = 20.0
 
@@ -99,20 +99,6 @@ class Environment:
                     stream.close()
 
 
-@dataclass(frozen=True)
-class Context:
-    """What the functions read of Lambda's context object."""
-
-    ends_at: float
-    function_name: str = "ingest"
-    memory_limit_in_mb: int = 1024
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:ingest"
-    aws_request_id: str = "00000000-0000-4000-8000-000000000000"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return max(0, int((self.ends_at - time.monotonic()) * 1000))
-
-
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what is printed is log
@@ -125,7 +111,7 @@ def main() -> None:
         invocation = json.loads(line)
         print(file=answers, flush=True)
         try:
-            context = Context(time.monotonic() + invocation["seconds"])
+            context = LambdaContext(invocation["seconds"], function_name=name, clock=time.monotonic)
             answered = {"answer": app.lambda_handler(invocation["event"], context)}
         except Exception as error:  # noqa: BLE001 (as Lambda does)
             answered = {"error": f"{type(error).__name__}: {error}"}

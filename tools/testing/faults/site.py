@@ -14,19 +14,24 @@ import pg8000.native
 
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import ROLES
+from sluice.vault.sealing import DataKey, WrappedKey
 from streams.user_logins import UserLogin
 from tools.local import generator
-from tools.testing.faults.aws import FakeAws, FaultyAws, open_data_key, serving
+from tools.testing.aws import http
+from tools.testing.aws.account import FakeAws
+from tools.testing.faults.aws import FaultyAws, serving
 from tools.testing.faults.environment import INVOCATION_SECONDS, Environment
 from tools.testing.faults.postgres import FaultyPostgres
 from tools.testing.faults.proxy import Proxy, proxy
-from tools.testing.faults.queue import Queue
+from tools.testing.faults.queue import QUEUE_ARN, Queue
 from tools.testing.invariants import Checker, Finding, Sent
+from tools.testing.lambda_context import LambdaContext
 
 KEYSET = json.dumps({"current": 1, "1": "K" * 64})
 INGEST_ROLE = "sluice-ingest"
 PASSWORD = "not a secret"
-BREAKER_PARAMETER = "/sluice/faults/breaker/user_logins"
+STACK = "faults"
+BREAKER_PARAMETER = f"/sluice/{STACK}/breaker/user_logins"
 MIGRATED = "migrated"  # the database that the others are copies of
 SENT_AT = 1_769_903_999_999  # milliseconds: 2026-01-31T23:59:59.999Z
 
@@ -101,7 +106,13 @@ class Site:
         texts = {"log": self.log.read_text() if self.log.exists() else "", "answers": "\n".join(said)}
         texts["server's log"] = self.postgres.log.read_text()
         with self.connect() as owner:
-            return Checker(owner, self.keysets, open_data_key).check({UserLogin: sent}, dead_letters, texts)
+            return Checker(owner, self.keysets, self._open_data_key).check({UserLogin: sent}, dead_letters, texts)
+
+    def _open_data_key(self, wrapped: WrappedKey) -> DataKey:
+        context = {"app": "sluice", "purpose": "vault", "stack": STACK}
+        kms = self.account.kms
+        opened = kms.decrypt(CiphertextBlob=wrapped.wrapped, KeyId=wrapped.kms_key_arn, EncryptionContext=context)
+        return DataKey(wrapped, opened["Plaintext"])
 
     def close(self) -> None:
         for environment in self._environments:
@@ -120,7 +131,7 @@ class Site:
             "TOKEN_KEY_SECRET_ID": "keyset",
             **{f"{role.upper()}_SECRET_ID": role for role in ROLES},
             "VAULT_KEY_ID": "arn:aws:kms:eu-central-1:000000000000:key/vault",
-            "STACK_NAME": "faults",
+            "STACK_NAME": STACK,
             "BREAKER_PARAMETER": BREAKER_PARAMETER,
             "POWERTOOLS_SERVICE_NAME": function,
             "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
@@ -144,12 +155,14 @@ class Site:
 def site(postgres: FaultyPostgres, name: str, folder: Path) -> Iterator[Site]:
     """Yield a site with a fresh database of that name, which goes away with it."""
     logins = {"owner": (postgres.user, postgres.password)} | {role: (f"sluice-{role}", PASSWORD) for role in ROLES}
-    secrets = {
-        role: json.dumps({"username": username, "password": password}) for role, (username, password) in logins.items()
-    }
     address = postgres.host, postgres.port
-    account = FakeAws({"keyset": KEYSET, **secrets})
-    with serving(account) as aws, proxy(address) as way:
+    account = FakeAws()
+    account.secretsmanager.secrets["keyset"] = KEYSET
+    for role, (username, password) in logins.items():
+        account.secretsmanager.put_credentials(role, username, password)
+    account.mappings.settles_at_once = True
+    account.mappings.add("user_logins", function=LambdaContext.invoked_function_arn, queue=QUEUE_ARN)
+    with serving(lambda request: http.answer(account, request)) as aws, proxy(address) as way:
         here = Site(postgres, name, account, aws, way, folder)
         with postgres.connect("postgres") as owner:
             if not owner.run("SELECT FROM pg_database WHERE datname = :name", name=MIGRATED):
