@@ -7,7 +7,12 @@ EMULATOR := localstack
 SETTINGS := .sluice/functions.json
 COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: help setup demo test faults soak test-docker test-localstack check bench up deploy-local send down clean lock
+# Two processes, each test file whole in one of them, in this order: so the long files begin first.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+TESTS := tests/e2e/test_queue_to_row.py tests/e2e/test_operators.py tests/faults tests/integration tests/unit
+LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_breaker.py tests/localstack
+
+.PHONY: help setup demo test test-all faults soak test-docker test-localstack coverage check bench up deploy-local send down clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -17,8 +22,12 @@ setup: .venv/bin/sluice .venv-sam/installed ## install what requirements/ locks,
 demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running
 	@$(BIN)/python -m tools.local.demo $(ARGS)
 
-test: setup ## run the tests, on a real PostgreSQL and the deployed template; ARGS go to pytest
-	$(BIN)/python -m pytest $(ARGS)
+test: setup ## run the tests, on a real PostgreSQL and the deployed template, in five minutes; ARGS go to pytest
+	$(BIN)/python -m pytest $(PARALLEL) $(TESTS) $(ARGS)
+
+test-all: setup ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack
+	$(BIN)/python -m pytest $(PARALLEL) $(LONG_TESTS) $(TESTS) $(ARGS)
+	$(BIN)/python -m tools.local.engine $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
 
 faults: setup ## kill, cut, freeze and fill up what the function depends on; nothing may be lost
 	$(BIN)/python -m pytest tests/faults $(ARGS)
@@ -29,8 +38,11 @@ soak: setup ## load with random faults for ten minutes; ARGS='--seconds 60 --see
 test-docker: setup ## run the tests that need Docker, with an engine of their own where none answers
 	$(BIN)/python -m tools.local.engine $(BIN)/python -m pytest tests/docker $(ARGS)
 
-test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run without Docker; `make test` does so too from then on
+test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run without Docker; `make test-all` does so too from then on
 	$(BIN)/python -m pytest tests/localstack $(ARGS)
+
+coverage: setup ## tell which lines and branches the unit and integration tests reach
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered tests/integration tests/unit $(ARGS)
 
 check: setup .venv-lint/installed ## lint, formatting, types, streams, template, security
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
@@ -64,7 +76,7 @@ down: ## stop what `make demo ARGS=--keep` or `make up` left running; ARGS=--vol
 	@if docker compose ps >/dev/null 2>&1; then docker compose --profile '*' down $(ARGS); fi
 
 clean: down ## remove all that was installed and built
-	rm -rf .venv .venv-bench .venv-lint .venv-localstack .venv-sam .sluice .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-lint .venv-localstack .venv-sam .sluice .aws-sam .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 lock: ## pin anew what pyproject.toml asks for
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt

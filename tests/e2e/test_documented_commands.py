@@ -140,13 +140,20 @@ def test_the_demo_ends_as_the_readme_shows_and_leaves_nothing(clone: Clone) -> N
 
 
 def test_make_says_what_there_is_to_make(clone: Clone) -> None:
-    assert {"demo", "test", "faults", "soak", "check", "bench"} <= set(
+    assert {"demo", "test", "test-all", "faults", "soak", "coverage", "check", "bench"} <= set(
         re.findall(r"make (\S+)", clone.run("make help"))
     )
 
 
-def test_the_faults_can_be_run_alone(clone: Clone) -> None:
+def test_the_tests_and_the_faults_alone_can_be_run(clone: Clone) -> None:
+    assert "tests/e2e/test_operators.py::" in clone.run("make test ARGS='--collect-only --quiet'")
     assert "tests/faults/test_postgresql.py::" in clone.run("make faults ARGS='--collect-only --quiet'")
+
+
+def test_coverage_is_told_of_all_that_is_deployed_and_of_the_command(clone: Clone) -> None:
+    told = clone.run("make coverage ARGS='-k canonical'")
+    for file in ("layers/common/sluice/deadline.py", "functions/ingest/app.py", "tools/sluice_cli/terminal.py"):
+        assert re.search(rf"^{file} +\d+", told, re.MULTILINE)
 
 
 def test_the_benchmark_measures_and_writes_its_page(clone: Clone) -> None:

@@ -4,6 +4,7 @@ import ast
 import re
 
 import pytest
+import yaml
 
 from tests.documentation import BLOCK, PAGES, ROOT, blocks, prose
 from tests.unit.test_cli_docs import PRINTED
@@ -31,12 +32,14 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make demo": (f"{E2E}test_the_demo_ends_as_the_readme_shows_and_leaves_nothing",),
     "make demo ARGS=--keep": (KEPT,),
     "make help": (f"{E2E}test_make_says_what_there_is_to_make",),
-    "make faults": (f"{E2E}test_the_faults_can_be_run_alone",),
+    "make faults": (f"{E2E}test_the_tests_and_the_faults_alone_can_be_run",),
     "make check": (CI,),
-    "make test": (CI,),
+    "make test": (f"{E2E}test_the_tests_and_the_faults_alone_can_be_run",),
+    "make test-all": (CI,),
+    "make coverage": (f"{E2E}test_coverage_is_told_of_all_that_is_deployed_and_of_the_command",),
     "make soak": (CI,),
     "make bench": (f"{E2E}test_the_benchmark_measures_and_writes_its_page",),
-    "make test-docker": (CI,),
+    "make test-docker": ("Makefile", "tests/docker/test_compose.py"),
     "make up": (f"{COMPOSE}test_make_up_returns_when_both_services_are_healthy",),
     "make up EMULATOR=ministack": (UP_AND_DOWN, OF_PROJECT),
     "make deploy-local EMULATOR=ministack": ("tests/docker/conftest.py::deployed", OF_PROJECT),
@@ -147,6 +150,22 @@ def test_what_runs_a_command_has_its_words(command: str) -> None:
     words = re.findall(r"[\w-]+", command)
     found = {word.lower() for word in re.findall(r"[\w-]+", text)}
     assert {word.lower() for word in words} - found == set()
+
+
+def test_make_test_all_runs_every_test() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    lists = re.findall(r"^(?:LONG_)?TESTS := (.*)$", makefile, re.MULTILINE)
+    paths = {ROOT / path for path in [*" ".join(lists).split(), "tests/docker"]}
+    assert " pytest tests/docker " in makefile.partition("\ntest-all:")[2].partition("\n\n")[0]
+    files = (ROOT / "tests").rglob("test_*.py")
+    assert [file for file in files if paths.isdisjoint({file, *file.parents})] == []
+
+
+def test_what_pre_commit_calls_is_part_of_make_check() -> None:
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    called = source("Makefile").replace("$(BIN)", ".venv/bin")
+    assert {hook["language"] for hook in local["hooks"]} == {"system"}
+    assert [hook["entry"] for hook in local["hooks"] if hook["entry"] not in called] == []
 
 
 def test_a_command_stands_in_a_block_of_its_kind() -> None:
