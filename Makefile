@@ -4,6 +4,7 @@ BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(BIN):$$PATH" .venv-sam/bin/sam
 LOCALSTACK := AWS_ENDPOINT_URL=http://localhost:4566 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 EMULATOR := localstack
+ENGINE :=
 SETTINGS := .sluice/functions.json
 COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --quiet
 
@@ -27,7 +28,7 @@ test: setup ## run the tests, on a real PostgreSQL and the deployed template, in
 
 test-all: setup ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack
 	$(BIN)/python -m pytest $(PARALLEL) $(LONG_TESTS) $(TESTS) $(ARGS)
-	$(BIN)/python -m tools.local.engine $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
+	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
 
 faults: setup ## kill, cut, freeze and fill up what the function depends on; nothing may be lost
 	$(BIN)/python -m pytest tests/faults $(ARGS)
@@ -35,8 +36,8 @@ faults: setup ## kill, cut, freeze and fill up what the function depends on; not
 soak: setup ## load with random faults for ten minutes; ARGS='--seconds 60 --seed 7'
 	@PYTHONPATH=tests/declared $(BIN)/python -m tools.testing.soak $(ARGS)
 
-test-docker: setup ## run the tests that need Docker, with an engine of their own where none answers
-	$(BIN)/python -m tools.local.engine $(BIN)/python -m pytest tests/docker $(ARGS)
+test-docker: setup ## run the tests that need Docker; ENGINE=--start installs and starts an engine, as root
+	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS)
 
 test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run without Docker; `make test-all` does so too from then on
 	$(BIN)/python -m pytest tests/localstack $(ARGS)

@@ -19,10 +19,13 @@ from sluice.migrate import schema
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import INGEST_ROLE, LOGINS, TestDatabase, in_seconds
-from tests.integration.environment import Context, Environment, FakeAws
+from tests.integration.environment import Environment
 from tests.integration.messages import KEYSET, QUEUE_ARN, event, failures, record, token
-from tests.sqs import DEAD, QUEUE, FakeSqs
-from tests.unit.switches import FakeMappings, FakeParameters
+from tools.testing.aws.account import FakeAws
+from tools.testing.aws.mappings import FakeMappings
+from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
+from tools.testing.aws.ssm import FakeParameters
+from tools.testing.lambda_context import LambdaContext
 
 NAME, TABLE = "sign_ins", "sessions"
 CALLER = "arn:aws:sts::000000000000:assumed-role/operations/ann"
@@ -108,8 +111,7 @@ def test_the_breaker_opens_and_closes_by_the_name(
     ingest: Environment, database: TestDatabase, fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mappings, parameters = FakeMappings(), FakeParameters()
-    mapping = mappings.mappings[mappings.add(NAME)]
-    mapping |= {"FunctionArn": Context.invoked_function_arn, "EventSourceArn": QUEUE_ARN}
+    mapping = mappings.mappings[mappings.add(NAME, function=LambdaContext.invoked_function_arn, queue=QUEUE_ARN)]
     switches = {"lambda": mappings, "ssm": parameters}
     monkeypatch.setattr(clients, "client", lambda service: switches.get(service) or fake_aws.client(service))
     monkeypatch.setenv("BREAKER_PARAMETER", parameter("tests", "breaker", NAME))

@@ -1,7 +1,8 @@
 """Run a command with a Docker engine: the one that answers, or one that lives as long as the command.
 
-`python -m tools.local.engine COMMAND…` exits as the command does. To start an engine it needs root on Debian or Ubuntu,
-whose packages it installs. Where no engine can be had, it says why in one line, runs nothing and exits with 0.
+`python -m tools.local.engine [--start] COMMAND…` exits as the command does. With `--start` it may change this machine:
+as root on Debian or Ubuntu it installs the packages of an engine, and starts one that lives as long as the command.
+Where no engine can be had, it says why in one line, runs nothing and exits with 0.
 """
 
 import fcntl
@@ -19,6 +20,7 @@ from pathlib import Path
 from tools.local.server import NotStarted
 
 PACKAGES = {"dockerd": "docker.io", "docker": "docker.io", "iptables": "iptables", "debootstrap": "debootstrap"}
+START = "--start"
 START_SECONDS = 60
 STOP_SECONDS = 30
 LOCK = Path(tempfile.gettempdir()) / "sluice-engine.lock"
@@ -137,14 +139,21 @@ def _run(*command: str, **environment: str) -> str:
 
 
 def main() -> int:
-    command = sys.argv[1:]
+    may_start = sys.argv[1:2] == [START]
+    command = sys.argv[1 + may_start :]
     if not command:
-        print("usage: python -m tools.local.engine COMMAND…", file=sys.stderr)
+        print(f"usage: python -m tools.local.engine [{START}] COMMAND…", file=sys.stderr)
         return 2
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)  # as Ctrl-C: nothing stays behind
     if answers():
         return subprocess.run(command, check=False).returncode
+    if not may_start:
+        print(
+            "Not run, since no Docker engine answers. ENGINE=--start, said to make, installs one from this system's"
+            " packages, as root, and starts it for as long as the tests take."
+        )
+        return 0
     try:
         with running_engine() as address:
             return subprocess.run(command, check=False, env={**os.environ, "DOCKER_HOST": address}).returncode
