@@ -10,7 +10,7 @@ COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --
 
 # Two processes, each test file whole in one of them, in this order: so the long files begin first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
-TESTS := tests/e2e/test_queue_to_row.py tests/e2e/test_operators.py tests/faults tests/integration tests/unit
+TESTS := tests/e2e/test_queue_to_row.py tests/e2e/test_operators.py tests/faults tests/integration tests/unit tests/field
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_breaker.py tests/localstack
 
 .PHONY: help setup demo test test-all faults soak test-docker test-localstack coverage check bench up deploy-local send down clean lock
@@ -43,7 +43,7 @@ test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run w
 	$(BIN)/python -m pytest tests/localstack $(ARGS)
 
 coverage: setup ## tell which lines and branches the unit and integration tests reach
-	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered tests/integration tests/unit $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered tests/integration tests/unit tests/field $(ARGS)
 
 check: setup .venv-lint/installed ## lint, formatting, types, streams, template, security
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy

@@ -17,6 +17,7 @@ from typing import Any
 import pg8000.native
 import pytest
 
+from tests.clone import fresh_clone
 from tools.local import images
 from tools.local.emulator import CREDENTIALS, REGION, Emulator
 from tools.local.engine import answers
@@ -40,6 +41,7 @@ class Compose:
     """docker-compose.yml as a project of our own, whatever else runs on this machine."""
 
     name: str
+    project: Path  # a clone, with the streams of the tests
     folder: Path
     docker_config: Path
     ports: dict[str, int]  # of 127.0.0.1, by service
@@ -56,7 +58,7 @@ class Compose:
 
     @property
     def environment(self) -> dict[str, str]:
-        files = (PROJECT / "docker-compose.yml", self.folder / "override.yml")
+        files = (self.project / "docker-compose.yml", self.folder / "override.yml")
         return {
             **ENVIRONMENT,
             "DOCKER_CONFIG": str(self.docker_config),
@@ -73,10 +75,13 @@ class Compose:
         """Run a target of the Makefile on this project and return what it printed; fail where it fails."""
         ours = " ".join(f"{name}={value}" for name, value in self.aws_environment.items())
         said = (f"EMULATOR={self.emulator}", f"LOCALSTACK={ours}", f"SETTINGS={self.settings}")
-        return run(self.environment, "make", "--no-print-directory", target, *said, *variables)
+        return self.run("make", "--no-print-directory", target, *said, *variables)
 
     def docker(self, *arguments: str) -> str:
-        return run(self.environment, "docker", *arguments)
+        return self.run("docker", *arguments)
+
+    def run(self, *command: str) -> str:
+        return run(self.environment, *command, folder=self.project)
 
     def services(self) -> dict[str, str]:
         """Return the health of each container that runs, by its service."""
@@ -104,14 +109,14 @@ class Compose:
         return (str(SAM), "local", verb, *arguments, *ours, *image)
 
 
-def run(environment: dict[str, str], *command: str) -> str:
+def run(environment: dict[str, str], *command: str, folder: Path = PROJECT) -> str:
     ran = subprocess.run(
         command,
         check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        cwd=PROJECT,
+        cwd=folder,
         env=environment,
     )
     assert ran.returncode == 0, f"{' '.join(command)}\n{ran.stdout[-4000:]}{ran.stderr[-4000:]}"
@@ -154,8 +159,14 @@ def pulled(engine: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def project() -> Iterator[Path]:
+    with fresh_clone() as clone:
+        yield clone.folder
+
+
+@pytest.fixture(scope="session")
 def new_compose(
-    docker_config: Path, pulled: None, tmp_path_factory: pytest.TempPathFactory
+    project: Path, docker_config: Path, pulled: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Compose]]:
     """Make projects, and remove each one with its volumes at the end."""
     made: list[Compose] = []
@@ -164,7 +175,8 @@ def new_compose(
         ports = {service: free_port() for service in STANDINS}
         folder = tmp_path_factory.mktemp("compose")
         (folder / "override.yml").write_text(_override(ports))
-        made.append(Compose(f"sluice-test-{uuid.uuid4().hex[:8]}", folder, docker_config, ports, emulator))
+        name = f"sluice-test-{uuid.uuid4().hex[:8]}"
+        made.append(Compose(name, project, folder, docker_config, ports, emulator))
         return made[-1]
 
     yield make

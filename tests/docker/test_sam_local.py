@@ -18,7 +18,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from sluice.pseudonyms.keyset import TOKEN
-from tests.docker.conftest import Compose, run
+from tests.docker.conftest import Compose
 from tests.versions import ANSWER
 from tools.local.emulator import CREDENTIALS, REGION
 from tools.local.server import free_port
@@ -88,7 +88,7 @@ def event_file(name: str) -> Path:
 
 def invoke(compose: Compose, function: str, event: Path) -> Any:
     """Return what the function answers. SAM exits with 0 even where a function fails: its answer tells."""
-    answer = run(compose.environment, *compose.sam_local("invoke", function, "--event", str(event)))
+    answer = compose.run(*compose.sam_local("invoke", function, "--event", str(event)))
     return json.loads(answer)
 
 
@@ -107,7 +107,7 @@ def test_a_function_answers_its_event(deployed: Compose, name: str) -> None:
 
 def test_the_readmes_call_is_answered(deployed: Compose) -> None:
     command = deployed.sam_local("invoke", "IngestFunction", "-e", "events/sqs_mixed_batch.json")
-    assert json.loads(run(deployed.environment, *command)) == EVENTS["sqs_mixed_batch"][1]
+    assert json.loads(deployed.run(*command)) == EVENTS["sqs_mixed_batch"][1]
 
 
 def test_a_login_that_came_through_the_container_is_a_masked_row(deployed: Compose) -> None:
@@ -167,7 +167,7 @@ def started_lambda(compose: Compose) -> Iterator[Any]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            cwd=PROJECT,
+            cwd=compose.project,
             env=compose.environment,
         )
     try:

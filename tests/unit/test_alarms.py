@@ -15,7 +15,6 @@ from sluice.deadline import Deadline
 from sluice.declaration.registry import names
 from sluice.failures import Outage
 from sluice.ingest import metrics
-from sluice.ingest.batch import UNFORESEEN
 from sluice.ingest.rows import Rejection
 from sluice.ingest.store import Written
 from sluice.operators.audit.audit_log import Head
@@ -69,7 +68,7 @@ def emitted(output: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> set[M
     for stream in names():
         with service("ingest", monkeypatch):
             records = [{"attributes": {"SentTimestamp": "1767258000123"}}]
-            rejection = Rejection(numbered(1), stream, UNFORESEEN, "", {})
+            rejection = Rejection(numbered(1), stream, "internal_error", "", {})
             metrics.count_batch(stream, records, Written(0, 0, [], 1.5), [rejection])
             telemetry.count_outage(stream, Outage(WHY))
         with service("breaker", monkeypatch):
@@ -208,7 +207,7 @@ def test_a_queue_tells_of_dead_letters_and_of_messages_before_they_are_too_old(n
 def test_a_stream_tells_of_outages_an_open_breaker_and_internal_errors(stream: str) -> None:
     of_ingest = {"service": "ingest", "stream": stream}
     assert len(found(NAMESPACE, "Outage", **of_ingest)) == 1
-    assert len(found(NAMESPACE, "RejectedByReason", **of_ingest, reason=UNFORESEEN)) == 1
+    assert len(found(NAMESPACE, "RejectedByReason", **of_ingest, reason="internal_error")) == 1
     (breaker,) = found(NAMESPACE, "BreakerOpen", service="breaker", stream=stream)
     assert (breaker["Statistic"], breaker["Threshold"]) == ("Maximum", 1)
 

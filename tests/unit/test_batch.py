@@ -200,10 +200,10 @@ def test_an_unforeseen_exception_in_one_record_rejects_that_one_alone(keyset: Ke
     shape = {"bytes": 18, "fields": {"user_id": "string"}, "other_fields": 0}
     assert failures == [numbered(2)]
     assert store.rows == [MaskedRow(numbered(1), SENT_AT, ("good", None))]
-    assert store.rejections == [rejection(2, "internal_error", "", shape, stream=Faulty.stream_name)]
+    assert store.rejections == [rejection(2, "internal_error", "/user_id", shape, stream=Faulty.stream_name)]
 
 
-def test_an_unforeseen_exception_in_every_record_is_an_outage_and_writes_nothing(keyset: Keyset) -> None:
+def test_code_that_fails_of_every_record_and_of_the_example_is_an_outage_and_writes_nothing(keyset: Keyset) -> None:
     store = FakeStore()
     with pytest.raises(Outage) as caught:
         process([sqs_record('{"user_id": "bad"}', number) for number in (1, 2)], keyset, store, Faulty)

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from sluice.aws import clients
-from sluice.breaker import probe, trip
+from sluice.breaker import trip
 from sluice.breaker.record import QUIET, Record, decode, parameter
 from sluice.deadline import Deadline
+from sluice.declaration import witness
 from sluice.declaration.registry import load_all
 from sluice.declaration.rules import Each, Integer, Rule, Text
 from sluice.declaration.stream import Stream
@@ -190,7 +191,7 @@ def test_an_example_keeps_to_the_rules_bounds(rule: Rule, example: object) -> No
 
 @pytest.mark.parametrize("stream", load_all())
 def test_a_declared_streams_example_is_a_record_that_it_takes(stream: type[Stream], keyset: Keyset) -> None:
-    cells, _ = stream.masker(keyset)(msgspec.json.encode(probe.example(stream.layout)).decode())
+    cells, _ = stream.masker(keyset)(msgspec.json.encode(witness.example(stream.layout)).decode())
     assert len(cells) == len(stream.columns())
 
 

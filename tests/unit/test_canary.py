@@ -151,7 +151,31 @@ def test_an_unforeseen_exception_that_quotes_the_record_leaves_nothing_of_it(
     records = [sqs_record(BODY), *(sqs_record(login(), 2) for _ in good)]
     exits.run(lambda: ingest.lambda_handler({"Records": records}, LambdaContext()))
     text = exits.text()
-    assert ("internal_error" if good else "Outage: every record failed: ValueError") in text
+    assert '"internal_error","pointer":"/device_id"' in text
+    assert_no_leak(text)
+
+
+class Opened(Stream, table="user_logins", envelope=lambda body: json.loads(body)["payload"]):
+    """A stream whose envelope fails of what it does not foresee, and names the key that is missing."""
+
+    user_id: Annotated[str, Text(max=128)]
+
+
+class Quoting(Stream, table="user_logins", envelope=lambda body: (_ for _ in ()).throw(KeyError(body))):
+    """A stream whose envelope quotes every body."""
+
+    user_id: Annotated[str, Text(max=128)]
+
+
+@pytest.mark.parametrize("stream", [Opened, Quoting])
+@pytest.mark.parametrize("body", [BODY, json.dumps([DIRTY]), "kn4ry", "null"])
+def test_an_envelope_that_quotes_the_body_leaves_nothing_of_it(
+    stream: type[Stream], body: str, ingest: ModuleType, exits: Exits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_stream", lambda: stream)
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(body)]}, LambdaContext()))
+    text = exits.text()
+    assert "record rejected" in text
     assert_no_leak(text)
 
 

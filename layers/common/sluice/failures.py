@@ -33,6 +33,29 @@ class Rejected(Exception):
         return Rejected(self.reason, pointer + self.pointer)
 
 
+class Unforeseen(Rejected):
+    """Code that nobody foresaw to fail has failed of the record, such as a rule or an envelope of a user's own.
+
+    `cause` is the class of its error. The error's text may quote the record, so it is told nowhere.
+    """
+
+    def __init__(self, cause: str, pointer: str = "") -> None:
+        super().__init__("internal_error", pointer)
+        self.cause = cause
+
+    def at(self, pointer: str) -> "Unforeseen":
+        return Unforeseen(self.cause, pointer + self.pointer)
+
+
+def rejection_of(error: BaseException) -> Rejected:
+    """Return an error of a user's own code as the rejection of the record that it was given."""
+    return error if isinstance(error, Rejected) else Unforeseen(type(error).__name__)
+
+
+# What code of a user's own may raise: `sys.exit()` in it must not end the function.
+OF_A_USERS_CODE = (Exception, SystemExit)
+
+
 class Outage(Exception):
     """Something that the whole batch needs is missing: the invocation fails, and every message comes again.
 

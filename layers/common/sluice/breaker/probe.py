@@ -4,18 +4,14 @@ It writes a made-up message as ingest would, and rolls it back. Secrets, keyset 
 """
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
-import msgspec
-
 from sluice.deadline import Deadline
-from sluice.declaration.envelopes import plain
-from sluice.declaration.layout import Layout
+from sluice.declaration import witness
 from sluice.declaration.originals import Original, Originals
 from sluice.declaration.registry import load
 from sluice.declaration.stream import Stream
-from sluice.failures import Outage, Rejected
+from sluice.failures import Outage, Rejected, Unforeseen
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Store
 from sluice.postgres.database import Database
@@ -46,23 +42,15 @@ def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> N
         database.close()
 
 
-def example(layout: Layout) -> dict[str, Any]:
-    """Return an object that the rules of a declaration accept, as in JSON. It is nobody's; lists are empty."""
-    fields = {field.key: field.rule.example for field in layout.fields}
-    return fields | {nested.key: [] if nested.many else example(nested.layout) for nested in layout.nested}
-
-
 def _row(stream: type[Stream], keyset: Keyset, why: str) -> MaskedRow:
     """Return the row of a message that the stream accepts, or a row of NULLs: if that is refused, it proves as much."""
-    body = msgspec.json.encode(example(stream.layout)).decode()
     try:
-        cells, originals = stream.masker(keyset, envelope=plain)(body)
-    except Rejected:  # a rule of the user's own knows no example
-        cells, originals = (None,) * len(stream.columns()), _originals(stream, keyset)
-    except Exception as error:  # noqa: BLE001 (a rule or a derived column may not foresee the example)
-        outage = f"every record failed: {type(error).__name__}"
-        if _is_real(outage, why):
-            raise Outage(outage) from None
+        cells, originals = witness.mask(stream, keyset)
+    except Rejected as rejected:  # a rule of the user's own knows no example, or its code fails of it
+        if isinstance(rejected, Unforeseen):
+            outage = f"every record failed: {rejected.cause}"
+            if _is_real(outage, why):
+                raise Outage(outage) from None
         cells, originals = (None,) * len(stream.columns()), _originals(stream, keyset)
     return MaskedRow(str(uuid4()), datetime.now(UTC).isoformat(), cells, originals)
 

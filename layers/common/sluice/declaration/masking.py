@@ -9,7 +9,7 @@ from sluice.declaration.layout import Layout, Nested
 from sluice.declaration.masks import Mask, Pseudonym, Writer
 from sluice.declaration.originals import Original
 from sluice.declaration.rules import Rule
-from sluice.failures import Rejected
+from sluice.failures import OF_A_USERS_CODE, rejection_of
 from sluice.postgres.cells import Cell, cell_of, json_cell, json_member
 from sluice.pseudonyms.keyset import Keyset
 
@@ -41,19 +41,22 @@ def masker(
                     value = canonical(value)
                     for write in writers:
                         cells.append(write(value))
-                except Rejected as rejected:
-                    raise rejected.at(pointer) from None
+                except OF_A_USERS_CODE as error:
+                    raise rejection_of(error).at(pointer) from None  # the cause may quote the value
             values.append(value)
         for nested, mask_nested in inner:
             try:
                 value, nested_cells = mask_nested(getattr(record, nested.name))
-            except Rejected as rejected:
-                raise rejected.at(nested.pointer) from None
+            except OF_A_USERS_CODE as error:
+                raise rejection_of(error).at(nested.pointer) from None
             values.append(value)
             cells.extend(nested_cells)
         if layout.derived:
-            typed = _typed(layout, values)
-            cells.extend([cell_of(column.function(typed)) for column in layout.derived.values()])
+            try:
+                typed = _typed(layout, values)
+                cells.extend([cell_of(column.function(typed)) for column in layout.derived.values()])
+            except OF_A_USERS_CODE as error:
+                raise rejection_of(error) from None
         return values, cells
 
     return mask
@@ -62,7 +65,8 @@ def masker(
 def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, remember: Remember) -> Writer:
     if isinstance(mask, Pseudonym):
         return mask.writer(field, rule, keyset, remember)
-    return mask.writer(field, rule, keyset)
+    write = mask.writer(field, rule, keyset)
+    return write if type(mask).__module__ == Mask.__module__ else lambda value: cell_of(write(value))
 
 
 def _nested_masker(
@@ -85,8 +89,8 @@ def _nested_masker(
         for index, element in enumerate(elements):
             try:
                 part, cells = mask_one(element)
-            except Rejected as rejected:
-                raise rejected.at(f"/{index}") from None
+            except OF_A_USERS_CODE as error:
+                raise rejection_of(error).at(f"/{index}") from None
             parts.append(part)
             objects.append(dict(zip(columns, map(json_member, cells), strict=True)))
         return parts, [json_cell(objects)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from sluice.declaration.originals import Original
 from sluice.declaration.rules import Rule
-from sluice.postgres.cells import Cell
+from sluice.postgres.cells import Cell, cell_of
 from sluice.pseudonyms.keyset import Keyset
 
 type Writer = Callable[[Any], Cell]
@@ -26,6 +26,12 @@ class Mask:
         raise NotImplementedError
 
 
+def _cells(rule: Rule, write: Writer) -> Writer:
+    """Return the function itself, or the one that makes cells of all that a user's own rule or function returns."""
+    is_ours = Rule.__module__ == type(rule.element).__module__ == getattr(write, "__module__", None)
+    return write if is_ours else lambda value: cell_of(write(value))
+
+
 @dataclass(frozen=True)
 class Keep(Mask):
     """The canonical value in the clear, or what `as_` makes of it. `as_` may raise Rejected."""
@@ -33,7 +39,7 @@ class Keep(Mask):
     as_: Writer | None = None
 
     def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
-        return rule.over(self.as_ or rule.element.cell)
+        return rule.over(_cells(rule, self.as_ or rule.element.cell))
 
 
 @dataclass(frozen=True)
@@ -95,5 +101,5 @@ class Truncate(Mask):
         rule.element.shorten(self.to)
 
     def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
-        shorten, cell = rule.element.shorten(self.to), rule.element.cell
+        shorten, cell = rule.element.shorten(self.to), _cells(rule, rule.element.cell)
         return rule.over(lambda value: cell(shorten(value)))

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from sluice.declaration import canonical
-from sluice.failures import DeclarationError, Rejected
+from sluice.failures import OF_A_USERS_CODE, DeclarationError, Rejected, rejection_of
 from sluice.postgres.cells import Cell, Json, array_cell, json_cell, json_member
 
 LARGEST_INTEGER = 2**31 - 1  # PostgreSQL's integer
@@ -394,8 +394,8 @@ class Each(Rule):
         for index, value in enumerate(values):
             try:
                 elements.append(self.rule.canonical(value))
-            except Rejected as rejected:
-                raise rejected.at(f"/{index}") from None
+            except OF_A_USERS_CODE as error:
+                raise rejection_of(error).at(f"/{index}") from None
         return elements
 
     def over(self, write: Callable[[Any], Cell]) -> Callable[[Any], Cell]:

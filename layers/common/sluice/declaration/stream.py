@@ -5,7 +5,7 @@ from typing import Any, ClassVar, cast, dataclass_transform, get_type_hints
 
 import msgspec
 
-from sluice.declaration import annotations, diagnosis, masking, personal
+from sluice.declaration import annotations, diagnosis, envelopes, masking, personal
 from sluice.declaration.envelopes import Envelope, plain
 from sluice.declaration.layout import OWN_COLUMNS, Derived, Layout
 from sluice.declaration.originals import Original, Originals
@@ -56,7 +56,7 @@ class _PartType(msgspec.StructMeta):
         if is_stream:
             declared.stream_name = declared.__module__.rpartition(".")[2]
             declared.table = table
-            declared.unwrap = staticmethod(envelope)
+            declared.unwrap = staticmethod(envelopes.guarded(envelope))
             declared.subject = personal.subject(declared.layout, subject) if subject else None
         declared.token_places = tuple(personal.token_places(declared.layout))
         return cast("type", declared)
@@ -105,8 +105,9 @@ class Stream(Part):
 
         def mask_body(body: str) -> tuple[Row, Originals]:
             found.clear()
+            record_text = unwrap(body)
             try:
-                record = decode(unwrap(body))
+                record = decode(record_text)
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
                 raise diagnosis.rejection(error, layout) from None  # the cause may quote the body
             values, cells = mask(record)

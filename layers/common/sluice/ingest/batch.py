@@ -2,7 +2,6 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any, cast
 
@@ -10,30 +9,47 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.deadline import Deadline
+from sluice.declaration import witness
 from sluice.declaration.stream import Stream
-from sluice.failures import Outage, Rejected
+from sluice.failures import OF_A_USERS_CODE, Outage, Rejected, Unforeseen, rejection_of
 from sluice.ingest.message import message_id, sent_at
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Store, Written
 from sluice.pseudonyms.keyset import Keyset
 
-UNFORESEEN = "internal_error"
+# Errors of a user's own code that no record can cause: the code itself is wrong.
+OF_THE_CODE = ("ImportError", "ModuleNotFoundError", "NameError")
+
+
+class RecordHandler:
+    """The function from an SQS record to its masked row. It raises nothing but Rejected."""
+
+    def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
+        self._stream = stream
+        self._keyset = keyset
+        self._mask = stream.masker(keyset)
+
+    def __call__(self, record: SQSRecord) -> MaskedRow:
+        try:
+            return MaskedRow(message_id(record), sent_at(record), *self._mask(record.raw_event["body"]))
+        except OF_A_USERS_CODE as error:
+            raise rejection_of(error) from None  # the cause may quote the record
+
+    def fails_of_everything(self) -> bool:
+        """Tell whether the stream's code fails of the stream's own example too: then no record is at fault."""
+        try:
+            witness.mask(self._stream, self._keyset)
+        except Unforeseen:
+            return True
+        except Rejected:
+            return False  # a foreseen answer: the code works
+        return False
 
 
 @lru_cache(maxsize=1)
-def record_handler(stream: type[Stream], keyset: Keyset) -> Callable[[SQSRecord], MaskedRow]:
-    """Return the function from an SQS record to its masked row. It raises nothing but Rejected."""
-    mask = stream.masker(keyset)
-
-    def handle(record: SQSRecord) -> MaskedRow:
-        try:
-            return MaskedRow(message_id(record), sent_at(record), *mask(record.raw_event["body"]))
-        except Rejected:
-            raise
-        except Exception:  # noqa: BLE001 (what we did not foresee in one record must not stop the others)
-            raise Rejected(UNFORESEEN) from None  # the cause may quote the record
-
-    return handle
+def record_handler(stream: type[Stream], keyset: Keyset) -> RecordHandler:
+    """Return the handler of a stream's records, made once for each keyset."""
+    return RecordHandler(stream, keyset)
 
 
 class StoringBatchProcessor(BatchProcessor):
@@ -83,14 +99,16 @@ class StoringBatchProcessor(BatchProcessor):
         return results
 
     def _raise_if_it_is_our_fault(self) -> None:
-        """Raise Outage when every record fails for a reason that we did not foresee.
+        """Raise Outage when every record failed of something unforeseen, and the stream's own example fails too.
 
-        Then this program is at fault, and a bad deployment must not empty the queue into the dead letters.
+        A bad deployment must not empty the queue into the dead letters. A bad record must not stop the queue.
         """
-        unforeseen = [error for error in self._errors() if error.reason == UNFORESEEN]
-        if unforeseen and len(unforeseen) == len(self.records):
-            causes = sorted({type(error.__context__).__name__ for error in unforeseen})
-            raise Outage(f"every record failed: {', '.join(causes)}")
+        unforeseen = [error for error in self._errors() if isinstance(error, Unforeseen)]
+        if not unforeseen or len(unforeseen) < len(self.records):
+            return
+        causes = {error.cause for error in unforeseen}
+        if causes & set(OF_THE_CODE) or cast("RecordHandler", self.handler).fails_of_everything():
+            raise Outage(f"every record failed: {', '.join(sorted(causes))}")
 
     def _errors(self) -> list[Rejected]:
         return [cast("Rejected", error) for _, error, _ in self.exceptions]  # all that the record handler raises

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import msgspec
 
+from sluice.failures import Rejected
+
 type Cell = str | int | Decimal | None  # a bool is Json
 
 _JSON = msgspec.json.Encoder(decimal_format="number")
@@ -19,8 +21,17 @@ class Json(str):
 
 
 def cell_of(value: Any) -> Cell:
-    """Return what a function of one's own made, as PostgreSQL takes it: lists and objects as JSON."""
+    """Return what a user's own function made as PostgreSQL takes it: lists and objects as JSON.
+
+    Raises Rejected for U+0000, which PostgreSQL cannot store, and TypeError or ValueError for what is no data at all.
+    """
+    if isinstance(value, Json):
+        return value
     value = msgspec.to_builtins(value, builtin_types=(Decimal,))  # dates, UUIDs and the like become texts
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate would stop the whole batch
+        if "\0" in value:
+            raise Rejected("nul_character")
     is_cell = value is None or (isinstance(value, str | int | Decimal) and not isinstance(value, bool))
     return cast("Cell", value) if is_cell else json_cell(value)
 
