@@ -1,4 +1,4 @@
-"""A call of the function's URL in: what to do with the keys, and why; it done, and how far it has come, out."""
+"""Adds token keys, rekeys tokens and rewraps data keys, as a call of the function's URL asks. Tells how far it is."""
 
 from functools import cache
 from typing import Any

@@ -9,7 +9,7 @@ import pytest
 
 from sluice.declaration.stream import Stream
 from sluice.pseudonyms.keyset import Keyset
-from sluice.vault.sealing import DataKey, WrappedKey
+from sluice.vault.sealing import DataKey, WrappedDataKey
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tools.local.stack import STACK_NAME, Stack, running_stack
@@ -99,7 +99,7 @@ class Collected:
         newest = Keyset.parse(manager.get_secret_value(SecretId=secret_id)["SecretString"])
         return [Keyset(newest.keys, number) for number in newest.keys if number <= newest.current]
 
-    def _open_data_key(self, wrapped: WrappedKey) -> DataKey:
+    def _open_data_key(self, wrapped: WrappedDataKey) -> DataKey:
         context = {"app": "sluice", "purpose": "vault", "stack": STACK_NAME}
         kms = self.stack.client("kms")
         opened = kms.decrypt(CiphertextBlob=wrapped.wrapped, KeyId=wrapped.kms_key_arn, EncryptionContext=context)

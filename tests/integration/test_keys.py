@@ -18,7 +18,7 @@ from sluice.operators.rekey import rewrap
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
-from sluice.vault.sealing import WrappedKey, open_data_key
+from sluice.vault.sealing import WrappedDataKey, open_data_key
 from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import VAULT_KEY, Environment, OpenStore, write
@@ -210,7 +210,7 @@ def sealed(database: TestDatabase, open_store: OpenStore, settings: str, monkeyp
         store = open_store()
         store.verify(OLD, in_seconds(60))
         write(store, masked(UserLogin, OLD, {number: login(device_id=f"d{number}")}), in_seconds(60))
-    monkeypatch.setattr(rewrap, "BATCH_KEYS", 2)
+    monkeypatch.setattr(rewrap, "BATCH_DATA_KEYS", 2)
     monkeypatch.setenv("VAULT_KEY_ID", NEW_VAULT_KEY)
     return 5
 
@@ -221,7 +221,7 @@ def opened(database: TestDatabase) -> set[str]:
         "SELECT domain, sealed, id, wrapped, kms_key_arn FROM pii_vault JOIN pii_vault_key ON id = key_id"
     )
     settings = VaultSettings(key_id=VAULT_KEY, stack="tests")
-    return {open_data_key(WrappedKey(*key), settings).open(sealed, domain) for domain, sealed, *key in rows}
+    return {open_data_key(WrappedDataKey(*key), settings).open(sealed, domain) for domain, sealed, *key in rows}
 
 
 def test_data_keys_move_and_values_still_open(

@@ -24,7 +24,7 @@ from sluice.pseudonyms import keyset_secret
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import VaultSettings
 from sluice.vault import erasures
-from sluice.vault.sealing import WrappedKey, open_data_key
+from sluice.vault.sealing import WrappedDataKey, open_data_key
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tests.integration.databases import TestDatabase, in_seconds
@@ -152,7 +152,9 @@ def test_sealed_values_still_open_and_kms_is_not_asked_until_then(rekeying: Reke
     )
     assert len(entries) == rekeying.database.value("SELECT count(*) FROM pii_vault") > 10
     for token, domain, sealed, *wrapped in entries:
-        value = open_data_key(WrappedKey(*wrapped), VaultSettings(key_id=VAULT_KEY, stack="tests")).open(sealed, domain)
+        value = open_data_key(WrappedDataKey(*wrapped), VaultSettings(key_id=VAULT_KEY, stack="tests")).open(
+            sealed, domain
+        )
         assert token == NEW.tokens(domain, value)[-1]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sluice.failures import Outage
 from sluice.settings import VaultSettings
-from sluice.vault.sealing import DATA_KEY_VALUES, WrappedKey, open_data_key
+from sluice.vault.sealing import DATA_KEY_VALUES, WrappedDataKey, open_data_key
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import VAULT_KEY, Environment
 from tests.integration.messages import event, failures, login, record, token
@@ -22,7 +22,7 @@ VAULT = VaultSettings(key_id=VAULT_KEY, stack="tests")
 def opened(database: TestDatabase) -> dict[str, tuple[str, str]]:
     """Return domain and clear value of everything in the vault by token, opened as the reveal function may."""
     keys = {
-        key_id: open_data_key(WrappedKey(key_id, bytes(wrapped), arn), VAULT)
+        key_id: open_data_key(WrappedDataKey(key_id, bytes(wrapped), arn), VAULT)
         for key_id, wrapped, arn in database.sql("SELECT id, wrapped, kms_key_arn FROM pii_vault_key")
     }
     return {
@@ -108,8 +108,8 @@ def test_the_data_keys_row_goes_in_again_until_it_is_known_to_be_committed(
     vault = ingest.store._vault
     vault.prepare()
     ingest.invoke(event(record()))
-    assert vault.is_key_committed
-    assert [UUID(str(key)) for (key,) in database.sql("SELECT id FROM pii_vault_key")] == [vault.wrapped_key.id]
+    assert vault.is_data_key_committed
+    assert [UUID(str(key)) for (key,) in database.sql("SELECT id FROM pii_vault_key")] == [vault.wrapped_data_key.id]
 
 
 @pytest.mark.parametrize("error", ["ThrottlingException", "KMSInternalException", "AccessDeniedException"])

@@ -27,13 +27,13 @@ from sluice.ingest.message import message_id
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import json_member
 from sluice.pseudonyms.keyset import Keyset
-from sluice.vault.sealing import Altered, DataKey, WrappedKey
+from sluice.vault.sealing import Altered, DataKey, WrappedDataKey
 from tools.testing import clear_values
 
 SESSION_SECONDS = 20  # the server takes a moment to see that a function was killed
 ROWS_AT_ONCE = 1000
 
-type OpenDataKey = Callable[[WrappedKey], DataKey]
+type OpenDataKey = Callable[[WrappedDataKey], DataKey]
 
 
 class Finding(NamedTuple):
@@ -237,7 +237,7 @@ class Checker:
     def _open_keys(self, rows: Iterable[Any]) -> dict[UUID, DataKey]:
         if self._open_data_key is None:
             return {}
-        wrapped = {WrappedKey(key_id, bytes(blob), arn) for *_, key_id, blob, arn in rows if key_id}
+        wrapped = {WrappedDataKey(key_id, bytes(blob), arn) for *_, key_id, blob, arn in rows if key_id}
         return {key.id: self._open_data_key(key) for key in wrapped}
 
     def _leaks(self, sent: Mapping[type[Stream], Sequence[Sent]], texts: Mapping[str, str]) -> Iterator[Finding]:

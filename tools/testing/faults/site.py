@@ -14,7 +14,7 @@ import pg8000.native
 
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import ROLES
-from sluice.vault.sealing import DataKey, WrappedKey
+from sluice.vault.sealing import DataKey, WrappedDataKey
 from streams.user_logins import UserLogin
 from tools.local import generator
 from tools.testing.aws import http
@@ -108,7 +108,7 @@ class Site:
         with self.connect() as owner:
             return Checker(owner, self.keysets, self._open_data_key).check({UserLogin: sent}, dead_letters, texts)
 
-    def _open_data_key(self, wrapped: WrappedKey) -> DataKey:
+    def _open_data_key(self, wrapped: WrappedDataKey) -> DataKey:
         context = {"app": "sluice", "purpose": "vault", "stack": STACK}
         kms = self.account.kms
         opened = kms.decrypt(CiphertextBlob=wrapped.wrapped, KeyId=wrapped.kms_key_arn, EncryptionContext=context)

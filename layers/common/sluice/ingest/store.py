@@ -21,7 +21,7 @@ from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.vault import erasures
-from sluice.vault.sealing import Sealed, Vault, WrappedKey
+from sluice.vault.sealing import Sealed, Vault, WrappedDataKey
 
 
 class Written(NamedTuple):
@@ -146,7 +146,7 @@ class Store:
         """Put into the vault what is not known to be there, and return it."""
         sealed = self._vault.seal(originals)
         if sealed:
-            _insert_sealed(connection, self._vault.wrapped_key, self._vault.is_key_committed, sealed)
+            _insert_sealed(connection, self._vault.wrapped_data_key, self._vault.is_data_key_committed, sealed)
         return sealed
 
 
@@ -169,13 +169,15 @@ def _count(
     return Written(len(written), duplicates, refused, milliseconds, erased, sealed)
 
 
-def _insert_sealed(connection: Connection, key: WrappedKey, is_key_committed: bool, sealed: Sequence[Sealed]) -> None:
+def _insert_sealed(
+    connection: Connection, data_key: WrappedDataKey, is_data_key_committed: bool, sealed: Sequence[Sealed]
+) -> None:
     """Put sealed values into the vault, and the data key that opens them. What another environment put there stays."""
-    if not is_key_committed:
+    if not is_data_key_committed:
         connection.run(
             "INSERT INTO pii_vault_key (id, wrapped, kms_key_arn) VALUES (:id, :wrapped, :kms_key_arn)"
             " ON CONFLICT DO NOTHING",
-            **key._asdict(),
+            **data_key._asdict(),
         )
     quoted = {domain: array_cell([domain])[1:-1] for domain in {entry.domain for entry in sealed}}
     connection.run(
@@ -183,7 +185,7 @@ def _insert_sealed(connection: Connection, key: WrappedKey, is_key_committed: bo
         " SELECT token, domain, CAST(:key_id AS uuid), sealed FROM unnest("
         "CAST(:tokens AS varchar[]), CAST(:domains AS varchar[]), CAST(:sealed AS bytea[])"
         ") AS entry(token, domain, sealed) ON CONFLICT DO NOTHING",
-        key_id=key.id,
+        key_id=data_key.id,
         tokens="{" + ",".join([entry.token for entry in sealed]) + "}",
         domains="{" + ",".join([quoted[entry.domain] for entry in sealed]) + "}",
         sealed="{" + ",".join([f'"\\\\x{entry.sealed.hex()}"' for entry in sealed]) + "}",

@@ -21,7 +21,7 @@ from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import RevealSettings
 from sluice.telemetry import metrics
-from sluice.vault.sealing import Altered, DataKey, WrappedKey, open_data_key
+from sluice.vault.sealing import Altered, DataKey, WrappedDataKey, open_data_key
 
 MOST_TOKENS = 100  # of a call
 KMS_SECONDS = 25  # a call of KMS takes no longer (see sluice.aws.clients), and what became of it must still be logged
@@ -42,7 +42,7 @@ class Found(NamedTuple):
     token: str
     domain: str
     sealed: bytes
-    key: WrappedKey | None  # without its data key it cannot be opened
+    data_key: WrappedDataKey | None  # without it the value cannot be opened
 
 
 class Revealer:
@@ -91,37 +91,39 @@ class Revealer:
         }
 
     def _forms(self, asked: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Yield each token with every one that its entry may have by now: itself, and those of newer keys."""
+        """Yield each token with every one that its entry may have by now: itself, and those under newer token keys."""
         for token in asked:
             yield token, token
             yield from ((token, later) for newer in self._newer for later in newer(token))
 
     def _open(self, found: Mapping[str, Sequence[Found]], deadline: Deadline) -> dict[str, dict[str, str]]:
         """Return the answer's member for each token whose entries are all what was sealed under it."""
-        wrapped = {entry.key.id: entry.key for entries in found.values() for entry in entries if entry.key}
-        keys: dict[UUID, DataKey] = {}
-        for key_id, key in wrapped.items():
+        wrapped = {
+            entry.data_key.id: entry.data_key for entries in found.values() for entry in entries if entry.data_key
+        }
+        data_keys: dict[UUID, DataKey] = {}
+        for key_id, wrapped_key in wrapped.items():
             if not deadline.allows(KMS_SECONDS):
                 raise Outage("out of time")
             try:
-                keys[key_id] = open_data_key(key, self._settings.vault)
+                data_keys[key_id] = open_data_key(wrapped_key, self._settings.vault)
             except Altered:
                 continue  # so is whatever was sealed under it
         opened = {}
         for token, entries in found.items():
             try:
-                values = {(entry.domain, self._value(entry, keys)) for entry in entries}
+                values = {(entry.domain, self._value(entry, data_keys)) for entry in entries}
             except Altered:
                 continue
             for domain, value in values:  # one: only equal values of one domain have equal tokens
                 opened[token] = {"token": token, "domain": domain, "value": value}
         return opened
 
-    def _value(self, entry: Found, keys: Mapping[UUID, DataKey]) -> str:
+    def _value(self, entry: Found, data_keys: Mapping[UUID, DataKey]) -> str:
         """Open an entry. Raises Altered unless its value has both tokens: its own, and that which was asked for."""
-        if entry.key is None or entry.key.id not in keys:
+        if entry.data_key is None or entry.data_key.id not in data_keys:
             raise Altered
-        value = keys[entry.key.id].open(entry.sealed, entry.domain)
+        value = data_keys[entry.data_key.id].open(entry.sealed, entry.domain)
         if not {entry.token, entry.asked} <= set(self._keyset.tokens(entry.domain, value)):
             raise Altered
         return value
@@ -147,9 +149,9 @@ def _find(connection: Connection, forms: Iterable[tuple[str, str]]) -> dict[str,
         tokens=array_cell(tokens),
     )
     found: dict[str, list[Found]] = defaultdict(list)
-    for asked_for, token, domain, sealed, *wrapped_key in rows:
-        key = WrappedKey(*wrapped_key) if wrapped_key[0] else None
-        found[asked_for].append(Found(asked_for, token, domain, sealed, key))
+    for asked_for, token, domain, sealed, *wrapped in rows:
+        data_key = WrappedDataKey(*wrapped) if wrapped[0] else None
+        found[asked_for].append(Found(asked_for, token, domain, sealed, data_key))
     return dict(found)
 
 

@@ -1,1 +1,1 @@
-"""Pseudonyms: the keyset, the tokens that it makes, and what the database remembers of its keys."""
+"""Pseudonyms: the keyset, the tokens that it makes, and what the database remembers of its token keys."""

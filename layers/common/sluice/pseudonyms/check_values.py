@@ -1,4 +1,4 @@
-"""The token keys as the database remembers them: a keyset in, nothing out unless it is another one."""
+"""Check values: what the database remembers of each token key, to tell whether a keyset is still the same."""
 
 from sluice.failures import Outage
 from sluice.postgres.driver import Connection
@@ -6,9 +6,9 @@ from sluice.pseudonyms.keyset import Keyset
 
 
 def check(connection: Connection, keyset: Keyset) -> None:
-    """Compare every key with what the database remembers of it.
+    """Compare every token key with what the database remembers of it.
 
-    Raises Outage when one is not the same, or not known: tokens under another key would silently match nothing.
+    Raises Outage when one is not the same, or not known: tokens under another token key would silently match nothing.
     """
     remembered = _remembered(connection)
     for number, check_value in keyset.check_values.items():
@@ -22,9 +22,9 @@ def check(connection: Connection, keyset: Keyset) -> None:
 
 
 def check_whole(connection: Connection, keyset: Keyset) -> None:
-    """Compare a keyset that was read just now: it has every key that the database remembers, in use or not.
+    """Compare a keyset that was read just now. It must have every token key that the database remembers, in use or not.
 
-    Raises Outage when one is missing or another one: with it the tokens that it has made would be lost.
+    Raises Outage when a token key is missing or another one: the tokens that it has made would be lost with it.
     """
     check(connection, keyset)
     for number in sorted(set(_remembered(connection)) - set(keyset.check_values)):
@@ -34,13 +34,13 @@ def check_whole(connection: Connection, keyset: Keyset) -> None:
 
 
 def changed(connection: Connection, keyset: Keyset) -> list[int]:
-    """Return the numbers of the keys of which the database remembers another check value."""
+    """Return the numbers of the token keys of which the database remembers another check value."""
     remembered = _remembered(connection)
     return [number for number, value in keyset.check_values.items() if remembered.get(number, value) != value]
 
 
 def remember(connection: Connection, keyset: Keyset) -> None:
-    """Store the check value of every key that is new to the database."""
+    """Store the check value of every token key that is new to the database."""
     for number, check_value in keyset.check_values.items():
         connection.run(
             "INSERT INTO token_key (number, check_value) VALUES (:number, :check_value) ON CONFLICT DO NOTHING",

@@ -44,10 +44,11 @@ class Keyset:
         return cls({number: str(key) for number, key in keys.items()}, current)
 
     def pseudonymizer(self, domain: str) -> Callable[[str], str]:
-        """Return the function from a canonical value to its token under the current key.
+        """Return the function from a canonical value to its token under the current token key.
 
-        A token is `t<k>_` and 43 characters of base64url. Its digest under key 1 is HMAC-SHA-256 of the value, under
-        key k that of the digest under key k - 1: so an older token becomes a current one without the value.
+        A token is `t<k>_` and 43 characters of base64url. Its digest under token key 1 is HMAC-SHA-256 of the value.
+        Under token key k it is that of the digest under k - 1. So an older token becomes a current one without the
+        value.
         """
         first, *later = self._hmacs(domain)
         prefix = f"t{self.current}_"
@@ -61,7 +62,7 @@ class Keyset:
         return pseudonymize
 
     def tokens(self, domain: str, value: str) -> list[str]:
-        """Return the tokens of a canonical value under every key up to the current one, which comes last."""
+        """Return the tokens of a canonical value under every token key up to the current one, which comes last."""
         first, *later = self._hmacs(domain)
         digests = [first(value.encode())]
         for rekey in later:
@@ -69,9 +70,9 @@ class Keyset:
         return [_token(number, digest) for number, digest in enumerate(digests, 1)]
 
     def newer(self, domain: str) -> Callable[[str], list[str]]:
-        """Return the function from a token to the tokens of the same value under each newer key, the current one last.
+        """Return the function from a token to the tokens of its value under each newer token key, the current one last.
 
-        That is nothing for a token of the current key.
+        There are none for a token under the current token key.
         """
         hmacs = self._hmacs(domain)
 
@@ -89,14 +90,14 @@ class Keyset:
 
     @cached_property
     def check_values(self) -> Mapping[int, bytes]:
-        """What the database remembers of each key: 32 bytes that tell whether it is still the same, and no more."""
+        """What the database remembers of each token key: 32 bytes that tell whether it is the same, and no more."""
         return {number: self._derive(number, "check/v1") for number in self.keys}
 
     def _hmacs(self, domain: str) -> list[Callable[[bytes], bytes]]:
         return [_hmac_sha256(self._derive(number, f"token/v1/{domain}")) for number in range(1, self.current + 1)]
 
     def _derive(self, number: int, purpose: str) -> bytes:
-        """Derive 32 bytes from a key by HKDF-SHA-256 (RFC 5869), without salt: the keys are random already."""
+        """Derive 32 bytes from a token key by HKDF-SHA-256 (RFC 5869), without salt: token keys are random already."""
         # Not at the top: a function needs it once in five minutes, and not to start.
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF

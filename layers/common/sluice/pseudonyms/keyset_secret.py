@@ -10,9 +10,9 @@ import msgspec
 from sluice.aws import secrets
 from sluice.pseudonyms.keyset import Keyset
 
-KEYSET_SECONDS = 300  # a key added to the keyset is in use everywhere five minutes later
-# An environment that read the keyset just before it changed makes tokens of the older key for so long, and for one
-# batch more (60 s). The rest is for clocks that differ.
+KEYSET_SECONDS = 300  # a new current token key is in use everywhere five minutes later
+# An environment that read the keyset just before it changed makes tokens under the older token key for so long, and for
+# one batch more (60 s). The rest is for clocks that differ.
 SETTLING = timedelta(seconds=2 * KEYSET_SECONDS)
 
 
@@ -39,7 +39,7 @@ def forget() -> None:
 
 
 def newest(secret_id: str) -> Keyset:
-    """Read the keyset now: whoever looks for tokens must know every key under which others make them."""
+    """Read the keyset now: whoever looks for tokens must know every token key under which others make them."""
     return Keyset.parse(secrets.read(secret_id))
 
 

@@ -35,7 +35,7 @@ class Sealed(msgspec.Struct, frozen=True, gc=False):
     sealed: bytes
 
 
-class WrappedKey(NamedTuple):
+class WrappedDataKey(NamedTuple):
     """One row of `pii_vault_key`: a data key that KMS alone can open."""
 
     id: UUID
@@ -46,7 +46,7 @@ class WrappedKey(NamedTuple):
 class DataKey:
     """A data key in the clear, in memory alone: it seals and opens."""
 
-    def __init__(self, wrapped: WrappedKey, plaintext: bytes) -> None:
+    def __init__(self, wrapped: WrappedDataKey, plaintext: bytes) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # not to start, but to seal
 
         self.wrapped = wrapped
@@ -55,7 +55,7 @@ class DataKey:
         self._aes = AESGCM(plaintext)
 
     def seal(self, original: Original) -> Sealed:
-        """Seal a value under this key."""
+        """Seal a value under this data key."""
         self.values += 1
         nonce = os.urandom(NONCE_BYTES)
         sealed = nonce + self._aes.encrypt(nonce, original.value.encode(), original.domain.encode())
@@ -77,7 +77,7 @@ class Vault:
     def __init__(self, settings: VaultSettings) -> None:
         self._settings = settings
         self._data_key: DataKey | None = None
-        self._committed_key: UUID | None = None
+        self._committed_data_key: UUID | None = None
         self._known: set[str] = set()
         self._generation: int | None = None
 
@@ -91,7 +91,7 @@ class Vault:
         """Drop what is known to be in the vault if there was an erasure or a sweep since the last time."""
         if generation != self._generation:
             self._known.clear()
-            self._committed_key = None
+            self._committed_data_key = None
             self._generation = generation
 
     def seal(self, originals: Iterable[Original]) -> list[Sealed]:
@@ -100,20 +100,20 @@ class Vault:
         return [self._key().seal(new[token]) for token in sorted(new)]
 
     @property
-    def wrapped_key(self) -> WrappedKey:
+    def wrapped_data_key(self) -> WrappedDataKey:
         """The data key as the database may have it. Raises Outage when there is none."""
         return self._key().wrapped
 
     @property
-    def is_key_committed(self) -> bool:
+    def is_data_key_committed(self) -> bool:
         """Whether a transaction with that data key's row is known to be committed."""
-        return self._key().wrapped.id == self._committed_key
+        return self._key().wrapped.id == self._committed_data_key
 
     def committed(self, sealed: Iterable[Sealed]) -> None:
         """Remember what a committed transaction has put into the vault: these values, and the data key with them."""
         for entry in sealed:
             self._known.add(entry.token)
-            self._committed_key = self._key().wrapped.id
+            self._committed_data_key = self._key().wrapped.id
         if len(self._known) > KNOWN_TOKENS:
             self._known.clear()
 
@@ -130,11 +130,11 @@ def generate_data_key(settings: VaultSettings) -> DataKey:
             KeyId=settings.key_id, KeySpec="AES_256", EncryptionContext=dict(settings.encryption_context)
         )
     except clients.errors() as error:
-        raise Outage(f"kms: {clients.reason(error)}") from None  # the text holds account and key ids
-    return DataKey(WrappedKey(uuid4(), made["CiphertextBlob"], made["KeyId"]), made["Plaintext"])
+        raise Outage(f"kms: {clients.reason(error)}") from None  # the text holds ids of the account and the KMS key
+    return DataKey(WrappedDataKey(uuid4(), made["CiphertextBlob"], made["KeyId"]), made["Plaintext"])
 
 
-def open_data_key(wrapped: WrappedKey, settings: VaultSettings) -> DataKey:
+def open_data_key(wrapped: WrappedDataKey, settings: VaultSettings) -> DataKey:
     """Have KMS open a data key. Raises Altered when its KMS key has not wrapped it, Outage when KMS fails."""
     try:
         opened = clients.client("kms").decrypt(

@@ -1,4 +1,4 @@
-"""What an operator does with the keys: a request in; one of its four actions done, and how far it has come, out."""
+"""What an operator can do with token keys and data keys: one of four actions, which tells how far it has come."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sluice.declaration.stream import Stream
 from sluice.operators.audit.audit_log import Entry, Reason
 from sluice.operators.call import Ticket
 from sluice.operators.rekey import rekeyer, rewrap
-from sluice.operators.rekey.new_key import KeyAdder
+from sluice.operators.rekey.new_token_key import TokenKeyAdder
 from sluice.operators.rekey.rekeyer import Rekeyer
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
@@ -20,7 +20,7 @@ from sluice.settings import RekeySettings
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be done, and why."""
+    """What is to be done: add a token key, rekey the tokens, rewrap the data keys, or tell the status. And why."""
 
     action: Literal["add_key", "rekey", "rewrap", "status"]
     reason: Reason
@@ -36,12 +36,12 @@ class Keys:
     settings: RekeySettings
 
     def run(self, actor: str, request: Request, deadline: Deadline) -> dict[str, Any]:
-        """Do what is asked for, as far as the time goes. Raises Outage; then, too, the same call goes on with it."""
+        """Do what is asked for, as far as there is time. Raises Outage. The same call, made again, goes on with it."""
         entry = Entry(actor=actor, action=request.action, reason=request.reason, ticket=request.ticket)
         secret_id = self.settings.token_key_secret_id
         match request.action:
             case "add_key":
-                return KeyAdder(self.database, secret_id).add(entry, deadline)
+                return TokenKeyAdder(self.database, secret_id).add(entry, deadline)
             case "rekey":
                 return Rekeyer(self.database, self.streams, secret_id).run(entry, deadline)
             case "rewrap":
@@ -56,5 +56,5 @@ class Keys:
             "current": keyset.current,
             "keys": len(keyset.keys),
             "step": rekeyer.step(connection),
-            "data_keys_to_rewrap": rewrap.count_others(connection, self.settings.vault),
+            "data_keys_to_rewrap": rewrap.count_left(connection, self.settings.vault),
         }

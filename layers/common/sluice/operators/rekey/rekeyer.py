@@ -1,14 +1,18 @@
-"""Tokens of older keys in, current ones out: in all rows, the vault and the erasures, without a clear value.
+"""All tokens are brought to the current token key: in rows, the vault and the erasures, without a clear value.
 
-Pass after pass over all tables, in batches: first `map`, which only remembers which token is now which, so that
-`current_token` makes joins whole; then `apply`, which rewrites. It is done when a whole pass has found nothing, and
-began when nobody made tokens of an older key any more.
+The work goes over all tables, batch after batch, in steps:
+
+- `map` only remembers which token is now which, for all tables. From then on `current_token` makes joins whole.
+- `apply` rewrites the tokens, in all tables.
+- `wait` lasts until nobody makes tokens under an older token key any more. Then it begins again with `map`.
+- `empty` deletes what `map` remembered. It follows when `apply` found nothing to rewrite, and nobody could have made an
+  older token since `map` began. Then the work is done.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,17 +32,28 @@ from sluice.vault import erasures
 BATCH_SECONDS = 5  # what a batch may take
 EMPTIED_ROWS = 10_000  # of `rekeyed_token`, a transaction
 
+type Step = Literal["map", "apply", "wait", "empty"]
+
 
 class Progress(msgspec.Struct):
-    """The row of `rekeying`."""
+    """How far the work has come: the row of the table `rekeying`."""
 
-    key_number: int
-    step: str
-    place: str
-    after: str | None
-    began_at: datetime
-    changed: int
-    changed_ever: int
+    key_number: int  # of the token key that is taken into use
+    step: Step
+    place: str  # the name of a table
+    after: str | None  # the primary key of the last row of it that is done
+    began_at: datetime  # when `map` began
+    changed: int  # rows, since then
+    changed_ever: int  # rows, in all repetitions
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one transaction."""
+
+    step: Step | Literal["done"]
+    changed: int = 0  # rows
+    wait_seconds: int = 0
+    head: Head | None = None  # of the audit log, once the work is done
 
 
 @dataclass(frozen=True)
@@ -50,12 +65,12 @@ class Rekeyer:
     secret_id: str
 
     def run(self, entry: Entry, deadline: Deadline) -> dict[str, Any]:
-        """Go on until nothing is left to do, or the time is nearly used; return how far it has come.
+        """Go on until nothing is left to do, or the time is nearly over; return how far the work has come.
 
-        Raises Outage; what was committed until then stays, and the next call goes on after it.
+        Raises Outage. What was committed until then stays, and the next call goes on after it.
         """
         version = keyset_secret.version(self.secret_id)
-        work = _Pass(tables(self.streams, version.keyset), version, entry)
+        work = _Work(tables(self.streams, version.keyset), version, entry)
         self.database.transact(work.begin, deadline)
         changed, step = 0, "map"
         while deadline.allows(BATCH_SECONDS):
@@ -71,18 +86,9 @@ class Rekeyer:
         return {"done": False, "step": step, "changed": changed}
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of one transaction."""
-
-    step: str
-    changed: int = 0
-    wait_seconds: int = 0
-    head: Head | None = None  # of the last one
-
-
 @dataclass(frozen=True)
-class _Pass:
-    """What all batches of an invocation need."""
+class _Work:
+    """The work, as one invocation goes on with it: a transaction for each batch."""
 
     tables: Sequence[TokenTable]
     version: KeysetVersion
@@ -93,7 +99,7 @@ class _Pass:
         return [table.name for table in self.tables]
 
     def begin(self, connection: Connection) -> None:
-        """Note that the work begins, unless it has."""
+        """Note that the work begins, unless it has begun."""
         check_values.check_whole(connection, self.version.keyset)
         connection.run(
             "INSERT INTO rekeying VALUES (:key_number, 'map', :place, NULL, clock_timestamp(), 0, 0)"
@@ -104,7 +110,7 @@ class _Pass:
 
     def advance(self, connection: Connection) -> Outcome:
         """Do the next batch, and remember where it ended, in one transaction."""
-        erasures.share(connection)  # whom nobody knows any more must not come back as a token
+        erasures.share(connection)  # a person who is erased meanwhile must not come back as a token
         progress = self._progress(connection)
         match progress:
             case None:
@@ -117,7 +123,7 @@ class _Pass:
                 return self._walk(connection, progress)
 
     def _progress(self, connection: Connection) -> Progress | None:
-        """Return how far the work has come, and keep others out of it; begin anew for a newer key."""
+        """Return how far the work has come, and keep other callers out of it. For a newer token key it begins anew."""
         current = self.version.keyset.current
         rows: Any = connection.run("SELECT * FROM rekeying FOR UPDATE")
         if not rows:
@@ -130,18 +136,18 @@ class _Pass:
         return progress
 
     def _walk(self, connection: Connection, progress: Progress) -> Outcome:
-        if progress.place not in self._names:  # its stream is gone since
+        if progress.place not in self._names:  # its stream is no longer declared
             progress.place, progress.after = self._names[0], None
         table, changed = self.tables[self._names.index(progress.place)], 0
         batch = table.read(connection, progress.after)
-        if batch.keys and progress.step == "map":
+        if batch.row_ids and progress.step == "map":
             _remember(connection, batch.tokens)
-        elif batch.keys:
+        elif batch.row_ids:
             changed = table.rewrite(connection, batch, is_settled=progress.began_at >= self.version.settled_at)
         progress.changed += changed
         progress.changed_ever += changed
-        progress.after = batch.last
-        if batch.last is None:
+        progress.after = batch.last_id
+        if batch.last_id is None:
             self._go_to_next_table(progress)
         _save(connection, progress)
         return Outcome(progress.step, changed)
@@ -154,8 +160,8 @@ class _Pass:
         if progress.step == "map":
             progress.step = "apply"
         else:
-            is_last = progress.changed == 0 and progress.began_at >= self.version.settled_at
-            progress.step = "empty" if is_last else "wait"
+            is_complete = progress.changed == 0 and progress.began_at >= self.version.settled_at
+            progress.step = "empty" if is_complete else "wait"
 
     def _wait(self, connection: Connection, progress: Progress) -> Outcome:
         moment = now(connection)
@@ -178,12 +184,13 @@ class _Pass:
 
 
 def step(connection: Connection) -> str | None:
-    """Return what is being done, or None when nothing is."""
+    """Return the step that the work is at, or None when there is none."""
     rows = connection.run("SELECT step FROM rekeying")
     return str(rows[0][0]) if rows else None
 
 
 def _remember(connection: Connection, tokens: Mapping[str, str]) -> None:
+    """Remember the current token of each older one."""
     ordered = sorted(tokens)
     connection.run(
         "INSERT INTO rekeyed_token (old_token, token)"

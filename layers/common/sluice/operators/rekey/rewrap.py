@@ -1,8 +1,7 @@
-"""The vault's data keys in, wrapped by another KMS key out: KMS does it, and none is ever in the clear here."""
+"""The vault's data keys are moved to another KMS key. KMS does it: no data key is ever in the clear here."""
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -15,64 +14,64 @@ from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 from sluice.settings import VaultSettings
-from sluice.vault.sealing import WrappedKey
+from sluice.vault.sealing import WrappedDataKey
 
-BATCH_KEYS = 100  # a transaction; 1 to 2 s of calls to KMS
-BATCH_SECONDS = 10
+BATCH_DATA_KEYS = 100  # a transaction; they take 1 to 2 s of calls to KMS
+BATCH_SECONDS = 10  # what a batch may take
 
 
 def rewrap(database: Database, settings: VaultSettings, entry: Entry, deadline: Deadline) -> dict[str, Any]:
-    """Bring data keys to the KMS key of the settings, until all are or the time is nearly used.
+    """Move data keys to the KMS key of the settings, until all are moved or the time is nearly over.
 
     Each batch has its row in the audit log. Raises Outage; what was committed until then stays.
     """
     changed = 0
     while deadline.allows(BATCH_SECONDS):
-        count, head = database.transact(lambda connection: _rewrap_some(connection, settings, entry), deadline)
+        count, head = database.transact(lambda connection: _rewrap_batch(connection, settings, entry), deadline)
         if head is None:
             break
         audit_log.log_head(head)
         changed += count
-    others = database.transact(lambda connection: count_others(connection, settings), deadline)
-    return {"done": others == 0, "changed": changed}
+    left = database.transact(lambda connection: count_left(connection, settings), deadline)
+    return {"done": left == 0, "changed": changed}
 
 
-def count_others(connection: Connection, settings: VaultSettings) -> int:
-    """Return how many data keys another KMS key has wrapped."""
+def count_left(connection: Connection, settings: VaultSettings) -> int:
+    """Return how many data keys are still wrapped by another KMS key."""
     rows = connection.run("SELECT count(*) FROM pii_vault_key WHERE kms_key_arn <> :arn", arn=settings.key_id)
     return int((rows or [[0]])[0][0])
 
 
-def _rewrap_some(connection: Connection, settings: VaultSettings, entry: Entry) -> tuple[int, Head | None]:
+def _rewrap_batch(connection: Connection, settings: VaultSettings, entry: Entry) -> tuple[int, Head | None]:
     found: Any = connection.run(
         "SELECT id, wrapped, kms_key_arn FROM pii_vault_key WHERE kms_key_arn <> :arn"
-        f" ORDER BY id LIMIT {BATCH_KEYS} FOR UPDATE",
+        f" ORDER BY id LIMIT {BATCH_DATA_KEYS} FOR UPDATE",
         arn=settings.key_id,
     )
     if not found:
-        return 0, None
-    _update(connection, [_rewrapped(WrappedKey(*row), settings) for row in found])
+        return 0, None  # all are moved
+    _update(connection, [_rewrapped(WrappedDataKey(*row), settings) for row in found])
     return len(found), audit_log.append(
         connection, msgspec.structs.replace(entry, action="rewrapped", counts={"data_keys": len(found)})
     )
 
 
-def _rewrapped(key: WrappedKey, settings: VaultSettings) -> tuple[UUID, bytes, str]:
+def _rewrapped(data_key: WrappedDataKey, settings: VaultSettings) -> WrappedDataKey:
     try:
         made = clients.client("kms").re_encrypt(
-            CiphertextBlob=key.wrapped,
-            SourceKeyId=key.kms_key_arn,
+            CiphertextBlob=data_key.wrapped,
+            SourceKeyId=data_key.kms_key_arn,
             SourceEncryptionContext=dict(settings.encryption_context),
             DestinationKeyId=settings.key_id,
             DestinationEncryptionContext=dict(settings.encryption_context),
         )
     except clients.errors() as error:
-        raise Outage(f"kms: {clients.reason(error)}") from None  # the text holds account and key ids
-    return key.id, made["CiphertextBlob"], made["KeyId"]
+        raise Outage(f"kms: {clients.reason(error)}") from None  # the text holds ids of the account and the KMS key
+    return WrappedDataKey(data_key.id, made["CiphertextBlob"], made["KeyId"])
 
 
-def _update(connection: Connection, keys: Sequence[tuple[UUID, bytes, str]]) -> None:
-    ids, wrapped, arns = zip(*keys, strict=True)
+def _update(connection: Connection, data_keys: Sequence[WrappedDataKey]) -> None:
+    ids, wrapped, arns = zip(*data_keys, strict=True)
     connection.run(
         "UPDATE pii_vault_key k SET wrapped = decode(r.wrapped, 'hex'), kms_key_arn = r.arn FROM unnest("
         "CAST(:ids AS uuid[]), CAST(:wrapped AS text[]), CAST(:arns AS text[])) AS r(id, wrapped, arn)"

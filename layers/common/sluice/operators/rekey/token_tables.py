@@ -1,4 +1,4 @@
-"""The tables that hold tokens: the key of the last row seen in, the next rows and what their tokens are now out."""
+"""The tables that hold tokens. Each is read and rewritten in batches, in the order of its primary key."""
 
 import json
 from collections import defaultdict
@@ -14,35 +14,35 @@ from sluice.postgres.cells import array_cell, json_cell
 from sluice.postgres.driver import Connection, identifier
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 
-BATCH_ROWS = 1000  # a transaction; an erasure waits for it
+BATCH_ROWS = 1000  # a transaction; an erasure waits for as long as it takes
 
 
 class Batch(NamedTuple):
-    """The next rows of a table, as far as they have tokens of an older key."""
+    """The next rows of a table, as far as they have tokens under an older token key. An id is a row's primary key."""
 
-    last: str | None  # the key of the last row that was looked at; None: the table has no more
-    tokens: Mapping[str, str]  # which token is now which
-    keys: Sequence[str]  # of the rows that have one
+    last_id: str | None  # of the rows that were looked at; None: the table has no more
+    tokens: Mapping[str, str]  # the current token by the older one
+    row_ids: Sequence[str]  # of the rows that have an older token
 
 
 class TokenTable(Protocol):
-    """A table that holds tokens, in the order of its primary key."""
+    """A table that holds tokens."""
 
     @property
     def name(self) -> str: ...
 
     def read(self, connection: Connection, after: str | None) -> Batch:
-        """Return the next rows."""
+        """Return the rows after that id, at most BATCH_ROWS; None: the first ones."""
 
     def rewrite(self, connection: Connection, batch: Batch, is_settled: bool) -> int:
         """Put the current tokens into these rows, and return how many were changed.
 
-        `is_settled` tells that nobody works with an older key any more.
+        `is_settled` tells that nobody works with an older token key any more.
         """
 
 
 class Successors:
-    """The keyset as a function from a token to the current one of the same value."""
+    """What follows a token: the token of the same value under the current token key."""
 
     def __init__(self, keyset: Keyset) -> None:
         self._keyset = keyset
@@ -50,7 +50,7 @@ class Successors:
         self._newer: dict[str, Callable[[str], list[str]]] = {}
 
     def of(self, domain: str, token: str) -> str:
-        """Return the current token; the same one when it is that already, or is no token of this keyset."""
+        """Return the current token, or the same text where it is the current one already or no token at all."""
         if token.startswith(self._prefix) or not TOKEN.fullmatch(token):
             return token
         if domain not in self._newer:
@@ -59,8 +59,8 @@ class Successors:
 
 
 @dataclass(frozen=True)
-class Vault:
-    """The sealed values, by their tokens."""
+class SealedValues:
+    """The vault: sealed values by their tokens."""
 
     successors: Successors
     name: str = "pii_vault"
@@ -82,15 +82,15 @@ class Vault:
 
 
 @dataclass(frozen=True)
-class Erasures:
-    """Who was erased. An environment that works with an older key still looks for that key's token."""
+class ErasedPersons:
+    """Who was erased. An environment that works with an older token key still looks for the token under that one."""
 
     successors: Successors
     name: str = "erasure"
 
     def read(self, connection: Connection, after: str | None) -> Batch:
-        keys = [token for (token,) in _next(connection, "subject_token", "erasure", "subject_token", after)]
-        return _batch(keys, {token: self.successors.of(SUBJECT, token) for token in keys})
+        tokens = [token for (token,) in _next(connection, "subject_token", "erasure", "subject_token", after)]
+        return _batch(tokens, {token: self.successors.of(SUBJECT, token) for token in tokens})
 
     def rewrite(self, connection: Connection, batch: Batch, is_settled: bool) -> int:
         old_tokens = array_cell([*batch.tokens])
@@ -107,8 +107,8 @@ class Erasures:
         return len(batch.tokens)
 
 
-class Rows:
-    """The rows of a stream, by their message ids."""
+class StreamRows:
+    """The rows of a stream by their message ids."""
 
     def __init__(self, stream: type[Stream], successors: Successors) -> None:
         self.name = stream.table
@@ -125,22 +125,22 @@ class Rows:
     def read(self, connection: Connection, after: str | None) -> Batch:
         rows = _next(connection, self._columns, self._table, "message_id", after)
         tokens: dict[str, str] = {}
-        keys = []
-        for key, *values in rows:
+        row_ids = []
+        for row_id, *values in rows:
             decoded = self._decoded(values)
             if self._replaced(decoded, tokens) != decoded:
-                keys.append(key)
-        return Batch(rows[-1][0] if rows else None, tokens, keys)
+                row_ids.append(row_id)
+        return Batch(rows[-1][0] if rows else None, tokens, row_ids)
 
     def rewrite(self, connection: Connection, batch: Batch, is_settled: bool) -> int:
-        locked: Any = connection.run(  # whose table it is may change a row of it, too
-            f"SELECT {self._columns} FROM {self._table} WHERE message_id = ANY(CAST(:keys AS uuid[]))"
+        locked: Any = connection.run(  # the owner of the table may change a row at the same time
+            f"SELECT {self._columns} FROM {self._table} WHERE message_id = ANY(CAST(:row_ids AS uuid[]))"
             " ORDER BY message_id FOR UPDATE",
-            keys=array_cell(batch.keys),
+            row_ids=array_cell(batch.row_ids),
         )
         members = [
-            {"message_id": key} | dict(zip(self._places, self._replaced(self._decoded(values), {}), strict=True))
-            for key, *values in locked
+            {"message_id": row_id} | dict(zip(self._places, self._replaced(self._decoded(values), {}), strict=True))
+            for row_id, *values in locked
         ]
         connection.run(
             f"UPDATE {self._table} t SET {', '.join(f'{name} = r.{name}' for name in self._names)}"
@@ -158,7 +158,7 @@ class Rows:
         ]
 
     def _replaced(self, values: Sequence[Any], tokens: dict[str, str]) -> list[Any]:
-        """Return the columns' values with current tokens, and add to `tokens` which was replaced by which."""
+        """Return the columns' values with current tokens, and add the replaced tokens to `tokens`."""
         replaced = []
         for value, places in zip(values, self._places.values(), strict=True):
             for place in places:
@@ -176,19 +176,19 @@ class Rows:
 def tables(streams: Iterable[type[Stream]], keyset: Keyset) -> list[TokenTable]:
     """Return every table that holds tokens, always in this order."""
     successors = Successors(keyset)
-    of_streams = [Rows(stream, successors) for stream in streams if stream.token_places]
-    return [Vault(successors), Erasures(successors), *of_streams]
+    of_streams = [StreamRows(stream, successors) for stream in streams if stream.token_places]
+    return [SealedValues(successors), ErasedPersons(successors), *of_streams]
 
 
-def _next(connection: Connection, columns: str, table: str, key: str, after: str | None) -> Any:
-    """Return the next rows after that key, in the order of the key: the primary key's index has it."""
-    order = f"ORDER BY {key} LIMIT {BATCH_ROWS}"
+def _next(connection: Connection, columns: str, table: str, primary_key: str, after: str | None) -> Any:
+    """Return the rows after that one, in the order of the primary key, whose index has them."""
+    order = f"ORDER BY {primary_key} LIMIT {BATCH_ROWS}"
     if after is None:
         return connection.run(f"SELECT {columns} FROM {table} {order}") or []
-    return connection.run(f"SELECT {columns} FROM {table} WHERE {key} > :after {order}", after=after) or []
+    return connection.run(f"SELECT {columns} FROM {table} WHERE {primary_key} > :after {order}", after=after) or []
 
 
-def _batch(keys: Sequence[str], current: Mapping[str, str]) -> Batch:
-    """Return the batch of a table whose key is the token."""
+def _batch(row_ids: Sequence[str], current: Mapping[str, str]) -> Batch:
+    """Return the batch of a table whose primary key is the token."""
     tokens = {old: token for old, token in current.items() if old != token}
-    return Batch(keys[-1] if keys else None, tokens, [*tokens])
+    return Batch(row_ids[-1] if row_ids else None, tokens, [*tokens])

@@ -1,4 +1,4 @@
-"""A keyset in, the same keyset with one key more, now the current one, out: whenever it ends, it is gone on with."""
+"""A new token key is added to the keyset and made the current one. A call that was cut off is continued by the next."""
 
 import secrets
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
 from sluice.pseudonyms.keyset import Keyset
 
-LOCK = 0x51D0  # two who add a key take turns
+LOCK = 0x51D0  # two callers who add a token key take turns
 RANDOM_BYTES = 48  # 64 characters of base64url
 
 
 @dataclass(frozen=True)
-class KeyAdder:
-    """The keyset's secret, and what the database remembers of its keys."""
+class TokenKeyAdder:
+    """The secret that holds the keyset, and what the database remembers of its token keys."""
 
     database: Database
     secret_id: str
 
     def add(self, entry: Entry, deadline: Deadline) -> dict[str, Any]:
-        """Add a key, remember it in the database, and only then make it current; return how many there are.
+        """Add a token key, remember it in the database, and only then make it current; return how many there are.
 
-        A key that an earlier call has added, and not made current, is taken. Raises Outage.
+        If an earlier call has added one and not made it current, that one is taken. Raises Outage.
         """
         number, head = self.database.transact(lambda connection: self._remember(connection, entry), deadline)
         audit_log.log_head(head)
@@ -40,7 +40,7 @@ class KeyAdder:
         number = keyset.current + 1
         if number not in keyset.keys:
             keyset = Keyset({**keyset.keys, number: secrets.token_urlsafe(RANDOM_BYTES)}, keyset.current)
-            keyset_secret.put(self.secret_id, keyset)  # before anyone remembers it: what is remembered must be there
+            keyset_secret.put(self.secret_id, keyset)  # first: a token key that the database remembers must be there
         check_values.remember(connection, keyset)
         entry = msgspec.structs.replace(entry, action="key_added", counts={"key_number": number})
         return number, audit_log.append(connection, entry)
@@ -54,6 +54,7 @@ class KeyAdder:
         return keyset
 
     def _read(self, connection: Connection) -> Keyset:
+        """Return the keyset, which no other caller changes until the transaction ends."""
         connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
         keyset = keyset_secret.newest(self.secret_id)
         check_values.check_whole(connection, keyset)
