@@ -38,12 +38,13 @@ def erase_sealed(connection: Connection, streams: Iterable[type[Stream]], keyset
     used = _among(connection, in_rows, forms.tokens(forms.values([*sealed, *forms.rekeyed])))
 
     used_values = forms.values(used)
-    not_rekeyed_any_more = [token for token in forms.rekeyed if forms.value_of[token] not in used_values]
-    _delete(connection, "rekeyed_token WHERE old_token", not_rekeyed_any_more)
+    unused_rekeyed = [token for token in forms.rekeyed if forms.value_of[token] not in used_values]
+    _delete(connection, "rekeyed_token WHERE old_token", unused_rekeyed)
 
-    needed_under_any_token = forms.values(used - sealed)  # a row has a token that the value is not sealed under
-    unused = [token for token in sealed - used if forms.value_of[token] not in needed_under_any_token]
-    return _delete(connection, "pii_vault WHERE token", unused)
+    # If a row has a token that its value is not sealed under, it needs the value under any of its tokens.
+    needed_values = forms.values(used - sealed)
+    unused_sealed = [token for token in sealed - used if forms.value_of[token] not in needed_values]
+    return _delete(connection, "pii_vault WHERE token", unused_sealed)
 
 
 def sweep(connection: Connection, streams: Iterable[type[Stream]]) -> tuple[int, int]:
