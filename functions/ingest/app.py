@@ -17,7 +17,7 @@ from sluice.ingest.message import sqs_records
 from sluice.ingest.store import Store
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
-from sluice.settings import IngestSettings
+from sluice.settings import IngestSettings, TripSettings
 from sluice.vault.sealing import Vault
 
 
@@ -29,9 +29,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     """
     records = sqs_records(event)
     deadline = Deadline.of(context)
-    stream, store = _stream(), _store()
 
-    with tripping(_settings(), records, context.invoked_function_arn):
+    with tripping(TripSettings.read(), records, context.invoked_function_arn):
+        stream, store = _stream(), _store()
         keyset = keyset_secret.recent(_settings().token_key_secret_id)
         store.verify(keyset, deadline)
         processor = StoringBatchProcessor(store, stream, deadline)

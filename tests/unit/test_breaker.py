@@ -20,23 +20,15 @@ from sluice.declaration import witness
 from sluice.declaration.registry import load_all
 from sluice.declaration.rules import Each, Integer, Rule, Text
 from sluice.declaration.stream import Stream
-from sluice.failures import Outage
+from sluice.failures import DeclarationError, Outage
 from sluice.pseudonyms.keyset import Keyset
-from sluice.settings import DatabaseSettings, IngestSettings, VaultSettings
+from sluice.settings import SettingError, TripSettings
 from tests.unit.kinds import KINDS, Kind
 from tests.unit.switches import STACK, START, WHY, World
 from tools.testing.aws.service import refusal
 
 LOGINS = parameter(STACK, "breaker", "logins")
-SETTINGS = IngestSettings(
-    stream="logins",
-    token_key_secret_id="keyset",
-    breaker_parameter=LOGINS,
-    database=DatabaseSettings(
-        host="db", port=5432, name="sluice", secret_id="login", username="", tls="disable", certificate_authority=None
-    ),
-    vault=VaultSettings(key_id="vault", stack=STACK),
-)
+SETTINGS = TripSettings(stream_or_unknown="logins", breaker_parameter=LOGINS)
 FUNCTION = "arn:aws:lambda:::function:logins"
 RECORDS = [{"eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:logins"}]
 
@@ -141,13 +133,7 @@ def test_the_outage_is_raised_whatever_goes_wrong_with_the_trip(call: int, code:
 
 
 def test_without_a_parameter_a_record_or_a_mapping_nothing_trips(world: World) -> None:
-    without = IngestSettings(
-        stream="logins",
-        token_key_secret_id="keyset",
-        breaker_parameter=None,
-        database=SETTINGS.database,
-        vault=SETTINGS.vault,
-    )
+    without = TripSettings(stream_or_unknown="logins", breaker_parameter=None)
     for settings, records, function in [
         (without, RECORDS, FUNCTION),
         (SETTINGS, [], FUNCTION),
@@ -159,12 +145,27 @@ def test_without_a_parameter_a_record_or_a_mapping_nothing_trips(world: World) -
     assert (world.state("logins"), world.ssm.texts) == ("Enabled", {})
 
 
-def test_what_is_no_outage_trips_nothing(world: World) -> None:
-    with pytest.raises(KeyError), trip.tripping(SETTINGS, RECORDS, FUNCTION):
-        raise KeyError
+def test_without_an_error_nothing_trips(world: World) -> None:
     with trip.tripping(SETTINGS, RECORDS, FUNCTION):
         pass
     assert (world.state("logins"), world.ssm.texts) == ("Enabled", {})
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (SettingError("DATABASE_HOST: must be set"), "setting: DATABASE_HOST: must be set"),
+        (DeclarationError("logins: there is no module"), "declaration: logins: there is no module"),
+        (KeyError("kn4ry"), "internal: KeyError"),
+    ],
+)
+def test_whatever_fails_for_every_batch_trips_and_is_an_outage(
+    error: Exception, why: str, world: World, output: Callable[[], str]
+) -> None:
+    with pytest.raises(Outage) as caught, trip.tripping(SETTINGS, RECORDS, FUNCTION):
+        raise error
+    assert str(caught.value) == why
+    assert (world.state("logins"), "kn4ry" in output()) == ("Disabling", False)
 
 
 # The message of nobody

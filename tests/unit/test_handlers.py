@@ -11,7 +11,6 @@ from pg8000.exceptions import DatabaseError
 
 from sluice.failures import Outage
 from sluice.ingest.message import NotAnSqsEvent
-from sluice.settings import SettingError
 from tests.unit.fakes import (
     DEVICE_TOKEN,
     IP_TOKEN,
@@ -151,11 +150,18 @@ def test_an_event_that_is_not_sqs_is_an_error_and_opens_nothing(
     assert postgres.connections == 0
 
 
-def test_a_missing_setting_is_an_error_that_names_it(ingest: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_setting_is_an_outage_that_names_it(ingest: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_NAME")
-    with pytest.raises(SettingError) as caught:
+    with pytest.raises(Outage) as caught:
         ingest.lambda_handler(load_event("sqs_single_login"), LambdaContext())
-    assert str(caught.value) == "DATABASE_NAME: must be set"
+    assert str(caught.value) == "setting: DATABASE_NAME: must be set"
+
+
+def test_a_stream_that_is_gone_is_an_outage_that_names_it(ingest: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAM", "gone")
+    with pytest.raises(Outage) as caught:
+        ingest.lambda_handler(load_event("sqs_single_login"), LambdaContext())
+    assert str(caught.value) == "declaration: gone: there is no module of this name in the package streams"
 
 
 @pytest.mark.parametrize(

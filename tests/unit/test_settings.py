@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from sluice.settings import ROLES, DatabaseSettings, IngestSettings, MigrateSettings, SettingError, VaultSettings
+from sluice.settings import (
+    ROLES,
+    DatabaseSettings,
+    IngestSettings,
+    MigrateSettings,
+    SettingError,
+    TripSettings,
+    VaultSettings,
+)
 
 ENVIRONMENT = {
     "STREAM": "user_logins",
@@ -31,11 +39,16 @@ DATABASE = DatabaseSettings(
 )
 
 
+def test_a_trip_needs_no_setting() -> None:
+    assert TripSettings.read({}) == TripSettings(stream_or_unknown="unknown", breaker_parameter=None)
+    told = TripSettings.read({"STREAM": "user_logins", "BREAKER_PARAMETER": "/sluice/s/breaker/user_logins"})
+    assert (told.stream_or_unknown, told.breaker_parameter) == ("user_logins", "/sluice/s/breaker/user_logins")
+
+
 def test_settings_are_read_from_the_environment() -> None:
     assert IngestSettings.read(ENVIRONMENT) == IngestSettings(
         stream="user_logins",
         token_key_secret_id="keyset",
-        breaker_parameter=None,
         database=DATABASE,
         vault=VaultSettings(key_id="arn:aws:kms:eu-central-1:123456789012:key/vault", stack="sluice"),
     )

@@ -9,6 +9,8 @@ SOURCES = {  # by what the text of an outage begins with
     "kms": "kms",
     "vault": "kms",
     "out of time": "deadline",
+    "setting": "configuration",
+    "declaration": "configuration",
 }
 
 

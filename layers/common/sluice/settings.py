@@ -102,9 +102,16 @@ class IngestSettings(_FunctionSettings):
 
     stream: str
     token_key_secret_id: str
-    breaker_parameter: str | None
     database: DatabaseSettings
     vault: VaultSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TripSettings(_FunctionSettings):
+    """What the ingest function is told for a trip of the breaker. Nothing of it is required: another may be missing."""
+
+    stream_or_unknown: str
+    breaker_parameter: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +217,7 @@ def _queues(environment: Environment) -> Mapping[str, Queues]:
 # How a member of a function's settings is read, whichever function has it.
 _READERS: Mapping[str, Callable[[Environment], Any]] = {
     "stream": _text("STREAM"),
+    "stream_or_unknown": lambda environment: environment.get("STREAM") or "unknown",
     "stack": _text("STACK_NAME"),
     "token_key_secret_id": _text("TOKEN_KEY_SECRET_ID"),  # the secret that holds the keyset
     "database": DatabaseSettings.read,

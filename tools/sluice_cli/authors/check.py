@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sluice.deadline import Deadline
+from sluice.declaration import registry
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import names
 from sluice.declaration.stream import Stream
-from sluice.failures import Outage
+from sluice.failures import DeclarationError, Outage
 from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
@@ -22,8 +23,7 @@ from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.settings import ROLES, DatabaseSettings
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import declarations, throwaway
-from tools.sluice_cli.authors.declarations import BadStream
+from tools.sluice_cli.authors import throwaway
 
 if TYPE_CHECKING:
     from tools.local.postgres import Postgres
@@ -81,8 +81,8 @@ def _declared() -> tuple[dict[str, type[Stream]], list[str]]:
     errors: list[str] = []
     for name in names():
         try:
-            streams[name] = declarations.load(name)
-        except BadStream as error:
+            streams[name] = registry.load(name)
+        except DeclarationError as error:
             errors.append(str(error))
     return streams, errors
 

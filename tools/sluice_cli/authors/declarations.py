@@ -2,7 +2,6 @@
 
 import json
 import re
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from types import GenericAlias, UnionType
@@ -18,10 +17,6 @@ from sluice.failures import DeclarationError
 from tools.sluice_cli.terminal import USAGE, fail
 
 MEMBERS = ("column", "domain")  # options of masks that an entry tells by itself
-
-
-class BadStream(Exception):
-    """A stream's module cannot be imported: says which, where and why."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +43,13 @@ class Entry:
         return isinstance(self.mask, Derived) and self.mask.is_constant
 
 
-def load(name: str) -> type[Stream]:
-    """Import a stream. Raises BadStream when it is declared wrongly, or is no Python."""
-    try:
-        return registry.load(name)
-    except DeclarationError as error:
-        raise BadStream(f"{name}: {error}") from None
-    except Exception as error:  # noqa: BLE001 (a module may fail in any way)
-        raise BadStream(f"{name}.py, line {_line(error, name)}: {type(error).__name__}: {error}") from None
-
-
 def stream(name: str) -> type[Stream]:
     """Import the stream that the command line names, or end the command."""
     if name not in names():
         fail(f"there is no stream {name}; there are {', '.join(names())}", USAGE)
     try:
-        return load(name)
-    except BadStream as error:
+        return registry.load(name)
+    except DeclarationError as error:
         fail(str(error))
 
 
@@ -150,11 +135,3 @@ def _plain(value: Any) -> Any:
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
     return list(value) if isinstance(value, tuple) else value
-
-
-def _line(error: Exception, name: str) -> int:
-    """Return the line of the stream's module that failed."""
-    if isinstance(error, SyntaxError) and error.lineno:
-        return error.lineno
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((frame.lineno or 0 for frame in reversed(frames) if frame.filename.endswith(f"/{name}.py")), 0)

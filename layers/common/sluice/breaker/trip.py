@@ -8,9 +8,9 @@ from typing import Any
 from sluice import telemetry
 from sluice.aws import clients, event_source, parameters
 from sluice.breaker.record import QUIET, Record, decode, encode
-from sluice.failures import Outage
+from sluice.failures import DeclarationError, Outage
 from sluice.pseudonyms import keyset_secret
-from sluice.settings import IngestSettings
+from sluice.settings import SettingError, TripSettings
 from sluice.telemetry import logger
 
 LONGEST_WAIT_EXPONENT = 5  # minutes: 1, 2, 4, 8, 16, 30
@@ -18,20 +18,37 @@ LONGEST_WAIT = timedelta(minutes=30)
 
 
 @contextmanager
-def tripping(settings: IngestSettings, records: Sequence[Mapping[str, Any]], function: str) -> Iterator[None]:
-    """Trip the stream's breaker if an outage ends the work on these SQS records. The outage is raised all the same."""
+def tripping(settings: TripSettings, records: Sequence[Mapping[str, Any]], function: str) -> Iterator[None]:
+    """Trip the stream's breaker if an error ends the work on these SQS records, and raise it as an Outage.
+
+    A missing setting, a stream that cannot be loaded and a fault of this program fail for every batch alike.
+    """
     try:
         yield
-    except Outage as outage:
-        telemetry.count_outage(settings.stream, outage)
+    except Exception as error:  # noqa: BLE001 (its text may quote a record, so it is told by class alone)
+        outage = _outage_of(error)
+        stream = settings.stream_or_unknown
+        telemetry.count_outage(stream, outage)
         keyset_secret.forget()  # it may be what is wrong, and be mended before its five minutes are over
         if settings.breaker_parameter and records:
             try:
                 queue_arn = records[0]["eventSourceARN"]
-                trip(settings.breaker_parameter, settings.stream, function, queue_arn, str(outage), datetime.now(UTC))
-            except Exception as error:  # noqa: BLE001 (the caller is to hear of the outage, not of this)
-                logger.error("breaker not opened", stream=settings.stream, why=clients.reason(error))
-        raise
+                trip(settings.breaker_parameter, stream, function, queue_arn, str(outage), datetime.now(UTC))
+            except Exception as failure:  # noqa: BLE001 (the caller is to hear of the outage, not of this)
+                logger.error("breaker not opened", stream=stream, why=clients.reason(failure))
+        raise outage from None
+
+
+def _outage_of(error: Exception) -> Outage:
+    match error:
+        case Outage():
+            return error
+        case SettingError():
+            return Outage(f"setting: {error}")
+        case DeclarationError():
+            return Outage(f"declaration: {error}")
+        case _:
+            return Outage(f"internal: {type(error).__name__}")
 
 
 def trip(name: str, stream: str, function: str, queue_arn: str, why: str, now: datetime) -> None:

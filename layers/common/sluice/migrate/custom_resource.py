@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from sluice.deadline import Deadline
-from sluice.failures import Outage
+from sluice.failures import DeclarationError, Outage
 from sluice.migrate.failures import MigrationFailed
 from sluice.settings import SettingError
 from sluice.telemetry import logger
@@ -52,7 +52,7 @@ def answer(
     try:
         data = work()
         send("SUCCESS", "", data)
-    except (MigrationFailed, Outage, SettingError) as error:
+    except (DeclarationError, MigrationFailed, Outage, SettingError) as error:
         logger.error("failed", reason=str(error))
         send("FAILED", str(error), {})
     except Exception as error:  # noqa: BLE001 (CloudFormation must hear of it, but its text may hold values)
