@@ -139,6 +139,17 @@ def test_the_demo_ends_as_the_readme_shows_and_leaves_nothing(clone: Clone) -> N
     assert not (clone.folder / ".sluice" / "stack.json").exists()
 
 
+def test_a_changed_stream_rebuilds_its_own_layer_alone(clone: Clone) -> None:
+    build = "sam build --build-dir .sluice/build --cached --cache-dir .sluice/cache 2>&1"
+    clone.run(f"{build} && sluice check")  # which leaves no bytecode that `sam build` would take for a change
+    assert "Cache is invalid" not in clone.run(build)
+    with (clone.folder / "layers" / "streams" / "user_logins.py").open("a") as stream:
+        stream.write("# another line\n")
+    said = clone.run(build)
+    assert re.findall(r"Cache is invalid, running build .* layers \((\w+)\)", said) == ["StreamsLayer"]
+    assert re.findall(r"Valid cache found, .* layers \((\w+)\)", said) == ["CommonLayer"]
+
+
 def test_make_says_what_there_is_to_make(clone: Clone) -> None:
     assert {"demo", "test", "test-all", "faults", "soak", "coverage", "check", "bench"} <= set(
         re.findall(r"make (\S+)", clone.run("make help"))
