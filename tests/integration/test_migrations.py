@@ -1,6 +1,7 @@
 """The schema's migrations, from an empty database and from every other state in which a deployment may find it."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from threading import Barrier
 import pytest
 from pg8000.exceptions import DatabaseError
 
+import streams
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.migrate import migrations, schema
@@ -139,6 +141,18 @@ def test_two_files_with_one_number_are_refused(empty_database: TestDatabase, mig
     with pytest.raises(MigrationFailed, match=rf"^migrations: two files of streams have the number {NEWEST.streams}$"):
         migrate()
     assert applied(empty_database) == []
+
+
+def test_the_products_migrations_need_no_stream_and_touch_no_streams_table(
+    empty_database: TestDatabase, folder: Path, monkeypatch: pytest.MonkeyPatch, migrate: Migrate
+) -> None:
+    of_streams = re.findall(r"CREATE TABLE (\w+)", "".join(file.read_text() for file in STREAMS.glob("*.sql")))
+    product = "".join(file.read_text() for file in PRODUCT.glob("*.sql"))
+    assert of_streams == ["user_logins", "orders"]
+    assert [table for table in of_streams if re.search(rf"\b{table}\b", product)] == []
+    shutil.rmtree(folder)
+    monkeypatch.setattr(streams, "__path__", [])
+    assert migrate() == NEWEST._replace(streams=0)
 
 
 # Roles

@@ -155,7 +155,7 @@ def dead_letters(stack: Stack, lane: Lane) -> set[str]:
 
 
 def show_rejections(stack: Stack) -> None:
-    table = Table("Stream", "Rejected because", "Field", "Messages", title="What was refused, and why")
+    table = Table("Stream", "Rejected because", "Field", "Messages", title="What was rejected, and why")
     table.title_justify = "left"
     for stream, reason, pointer, count in query(
         stack, "SELECT stream, reason, pointer, count(*) FROM rejection GROUP BY 1, 2, 3 ORDER BY 1 DESC, 4 DESC, 2, 3"

@@ -42,7 +42,7 @@ class Accepted:
 
 
 @dataclass(frozen=True)
-class Refused:
+class RejectedRecord:
     """A message that would become none."""
 
     message: Message
@@ -73,14 +73,14 @@ class Findings:
         self.messages = messages
         self.entries = declarations.entries(stream)
         self.accepted: list[Accepted] = []
-        self.refused: list[Refused] = []
+        self.rejected: list[RejectedRecord] = []
         self._writers = {entry: write for entry in self.entries if (write := _writer(entry, keyset))}
         handle = record_handler(stream, keyset)
         for message in messages:
             try:
                 row = handle(message.record)
             except Rejected as rejected:
-                self.refused.append(Refused(message, rejected.reason, rejected.pointer))
+                self.rejected.append(RejectedRecord(message, rejected.reason, rejected.pointer))
             else:
                 self.accepted.append(Accepted(message, row, _canonical(stream, message.body)))
 

@@ -10,7 +10,7 @@ from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, messages, space, throwaway
-from tools.sluice_cli.authors.findings import Accepted, Column, Findings, Kept, Refused
+from tools.sluice_cli.authors.findings import Accepted, Column, Findings, Kept, RejectedRecord
 from tools.sluice_cli.authors.messages import Message, Unreadable
 
 SHOWN = 2  # records
@@ -55,7 +55,7 @@ def preview(
         terminal.show_json({"stream": stream} | _json(findings, hashes_per_second, show_clear))
     else:
         _show(findings, hashes_per_second, show_clear)
-    raise typer.Exit(terminal.REJECTED if findings.refused else 0)
+    raise typer.Exit(terminal.REJECTED if findings.rejected else 0)
 
 
 def _show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None:
@@ -63,13 +63,11 @@ def _show(findings: Findings, hashes_per_second: float, show_clear: bool) -> Non
     for accepted in findings.accepted[:SHOWN]:
         _show_row(findings, accepted, show_clear)
     terminal.note_more(findings.accepted, SHOWN)
-    _show_refused(findings, show_clear)
+    _show_rejected(findings, show_clear)
     _show_duplicates(findings)
     _show_columns(findings, hashes_per_second)
-    console.print(
-        f"\nRecords: {len(findings.messages):,}. Rows: {len(findings.accepted):,}. Rejected: {len(findings.refused):,}."
-        " Nothing was written."
-    )
+    records, rows, rejected = len(findings.messages), len(findings.accepted), len(findings.rejected)
+    console.print(f"\nRecords: {records:,}. Rows: {rows:,}. Rejected: {rejected:,}. Nothing was written.")
     console.print("The tokens are of a throwaway key: not those of production.")
 
 
@@ -87,17 +85,17 @@ def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
     terminal.console().print("", table)
 
 
-def _show_refused(findings: Findings, show_clear: bool) -> None:
-    if not findings.refused:
+def _show_rejected(findings: Findings, show_clear: bool) -> None:
+    if not findings.rejected:
         return
     table = terminal.table("Rejected", "Record", "Because", "Field", "Shape", *["Input"] * show_clear)
-    for refused in findings.refused[:LISTED]:
-        shape = json.dumps(findings.stream.shape(refused.message.body))
-        given = [refused.message.body] if show_clear else []
-        line = (refused.message.place, refused.reason, refused.pointer or "(the record)", shape, *given)
+    for rejected in findings.rejected[:LISTED]:
+        shape = json.dumps(findings.stream.shape(rejected.message.body))
+        given = [rejected.message.body] if show_clear else []
+        line = (rejected.message.place, rejected.reason, rejected.pointer or "(the record)", shape, *given)
         table.add_row(*map(terminal.cell, line))
     terminal.console().print("", table)
-    terminal.note_more(findings.refused, LISTED)
+    terminal.note_more(findings.rejected, LISTED)
 
 
 def _show_duplicates(findings: Findings) -> None:
@@ -135,7 +133,7 @@ def _json(findings: Findings, hashes_per_second: float, show_clear: bool) -> dic
     return {
         "records": len(findings.messages),
         "rows": [_json_row(findings, accepted, show_clear) for accepted in findings.accepted],
-        "rejected": [_json_refused(findings, refused, show_clear) for refused in findings.refused],
+        "rejected": [_json_rejected(findings, rejected, show_clear) for rejected in findings.rejected],
         "same_message_id": [
             {"message_id": message_id, "records": places} for message_id, places in findings.repeated_messages().items()
         ],
@@ -173,9 +171,9 @@ def _json_row(findings: Findings, accepted: Accepted, show_clear: bool) -> dict[
     )
 
 
-def _json_refused(findings: Findings, refused: Refused, show_clear: bool) -> dict[str, Any]:
-    message = refused.message
-    told = {"record": message.place, "reason": refused.reason, "pointer": refused.pointer}
+def _json_rejected(findings: Findings, rejected: RejectedRecord, show_clear: bool) -> dict[str, Any]:
+    message = rejected.message
+    told = {"record": message.place, "reason": rejected.reason, "pointer": rejected.pointer}
     return told | {"shape": findings.stream.shape(message.body)} | _input(message, show_clear)
 
 
