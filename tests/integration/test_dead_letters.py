@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -277,7 +276,8 @@ def test_what_is_of_an_erased_person_is_dropped_and_counted_valid_or_not(
     sqs: FakeSqs, operator: Operator, database: TestDatabase
 ) -> None:
     ann, bad_ann, bob = (sqs.put(one) for one in (body(user_id="ann"), body(user_id="ann", ip="x"), body()))
-    late = sqs.put(body(user_id="ann"), attributes={"sluice_sent_at": str(int(time.time() * 1000))})
+    february = int(datetime(2026, 2, 2, tzinfo=UTC).timestamp() * 1000)
+    late = sqs.put(body(user_id="ann"), sent=february, attributes={"sluice_sent_at": str(february)})
     erasures.remember(database.owner, token("subject", "ann"), datetime(2026, 2, 1, tzinfo=UTC))
     assert operator.redrive() == NOTHING | {"looked_at": 4, "redriven": 2, "erased": 2}
     assert [one["sluice_message_id"] for one in sqs.attributes()] == [bob, late]

@@ -123,15 +123,17 @@ def test_a_bad_record_leaves_nothing_of_it(body: str, ingest: ModuleType, postgr
     assert_no_leak(text + repr(postgres.rejections))
 
 
-@pytest.mark.parametrize("attribute", ["sluice_message_id", "sluice_sent_at"])
-def test_a_bad_attribute_leaves_nothing_of_it(
-    attribute: str, ingest: ModuleType, postgres: FakePostgres, exits: Exits
+@pytest.mark.parametrize(
+    ("attribute", "said"), [("sluice_message_id", "batch done"), ("sluice_sent_at", "record rejected")]
+)
+def test_an_attribute_leaves_nothing_of_it(
+    attribute: str, said: str, ingest: ModuleType, postgres: FakePostgres, exits: Exits
 ) -> None:
-    record = sqs_record(BODY, attributes={attribute: "kn4ry"})
+    record = sqs_record(login(), attributes={attribute: "kn4ry"})
     exits.run(lambda: ingest.lambda_handler({"Records": [record]}, LambdaContext()))
     text = exits.text()
-    assert "record rejected" in text
-    assert_no_leak(text + repr(postgres.rejections))
+    assert said in text
+    assert_no_leak(text + repr(postgres.rejections) + repr(postgres.rows))
 
 
 def test_a_good_record_leaves_nothing_of_it_but_its_row(

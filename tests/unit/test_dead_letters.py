@@ -159,7 +159,7 @@ def test_of_more_attributes_than_sqs_takes_the_two_are_not_those_that_go(sqs: Fa
 
 
 def test_an_id_that_is_none_is_not_told(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
-    sqs.put("{}", message_id=numbered(1), attributes={"sluice_message_id": "kn4ry", "sluice_sent_at": "kn4ry"})
+    sqs.put("{}", message_id=numbered(1), attributes={"sluice_message_id": " ", "sluice_sent_at": "kn4ry"})
     letter = one(queue)
     assert letter.message_id == numbered(1)
     assert letter.sent_at.timestamp() * 1000 == LONG_AGO

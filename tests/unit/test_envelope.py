@@ -98,7 +98,7 @@ def test_raw_delivery_is_no_envelope_and_an_envelope_no_raw_delivery(keyset: Key
         assert (caught.value.reason, caught.value.pointer) == ("not_in_its_envelope", "")
     with pytest.raises(Rejected) as caught:
         signed_up(plain).masker(keyset)(json.dumps(notification()))
-    assert (caught.value.reason, caught.value.pointer) == ("missing", "/email")
+    assert (caught.value.reason, caught.value.pointer) == ("sns_notification", "")
 
 
 NO_NOTIFICATIONS: list[Any] = [

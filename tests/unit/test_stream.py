@@ -298,7 +298,6 @@ def test_a_bad_value_is_rejected_with_its_reason_and_its_field(
         login()[:-1],
         login() + "x",
         login() + login(),
-        "\N{ZERO WIDTH NO-BREAK SPACE}" + login(),
         login().replace('"', "'"),
         with_json("user_id", '"\x01"'),
         with_json("user_id", '"\\q"'),

@@ -101,7 +101,7 @@ class Findings:
         places: dict[str, list[str]] = defaultdict(list)
         for message in self.messages:
             if message.sent:
-                places[_identity(message)].append(message.place)
+                places[_identity(self.stream, message)].append(message.place)
         return {message_id: found for message_id, found in places.items() if len(found) > 1}
 
     def repeated_tokens(self) -> list[tuple[str, str, list[str]]]:
@@ -149,9 +149,9 @@ def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
     return entry.mask.writer(entry.name, entry.rule.element, keyset)
 
 
-def _identity(message: Message) -> str:
+def _identity(stream: type[Stream], message: Message) -> str:
     try:
-        return message_id(message.record)
+        return message_id(message.record, stream.unwrap)
     except Rejected:
         return message.record.message_id
 

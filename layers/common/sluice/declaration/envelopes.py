@@ -1,9 +1,10 @@
 """Envelopes: what AWS wraps around a record on its way to the queue in, the record's JSON out."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,16 +13,41 @@ from sluice.failures import OF_A_USERS_CODE, Rejected, rejection_of
 type Envelope = Callable[[str], Any]  # from a body to the record's JSON, or to what that JSON stands for
 
 
+class _Attribute(msgspec.Struct):
+    value: str = msgspec.field(name="Value")
+
+
 class _Notification(msgspec.Struct):
     """https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html"""
 
     record: str = msgspec.field(name="Message")
 
 
+class _NotificationPostmark(msgspec.Struct):
+    topic: str = msgspec.field(name="TopicArn")
+    message_id: str = msgspec.field(name="MessageId")
+    sent_at: datetime | None = msgspec.field(name="Timestamp", default=None)
+    attributes: dict[str, _Attribute] = msgspec.field(name="MessageAttributes", default={})
+
+
 class _Event(msgspec.Struct):
     """https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html"""
 
     record: msgspec.Raw = msgspec.field(name="detail")
+
+
+class _EventPostmark(msgspec.Struct):
+    source: str
+    kind: str = msgspec.field(name="detail-type")
+    message_id: str = msgspec.field(name="id")
+    sent_at: datetime | None = msgspec.field(name="time", default=None)
+
+
+class Postmark(NamedTuple):
+    """What an envelope of AWS says of its message."""
+
+    message_id: str
+    sent_at: int | None  # milliseconds since 1970, UTC
 
 
 def plain(body: str) -> str:
@@ -37,6 +63,43 @@ def sns(body: str) -> str:
 def eventbridge(body: str) -> bytes:
     """The body is an EventBridge event, the record its detail. Raises Rejected when it is none."""
     return bytes(_open(_EVENT, body))
+
+
+def postmark_of(envelope: Envelope, body: str) -> Postmark | None:
+    """Return the postmark of a body in an envelope of AWS; None for other envelopes, and where it cannot be read.
+
+    An attribute `sluice_message_id` of a notification is the id: SNS leaves it in the envelope, unless it delivers raw.
+    """
+    kind = getattr(envelope, "__wrapped__", envelope)
+    try:
+        if kind is sns:
+            notification = _NOTIFICATION_POSTMARK.decode(body)
+            own = notification.attributes.get("sluice_message_id")
+            return Postmark(own.value if own else notification.message_id, _milliseconds(notification.sent_at))
+        if kind is eventbridge:
+            event = _EVENT_POSTMARK.decode(body)
+            return Postmark(event.message_id, _milliseconds(event.sent_at))
+    except (ValueError, RecursionError):
+        return None
+    return None
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    """Return a time in milliseconds, cut off and not rounded: that could cross a day. None for one without a zone."""
+    if moment is None or moment.tzinfo is None:
+        return None
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def recognised(body: str) -> Rejected | None:
+    """Return what a body is that is no record of a stream without an envelope, if that is something well known."""
+    if body.startswith("\ufeff"):
+        return Rejected("byte_order_mark")
+    if postmark_of(sns, body) is not None:
+        return Rejected("sns_notification")
+    if postmark_of(eventbridge, body) is not None:
+        return Rejected("eventbridge_event")
+    return None
 
 
 def guarded(envelope: Envelope) -> Callable[[str], str | bytes]:
@@ -61,6 +124,9 @@ def guarded(envelope: Envelope) -> Callable[[str], str | bytes]:
 
 _NOTIFICATION = msgspec.json.Decoder(_Notification)
 _EVENT = msgspec.json.Decoder(_Event)
+_NOTIFICATION_POSTMARK = msgspec.json.Decoder(_NotificationPostmark)
+_EVENT_POSTMARK = msgspec.json.Decoder(_EventPostmark)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _open(decoder: msgspec.json.Decoder[Any], body: str) -> Any:

@@ -109,7 +109,8 @@ class Stream(Part):
             try:
                 record = decode(record_text)
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
-                raise diagnosis.rejection(error, layout) from None  # the cause may quote the body
+                known = envelopes.recognised(body) if unwrap is plain else None
+                raise known or diagnosis.rejection(error, layout) from None  # the cause may quote the body
             values, cells = mask(record)
             return tuple(cells), Originals(subject.text(values[place]) if subject else None, tuple(found))
 

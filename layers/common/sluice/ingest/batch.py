@@ -28,10 +28,12 @@ class RecordHandler:
         self._stream = stream
         self._keyset = keyset
         self._mask = stream.masker(keyset)
+        self._envelope = stream.unwrap
 
     def __call__(self, record: SQSRecord) -> MaskedRow:
         try:
-            return MaskedRow(message_id(record), sent_at(record), *self._mask(record.raw_event["body"]))
+            identity, moment = message_id(record, self._envelope), sent_at(record, self._envelope)
+            return MaskedRow(identity, moment, *self._mask(record.raw_event["body"]))
         except OF_A_USERS_CODE as error:
             raise rejection_of(error) from None  # the cause may quote the record
 
@@ -115,7 +117,7 @@ class StoringBatchProcessor(BatchProcessor):
 
     def _rejection(self, record: SQSRecord, rejected: Rejected) -> Rejection:
         try:
-            identity = message_id(record)
+            identity = message_id(record, self._stream.unwrap)
         except Rejected:
             identity = record.message_id
         shape = self._stream.shape(record.body)

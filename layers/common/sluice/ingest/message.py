@@ -4,12 +4,20 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+from uuid import UUID, uuid5
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from sluice.declaration.envelopes import Envelope, plain, postmark_of
 from sluice.failures import Rejected
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_HEX_UUID = re.compile("[0-9a-f]{32}", re.IGNORECASE)
+
+
+NAMESPACE = UUID("6b1d7a3e-0d0a-5c5e-9a55-5c1d5e0f4a11")  # of the UUIDs that stand for ids of producers (RFC 9562, 5.5)
+EARLIEST = 1_000_000_000_000  # milliseconds since 1970: 9 September 2001, the first of 13 digits
+DAY = 86_400_000  # milliseconds
 
 
 class NotAnSqsEvent(Exception):
@@ -36,30 +44,56 @@ def sqs_records(event: Any) -> list[dict[str, Any]]:
     return records
 
 
-def message_id(record: SQSRecord) -> str:
-    """Return what makes the message one: its attribute `sluice_message_id`, a UUID, else the id that SQS gave it.
+def message_id(record: SQSRecord, envelope: Envelope = plain) -> str:
+    """Return the UUID that makes the message one.
 
-    Raises Rejected when the attribute is no UUID.
+    That is its attribute `sluice_message_id`, else the id in its envelope, else the id that SQS gave it. SNS and
+    EventBridge may deliver one message twice, under two ids of SQS. An id that is no UUID stands for a UUIDv5 of it.
+    Raises Rejected when the attribute is empty.
     """
     identity = _attribute(record, "sluice_message_id")
-    if identity is None:
-        return str(record.raw_event["messageId"]).lower()
-    if not _UUID.fullmatch(identity):
-        raise Rejected("not_a_uuid", "/sluice_message_id")
-    return identity.lower()
+    if identity is not None:
+        return _uuid(identity)
+    postmark = postmark_of(envelope, record.raw_event["body"])
+    if postmark is not None:
+        return _uuid(postmark.message_id)
+    return str(record.raw_event["messageId"]).lower()
 
 
-def sent_at(record: SQSRecord) -> str:
-    """Return when the message was first sent, in ISO 8601 and UTC: its attribute `sluice_sent_at`, else SentTimestamp.
+def sent_at(record: SQSRecord, envelope: Envelope = plain) -> str:
+    """Return when the message was first sent, in ISO 8601 and UTC, to the millisecond.
 
-    Both are milliseconds since 1970. Raises Rejected when the attribute is not.
+    That is its attribute `sluice_sent_at`, else the time in its envelope, else SentTimestamp. The attribute is in
+    milliseconds since 1970. Raises Rejected when it is not, or when it cannot be: a time in seconds would be one of
+    January 1970, before every erasure, and the message would not be stored.
     """
+    of_sqs = str(record.raw_event["attributes"]["SentTimestamp"])
     timestamp = _attribute(record, "sluice_sent_at")
-    if timestamp is None:
-        timestamp = str(record.raw_event["attributes"]["SentTimestamp"])
-    elif not _is_timestamp(timestamp):
-        raise Rejected("not_a_timestamp", "/sluice_sent_at")
-    return f"{_iso_second(timestamp[:-3])}.{timestamp[-3:]:0>3}Z"
+    if timestamp is not None:
+        if not _is_timestamp(timestamp):
+            raise Rejected("not_a_timestamp", "/sluice_sent_at")
+        if not _is_plausible(int(timestamp), of_sqs):
+            raise Rejected("out_of_range", "/sluice_sent_at")
+        return _iso(timestamp)
+    postmark = postmark_of(envelope, record.raw_event["body"])
+    if postmark is not None and postmark.sent_at is not None and _is_plausible(postmark.sent_at, of_sqs):
+        return _iso(str(postmark.sent_at))
+    return _iso(of_sqs)
+
+
+def _uuid(identity: str) -> str:
+    if _UUID.fullmatch(identity):
+        return identity.lower()
+    if _HEX_UUID.fullmatch(identity):
+        return str(UUID(identity))
+    if not identity.strip():
+        raise Rejected("empty", "/sluice_message_id")
+    return str(uuid5(NAMESPACE, identity))
+
+
+def _is_plausible(milliseconds: int, of_sqs: str) -> bool:
+    """Tell whether a message can have been sent then: since 2001, and not a day after SQS got it."""
+    return EARLIEST <= milliseconds <= int(of_sqs) + DAY
 
 
 def _attribute(record: SQSRecord, name: str) -> str | None:
@@ -69,6 +103,10 @@ def _attribute(record: SQSRecord, name: str) -> str | None:
         return None
     attribute = attributes[name]
     return str(attribute.get("stringValue") or "") if isinstance(attribute, dict) else ""
+
+
+def _iso(timestamp: str) -> str:
+    return f"{_iso_second(timestamp[:-3])}.{timestamp[-3:]:0>3}Z"
 
 
 def _is_timestamp(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import batched, islice
 from typing import Any, Self
 
@@ -10,11 +10,13 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.aws import clients
 from sluice.deadline import Deadline
+from sluice.declaration.envelopes import Envelope, plain
 from sluice.failures import Outage, Rejected
 from sluice.ingest import message
 from sluice.settings import Queues
 from sluice.telemetry import logger
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CALL_LETTERS = 10  # SQS gives and takes no more at once
 CALL_BYTES = 262_144  # it takes a MiB at once, from older queues a quarter of that; a larger letter goes alone
 PAGE_BYTES = 32 * 1024 * 1024  # of bodies in memory
@@ -31,6 +33,7 @@ class Letter:
 
     record: SQSRecord = field(repr=False)  # as Lambda would hand it over
     attributes: dict[str, Any] = field(repr=False)  # as SQS has them
+    envelope: Envelope = plain  # of its stream
 
     @property
     def sqs_message_id(self) -> str:
@@ -40,7 +43,7 @@ class Letter:
     def message_id(self) -> str:
         """The id of its row or rejection."""
         try:
-            return message.message_id(self.record)
+            return message.message_id(self.record, self.envelope)
         except Rejected:
             return self.sqs_message_id
 
@@ -48,7 +51,7 @@ class Letter:
     def sent_at(self) -> datetime:
         """When it was sent for the first time, UTC."""
         try:
-            return datetime.fromisoformat(message.sent_at(self.record))
+            return datetime.fromisoformat(message.sent_at(self.record, self.envelope))
         except Rejected:
             return datetime.fromtimestamp(self.last_sent_milliseconds / 1000, UTC)
 
@@ -71,7 +74,7 @@ class Letter:
 
     def redriven_attributes(self) -> dict[str, Any]:
         """Return what it is sent with: the attributes that keep its id and time, and those that it has."""
-        sent_at = str(self.last_sent_milliseconds)
+        sent_at = str((self.sent_at - EPOCH) // timedelta(milliseconds=1))
         ours = {"sluice_message_id": _text(self.message_id), "sluice_sent_at": _text(sent_at)}
         # Its own take precedence over ours of one name; of more than SQS takes the last go, which ingest never reads.
         return dict(islice((ours | self.attributes).items(), MOST_ATTRIBUTES))
@@ -80,8 +83,9 @@ class Letter:
 class DeadLetterQueue:
     """The dead letters of a stream in one invocation: at the end of `with` those that it still holds are released."""
 
-    def __init__(self, queues: Queues, deadline: Deadline) -> None:
+    def __init__(self, queues: Queues, deadline: Deadline, envelope: Envelope = plain) -> None:
         self._queues = queues
+        self._envelope = envelope
         self._deadline = deadline
         self._held: dict[str, str] = {}  # receipt handles by SQS's message id
         self.is_exhausted = False  # nothing more is visible
@@ -129,7 +133,7 @@ class DeadLetterQueue:
                 is_new = received_message["MessageId"] not in self._held  # SQS may give one twice
                 self._held[received_message["MessageId"]] = received_message["ReceiptHandle"]
                 if is_new:
-                    letters.append(_letter(received_message))
+                    letters.append(_letter(received_message, self._envelope))
                     size += len(received_message["Body"])
         return letters
 
@@ -180,7 +184,7 @@ def batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
         yield taken
 
 
-def _letter(message: dict[str, Any]) -> Letter:
+def _letter(message: dict[str, Any], envelope: Envelope) -> Letter:
     attributes = {
         name: {part: value[part] for part in ("DataType", "StringValue", "BinaryValue") if part in value}
         for name, value in message.get("MessageAttributes", {}).items()
@@ -194,7 +198,7 @@ def _letter(message: dict[str, Any]) -> Letter:
             for name, value in attributes.items()
         },
     }
-    return Letter(SQSRecord(record), attributes)
+    return Letter(SQSRecord(record), attributes, envelope)
 
 
 def _receipts(handles: Iterable[str]) -> list[dict[str, Any]]:
