@@ -19,7 +19,7 @@ from tools.testing.invariants import Checker, Finding, Sent
 UNSEEN_SECONDS = 600  # no dead letter is received twice
 
 
-@pytest.fixture(scope="package")  # not the session: it would run on beside the tests that come after
+@pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     with running_stack(
         {"LogLevel": "DEBUG"}, streams=DECLARED / "streams"

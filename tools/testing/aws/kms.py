@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tools.testing.aws.service import Service, refusal
 
-HEADER = bytes(124)  # a wrapped key of 32 bytes is as long as KMS makes it: 184 bytes
+KEY_BYTES = 32
+PADDING = bytes(124)  # so that a wrapped key is as long as KMS makes it: 184 bytes
 NONCE_BYTES = 12
 
 
@@ -22,7 +23,7 @@ class FakeKms(Service):
     def generate_data_key(self, *, KeyId: str, KeySpec: str, EncryptionContext: dict[str, str]) -> dict[str, Any]:
         self._call("GenerateDataKey")
         assert KeySpec == "AES_256"
-        plaintext = os.urandom(32)
+        plaintext = os.urandom(KEY_BYTES)
         return {"Plaintext": plaintext, "CiphertextBlob": _wrap(plaintext, KeyId, EncryptionContext), "KeyId": KeyId}
 
     def decrypt(self, *, CiphertextBlob: bytes, KeyId: str, EncryptionContext: dict[str, str]) -> dict[str, Any]:
@@ -49,13 +50,13 @@ class FakeKms(Service):
 
 def _wrap(plaintext: bytes, key_id: str, context: dict[str, str]) -> bytes:
     nonce = os.urandom(NONCE_BYTES)
-    return HEADER + nonce + _aes(key_id).encrypt(nonce, plaintext, HEADER + _bytes(context))
+    return nonce + _aes(key_id).encrypt(nonce, plaintext + PADDING, _bytes(context))
 
 
 def _unwrap(blob: bytes, key_id: str, context: dict[str, str], operation: str) -> bytes:
-    header, rest = blob[: len(HEADER)], blob[len(HEADER) :]
     try:
-        return _aes(key_id).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], header + _bytes(context))
+        opened = _aes(key_id).decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], _bytes(context))
+        return opened[:KEY_BYTES]  # the first release's fake, of which a database is kept, did not pad
     except InvalidTag:
         raise refusal("InvalidCiphertextException", operation) from None
 
