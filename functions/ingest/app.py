@@ -38,7 +38,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
         with processor(records, handler=record_handler(stream, keyset)):
             processor.process()
 
-    metrics.count_batch(stream.stream_name, records, processor.written, [why for _, why in processor.rejected])
+    newly_rejected = processor.newly_rejected
+    again = len(processor.rejected) - len(newly_rejected)
+    metrics.count_batch(stream.stream_name, records, processor.written, newly_rejected, again)
     visibility.release([record for record, _ in processor.rejected], deadline)
     return processor.response()
 

@@ -37,6 +37,7 @@ APPLIED_TODAY = [
     ["sluice", 1, "0001_sluice.sql"],
     ["sluice", 4, "0004_vault.sql"],
     ["sluice", 5, "0005_dead_letters.sql"],
+    ["sluice", 7, "0007_rejections.sql"],
     ["streams", 2, "0002_user_logins.sql"],
     ["streams", 3, "0003_orders.sql"],
 ]
@@ -197,7 +198,7 @@ def kept(database: TestDatabase) -> dict[str, list[Any]]:
 
 def counted(output: str) -> dict[str, float]:
     """Return the counts of the one batch in what was printed, without those that are zero."""
-    names = ("Received", "Written", "Duplicate", "Rejected", "Erased", "Sealed")
+    names = ("Received", "Written", "Duplicate", "Rejected", "RejectedAgain", "Erased", "Sealed")
     (line,) = (one for one in map(json.loads, output.splitlines()) if "_aws" in one and "Received" in one)
     return {name: line[name][0] for name in names if line[name][0]}
 

@@ -120,33 +120,40 @@ def test_a_redelivered_batch_adds_no_row_but_those_that_are_new(database: TestDa
     assert database.rows() == sorted([row(old), row(new)], key=lambda found: found["message_id"])
 
 
-def test_a_rejected_message_that_comes_again_keeps_its_first_reason(
+def test_a_message_that_is_rejected_again_for_another_reason_has_both(
     database: TestDatabase, ingest: Environment
 ) -> None:
     sent = record(JUNK)
     again = {**sent, "body": "not json"}
     assert ingest.invoke(event(sent, sent)) == failures(sent, sent)
     assert ingest.invoke(event(again)) == failures(sent)
-    assert database.rejections() == {sent["messageId"]: ("missing", "/user_id")}
+    kept = {(found["message_id"], found["reason"], found["pointer"]) for found in database.rows("rejection")}
+    assert kept == {(sent["messageId"], "missing", "/user_id"), (sent["messageId"], "not_json", "")}
 
 
 def test_what_the_producer_gave_identifies_a_message_however_sqs_names_it(
     database: TestDatabase, ingest: Environment
 ) -> None:
-    given = {"sluice_message_id": "ABCDEF00-0000-4000-8000-000000000001", "sluice_sent_at": "0"}
+    given = {"sluice_message_id": "ABCDEF00-0000-4000-8000-000000000001", "sluice_sent_at": "1709164800000"}
     redriven = [record(**given), record(**given), record(**given)]
     assert ingest.invoke(event(*redriven[:2])) == {"batchItemFailures": []}
     assert ingest.invoke(event(redriven[2])) == {"batchItemFailures": []}
-    stored = {"message_id": given["sluice_message_id"].lower(), "sent_at": "1970-01-01T00:00:00+00:00"}
-    assert database.rows() == [row(redriven[0], create_date="1970-01-01", **stored)]
+    stored = {"message_id": given["sluice_message_id"].lower(), "sent_at": "2024-02-29T00:00:00+00:00"}
+    assert database.rows() == [row(redriven[0], create_date="2024-02-29", **stored)]
 
 
-def test_an_identity_that_is_no_uuid_is_a_rejection_under_the_id_of_sqs(
+def test_an_identity_that_is_no_uuid_is_one_row_however_often_it_is_sent(
     database: TestDatabase, ingest: Environment
 ) -> None:
-    sent = record(sluice_message_id="42")
+    sent = [record(sluice_message_id="evt_42"), record(sluice_message_id="evt_42")]
+    assert [ingest.invoke(event(one)) for one in sent] == [failures(), failures()]
+    assert len(database.rows()) == 1
+
+
+def test_an_empty_identity_is_a_rejection_under_the_id_of_sqs(database: TestDatabase, ingest: Environment) -> None:
+    sent = record(sluice_message_id=" ")
     assert ingest.invoke(event(sent)) == failures(sent)
-    assert database.rejections() == {sent["messageId"]: ("not_a_uuid", "/sluice_message_id")}
+    assert database.rejections() == {sent["messageId"]: ("empty", "/sluice_message_id")}
 
 
 # The keyset

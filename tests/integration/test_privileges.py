@@ -17,7 +17,8 @@ MUST = [
     f"{INSERT} ON CONFLICT (message_id) DO NOTHING",
     "SELECT message_id FROM user_logins",
     "INSERT INTO rejection (message_id, stream, reason, pointer, shape)"
-    " VALUES (gen_random_uuid(), '', '', '', '{}') ON CONFLICT DO NOTHING",
+    " VALUES (gen_random_uuid(), '', '', '', '{}') ON CONFLICT DO NOTHING"
+    " RETURNING message_id",
     "SELECT number, check_value FROM token_key",
 ]
 MUST_NOT = [
@@ -40,7 +41,7 @@ MUST_NOT = [
     f"{INSERT} ON CONFLICT (message_id) DO UPDATE SET locale = ''",
     "COPY user_logins TO STDOUT",
     "SELECT * FROM rejection",
-    "SELECT message_id FROM rejection",
+    "SELECT reason FROM rejection",
     *(
         f"{verb} {table}"
         for table in ("user_logins", "rejection", "token_key", "migration")

@@ -95,9 +95,11 @@ class FakeStore(Store):
         refused = [(row, self.refuses[row.message_id]) for row in unique.values() if row.message_id in self.refuses]
         written = [row for row in unique.values() if row.message_id not in self.refuses]
         self.rows += written
-        self.rejections += [*rejections, *(reject(row, rejected) for row, rejected in refused)]
+        rejected = [*rejections, *(reject(row, rejected) for row, rejected in refused)]
+        new = frozenset(one.message_id for one in rejected if one not in self.rejections)
+        self.rejections += rejected
         duplicates = sum(row.message_id not in self.refuses for row in rows) - len(written)
-        return Written(len(written), duplicates, refused, 1.5)
+        return Written(len(written), duplicates, refused, 1.5, newly_rejected=new)
 
 
 @dataclass
@@ -132,7 +134,9 @@ class FakePostgres:
             self._add([list(record.values()) for record in new])
             return [[UUID(record["message_id"])] for record in new]
         elif sql.startswith("INSERT INTO rejection "):
-            self.rejections += json.loads(parameters["rows"])
+            new_rejections = [one for one in json.loads(parameters["rows"]) if one not in self.rejections]
+            self.rejections += new_rejections
+            return [[one["message_id"]] for one in new_rejections]
         elif sql.startswith("INSERT INTO migration "):
             self.migrations.append((parameters["package"], parameters["number"]))
         elif sql.startswith("SELECT package, max(number) FROM migration"):

@@ -120,7 +120,7 @@ def test_good_records_are_rows_and_exactly_the_bad_ones_are_reported(keyset: Key
     assert failures == [numbered(1), numbered(3), numbered(4)]
     assert store.rows == [row(0), row(2, "2")]
     assert store.rejections == rejections
-    assert processor.written == Written(2, 0, [], 1.5)
+    assert processor.written == Written(2, 0, [], 1.5, newly_rejected=frozenset(map(numbered, (1, 3, 4))))
     assert [(record.receipt_handle, why) for record, why in processor.rejected] == [
         (f"receipt-{number}", why) for number, why in zip([1, 3, 4], rejections, strict=True)
     ]
@@ -130,7 +130,7 @@ def test_a_batch_in_which_every_record_is_bad_reports_them_all_and_does_not_rais
     store = FakeStore()
     processor, failures = process([sqs_record(JUNK, number) for number in range(3)], keyset, store)
     assert failures == [numbered(number) for number in range(3)]
-    assert (store.rows, processor.written) == ([], Written(0, 0, [], 1.5))
+    assert (store.rows, processor.written._replace(newly_rejected=frozenset())) == ([], Written(0, 0, [], 1.5))
     assert store.rejections == [rejection(number, "missing", "/user_id", JUNK_SHAPE) for number in range(3)]
 
 
@@ -146,6 +146,13 @@ def test_a_bad_message_that_is_twice_in_a_batch_is_reported_for_both(keyset: Key
     assert failures == [numbered(1), numbered(1)]
 
 
+def test_a_rejection_is_told_once_and_reported_each_time(keyset: Keyset) -> None:
+    store = FakeStore()
+    for told in ([rejection(1, "missing", "/user_id", JUNK_SHAPE)], []):
+        processor, failures = process([sqs_record(JUNK, 1)], keyset, store)
+        assert (failures, processor.newly_rejected) == ([numbered(1)], told)
+
+
 def test_a_row_that_the_database_refuses_is_reported_and_recorded_alone(keyset: Keyset) -> None:
     refusal = Rejected("sqlstate_22001", "/locale")
     store = FakeStore({numbered(2): refusal})
@@ -155,7 +162,8 @@ def test_a_row_that_the_database_refuses_is_reported_and_recorded_alone(keyset: 
     assert failures == [numbered(3), numbered(2)]
     assert store.rows == [row(1)]
     assert store.rejections == [rejection(3, "missing", "/user_id", JUNK_SHAPE), why]
-    assert processor.written == Written(1, 0, [(row(2), refusal)], 1.5)
+    newly_rejected = frozenset(map(numbered, (2, 3)))
+    assert processor.written == Written(1, 0, [(row(2), refusal)], 1.5, newly_rejected=newly_rejected)
     assert [(record.receipt_handle, rejected.reason) for record, rejected in processor.rejected] == [
         ("receipt-3", "missing"),
         ("receipt-2", "sqlstate_22001"),

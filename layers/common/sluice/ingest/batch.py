@@ -100,6 +100,11 @@ class StoringBatchProcessor(BatchProcessor):
                 self.rejected.append((record, self._rejection(record, rejected)))
         return results
 
+    @property
+    def newly_rejected(self) -> list[Rejection]:
+        """The rejections that are to be told: a message is received ten times before it is a dead letter."""
+        return [rejection for _, rejection in self.rejected if rejection.message_id in self.written.newly_rejected]
+
     def _raise_if_it_is_our_fault(self) -> None:
         """Raise Outage when every record failed of something unforeseen, and the stream's own example fails too.
 

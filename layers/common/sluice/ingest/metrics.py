@@ -14,9 +14,16 @@ from sluice.telemetry import count, logger, metrics
 
 
 def count_batch(
-    stream: str, records: Sequence[Mapping[str, Any]], written: Written, rejections: Sequence[Rejection]
+    stream: str,
+    records: Sequence[Mapping[str, Any]],
+    written: Written,
+    rejections: Sequence[Rejection],
+    rejected_again: int = 0,
 ) -> None:
-    """Log and count what became of a batch of SQS records; the metrics go out as Embedded Metric Format."""
+    """Log and count what became of a batch of SQS records; the metrics go out as Embedded Metric Format.
+
+    `rejected_again` counts the messages that were rejected for the same reason before.
+    """
     for rejection in rejections:
         logger.warning("record rejected", extra=msgspec.structs.asdict(rejection))
     reasons = Counter(rejection.reason for rejection in rejections)
@@ -25,6 +32,7 @@ def count_batch(
         "Written": written.written,
         "Duplicate": written.duplicates,
         "Rejected": reasons.total(),
+        "RejectedAgain": rejected_again,
         "Erased": written.erased,
         "Sealed": written.sealed,
     }

@@ -33,6 +33,7 @@ class Written(NamedTuple):
     milliseconds: float
     erased: int = 0  # sent before the person was erased: not stored
     sealed: int = 0  # values that are new in the vault, as far as this environment knows
+    newly_rejected: frozenset[str] = frozenset()  # message ids: the others were rejected for the same reason before
 
 
 class Store:
@@ -103,9 +104,10 @@ class Store:
             inserted = insert(connection, self._table, kept, deadline)
             sealed = self._seal(connection, chain.from_iterable([row.originals.values for row in inserted.written]))
             refusals = [reject(row, rejected) for row, rejected in inserted.refused]
-            _insert_rejections(connection, [*rejections, *refusals])
+            newly_rejected = _insert_rejections(connection, [*rejections, *refusals])
             milliseconds = (time.perf_counter() - started) * 1000
-            return _count(rows, inserted, erased_ids, len(sealed), milliseconds), sealed
+            counted = _count(rows, inserted, erased_ids, len(sealed), milliseconds)
+            return counted._replace(newly_rejected=newly_rejected), sealed
 
         return work
 
@@ -192,13 +194,16 @@ def _insert_sealed(
     )
 
 
-def _insert_rejections(connection: Connection, rejections: Iterable[Rejection]) -> None:
-    """Record why messages were rejected. When a message comes again, its first reason stays."""
-    ordered = sorted(rejections, key=lambda rejection: rejection.message_id)
-    if ordered:
-        connection.run(
-            "INSERT INTO rejection (message_id, stream, reason, pointer, shape)"
-            " SELECT message_id, stream, reason, pointer, shape"
-            " FROM json_populate_recordset(NULL::rejection, CAST(:rows AS json)) ON CONFLICT DO NOTHING",
-            rows=msgspec.json.encode(ordered).decode(),
-        )
+def _insert_rejections(connection: Connection, rejections: Iterable[Rejection]) -> frozenset[str]:
+    """Record why messages were rejected. Return the ids of those that were not rejected for the same reason before."""
+    ordered = sorted(rejections, key=lambda rejection: (rejection.message_id, rejection.reason, rejection.pointer))
+    if not ordered:
+        return frozenset()
+    rows = connection.run(
+        "INSERT INTO rejection (message_id, stream, reason, pointer, shape)"
+        " SELECT message_id, stream, reason, pointer, shape"
+        " FROM json_populate_recordset(NULL::rejection, CAST(:rows AS json)) ON CONFLICT DO NOTHING"
+        " RETURNING message_id",
+        rows=msgspec.json.encode(ordered).decode(),
+    )
+    return frozenset(str(message_id) for (message_id,) in rows or [])

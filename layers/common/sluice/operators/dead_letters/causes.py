@@ -22,7 +22,7 @@ def read(connection: Connection, stream: type[Stream], letters: Sequence[Letter]
     """Return the cause of each letter."""
     rows: Any = connection.run(
         "SELECT message_id, reason, pointer, at FROM rejection"
-        " WHERE stream = :name AND message_id = ANY(CAST(:ids AS uuid[]))",
+        " WHERE stream = :name AND message_id = ANY(CAST(:ids AS uuid[])) ORDER BY at",  # the newest counts
         name=stream.stream_name,
         ids=array_cell(sorted({letter.message_id for letter in letters})),
     )
