@@ -61,7 +61,7 @@ KINDS = {
     "choice": Kind(OneOf("new", "paid"), '"paid"', "paid", "paid"),
     "uuid": Kind(
         Uuid(),
-        '"{424CDD2179F649F0BEFC636BA1B47D75}"',
+        '"424CDD2179F649F0BEFC636BA1B47D75"',
         "424cdd21-79f6-49f0-befc-636ba1b47d75",
         "424cdd21-79f6-49f0-befc-636ba1b47d75",
     ),

@@ -11,10 +11,10 @@ from sluice.declaration.stream import Stream
 from tests.unit.cli import STREAM, run
 from tools.sluice_cli.authors import declarations
 
-EMAIL = {"name": "Email", "max": 254}
+EMAIL = {"name": "Email", "max": 254, "fold": False}
 TEXT = {"name": "Text", "max": 20}
 TOKEN_MASK = {"name": "Pseudonym", "recoverable": False}
-LARGE = {"name": "Integer", "min": 1, "max": 2**63 - 1}
+LARGE = {"name": "Integer", "min": 1, "max": 2**63 - 1, "text": False}
 
 
 @pytest.mark.parametrize("stream", load_all(), ids=lambda stream: stream.table)

@@ -109,7 +109,7 @@ REFUSED = [
         for value in ["ada", "@example.com", "ada@", "@", "a da@example.com", "ada@example. com", "ada@exa\tmple.com"]
     ],
     ("e-mail", f'"{"a" * 243}@example.com"', "too_long"),
-    ("e-mail", f'"a@{"ß" * 127}"', "too_long"),
+    ("e-mail", f'"a@{"ß" * 127}"', "not_an_email_address"),  # no label of a domain is that long
     *[("phone", json.dumps(value), "not_a_phone_number") for value in ["hello", "1", "+44", "+999 20 7946 0018"]],
     ("phone", f'"{"0" * 65}"', "too_long"),
     ("ip address", '"192.0.2"', "not_an_ip_address"),
@@ -122,7 +122,8 @@ REFUSED = [
     ("integer", "10", "out_of_range"),
     ("integer", "-10", "out_of_range"),
     ("integer", "9223372036854775808", "out_of_range"),
-    *[("integer", value, "wrong_type") for value in ["1.0", "1e0", "1e400", "9" * 5000, '"1"', "true", "[]", "{}"]],
+    ("integer", "9" * 5000, "out_of_range"),
+    *[("integer", value, "wrong_type") for value in ["1.0", "1e0", "1e400", '"1"', "true", "[]", "{}"]],
     ("number", "1.005", "too_precise"),
     ("number", "1e-400", "too_precise"),
     ("number", "0." + "9" * 5000, "too_precise"),
@@ -130,7 +131,7 @@ REFUSED = [
     ("number", "99.990000000000001", "too_precise"),
     *[("number", value, "out_of_range") for value in ["1e400", "-1e400", "1e2000", "9" * 5000]],
     *[("number", f'"{value}"', "out_of_range") for value in ["NaN", "-NaN", "sNaN", "Infinity", "-inf", "1E+9999"]],
-    *[("number", value, "wrong_type") for value in ["1e99999999999999999999", '"1e-99999999999999999999"']],
+    *[("number", value, "out_of_range") for value in ["1e99999999999999999999", '"1e-99999999999999999999"']],
     *[("number", value, "wrong_type") for value in ['"abc"', '""', "true", "false", "[]", "{}"]],
     *[("boolean", value, "wrong_type") for value in ["0", "1", '"true"', '"t"', '""', "[]"]],
     *[("choice", value, "not_a_choice") for value in ['"Paid"', '" paid"', '"sent"', '""']],
@@ -144,11 +145,14 @@ REFUSED = [
     *[("timestamp", f'"{value}"', "not_a_timestamp") for value in ["1e9", "+1", "1_0", " 1", "0x1", "NaN", "9" * 18]],
     *[
         ("timestamp", value, "out_of_range")
-        for value in ["253402300800", "-62135596801", "1e15", '"0001-01-01T00:00+01:00"', '"9999-12-31T23:59-01:00"']
+        for value in ["4102444801", "631151999", "0", "-1", '"-1"', "20260131", "1769903999999", "1e15", "1e16"]
     ],
-    *[("timestamp", value, "wrong_type") for value in ["true", "1e400", "9" * 5000, "[]", "{}"]],
-    ("timestamp", "1e16", "not_a_timestamp"),
-    ("epoch", "253402300800000", "out_of_range"),
+    *[("timestamp", f'"{value}"', "out_of_range") for value in ["0001-01-01T00:00+01:00", "9999-12-31T23:59-01:00"]],
+    *[("timestamp", f'"{value}"', "no_time_zone") for value in ["20260131", "2026-W05-6", "20260131T12"]],
+    *[("timestamp", value, "wrong_type") for value in ["true", "1e400", "[]", "{}"]],
+    ("timestamp", "9" * 5000, "out_of_range"),
+    ("epoch", "4102444800001", "out_of_range"),
+    ("epoch", "1769903999", "out_of_range"),  # seconds
     *[("text", value, "wrong_type") for value in ["1", "true", '["a"]', '{"kn4ry": 1}']],
 ]  # fmt: skip
 
@@ -172,9 +176,8 @@ def test_what_a_rule_refuses_is_rejected_with_reason_and_pointer(
         ("case-folded", '"\\u03b1\\u0345\\u0301"', "άι"),  # the marks in another order are the same text
         ("case-folded", '"\\u03b1\\u0301\\u0345"', "άι"),
         ("e-mail", '" ADA@EXAMPLE.COM "', "ADA@example.com"),
-        ("e-mail", '"a@b@example.com"', "a@b@example.com"),
         ("phone", '"+1 (202) 555-0143"', "+12025550143"),
-        ("phone", '"+44 20 7946 0018 ext. 5"', "+442079460018"),
+        ("phone", '"+44 20 7946 0018 ext. 5"', "+442079460018;ext=5"),
         ("number", "-0.0", "0.00"),
         ("number", '"-0"', "0.00"),
         ("number", "99.99", "99.99"),
@@ -184,14 +187,13 @@ def test_what_a_rule_refuses_is_rejected_with_reason_and_pointer(
         ("integer", "-0", 0),
         ("integer", "9", 9),
         ("boolean", "false", False),
-        ("uuid", '"URN:UUID:424cdd21-79f6-49f0-befc-636ba1b47d75"'.replace("URN:UUID", "urn:uuid"), KINDS["uuid"].cell),
-        ("timestamp", "0", "1970-01-01T00:00:00+00:00"),
-        ("timestamp", "-0.0", "1970-01-01T00:00:00+00:00"),
-        ("timestamp", '"-1"', "1969-12-31T23:59:59+00:00"),
+        ("uuid", '"424CDD21-79f6-49f0-BEFC-636ba1b47d75"', KINDS["uuid"].cell),
+        ("timestamp", "631152000", "1990-01-01T00:00:00+00:00"),
+        ("timestamp", "631152000.0", "1990-01-01T00:00:00+00:00"),
+        ("timestamp", '"4102444800"', "2100-01-01T00:00:00+00:00"),
         ("timestamp", "1700000000.123456", "2023-11-14T22:13:20.123456+00:00"),
         ("timestamp", '"1700000000.1234567890123"', "2023-11-14T22:13:20.123456+00:00"),
-        ("timestamp", "0.00001", "1970-01-01T00:00:00.000010+00:00"),
-        ("timestamp", "-62135596800", "0001-01-01T00:00:00+00:00"),
+        ("timestamp", '"0001-01-01T00:00:00Z"', "0001-01-01T00:00:00+00:00"),
         ("timestamp", '"9999-12-31T23:59:59.999999Z"', "9999-12-31T23:59:59.999999+00:00"),
         ("timestamp", '"2026-01-31T00:00:00+05:30"', "2026-01-30T18:30:00+00:00"),
         ("timestamp", '"20260131T120000Z"', "2026-01-31T12:00:00+00:00"),

@@ -8,7 +8,6 @@ from io import BytesIO
 from types import SimpleNamespace
 from typing import Any, cast
 
-import msgspec
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pg8000.core import Context
@@ -33,6 +32,7 @@ from sluice.declaration.rules import (
     Version,
 )
 from sluice.declaration.stream import Stream
+from sluice.declaration.wire import decoder
 from sluice.ingest.batch import record_handler
 from sluice.ingest.message import message_id, sent_at, sqs_records
 from sluice.ingest.rows import MaskedRow
@@ -94,7 +94,7 @@ def by_step(place: Place, event: Event, repeats: int) -> dict[str, float]:
     handle = record_handler(stream, keyset)
     rows = [handle(record) for record in records]
     bodies = [record.body for record in records]
-    decode = msgspec.json.Decoder(stream.layout.wire).decode
+    decode = decoder(stream.layout.wire)
     logins: list[Any] = [decode(body) for body in bodies]
     canonicals = [(field.name, field.rule.canonical) for field in stream.layout.fields]
     ip, device_id = keyset.pseudonymizer("ip"), keyset.pseudonymizer("device_id")

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
 from types import GenericAlias, UnionType
 from typing import Any, get_type_hints
 
@@ -110,7 +111,9 @@ def _type(hint: Any) -> str:
 def _options(declared: object) -> list[tuple[str, Any]]:
     if not is_dataclass(declared):
         return []
-    return [(option.name, getattr(declared, option.name)) for option in fields(declared)]
+    return [
+        (option.metadata.get("parameter", option.name), getattr(declared, option.name)) for option in fields(declared)
+    ]
 
 
 def _call(declared: Rule | Mask) -> str:
@@ -134,4 +137,6 @@ def _plain(value: Any) -> Any:
         return options(value)
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
+    if isinstance(value, datetime):
+        return value.isoformat()
     return list(value) if isinstance(value, tuple) else value

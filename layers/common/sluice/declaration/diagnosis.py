@@ -23,6 +23,8 @@ def rejection(error: Exception, layout: Layout) -> Rejected:
         return Rejected("missing", pointer)
     if not pointer:
         return Rejected("not_an_object")
+    if message.startswith("Integer value out of range"):
+        return Rejected("out_of_range", pointer)
     return Rejected("null" if "got `null`" in message else "wrong_type", pointer)
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, cast, dataclass_transform, get_type_hints
 
 import msgspec
 
-from sluice.declaration import annotations, diagnosis, envelopes, masking, personal
+from sluice.declaration import annotations, diagnosis, envelopes, masking, personal, wire
 from sluice.declaration.envelopes import Envelope, plain
 from sluice.declaration.layout import OWN_COLUMNS, Derived, Layout
 from sluice.declaration.originals import Original, Originals
@@ -97,7 +97,7 @@ class Stream(Part):
         The body is in the stream's envelope, unless another one is given. It raises Rejected for a bad body.
         """
         layout, subject = cls.layout, cls.subject
-        decode = msgspec.json.Decoder(layout.wire).decode
+        decode = wire.decoder(layout.wire)
         unwrap = envelope or cls.unwrap
         found: list[Original] = []
         mask = masking.masker(layout, keyset, found.append)
