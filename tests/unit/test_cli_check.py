@@ -90,7 +90,7 @@ def test_every_bad_declaration_is_told_and_no_server_is_started(
         "streams": [],
         "versions": None,
         "errors": [
-            "a: Stop: two fields are written to the column room",
+            "a: Stop: room and note are both written to the column room; name another column in a mask of one of them",
             "b: Guest.nickname: Truncate of a text needs the number of characters to keep",
             "c.py, line 3: NameError: name 'Nothing' is not defined",
             "d.py, line 1: SyntaxError: invalid syntax (d.py, line 1)",

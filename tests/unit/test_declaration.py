@@ -50,6 +50,9 @@ def without_addresses(value: object) -> str:
 
 # Mistakes
 
+ZONED = "Timestamp needs bounds with a time zone: datetime(2026, 1, 31, tzinfo=UTC)"
+DIGITS = "Number has 1 to 1000 digits of precision, and at most as many of scale"
+JANUARY, MARCH = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 NO_FIELD = "must be Annotated[type, rule, mask, …], or a Part"
 
 
@@ -83,7 +86,13 @@ NO_FIELD = "must be Annotated[type, rule, mask, …], or a Part"
         (Annotated[list[list[str]], Each(Each(TEXT))], "Each needs the rule of a single element"),
         (Annotated[datetime, Timestamp("days")], "Timestamp counts an epoch in seconds or milliseconds"),
         (Annotated[list[datetime], Each(Timestamp("s"))], "Timestamp counts an epoch in seconds or milliseconds"),
+        (Annotated[datetime, Timestamp(earliest=datetime(2026, 1, 31))], ZONED),
+        (Annotated[datetime, Timestamp(latest="2026-01-31")], ZONED),  # type: ignore[arg-type]
+        (Annotated[datetime, Timestamp(earliest=MARCH, latest=JANUARY)], "Timestamp has its earliest after its latest"),
         (Annotated[str, OneOf()], "OneOf needs a choice"),
+        (Annotated[str, OneOf("a", 1)], "OneOf takes texts"),  # type: ignore[arg-type]
+        (Annotated[int, Integer(min=2, max=1)], "Integer has a min above its max"),
+        *[(Annotated[Decimal, Number(*digits)], DIGITS) for digits in ((0, 0), (4, 5), (4, -1), (1001, 2))],
         (Annotated[str, Phone(region="UK")], "Phone knows no region UK"),
         (Annotated[str, Phone(region="gb")], "Phone knows no region gb"),
     ],
@@ -131,6 +140,10 @@ def test_a_truncation_to_something_else_than_less_is_a_declaration_error(
         assert str(caught.value) == f"Declared.field: {reason}"
 
 
+NAME_ANOTHER = "name another column in a mask of one of them"
+OWN = "which Sluice writes itself in every table"
+
+
 @pytest.mark.parametrize(
     ("base", "options", "reason"),
     [
@@ -151,30 +164,94 @@ def test_a_stream_has_a_table_and_a_part_has_none(base: Any, options: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("members", "defaults", "column"),
+    ("members", "defaults", "error"),
     [
-        ({"one": field(TEXT, Keep("same")), "two": field(TEXT, Keep("same"))}, {}, "same"),
-        ({"one": field(TEXT, Keep(), Redact())}, {}, "one"),
-        ({"person": Person, "domain": field(TEXT)}, {}, "domain"),
-        ({"person": Person, "person_name": field(TEXT)}, {}, "person_name"),
-        ({"buyer": Person, "payer": Person}, {}, "domain"),  # both say so by name
-        ({"lines": list[Person], "other": field(TEXT, Keep("lines"))}, {}, "lines"),
-        ({"one": field(TEXT)}, {"two": constant(2), "one_more": derived(str)}, None),
-        ({"one": field(TEXT, Keep("two"))}, {"two": constant(2)}, "two"),
-        ({"sent_at": field(Timestamp())}, {}, "sent_at"),
-        ({"one": field(TEXT)}, {"message_id": constant(2)}, "message_id"),
+        (
+            {"one": field(TEXT, Keep("same")), "two": field(TEXT, Keep("same"))},
+            {},
+            f"one and two are both written to the column same; {NAME_ANOTHER}",
+        ),
+        (
+            {"one": field(TEXT, Keep(), Redact())},
+            {},
+            "two masks of one write to the column one; name another column in one of them",
+        ),
+        (
+            {"person": Person, "domain": field(TEXT)},
+            {},
+            f"domain and person.email are both written to the column domain; {NAME_ANOTHER}",
+        ),
+        (
+            {"person": Person, "person_name": field(TEXT)},
+            {},
+            f"person_name and person.name are both written to the column person_name; {NAME_ANOTHER}",
+        ),
+        (
+            {"buyer": Person, "payer": Person},
+            {},
+            "buyer.email and payer.email are both written to the column domain, which a mask of Person.email names;"
+            " leave the name out there, so that each object's name goes before the field's, or declare a Part for each",
+        ),
+        (
+            {"lines": list[Person], "other": field(TEXT, Keep("lines"))},
+            {},
+            f"other and lines are both written to the column lines; {NAME_ANOTHER}",
+        ),
+        (
+            {"one": field(TEXT, Keep("two"))},
+            {"two": constant(2)},
+            f"one and two are both written to the column two; {NAME_ANOTHER}",
+        ),
+        (
+            {"a": declare(Part, {"b": field(TEXT)}, {"c": constant(1)})},
+            {"a_c": constant(2)},
+            "a.c and a_c are both written to the column a_c; give one of them another name",
+        ),
+        (
+            {"sent_at": field(Timestamp())},
+            {},
+            f"sent_at is written to the column sent_at, {OWN}; name another column in its mask",
+        ),
+        (
+            {"mail": declare(Part, {"id": field(TEXT, Keep("message_id"))})},
+            {},
+            f"mail.id is written to the column message_id, {OWN}; name another column in its mask",
+        ),
+        (
+            {"one": field(TEXT)},
+            {"message_id": constant(2)},
+            f"message_id is written to the column message_id, {OWN}; give it another name",
+        ),
+        (
+            {"sent_at": list[Person]},
+            {},
+            f"sent_at is written to the column sent_at, {OWN}; give it another name",
+        ),
     ],
     ids=without_addresses,
 )
-def test_two_things_for_one_column_are_a_declaration_error(
-    members: dict[str, Any], defaults: dict[str, Any], column: str | None
+def test_two_things_for_one_column_are_a_declaration_error_that_names_both(
+    members: dict[str, Any], defaults: dict[str, Any], error: str
 ) -> None:
-    if column is None:
-        declare(Stream, members, defaults, table="declared")
-        return
     with pytest.raises(DeclarationError) as caught:
         declare(Stream, members, defaults, table="declared")
-    assert str(caught.value) == f"Declared: two fields are written to the column {column}"
+    assert str(caught.value) == f"Declared: {error}"
+
+
+def test_a_part_may_be_used_twice_where_its_masks_name_no_column(keyset: Keyset) -> None:
+    address: Any = declare(
+        Part, {"street": field(TEXT, Pseudonym()), "city": field(TEXT)}, {"source": constant("form")}
+    )
+    stream = declare(Stream, {"billing": address, "shipping": address | None, "older": list[address]}, table="declared")
+    assert [column for column, _ in stream.columns()] == [
+        *("billing_street", "billing_city", "billing_source"),
+        *("shipping_street", "shipping_city", "shipping_source"),
+        "older",
+    ]
+    home = {"street": "Ringweg 1", "city": "Bonn"}
+    token = keyset.pseudonymizer("street")("Ringweg 1")
+    found = mask_body(stream, json.dumps({"billing": home, "shipping": home, "older": [home]}), keyset)
+    assert found == [token, "Bonn", "form"] * 2 + [[{"street": token, "city": "Bonn", "source": "form"}]]
 
 
 @pytest.mark.parametrize(
@@ -360,8 +437,8 @@ class Sale(Stream, table="sales"):
 
 SALE = {
     "person": {"name": "Ada", "email": "Ada@EXAMPLE.com"},
-    "first": {"sold_at": 0, "price": "1.1"},
-    "sums": [{"sold_at": 1, "price": 2.2}, {"sold_at": 2, "price": 3}],
+    "first": {"sold_at": 1600000000, "price": "1.1"},
+    "sums": [{"sold_at": 1600000001, "price": 2.2}, {"sold_at": 1600000002, "price": 3}],
 }
 
 
@@ -371,12 +448,12 @@ def test_a_derived_column_sees_canonical_values_and_a_constant_none(keyset: Keys
         "person_name": None,
         "person_email": keyset.pseudonymizer("email")("Ada@example.com"),
         "domain": "example.com",
-        "first_sold_at": "1970-01-01T00:00:00+00:00",
+        "first_sold_at": "2020-09-13T12:26:40+00:00",
         "first_price": Decimal("1.10"),
         "first_version": 2,
         "first_price_and_tax": Decimal("2.20"),
         "sums": [
-            {"sold_at": f"1970-01-01T00:00:0{second}+00:00", "price": price, "version": 2, "price_and_tax": 2 * price}
+            {"sold_at": f"2020-09-13T12:26:4{second}+00:00", "price": price, "version": 2, "price_and_tax": 2 * price}
             for second, price in ((1, Decimal("2.20")), (2, Decimal("3.00")))
         ],
         "source": "shop",

@@ -108,20 +108,20 @@ def test_a_stream_without_a_table_is_a_declaration_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "column"),
+    ("fields", "error"),
     [
-        ({"one": [Keep("same")], "two": [Keep("same")]}, "same"),
-        ({"one": [Keep("two")], "two": []}, "two"),
-        ({"one": [Keep(), Redact()]}, "one"),
-        ({"one": [Pseudonym("message_id")]}, "message_id"),
-        ({"sent_at": []}, "sent_at"),
+        ({"one": [Keep("same")], "two": [Keep("same")]}, "one and two are both written to the column same"),
+        ({"one": [Keep("two")], "two": []}, "one and two are both written to the column two"),
+        ({"one": [Keep(), Redact()]}, "two masks of one write to the column one"),
+        ({"one": [Pseudonym("message_id")]}, "one is written to the column message_id, which Sluice writes itself"),
+        ({"sent_at": []}, "sent_at is written to the column sent_at, which Sluice writes itself"),
     ],
 )
-def test_two_fields_of_one_column_are_a_declaration_error(fields: dict[str, list[Mask]], column: str) -> None:
+def test_two_fields_of_one_column_are_a_declaration_error(fields: dict[str, list[Mask]], error: str) -> None:
     annotations = {name: Annotated[str, TEXT, *masks] for name, masks in fields.items()}
     with pytest.raises(DeclarationError) as caught:
         type("Bad", (Stream,), {"__annotations__": annotations, "__module__": __name__}, table="bad")
-    assert str(caught.value) == f"Bad: two fields are written to the column {column}"
+    assert str(caught.value).startswith(f"Bad: {error}")
 
 
 def test_a_field_may_have_several_masks_and_a_column_for_each(keyset: Keyset) -> None:

@@ -43,6 +43,18 @@ class Nested(Member):
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of a row, and where in the declaration it comes from."""
+
+    name: str
+    pointer: str  # in the record (RFC 6901); empty for a column that is derived from more
+    source: str  # the field or derived column, with dots from the declared class inwards
+    part: str  # the class that declares it
+    has_mask: bool  # which could name another column
+    is_named: bool  # by its mask: no object's name goes before it
+
+
+@dataclass(frozen=True)
 class Derived:
     """A column that a function makes of the whole record."""
 
@@ -66,19 +78,25 @@ class Layout:
         """Fields and nested objects, in the order of the wire type."""
         return (*self.fields, *self.nested)
 
-    def columns(self, prefix: str = "", pointer: str = "") -> Iterator[tuple[str, str]]:
+    def columns(self) -> Iterator[tuple[str, str]]:
         """Yield the columns of a row in the order of its cells, each with what it is made of.
 
         That is a JSON pointer (RFC 6901) in the record, or nothing for a column that is derived from more.
         """
+        for column in self.places():
+            yield column.name, column.pointer
+
+    def places(self, prefix: str = "", pointer: str = "", path: str = "") -> Iterator[Column]:
+        """Yield the same columns with all that is known of them."""
         for field in self.fields:
             for mask in field.masks:
-                yield mask.column or prefix + field.name, pointer + field.pointer
+                name, source = mask.column or prefix + field.name, path + field.name
+                yield Column(name, pointer + field.pointer, source, self.name, True, mask.column is not None)
         for nested in self.nested:
-            name, place = prefix + nested.name, pointer + nested.pointer
+            name, place, source = prefix + nested.name, pointer + nested.pointer, path + nested.name
             if nested.many:
-                yield name, place
+                yield Column(name, place, source, self.name, False, False)
             else:
-                yield from nested.layout.columns(f"{name}_", place)
+                yield from nested.layout.places(f"{name}_", place, f"{source}.")
         for name in self.derived:
-            yield prefix + name, ""
+            yield Column(prefix + name, "", path + name, self.name, False, False)

@@ -7,7 +7,7 @@ import msgspec
 
 from sluice.declaration import annotations, diagnosis, envelopes, masking, personal, wire
 from sluice.declaration.envelopes import Envelope, plain
-from sluice.declaration.layout import OWN_COLUMNS, Derived, Layout
+from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
 from sluice.declaration.originals import Original, Originals
 from sluice.declaration.personal import Subject, TokenPlace
 from sluice.failures import DeclarationError, Rejected
@@ -140,7 +140,31 @@ def _check_names(declared: Any) -> None:
 
 
 def _check_columns(layout: Layout, own: tuple[str, ...]) -> None:
-    columns = (*own, *(column for column, _ in layout.columns()))
-    for column in columns:
-        if columns.count(column) > 1:
-            raise DeclarationError(f"{layout.name}: two fields are written to the column {column}")
+    """Raise DeclarationError when a column is written twice, or is one that Sluice writes itself."""
+    found: dict[str, Column] = {}
+    for column in layout.places():
+        if column.name in own:
+            change = "name another column in its mask" if column.has_mask else "give it another name"
+            raise DeclarationError(
+                f"{layout.name}: {column.source} is written to the column {column.name},"
+                f" which Sluice writes itself in every table; {change}"
+            )
+        other = found.setdefault(column.name, column)
+        if other is not column:
+            raise DeclarationError(f"{layout.name}: {_collision(other, column)}")
+
+
+def _collision(one: Column, other: Column) -> str:
+    """Tell which two things are written to one column, and what to change."""
+    if one.source == other.source:
+        return f"two masks of {one.source} write to the column {one.name}; name another column in one of them"
+    both = f"{one.source} and {other.source} are both written to the column {one.name}"
+    field, is_same_part = one.source.rpartition(".")[2], one.part == other.part
+    if one.is_named and other.is_named and is_same_part and other.source.endswith(f".{field}"):
+        return (
+            f"{both}, which a mask of {one.part}.{field} names; leave the name out there,"
+            " so that each object's name goes before the field's, or declare a Part for each"
+        )
+    if one.has_mask or other.has_mask:
+        return f"{both}; name another column in a mask of one of them"
+    return f"{both}; give one of them another name"
