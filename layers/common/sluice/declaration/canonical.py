@@ -26,7 +26,8 @@ _BETWEEN = r"[\s().~\[\]\u00ad\u200b\u200e-\u2015\u202a-\u202e\u2060\u2066-\u206
 _PHONE = re.compile(
     # After a slash come at least four digits: `1234567/68` is two numbers.
     rf"(?:tel:)?(?P<digits>{_BETWEEN}[+\uff0b]?(?:{_BETWEEN}\d)+(?:{_BETWEEN}/(?:{_BETWEEN}\d){{4,}})?){_BETWEEN}"
-    r"(?:(?:;ext=|,?\s*(?:ext(?:ensio)?n?|x|#)[.:]?\s*)(?P<extension>[0-9]{1,11}))?",  # with it at most 32 characters
+    # With eleven digits all of it has at most 32 characters. phonenumbers writes the marks of some countries.
+    r"(?:(?:;ext=|,?\s*(?:ext(?:ensio)?n?|x|anexo|int|доб|#)[.:]?\s*)(?P<extension>[0-9]{1,11}))?",
     re.IGNORECASE,
 )
 
@@ -177,6 +178,8 @@ def _e164(digits: str, region: str | None) -> str:
         raise Rejected("not_a_phone_number") from None
     if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise Rejected("not_a_phone_number")  # IS_POSSIBLE_LOCAL_ONLY: `555-1234` lacks its area
+    if digits[0] not in "+\uff0b" and not phonenumbers.is_valid_number(number):
+        raise Rejected("not_a_phone_number")  # in some regions a number without its area is as long as another one
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
