@@ -4,7 +4,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import count
 from typing import Annotated, Any, NamedTuple
@@ -87,16 +87,22 @@ zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=
 moments = st.datetimes(timezones=zones).map(datetime.isoformat)
 seconds = st.integers(-62_135_596_800, 253_402_300_799)
 NUMBERS = [0, Decimal("-0"), LARGEST, -LARGEST, str(LARGEST), Decimal("1E+27"), Decimal("1E-10"), 0.1, "NaN", "1E-11"]
+FIRST, LAST = (moment.replace(tzinfo=UTC) for moment in (datetime.min, datetime.max))
 MOMENTS = ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-31T00:00:00.000001+14:00"]
 
 KINDS = {
     "text": Kind(Text(max=50), "varchar(50)", NASTY, texts),
     "case_folded": Kind(CaseFolded(max=50), "varchar(50)", NASTY, texts),
-    "email": Kind(Email(), "varchar(254)", [f"a@{'ß' * n}" for n in (126, 127)], addresses),
+    "email": Kind(
+        Email(),
+        "varchar(254)",
+        [f"{'a' * n}@bücher.example" for n in (231, 232)] + [f"a@{'ß' * n}.example" for n in (50, 60)],
+        addresses,
+    ),
     "phone": Kind(
         Phone(region="GB"),
-        "varchar(16)",
-        ["020 7946 0018", "+1 202 555 0143"],
+        "varchar(32)",
+        ["020 7946 0018", "+1 202 555 0143", "+1 202 555 0143 ext. 12345678901"],
         st.from_regex(r"(\+[1-9]|0)[0-9 ()-]{6,18}", fullmatch=True),
     ),
     "version": Kind(
@@ -111,7 +117,7 @@ KINDS = {
         st.ip_addresses().map(str),
         lambda found: str(ipaddress.ip_address(found)),
     ),
-    "uuid": Kind(Uuid(), "uuid", ["{" + "F" * 32 + "}"], st.uuids().map(str)),
+    "uuid": Kind(Uuid(), "uuid", ["{" + "F" * 32 + "}", "F" * 32], st.uuids().map(str)),
     "integer": Kind(
         Integer(), "bigint", [n + d for n in (2**63, -(2**63)) for d in (-1, 0, 1)], st.integers(-(2**63), 2**63 - 1)
     ),
@@ -119,16 +125,26 @@ KINDS = {
     "money": Kind(
         Number(precision=6, scale=2), "numeric(6, 2)", [9999.99, -9999.99, 10_000], st.decimals(-9999, 9999, places=2)
     ),
+    "whole": Kind(
+        Integer(min=-99, max=99, text=True),
+        "integer",
+        [7.0, "7", "-07", "7.5", 100, "1e1", " 7"],
+        st.integers(-120, 120) | st.integers(-99, 99).map(str) | st.integers(-99, 99).map(float),
+    ),
     "boolean": Kind(Boolean(), "boolean", [True, False, 0, 1, "t"], st.booleans()),
     "timestamp": Kind(
-        Timestamp(),
+        Timestamp(earliest=FIRST, latest=LAST),
         "timestamptz",
         [*MOMENTS, -62_135_596_800, 253_402_300_799, 253_402_300_800, 0.1, -0.0, 5e-324],
         moments | seconds | seconds.map(str) | st.floats(-62_135_596_800, 253_402_300_799),
         datetime.fromisoformat,
     ),
     "milliseconds": Kind(
-        Timestamp(epoch="milliseconds"), "timestamptz", MOMENTS, seconds.map(lambda n: n * 1000), datetime.fromisoformat
+        Timestamp(epoch="milliseconds", earliest=FIRST, latest=LAST),
+        "timestamptz",
+        MOMENTS,
+        seconds.map(lambda n: n * 1000),
+        datetime.fromisoformat,
     ),
 }
 FORMS = ("alone", "array", "json", "parts")
