@@ -164,13 +164,12 @@ def phone(value: str, region: str | None) -> str:
         raise Rejected("not_a_phone_number")
     digits = "".join(character for character in match["digits"] if character.isdecimal() or character in "+\uff0b")
     number = _e164(digits, region)
-    if number != value and number != _e164(number, None):  # one more prefix came off: it has no one spelling
-        raise Rejected("not_a_phone_number")
     return number if match["extension"] is None else f"{number};ext={match['extension']}"
 
 
 def _e164(digits: str, region: str | None) -> str:
     import phonenumbers  # the numbering plans of the world: only for streams that have such a field
+    from phonenumbers.phonemetadata import PhoneMetadata
 
     try:
         number = phonenumbers.parse(digits, region)
@@ -180,7 +179,13 @@ def _e164(digits: str, region: str | None) -> str:
         raise Rejected("not_a_phone_number")  # IS_POSSIBLE_LOCAL_ONLY: `555-1234` lacks its area
     if digits[0] not in "+\uff0b" and not phonenumbers.is_valid_number(number):
         raise Rejected("not_a_phone_number")  # in some regions a number without its area is as long as another one
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    plan = PhoneMetadata.metadata_for_region(phonenumbers.region_code_for_country_code(number.country_code or 0))
+    prefix = plan and plan.national_prefix_for_parsing
+    has_prefix = prefix and re.match(prefix, phonenumbers.national_significant_number(number))
+    if has_prefix and digits != e164 and _e164(e164, None) != e164:
+        raise Rejected("not_a_phone_number")  # `+44 00 20…` loses a zero each time: it has no one spelling
+    return e164
 
 
 def uuid(value: str) -> str:
@@ -198,24 +203,27 @@ def number(value: object) -> Decimal:
 
     Raises Rejected when it is neither, or is none that PostgreSQL's numeric could hold, such as NaN or 1e9999.
     """
-    if isinstance(value, str):
-        if _NO_NUMBER.fullmatch(value):
-            raise Rejected("out_of_range")
-        if not _NUMBER.fullmatch(value):
-            raise Rejected("wrong_type")
-    elif isinstance(value, float):
-        value = repr(value)  # the shortest text of it, not its binary value
-    elif isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise Rejected("null" if value is None else "wrong_type")
-    decimal = value if isinstance(value, Decimal) else exact(value)
+    decimal = value if isinstance(value, Decimal) else _decimal(value)
     if not decimal.is_finite() or abs(decimal.adjusted()) > 1000:
         raise Rejected("out_of_range")
     return decimal
 
 
+def _decimal(value: object) -> Decimal:
+    if isinstance(value, str):
+        if _NO_NUMBER.fullmatch(value):
+            raise Rejected("out_of_range")
+        if not _NUMBER.fullmatch(value):
+            raise Rejected("wrong_type")
+        return exact(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Rejected("null" if value is None else "wrong_type")
+    return exact(repr(value) if isinstance(value, float) else value)  # the shortest text of it, not its binary value
+
+
 def epoch(value: str | float, per_second: int) -> datetime | None:
     """Return the moment that a number of units since 1970 is, or None for a text that is no such number."""
-    if isinstance(value, str) and not _EPOCH_TEXT.fullmatch(value):
+    if isinstance(value, str) and (value[4:5] == "-" or not _EPOCH_TEXT.fullmatch(value)):
         return None
     units = Decimal(value if isinstance(value, str) else repr(value))
     try:
