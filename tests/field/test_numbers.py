@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from sluice.declaration.masks import Keep
 from sluice.declaration.rules import Boolean, Integer, Number, Rule
+from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.pseudonyms.keyset import Keyset
-from tests.unit.kinds import PLACES, mask_body
+from tests.unit.kinds import PLACES, declare, field, mask_body
 
 PRICE = Number(precision=6, scale=2)
 COUNT = Integer(text=True)
@@ -157,3 +158,22 @@ def test_what_truncate_leaves_of_a_number_is_the_next_lower_multiple(value: int,
         assert left % step == 0
         assert left <= value < left + step
         assert left == int(left)
+
+
+class Anything(Rule):
+    """A rule of a user's own, for JSON of any shape."""
+
+    accepts = dict[str, Any]
+
+    @property
+    def makes(self) -> Any:
+        return dict
+
+    def canonical(self, value: dict[str, Any], /) -> str:
+        return repr(value)
+
+
+def test_a_rule_of_a_users_own_gets_numbers_as_python_has_them_beside_a_number(keyset: Keyset) -> None:
+    stream = declare(Stream, {"any": field(Anything()), "price": field(PRICE)}, table="declared")
+    body = '{"any": {"a": 1.50, "b": [1, 2.5e0], "c": 1e400}, "price": 3.10}'
+    assert mask_body(stream, body, keyset) == ["{'a': 1.5, 'b': [1, 2.5], 'c': Decimal('1E+400')}", Decimal("3.10")]

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import load_all
+from sluice.declaration.rules import Email, Integer, Timestamp
 from sluice.declaration.stream import Stream
 from tests.unit.cli import STREAM, run
 from tools.sluice_cli.authors import declarations
@@ -103,3 +105,11 @@ def test_a_bad_declaration_is_one_line_that_names_stream_and_field(declare: Call
     declare("visits", STREAM.replace("Truncate(to=8)", "Truncate()"))
     error = "sluice: visits: Guest.nickname: Truncate of a text needs the number of characters to keep\n"
     assert run("describe", "visits") == (1, "", error)
+
+
+def test_the_options_of_a_rule_have_the_names_that_a_declaration_gives_them() -> None:
+    since = Timestamp(earliest=datetime(1900, 1, 1, tzinfo=UTC))
+    assert declarations.options(since)["earliest"] == "1900-01-01T00:00:00+00:00"
+    assert declarations.rule_text(since) == 'Timestamp(epoch="seconds", earliest="1900-01-01T00:00:00+00:00")'
+    assert declarations.rule_text(Integer(min=1, max=9, text=True)) == "Integer(min=1, max=9, text=true)"
+    assert declarations.rule_text(Email(fold=True)) == "Email(max=254, fold=true)"
