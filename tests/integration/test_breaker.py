@@ -66,7 +66,7 @@ def prober(
     database: TestDatabase, fake_aws: FakeAws, settings: str, ingest: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> Prober:
     """A probe where there are rows, sealed values and a rejection already."""
-    monkeypatch.setitem(database_module.SESSION_TIMEOUTS, "lock_timeout", "50")
+    monkeypatch.setitem(database_module.SETTINGS, "lock_timeout", "50")
     ingest.invoke(event(record(), record("junk")))
     ingest.store._database.close()
     return Prober(database, fake_aws, BreakerSettings.read(), settings)
@@ -138,11 +138,6 @@ FAULTS: dict[str, Fault] = {
     "no grant on the vault": revoked("pii_vault"),
     "no grant on the data keys": revoked("pii_vault_key"),
     "no grant on the erasures": revoked("erasure", "SELECT"),
-    "read-only": by_sql(
-        "ALTER DATABASE {database} SET default_transaction_read_only TO on",
-        "ALTER DATABASE {database} RESET default_transaction_read_only",
-        "database: SQLSTATE 25006",
-    ),
     "no more connections": by_sql(
         f"ALTER ROLE {INGEST_ROLE} CONNECTION LIMIT 0",
         f"ALTER ROLE {INGEST_ROLE} CONNECTION LIMIT -1",

@@ -16,7 +16,6 @@ from sluice.ingest.rows import MaskedRow
 from sluice.operators.forget import persons
 from sluice.operators.forget.eraser import Eraser
 from sluice.operators.forget.requests import Erase, Erasure, Repeat
-from sluice.postgres import database as database_module
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.pseudonyms.keyset_secret import KeysetVersion
@@ -474,7 +473,6 @@ def test_a_long_erasure_has_the_time_of_its_invocation(
         " $$ BEGIN PERFORM pg_sleep(0.5); RETURN OLD; END $$;"
         "CREATE TRIGGER wait BEFORE DELETE ON user_logins FOR EACH ROW EXECUTE FUNCTION wait()"
     )
-    monkeypatch.setitem(database_module.SESSION_TIMEOUTS, "statement_timeout", "200")
     request = {"action": "forget", "subject": ANN, **WHY}
     assert forgetting.call(request, remaining_seconds=2.2)[0] == 503  # less than two seconds are kept to answer
     assert user_of(database) == [ANN]

@@ -100,7 +100,7 @@ def test_the_moment_of_the_erasure_is_after_all_that_it_waited_for(
 def test_forget_waits_for_batches_in_several_tries_and_is_an_outage_when_they_do_not_end(
     database: TestDatabase, ingest: Environment, forgetting: Forgetting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(database_module.SESSION_TIMEOUTS, "lock_timeout", "50")
+    monkeypatch.setitem(database_module.SETTINGS, "lock_timeout", "50")
     ingest.invoke(event(record(login(user_id=ANN))))
     request = {"action": "forget", "subject": ANN, "reason": "legal_obligation", "ticket": "PRIV-1"}
     with database.second_session() as other:

@@ -244,7 +244,6 @@ OUTAGES = {
     "no table": ("ALTER TABLE user_logins RENAME TO elsewhere", "database: SQLSTATE 42P01"),
     "no column": ("ALTER TABLE user_logins DROP COLUMN locale", "database: SQLSTATE 42703"),
     "no permission": ("REVOKE INSERT ON user_logins FROM ingest_of_tests", "database: SQLSTATE 42501"),
-    "read only": ("ALTER DATABASE sluice SET default_transaction_read_only TO on", "database: SQLSTATE 25006"),
     "the table of rejections": (
         "ALTER TABLE rejection ADD CONSTRAINT mine CHECK (reason = '')",
         "database: SQLSTATE 23514, table rejection, constraint mine",

@@ -30,7 +30,7 @@ STATEMENTS = {
     ),
     "55P03": ("LOCK TABLE held NOWAIT", Meaning.TRY_AGAIN),
     "57014": ("SET LOCAL statement_timeout = 1; SELECT pg_sleep(5)", Meaning.TRY_AGAIN),
-    "25006": ("SET TRANSACTION READ ONLY; INSERT INTO t (id) VALUES (2)", Meaning.OUTAGE),
+    "25006": ("SET TRANSACTION READ ONLY; INSERT INTO t (id) VALUES (2)", Meaning.RECONNECT),
     "42P01": ("INSERT INTO missing VALUES (1)", Meaning.OUTAGE),
     "42703": ("INSERT INTO t (missing) VALUES (1)", Meaning.OUTAGE),
     "42501": ("SET LOCAL ROLE pg_monitor; INSERT INTO t (id) VALUES (2)", Meaning.OUTAGE),

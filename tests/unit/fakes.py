@@ -120,6 +120,10 @@ class FakePostgres:
         self._usock = sock
         return self
 
+    def begin(self, settings: Mapping[str, str], seconds: float, answer_seconds: float) -> None: ...
+
+    def roll_back(self) -> None: ...
+
     def run(self, sql: str, stream: Iterable[str] = (), **parameters: Any) -> list[list[Any]] | None:
         text = "".join([*stream, *map(str, parameters.values())])
         error = self.refuse(sql, text)

@@ -55,7 +55,6 @@ def migrate(
 
 def _lock(connection: Connection) -> None:
     connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
-    connection.run("SET LOCAL statement_timeout = 0")  # an index may take longer than a batch; the deadline still holds
 
 
 def _remember(connection: Connection, keyset: Keyset) -> None:

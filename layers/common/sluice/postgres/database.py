@@ -16,11 +16,25 @@ from sluice.postgres.driver import Connection, DatabaseError, InterfaceError
 from sluice.postgres.sqlstate import Meaning
 from sluice.settings import DatabaseSettings
 
-SESSION_TIMEOUTS = {  # milliseconds; startup parameters, since SET would pin a session of RDS Proxy
-    "statement_timeout": "20000",
-    "lock_timeout": "5000",
+SCHEMA = "public"  # what Sluice's tables and functions are in
+
+# What our statements, and pg8000, depend on. A role's and a database's defaults can be changed by others, and a pooler
+# gives each transaction the session of whom it likes: so each transaction sets all of it, for itself alone.
+SETTINGS = {
+    "search_path": f"{SCHEMA}, pg_temp",  # last, so that a temporary table is never taken for one of ours
+    "client_encoding": "'UTF8'",  # the server converts from and to its own encoding
+    "DateStyle": "'ISO, YMD'",
+    "IntervalStyle": "postgres",
+    "TimeZone": "'UTC'",
+    "bytea_output": "hex",
+    "array_nulls": "on",
+    "standard_conforming_strings": "on",
+    "synchronous_commit": "on",  # what was acknowledged outlives a crash
+    "exit_on_error": "off",
+    "lock_timeout": "5000",  # milliseconds
     "idle_in_transaction_session_timeout": "60000",  # a function that was killed must not hold its locks for ever
 }
+PROOF_SECONDS = 5  # in which a connection that was kept proves that it is alive
 
 
 class Database:
@@ -36,20 +50,23 @@ class Database:
         """Run `work` in a transaction and return its result once that is committed, or with `undo` rolled back.
 
         What is worth it is tried again while time is left: a serialization failure, a deadlock, a lock that somebody
-        holds; a connection kept from before that proves dead, once. Raises Outage for everything else.
+        holds; a connection kept from before that proves dead, or leads to a server that takes no writes, once. Raises
+        Outage for everything else.
         """
         kept = self._connection is not None
         attempt = 0
         while True:
             connection = self._connect(deadline)
-            connection._usock.settimeout(deadline.seconds_left())  # the invocation must answer before it is ended
+            seconds_left = deadline.seconds_left()
+            begun = False
             try:
-                connection.run("BEGIN")
+                connection.begin(SETTINGS, seconds_left, min(seconds_left, PROOF_SECONDS) if kept else seconds_left)
+                begun = True
                 result = work(connection)
                 connection.run("ROLLBACK" if undo else "COMMIT")
                 return result
             except (DatabaseError, InterfaceError, OSError) as error:
-                meaning = sqlstate.meaning(error)
+                meaning = sqlstate.meaning(error) if begun else sqlstate.meaning_of_begin(error)
                 if meaning is Meaning.RECONNECT:
                     self.close()
                     if not kept:
@@ -103,7 +120,6 @@ class Database:
                 sock=sock,
                 ssl_context=_tls(settings),
                 application_name=self._application_name,
-                startup_params=SESSION_TIMEOUTS,
             )
         except BaseException:
             sock.close()
@@ -112,7 +128,7 @@ class Database:
     def _roll_back(self) -> None:
         try:
             if self._connection is not None:
-                self._connection.run("ROLLBACK")
+                self._connection.roll_back()
         except (DatabaseError, InterfaceError, OSError):
             self.close()
 

@@ -17,7 +17,7 @@ class Meaning(Enum):
     DUPLICATE = "the message is a row already: nothing"
     REFUSED = "the row is at fault: it alone is reported"
     TRY_AGAIN = "somebody was in the way: the transaction is tried again, as long as there is time"
-    RECONNECT = "the connection is gone: a new one is made, once"
+    RECONNECT = "the connection is gone, or leads to a server that takes no writes: a new one is made, once"
     CREDENTIALS = "the login is not accepted: its secret is read again, once"
     OUTAGE = "something that the whole batch needs is missing: every message comes again"
 
@@ -32,9 +32,11 @@ TABLE = (
     ("40P01", Meaning.TRY_AGAIN),  # deadlock
     ("55P03", Meaning.TRY_AGAIN),  # lock timeout
     ("57014", Meaning.TRY_AGAIN),  # statement timeout
+    ("25006", Meaning.RECONNECT),  # the server takes no writes: the connection may be of before a failover
     ("28P01", Meaning.CREDENTIALS),  # wrong password
     ("28000", Meaning.CREDENTIALS),  # no such role, or it may not log in
 )
+READ_WRITE_ON_A_STANDBY = "0A000"  # feature not supported: of many statements, of BEGIN for this alone
 OF_A_ROW = {Meaning.DUPLICATE, Meaning.REFUSED}
 
 
@@ -51,6 +53,13 @@ def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
     if found is not Meaning.CREDENTIALS and is_fatal(error):
         return Meaning.RECONNECT
     return found
+
+
+def meaning_of_begin(error: Exception) -> Meaning:
+    """Return what an error means that a transaction's beginning has met: a standby refuses READ WRITE as 0A000."""
+    if isinstance(error, DatabaseError) and of(error) == READ_WRITE_ON_A_STANDBY:
+        return Meaning.RECONNECT
+    return meaning(error)
 
 
 def of(error: DatabaseError) -> str:

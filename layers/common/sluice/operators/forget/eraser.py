@@ -54,8 +54,6 @@ class Eraser:
         work = self._work(request, deadline)
 
         def transaction(connection: Connection) -> tuple[Outcome, Head]:
-            # As long as it takes, but no longer than there is someone to commit it: batches wait for it.
-            connection.run(f"SET LOCAL statement_timeout = {int(deadline.seconds_left() * 1000) + 1}")
             check_values.check(connection, self._keyset)
             connection.run("SAVEPOINT erasure")
             erasures.exclude(connection)
