@@ -1,13 +1,25 @@
-"""Fixtures of the tests of what users bring: no network, no database."""
+"""What users bring of their own. The fixtures of a real server are those of the integration tests."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import settings as hypothesis_settings
 
 from sluice.pseudonyms.keyset import Keyset
+from tests.integration.conftest import (
+    database,
+    deadline,
+    empty_database,
+    environments,
+    fake_aws,
+    ingest,
+    open_store,
+    settings,
+)
 from tests.unit.fakes import KEYSET
 
-settings.register_profile("field", deadline=None, database=None)  # a slow machine is no failure
-settings.load_profile("field")
+__all__ = ["database", "deadline", "empty_database", "environments", "fake_aws", "ingest", "open_store", "settings"]
+
+hypothesis_settings.register_profile("field", deadline=None, database=None)  # a slow machine is no failure
+hypothesis_settings.load_profile("field")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
+from pg8000.native import literal
 
 from sluice.aws import clients
 from sluice.deadline import Deadline
@@ -15,7 +16,7 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import DatabaseSettings, VaultSettings
 from sluice.vault.sealing import Vault
 from streams.user_logins import UserLogin
-from tests.integration.databases import LOGINS, TestDatabase, connect, in_seconds, until
+from tests.integration.databases import LOGINS, OWNER, TestDatabase, connect, in_seconds, until
 from tests.integration.environment import VAULT_KEY, Environment, OpenStore
 from tests.integration.messages import KEYSET
 from tools.local.postgres import Postgres
@@ -37,8 +38,12 @@ def empty_database(server: Postgres) -> Iterator[TestDatabase]:
         owner.run(f"ALTER DATABASE {server.database} RESET ALL")
         owner.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION pg_database_owner")
         owner.run("GRANT USAGE ON SCHEMA public TO PUBLIC")
-        for login in LOGINS.values():
-            owner.run(f"DROP ROLE IF EXISTS {login.username}")
+        owner.run(f"ALTER DATABASE {server.database} OWNER TO CURRENT_USER")
+        for login in (*LOGINS.values(), OWNER):
+            if owner.run("SELECT FROM pg_roles WHERE rolname = :name", name=login.username):
+                owner.run(f"DROP OWNED BY {login.username}; DROP ROLE {login.username}")
+        owner.run(f"CREATE ROLE {OWNER.username} LOGIN CREATEROLE PASSWORD {literal(OWNER.password)}")
+        owner.run(f"ALTER DATABASE {server.database} OWNER TO {OWNER.username}")
         yield database
 
 
@@ -54,8 +59,7 @@ def fake_aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
 @pytest.fixture
 def database(empty_database: TestDatabase, fake_aws: FakeAws, deadline: Deadline) -> TestDatabase:
     """The database as the migrations leave it."""
-    server = empty_database.server
-    fake_aws.secretsmanager.put_credentials("owner", server.user, server.password)
+    fake_aws.secretsmanager.put_credentials("owner", OWNER.username, OWNER.password)
     connection = Database(empty_database.settings("owner"), "sluice-migrate")
     schema.migrate(connection, LOGINS, Keyset.parse(KEYSET), deadline)
     connection.close()

@@ -15,18 +15,19 @@ from tools.local.postgres import Postgres
 
 INGEST_PASSWORD = "not a secret 'at all\\"
 LOGINS = {role: Credentials(f"{role}_of_tests", INGEST_PASSWORD) for role in ROLES}
+OWNER = Credentials("owner_of_tests", "another that is none")  # no superuser: it may make roles, and owns the database
 INGEST_ROLE = LOGINS["ingest"].username
 POLLING_SECONDS = 20
 
 
 @dataclass
 class TestDatabase:
-    """The one database of the tests, and the owner's connection to it."""
+    """The one database of the tests, and a superuser's connection to it."""
 
     __test__ = False  # for pytest: no tests in here
 
     server: Postgres
-    owner: Connection
+    owner: Connection  # a superuser's; what deploys is OWNER
 
     def sql(self, statement: str, **parameters: object) -> list[list[Any]]:
         return self.owner.run(statement, **parameters) or []

@@ -17,7 +17,7 @@ from sluice.migrate.migrations import Versions
 from sluice.operators.dead_letters import listing
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from tests.integration.databases import LOGINS, TestDatabase
+from tests.integration.databases import LOGINS, OWNER, TestDatabase, connect
 from tests.integration.environment import Environment
 from tests.integration.erasing import audited, sealed_tokens
 from tests.integration.messages import KEYSET, event, failures, login, numbered, record, row, token
@@ -55,9 +55,10 @@ def migrate(database: TestDatabase, deadline: Deadline) -> Versions:
 @pytest.fixture
 def old_database(empty_database: TestDatabase, fake_aws: FakeAws) -> TestDatabase:
     """The database as the first release left it."""
-    server = empty_database.server
-    fake_aws.secretsmanager.put_credentials("owner", server.user, server.password)
-    with empty_database.second_session() as session:  # of its own, for the settings that the dump makes
+    fake_aws.secretsmanager.put_credentials("owner", OWNER.username, OWNER.password)
+    with connect(
+        empty_database.server, OWNER.username, OWNER.password
+    ) as session:  # of its own, for the settings that the dump makes
         session.run((FIRST_RELEASE / "database.sql").read_text())
     return empty_database
 

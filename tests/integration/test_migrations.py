@@ -20,7 +20,7 @@ from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, TestDatabase, connect, in_seconds
+from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, OWNER, TestDatabase, connect, in_seconds
 from tests.integration.environment import VAULT_KEY, Environment
 from tests.integration.messages import KEY, KEYSET, event, record
 from tests.versions import ANSWER, NEWEST, PRODUCT, STREAMS
@@ -36,7 +36,7 @@ type Migrate = Callable[..., Versions]
 @pytest.fixture
 def migrate(empty_database: TestDatabase, fake_aws: FakeAws) -> Migrate:
     """Migrate on a connection of its own, as a deployment does."""
-    fake_aws.secretsmanager.put_credentials("owner", empty_database.server.user, empty_database.server.password)
+    fake_aws.secretsmanager.put_credentials("owner", OWNER.username, OWNER.password)
 
     def run(roles: dict[str, Credentials] = ROLES, keyset: str = KEYSET) -> Versions:
         database = Database(empty_database.settings("owner"), "sluice-migrate")
@@ -214,10 +214,12 @@ def migrate_function(empty_database: TestDatabase, settings_of_migrate: None) ->
 def test_roles_that_log_in_by_iam_are_members_of_rds_iam_until_they_have_passwords_again(
     empty_database: TestDatabase, fake_aws: FakeAws, deadline: Deadline
 ) -> None:
-    empty_database.sql("CREATE ROLE rds_iam")
-    fake_aws.secretsmanager.put_credentials("owner", empty_database.server.user, empty_database.server.password)
+    empty_database.sql(f"CREATE ROLE rds_iam; GRANT rds_iam TO {OWNER.username} WITH ADMIN OPTION, INHERIT FALSE")
+    fake_aws.secretsmanager.put_credentials("owner", OWNER.username, OWNER.password)
     owner = Database(empty_database.settings("owner"), "sluice-migrate")
-    members = "SELECT count(*) FROM pg_auth_members WHERE roleid = 'rds_iam'::regrole"
+    members = (
+        "SELECT count(*) FROM pg_auth_members WHERE roleid = 'rds_iam'::regrole AND member <> 'owner_of_tests'::regrole"
+    )
     try:
         for login_by_iam in (True, True, False):
             schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), deadline, login_by_iam)
@@ -232,7 +234,7 @@ def settings_of_migrate(
     empty_database: TestDatabase, fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     manager = fake_aws.secretsmanager
-    manager.put_credentials("owner", empty_database.server.user, empty_database.server.password)
+    manager.put_credentials("owner", OWNER.username, OWNER.password)
     manager.secrets[str(tmp_path)] = KEYSET
     for name, value in {
         "DATABASE_HOST": empty_database.server.host,

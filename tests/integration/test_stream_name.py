@@ -18,7 +18,7 @@ from sluice.failures import Outage
 from sluice.migrate import schema
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from tests.integration.databases import INGEST_ROLE, LOGINS, TestDatabase, in_seconds
+from tests.integration.databases import INGEST_ROLE, LOGINS, OWNER, TestDatabase, in_seconds
 from tests.integration.environment import Environment
 from tests.integration.messages import KEYSET, QUEUE_ARN, event, failures, record, token
 from tools.testing.aws.account import FakeAws
@@ -53,7 +53,7 @@ def named(database: TestDatabase, settings: str, tmp_path: Path, monkeypatch: py
     (tmp_path / f"{NAME}.py").write_text(DECLARATION)
     monkeypatch.setattr(streams, "__path__", [*streams.__path__, str(tmp_path)])
     invalidate_caches()
-    database.sql(SQL)
+    database.sql(f"{SQL}; ALTER TABLE {TABLE} OWNER TO {OWNER.username}")
     owner = Database(database.settings("owner"), "sluice-migrate")
     schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), in_seconds(60))
     owner.close()

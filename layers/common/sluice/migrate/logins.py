@@ -1,26 +1,66 @@
-"""The login roles: made where one is missing, each with the password of its secret."""
+"""The login roles: made where one is missing, each with the password of its secret, its rights to come in, no settings.
+
+A role may change its own password and settings, and PostgreSQL offers no way to forbid that. So every deployment sets
+all of them anew.
+"""
 
 from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import scramp
 
+from sluice.migrate.failures import MigrationFailed
+from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
-from sluice.postgres.driver import Connection, identifier, literal
+from sluice.postgres.database import SCHEMA, SETTINGS
+from sluice.postgres.driver import Connection, DatabaseError, identifier, literal
+
+LONGEST_NAME = 63  # bytes; PostgreSQL cuts off what is longer (https://www.postgresql.org/docs/current/limits.html)
+ADMIN_IS_NEEDED = 160_000  # from this version on CREATEROLE alone changes no role: it takes ADMIN on it
+
+
+class _Known(NamedTuple):
+    """What the server says of itself and of a role."""
+
+    database: str
+    version: int
+    is_ours_to_change: bool
+    logs_in_by_iam: bool
+
+
+def check_names(roles: Mapping[str, Credentials]) -> None:
+    """Raise MigrationFailed for a name that PostgreSQL would cut off: several roles would become one."""
+    for role, credentials in roles.items():
+        if len(credentials.username.encode()) > LONGEST_NAME:
+            raise MigrationFailed(
+                f"role {role}: its name {credentials.username} is longer than {LONGEST_NAME} bytes;"
+                " give the stack a shorter name"
+            )
 
 
 def set_role(connection: Connection, credentials: Credentials, login_by_iam: bool) -> None:
-    """Create the login role where it is missing, and set its password: the server is sent the verifier alone.
+    """Bring the login role to what it must be, and make it where it is missing. Raises MigrationFailed.
 
-    RDS takes no password of a member of `rds_iam`, and no token of anybody else.
+    The server is sent the password's verifier alone.
     """
-    role = identifier(credentials.username)
-    if not connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=credentials.username):
-        connection.run(f"CREATE ROLE {role} LOGIN")
-    connection.run(f"ALTER ROLE {role} PASSWORD {literal(scram_verifier(credentials.password))}")
-    if login_by_iam:
-        connection.run(f"GRANT rds_iam TO {role}")
-    elif connection.run("SELECT FROM pg_roles WHERE rolname = 'rds_iam'"):
-        connection.run(f"REVOKE rds_iam FROM {role}")
+    name = credentials.username
+    role = identifier(name)
+    if not connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=name):
+        _create(connection, name)
+    known = _look_up(connection, name)
+    _keep_admin(connection, name, known, login_by_iam)
+    in_database = f"ALTER ROLE {role} IN DATABASE {identifier(known.database)}"
+    # The settings are in force before a transaction begins. Nothing depends on that: each transaction sets them, too.
+    statements = [
+        f"ALTER ROLE {role} PASSWORD {literal(scram_verifier(credentials.password))}",
+        f"ALTER ROLE {role} RESET ALL",
+        f"{in_database} RESET ALL",
+        *(f"{in_database} SET {setting} = {value}" for setting, value in SETTINGS.items()),
+    ]
+    connection.run("; ".join(statements))
+    _let_in(connection, name, known.database)
+    _set_iam(connection, name, known, login_by_iam)
 
 
 def scram_verifier(password: str) -> str:
@@ -28,3 +68,80 @@ def scram_verifier(password: str) -> str:
     salt, stored_key, server_key, iterations = scramp.ScramMechanism("SCRAM-SHA-256").make_auth_info(password)
     encoded_salt, *keys = (b64encode(part).decode() for part in (salt, stored_key, server_key))
     return f"SCRAM-SHA-256${iterations}:{encoded_salt}${':'.join(keys)}"
+
+
+def _create(connection: Connection, name: str) -> None:
+    try:
+        connection.run(f"CREATE ROLE {identifier(name)} LOGIN")
+    except DatabaseError as error:
+        if sqlstate.of(error) != sqlstate.INSUFFICIENT_PRIVILEGE:
+            raise
+        raise MigrationFailed(
+            f"role {name}: the owner may make no roles; as a superuser run: ALTER ROLE {_owner(connection)} CREATEROLE"
+        ) from None
+
+
+def _look_up(connection: Connection, name: str) -> _Known:
+    rows: Any = connection.run(
+        "SELECT current_database()::text, current_setting('server_version_num')::integer,"
+        " pg_has_role(current_user, r.oid, 'MEMBER WITH ADMIN OPTION'), EXISTS ("
+        "SELECT FROM pg_auth_members m WHERE m.member = r.oid AND pg_get_userbyid(roleid) = 'rds_iam'"
+        ") FROM pg_roles r WHERE rolname = :name",
+        name=name,
+    )
+    return _Known(*rows[0])
+
+
+def _keep_admin(connection: Connection, name: str, known: _Known, login_by_iam: bool) -> None:
+    """See that the owner has ADMIN on the role. Raises MigrationFailed where it has not and cannot get it.
+
+    Before PostgreSQL 16 CREATEROLE suffices to change any role, and gives no ADMIN on those that it makes. A major
+    upgrade would then leave the owner without any say. Where roles log in by IAM the owner stays out of them: RDS
+    wants a token of everybody who is in `rds_iam`, indirectly too.
+    """
+    if known.is_ours_to_change:
+        return
+    if known.version >= ADMIN_IS_NEEDED:
+        raise MigrationFailed(
+            f"role {name}: the owner may not change it, as after a major upgrade of PostgreSQL; as a superuser run:"
+            f" GRANT {identifier(name)} TO {_owner(connection)} WITH ADMIN OPTION"
+        )
+    if not login_by_iam:
+        connection.run(f"GRANT {identifier(name)} TO CURRENT_USER WITH ADMIN OPTION")
+
+
+def _let_in(connection: Connection, name: str, database: str) -> None:
+    """Give the role the database and the schema, of which PUBLIC may have been deprived. Raises MigrationFailed."""
+    rights = (f"CONNECT ON DATABASE {identifier(database)}", f"USAGE ON SCHEMA {SCHEMA}")
+    role = identifier(name)
+    connection.run("; ".join(f"GRANT {right} TO {role}" for right in rights))
+    # Where the owner may not give what it has, PostgreSQL only warns.
+    rows: Any = connection.run(
+        f"SELECT has_database_privilege(oid, current_database(), 'CONNECT'),"
+        f" has_schema_privilege(oid, {literal(SCHEMA)}, 'USAGE') FROM pg_roles WHERE rolname = :name",
+        name=name,
+    )
+    for right, is_given in zip(rights, rows[0], strict=True):
+        if not is_given:
+            raise MigrationFailed(
+                f"role {name}: the owner may not let it in; as a superuser run: GRANT {right} TO {role}"
+            )
+
+
+def _set_iam(connection: Connection, name: str, known: _Known, login_by_iam: bool) -> None:
+    """Make the role a member of `rds_iam`, or none. RDS takes no password of a member, and no token of anybody else."""
+    if known.logs_in_by_iam == login_by_iam:
+        return
+    statement = f"GRANT rds_iam TO {identifier(name)}" if login_by_iam else f"REVOKE rds_iam FROM {identifier(name)}"
+    try:
+        connection.run(statement)
+    except DatabaseError as error:
+        if sqlstate.of(error) != sqlstate.INSUFFICIENT_PRIVILEGE:
+            raise
+        raise MigrationFailed(
+            f"role {name}: the owner has no ADMIN on rds_iam; as a user who has it run: {statement}"
+        ) from None
+
+
+def _owner(connection: Connection) -> str:
+    return str(identifier(connection.user.decode()))

@@ -105,7 +105,7 @@ def _apply(connection: Connection, name: str, sql: str) -> None:
     try:
         connection.run(sql)
     except DatabaseError as error:
-        if sqlstate.meaning(error) is Meaning.TRY_AGAIN:
+        if sqlstate.meaning(error) in (Meaning.TRY_AGAIN, Meaning.RECONNECT):
             raise
         position = int(error.args[0].get("P", 0))  # characters from 1; none for an error that is not the text's
         line = f", line {sql.count('\n', 0, position) + 1}" if position else ""

@@ -47,6 +47,7 @@ def migrate(
             tables.grant(connection, stream, roles)
         return migrations.versions(connection)
 
+    logins.check_names(roles)
     database.transact(prepare, deadline)
     while database.transact(apply_next, deadline):
         pass

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.stream import Stream
 from sluice.migrate.failures import MigrationFailed
+from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
-from sluice.postgres.driver import Connection, identifier
+from sluice.postgres.driver import Connection, DatabaseError, identifier
 
 
 def check_table(connection: Connection, stream: type[Stream]) -> None:
@@ -29,7 +30,7 @@ def check_table(connection: Connection, stream: type[Stream]) -> None:
 
 
 def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> None:
-    """Give the roles what their work on the stream's table takes, and no more."""
+    """Give the roles what their work on the stream's table takes, and take back what it took once."""
     table = identifier(stream.table)
     tokens = sorted({str(identifier(place.column)) for place in stream.token_places})
     subject = [str(identifier(stream.subject.column))] if stream.subject else []
@@ -40,4 +41,13 @@ def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Cred
         + (f", UPDATE ({', '.join(tokens)})" if tokens else ""),
     }
     for role, right in rights.items():
-        connection.run(f"GRANT {right} ON {table} TO {identifier(roles[role].username)}")
+        name = identifier(roles[role].username)
+        try:
+            # Both are committed at once. REVOKE takes back the rights on single columns, too.
+            connection.run(f"REVOKE ALL ON {table} FROM {name}; GRANT {right} ON {table} TO {name}")
+        except DatabaseError as error:
+            if sqlstate.of(error) != sqlstate.INSUFFICIENT_PRIVILEGE:
+                raise
+            raise MigrationFailed(
+                f"{stream.__name__}: the table {stream.table} must belong to the owner that migrates"
+            ) from None

@@ -42,11 +42,14 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
         Raises TimeoutError when the server has not answered after `answer_seconds`.
         """
         began = time.monotonic()
-        statements = [f"SET LOCAL {name} = {value}" for name, value in settings.items()]
+        statements = ["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"]
         if self._knows_transaction_timeout:
-            statements.append(f"SET LOCAL transaction_timeout = {_milliseconds(seconds + FAREWELL_SECONDS)}")
+            latest = _milliseconds(seconds + FAREWELL_SECONDS)
+            # A timer that runs already, as a role may have it, keeps its time: only 0 stops it.
+            statements += ["SET LOCAL transaction_timeout = 0", f"SET LOCAL transaction_timeout = {latest}"]
+        statements += [f"SET LOCAL {name} = {value}" for name, value in settings.items()]
         self._wait_until(began + answer_seconds)
-        self.run("; ".join(["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", *statements, _limit(seconds)]))
+        self.run("; ".join([*statements, _limit(seconds)]))
         self._wait_until(began + seconds)
         self._limited_at = began
 
