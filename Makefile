@@ -13,7 +13,7 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 TESTS := tests/e2e/test_queue_to_row.py tests/e2e/test_operators.py tests/faults tests/integration tests/unit tests/field
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_breaker.py tests/localstack
 
-.PHONY: help setup demo test test-all faults soak test-docker test-localstack coverage check bench up deploy-local send down clean lock
+.PHONY: help setup demo test test-all faults soak test-docker pgbouncer test-localstack coverage check bench up deploy-local send down clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ soak: setup ## load with random faults for ten minutes; ARGS='--seconds 60 --see
 
 test-docker: setup ## run the tests that need Docker; ENGINE=--start installs and starts an engine, as root
 	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS)
+
+pgbouncer: ## install PgBouncer from Debian's package, for the tests of poolers; takes root
+	@command -v pgbouncer >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes pgbouncer; }
 
 test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run without Docker; `make test-all` does so too from then on
 	$(BIN)/python -m pytest tests/localstack $(ARGS)
