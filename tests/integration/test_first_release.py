@@ -37,6 +37,7 @@ APPLIED_TODAY = [
     ["sluice", 1, "0001_sluice.sql"],
     ["sluice", 4, "0004_vault.sql"],
     ["sluice", 5, "0005_dead_letters.sql"],
+    ["sluice", 6, "0006_operations.sql"],
     ["sluice", 7, "0007_rejections.sql"],
     ["streams", 2, "0002_user_logins.sql"],
     ["streams", 3, "0003_orders.sql"],

@@ -9,6 +9,7 @@ from pg8000.native import Connection
 from tests.integration.databases import LOGINS, TestDatabase, connect
 
 APPEND = "SELECT audit_append('', '', '', '', NULL, '{}', '{}')"
+ONCE = "INSERT INTO operation (id) VALUES (gen_random_uuid()) ON CONFLICT DO NOTHING"
 TABLES = (
     *("user_logins", "orders", "rejection", "migration", "token_key"),
     *("pii_vault", "pii_vault_key", "erasure", "removal", "rekeyed_token", "rekeying", "audit_log"),
@@ -43,6 +44,7 @@ MUST = {
         "SELECT id, wrapped, kms_key_arn FROM pii_vault_key",
         "SELECT old_token, token FROM rekeyed_token",
         APPEND,
+        ONCE,
     ],
     "forget": [
         "SELECT pg_advisory_xact_lock(20941)",
@@ -57,6 +59,7 @@ MUST = {
         "UPDATE removal SET number = number + 1",
         *(f"DELETE FROM {table}" for table in ("user_logins", "orders", "pii_vault", "pii_vault_key", "rekeyed_token")),
         APPEND,
+        ONCE,
     ],
     "rekey": [
         "SELECT message_id, masked_ip, masked_device_id FROM user_logins FOR UPDATE",
@@ -75,6 +78,7 @@ MUST = {
         "DELETE FROM rekeying",
         "SELECT number FROM removal",
         APPEND,
+        ONCE,
     ],
     "audit": ["SELECT * FROM audit_log"],
     "dead_letters": [
@@ -82,6 +86,7 @@ MUST = {
         "SELECT subject_token, erased_at FROM erasure",
         "SELECT number, check_value FROM token_key",
         APPEND,
+        ONCE,
     ],
 }
 MUST_NOT = {

@@ -61,6 +61,9 @@ class FakeDatabase(Database):
     def transact(self, work: object, deadline: Deadline, undo: bool = False) -> Any:
         return {}, Head(1, "0" * 64)
 
+    def transact_once(self, work: object, deadline: Deadline) -> Any:
+        return self.transact(work, deadline)
+
 
 @pytest.fixture
 def emitted(output: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> set[Metric]:

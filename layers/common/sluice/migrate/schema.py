@@ -42,6 +42,7 @@ def migrate(
     def finish(connection: Connection) -> Versions:
         _lock(connection)
         _remember(connection, keyset)
+        connection.run("DELETE FROM operation WHERE at < now() - interval '1 day'")
         for stream in load_all():
             tables.check_table(connection, stream)
             tables.grant(connection, stream, roles)

@@ -71,7 +71,7 @@ class Revealer:
             entry = _entry("reveal", actor, request, asked, counts)
             return found, audit_log.append(connection, entry, self._settings.daily_limit)
 
-        found, head = self._database.transact(look_up, deadline)
+        found, head = self._database.transact_once(look_up, deadline)
         audit_log.log_head(head)
         try:
             values = self._open(found, deadline)
@@ -129,7 +129,8 @@ class Revealer:
         return value
 
     def _log_failure(self, entry: audit_log.Entry, deadline: Deadline) -> None:
-        audit_log.log_head(self._database.transact(lambda connection: audit_log.append(connection, entry), deadline))
+        head = self._database.transact_once(lambda connection: audit_log.append(connection, entry), deadline)
+        audit_log.log_head(head)
 
 
 def _find(connection: Connection, forms: Iterable[tuple[str, str]]) -> dict[str, list[Found]]:

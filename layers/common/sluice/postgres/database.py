@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from sluice.deadline import Deadline
 from sluice.failures import Outage
@@ -37,6 +38,13 @@ SETTINGS = {
 PROOF_SECONDS = 5  # in which a connection that was kept proves that it is alive
 
 
+UNANSWERED = "database: the answer to COMMIT is lost; see in the audit log whether it was done"
+
+
+class CommitUnanswered(Outage):
+    """The connection was lost when COMMIT had been sent: what was done may be done, or not."""
+
+
 class Database:
     """The one connection of an execution environment: opened on first use, kept, replaced when it proves dead."""
 
@@ -58,17 +66,20 @@ class Database:
         while True:
             connection = self._connect(deadline)
             seconds_left = deadline.seconds_left()
-            begun = False
+            begun = is_committing = False
             try:
                 connection.begin(SETTINGS, seconds_left, min(seconds_left, PROOF_SECONDS) if kept else seconds_left)
                 begun = True
                 result = work(connection)
+                is_committing = True
                 connection.run("ROLLBACK" if undo else "COMMIT")
                 return result
             except (DatabaseError, InterfaceError, OSError) as error:
                 meaning = sqlstate.meaning(error) if begun else sqlstate.meaning_of_begin(error)
                 if meaning is Meaning.RECONNECT:
                     self.close()
+                    if is_committing and isinstance(work, _Once):
+                        raise CommitUnanswered(UNANSWERED) from None
                     if not kept:
                         raise outage(error) from None
                     kept = False
@@ -83,6 +94,20 @@ class Database:
             except BaseException:
                 self.close()  # whatever this is, no later batch may find its transaction open
                 raise
+
+    def transact_once[T](self, work: Callable[[Connection], T], deadline: Deadline) -> T:
+        """Run `work` as `transact` does. If the answer to COMMIT is lost, find out whether it was done.
+
+        It is for work whose result tells what it has done. The role needs INSERT on the table `operation`. Raises
+        CommitUnanswered when nobody can say whether it was done.
+        """
+        once = _Once(work)
+        with suppress(CommitUnanswered):
+            return self.transact(once, deadline)
+        try:
+            return self.transact(once, deadline)
+        except Outage:
+            raise CommitUnanswered(UNANSWERED) from None
 
     def close(self) -> None:
         """Close the connection, if there is one, whatever state it is in."""
@@ -131,6 +156,25 @@ class Database:
                 self._connection.roll_back()
         except (DatabaseError, InterfaceError, OSError):
             self.close()
+
+
+class _Once[T]:
+    """Work that is done once, in however many transactions it is tried."""
+
+    def __init__(self, work: Callable[[Connection], T]) -> None:
+        self._work = work
+        self._id = uuid4()
+        self._results: list[T] = []  # of each try; only the last one can have been committed
+
+    def __call__(self, connection: Connection) -> T:
+        """Do the work and return its result, or that of the try that was committed after all.
+
+        The table's key has us wait for a transaction that is still to commit: no look-up would see it.
+        """
+        connection.run("INSERT INTO operation (id) VALUES (:id) ON CONFLICT DO NOTHING", id=self._id)
+        if connection.row_count or not self._results:
+            self._results.append(self._work(connection))
+        return self._results[-1]
 
 
 def now(connection: Connection) -> datetime:

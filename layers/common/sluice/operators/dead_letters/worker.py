@@ -134,7 +134,7 @@ class Worker(ABC):
             is_worth_a_row = is_first or plan.send or plan.delete
             return plan, audit_log.append(connection, self._entry(plan)) if is_worth_a_row else None
 
-        plan, head = self._call.database.transact(decide, self._call.deadline)
+        plan, head = self._call.database.transact_once(decide, self._call.deadline)
         if head:
             audit_log.log_head(head)
         return plan

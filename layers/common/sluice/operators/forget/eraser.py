@@ -62,7 +62,7 @@ class Eraser:
                 connection.run("ROLLBACK TO SAVEPOINT erasure")
             return outcome, audit_log.append(connection, _entry(actor, request, outcome))
 
-        outcome, head = self._database.transact(transaction, deadline)
+        outcome, head = self._database.transact_once(transaction, deadline)
         audit_log.log_head(head)
         if not request.dry_run:
             for subject_token, erased_at in outcome.erased.items():  # what a repeat after a restore needs

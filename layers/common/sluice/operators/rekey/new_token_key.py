@@ -30,7 +30,7 @@ class TokenKeyAdder:
 
         If an earlier call has added one and not made it current, that one is taken. Raises Outage.
         """
-        number, head = self.database.transact(lambda connection: self._remember(connection, entry), deadline)
+        number, head = self.database.transact_once(lambda connection: self._remember(connection, entry), deadline)
         audit_log.log_head(head)
         keyset = self.database.transact(lambda connection: self._make_current(connection, number), deadline)
         return {"current": keyset.current, "keys": len(keyset.keys)}

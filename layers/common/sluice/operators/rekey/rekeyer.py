@@ -74,7 +74,7 @@ class Rekeyer:
         self.database.transact(work.begin, deadline)
         changed, step = 0, "map"
         while deadline.allows(BATCH_SECONDS):
-            outcome = self.database.transact(work.advance, deadline)
+            outcome = self.database.transact_once(work.advance, deadline)
             changed += outcome.changed
             step = outcome.step
             if outcome.head:

@@ -27,7 +27,7 @@ def rewrap(database: Database, settings: VaultSettings, entry: Entry, deadline: 
     """
     changed = 0
     while deadline.allows(BATCH_SECONDS):
-        count, head = database.transact(lambda connection: _rewrap_batch(connection, settings, entry), deadline)
+        count, head = database.transact_once(lambda connection: _rewrap_batch(connection, settings, entry), deadline)
         if head is None:
             break
         audit_log.log_head(head)
