@@ -10,9 +10,10 @@ from pg8000.native import Connection
 
 from sluice.operators.dead_letters import listing, redrive, worker
 from tests.integration.databases import TestDatabase
-from tests.integration.environment import Environment, FakeAws
+from tests.integration.environment import Environment
 from tests.integration.messages import event, failures, login, record, row, token
-from tests.sqs import DEAD, QUEUE, FakeSqs
+from tools.testing.aws.account import FakeAws
+from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
 
 CALLER = "arn:aws:sts::000000000000:assumed-role/privacy/ann"
 

@@ -14,8 +14,8 @@ from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.field.environments import Functions
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, OWNER, TestDatabase, connect, in_seconds
-from tests.integration.environment import FakeAws
 from tests.integration.messages import KEYSET, event, failures, login, record, row
+from tools.testing.aws.account import FakeAws
 
 # Settings that a role may change for itself, each with a value that breaks who depends on it.
 SETTINGS = {

@@ -13,8 +13,8 @@ from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.field.environments import CALLER, Functions
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
-from tests.integration.environment import FakeAws
 from tests.integration.messages import KEYSET, event, failures, login, record, token
+from tools.testing.aws.account import FakeAws
 from tools.testing.faults.proxy import Proxy, proxy
 
 WHY = {"reason": "operations", "ticket": "OPS-1"}

@@ -16,10 +16,10 @@ from sluice.pseudonyms.keyset import Keyset
 from tests.field.environments import Functions
 from tests.field.test_database_settings import ALL, SETTINGS
 from tests.integration.databases import LOGINS, OWNER, TestDatabase, in_seconds
-from tests.integration.environment import FakeAws
 from tests.integration.messages import KEYSET, event, failures, record
 from tests.versions import NEWEST
 from tools.testing import pgbouncer
+from tools.testing.aws.account import FakeAws
 from tools.testing.pgbouncer import PgBouncer
 
 pytestmark = pytest.mark.skipif(not pgbouncer.is_installed(), reason="there is no PgBouncer: make pgbouncer")
