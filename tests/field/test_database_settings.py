@@ -117,7 +117,10 @@ def test_a_library_that_a_role_asks_for_is_an_outage_that_names_it_until_the_nex
 ) -> None:
     as_attacker(functions.database, "ingest", "ALTER ROLE CURRENT_USER SET local_preload_libraries = 'nonsense'")
     ingest = functions.ingest
-    with pytest.raises(Outage, match=r"^database: SQLSTATE 58P01$"):
+    with pytest.raises(
+        Outage,
+        match=r"^database: SQLSTATE 58P01, a library that a setting of the role or the database names is missing$",
+    ):
         ingest.invoke(event(record()))
     deploy()
     assert ingest.invoke(event(record())) == failures()

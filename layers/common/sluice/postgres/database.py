@@ -4,9 +4,10 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -38,6 +39,14 @@ SETTINGS = {
 PROOF_SECONDS = 5  # in which a connection that was kept proves that it is alive
 
 
+# What an error says that has no words of its own, by where we meet it.
+AT_CONNECT = {
+    "28000": "no such role, it may not log in, the server wants TLS, or pg_hba.conf has no line for it",
+    "3D000": "no such database",
+    "42501": "the role may not connect to the database",
+    "58P01": "a library that a setting of the role or the database names is missing",
+}
+AT_BEGIN = {"0A000": "the server takes no writes"}
 UNANSWERED = "database: the answer to COMMIT is lost; see in the audit log whether it was done"
 
 
@@ -81,7 +90,7 @@ class Database:
                     if is_committing and isinstance(work, _Once):
                         raise CommitUnanswered(UNANSWERED) from None
                     if not kept:
-                        raise outage(error) from None
+                        raise outage(error, {} if begun else AT_BEGIN) from None
                     kept = False
                     continue
                 self._roll_back()
@@ -125,7 +134,7 @@ class Database:
                     self._connection = self._open(self._credentials, deadline)
                 except DatabaseError as error:
                     if reread or sqlstate.meaning(error) is not Meaning.CREDENTIALS:
-                        raise outage(error) from None
+                        raise outage(error, AT_CONNECT) from None
                     reread, self._credentials = True, None  # the password may have been rotated
                 except (InterfaceError, OSError) as error:
                     raise Outage(f"database: no connection, {type(error).__name__}") from None
@@ -184,10 +193,11 @@ def now(connection: Connection) -> datetime:
     return moment
 
 
-def outage(error: Exception) -> Outage:
-    """Return the outage that says what PostgreSQL refused, by code and names alone, or that it is gone."""
+def outage(error: Exception, hints: Mapping[str, str] = MappingProxyType({})) -> Outage:
+    """Return the outage that says what PostgreSQL refused, by code, names and hint alone, or that it is gone."""
     if isinstance(error, DatabaseError):
-        return Outage(f"database: {sqlstate.describe(error)}")
+        hint = hints.get(sqlstate.of(error), "")
+        return Outage(f"database: {sqlstate.describe(error)}" + (f", {hint}" if hint else ""))
     return Outage(f"database: connection lost, {type(error).__name__}")
 
 

@@ -17,7 +17,7 @@ __all__ = ["Connection", "DatabaseError", "InterfaceError", "identifier", "liter
 
 # https://www.postgresql.org/docs/current/protocol-message-formats.html (ReadyForQuery)
 IN_TRANSACTION = b"T"
-ANSWER_SECONDS = 0.1  # before the deadline a statement ends, so that the server can still say why
+ANSWER_SECONDS = 0.5  # so long before the deadline a statement ends: the server can still say why
 FAREWELL_SECONDS = 1.0  # to roll back or say goodbye when the time is over
 RENEWAL_SECONDS = 1.0  # a time limit that was set so long ago is set again
 
@@ -156,7 +156,7 @@ class _Wire(io.RawIOBase):
 
 def _limit(seconds: float) -> str:
     """Return the statement that gives each of the following ones so much time, less what the answer takes."""
-    return f"SET LOCAL statement_timeout = {_milliseconds(seconds - ANSWER_SECONDS)}"
+    return f"SET LOCAL statement_timeout = {_milliseconds(max(seconds - ANSWER_SECONDS, seconds / 2))}"
 
 
 def _milliseconds(seconds: float) -> int:
