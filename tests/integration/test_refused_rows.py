@@ -211,29 +211,9 @@ def test_a_row_refused_by_a_partition_is_reported_alone(
     assert database.rejections() == {refused["messageId"]: why}
 
 
-def test_a_deferred_constraint_is_an_outage_since_commit_names_no_row(
-    database: TestDatabase, ingest: Environment
-) -> None:
-    database.sql(REFUSALS["foreign key"].sql + " DEFERRABLE INITIALLY DEFERRED")
-    with pytest.raises(Outage, match="SQLSTATE 23503"):
-        ingest.invoke(event(record(), record(login(device_type="toaster"))))
-    assert database.rows() == []
-
-
 # What is not the row's fault
 
 OUTAGES = {
-    "another table": (
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " RAISE EXCEPTION '%', NEW USING ERRCODE = 'not_null_violation', TABLE = 'other', COLUMN = 'c'; END $$;"
-        "CREATE TRIGGER refuse BEFORE INSERT ON user_logins FOR EACH ROW EXECUTE FUNCTION refuse()",
-        "database: SQLSTATE 23502, table other, column c",
-    ),
-    "a trigger's own error": (
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '%', NEW; END $$;"
-        "CREATE TRIGGER refuse BEFORE INSERT ON user_logins FOR EACH ROW EXECUTE FUNCTION refuse()",
-        "database: SQLSTATE P0001",
-    ),
     "no partition": (
         "ALTER TABLE user_logins RENAME TO part;"
         "CREATE TABLE user_logins (LIKE part INCLUDING GENERATED, PRIMARY KEY (message_id))"

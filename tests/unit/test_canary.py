@@ -189,7 +189,7 @@ def test_an_envelope_that_quotes_the_body_leaves_nothing_of_it(
         (database_error("42P01"), "Outage: database: SQLSTATE 42P01"),
         (
             database_error("23505", t="audit_log", W="SQL statement kn4ry-user\nCOPY user_logins, line 1"),
-            "Outage: database: SQLSTATE 23505",
+            "sqlstate_23505",
         ),
         (database_error("57P01", V="FATAL"), "Outage: database: SQLSTATE 57P01"),
         (InterfaceError("network error on kn4ry-user"), "Outage: database: connection lost, InterfaceError"),

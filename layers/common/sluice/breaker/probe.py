@@ -21,8 +21,8 @@ from sluice.settings import BreakerSettings
 from sluice.vault.sealing import Vault
 
 # These may be the fault of the made-up message, unless real ones failed for the same reason: a missing partition (if a
-# constraint is named, it is one of the vault's), what a trigger raises, and the stream's own code.
-OF_THE_MESSAGE = ("database: SQLSTATE 23514", "database: SQLSTATE P0001", "every record failed")
+# constraint is named, it is one of the vault's), and the stream's own code. What a trigger raises refuses a row alone.
+OF_THE_MESSAGE = ("database: SQLSTATE 23514", "every record failed")
 
 
 def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> None:

@@ -2,9 +2,11 @@
 
 All rows are copied at once, and nearly always that is all. Otherwise the attempt is undone, and others take its place:
 
-- A duplicate among the rows: the same rows are merged.
-- A row is refused, and PostgreSQL names its line: the rows before it, and those after it.
+- A duplicate among the rows, or fewer rows copied than sent: the same rows are merged.
+- Rows are refused, and it is known which: the rows before the first of them, and those after it.
 - A row is refused, and PostgreSQL names no line: the first half of the rows, and the second, until the row is alone.
+
+A message that is a row already is a duplicate, even if its row would be refused today.
 """
 
 from collections.abc import Sequence
@@ -34,7 +36,11 @@ def insert(connection: Connection, table: StreamTable, rows: Sequence[MaskedRow]
         if insertion.inserted.refused:
             deadline.seconds_left()  # Many refused rows take long: better to repeat the batch than to be cut off.
         insertion.advance()
-    return insertion.inserted
+    written, refused = insertion.inserted
+    if not refused:
+        return insertion.inserted
+    known = table.known(connection, [row for row, _ in refused])
+    return Inserted(written, [(row, rejected) for row, rejected in refused if row.message_id not in known])
 
 
 class _Attempt(NamedTuple):
@@ -54,7 +60,10 @@ class _Insertion:
         self._table = table
         self._rows = len(rows)
         self._most_rows = len(rows)  # of an attempt
-        self._savepoint = "SAVEPOINT attempt"  # the SQL that sets it: sent with a COPY, it takes no round trip
+        self._refusals = 0  # attempts that refused rows
+        # The SQL that sets the savepoint: sent with a COPY, it takes no round trip. No constraint stays deferred.
+        # At COMMIT PostgreSQL could no longer tell which row breaks it.
+        self._savepoint = "SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT attempt"
 
     def advance(self) -> None:
         """Make the next attempt."""
@@ -64,8 +73,8 @@ class _Insertion:
             return
         if fault.is_duplicate and not attempt.is_merge:
             self._add(attempt.rows, is_merge=True)
-        elif fault.line or len(attempt.rows) == 1:
-            self._refuse((fault.line or 1) - 1, attempt, fault.rejected)
+        elif fault.places:
+            self._refuse(fault, attempt)
         else:
             self._halve(attempt)
 
@@ -78,26 +87,32 @@ class _Insertion:
         return _Attempt(rows[: self._most_rows], is_merge)
 
     def _make(self, attempt: _Attempt) -> Fault | None:
-        """Write the rows, or return the fault of one of them, and then none is written."""
+        """Write the rows, or return what is wrong with some of them, and then none is written."""
         write = self._table.merge if attempt.is_merge else self._table.copy
         savepoint, self._savepoint = self._savepoint, "RELEASE SAVEPOINT attempt; SAVEPOINT attempt"  # none is nested
         try:
-            self.inserted.written.extend(write(self._connection, savepoint, attempt.rows))
-            return None
+            outcome = write(self._connection, savepoint, attempt.rows)
         except DatabaseError as error:
-            fault = self._table.fault(error)
+            fault = self._table.fault(error, len(attempt.rows), attempt.is_merge)
             if fault is None:
                 raise  # the database says what this outage means
-        self._connection.run("ROLLBACK TO SAVEPOINT attempt")
-        return fault
+            outcome = fault
+        if isinstance(outcome, Fault):
+            self._connection.run("ROLLBACK TO SAVEPOINT attempt")
+            return outcome
+        self.inserted.written.extend(outcome)
+        return None
 
-    def _refuse(self, place: int, attempt: _Attempt, rejected: Rejected) -> None:
-        """Note the refused row; the rows before it are next, then those after it."""
-        self.inserted.refused.append((attempt.rows[place], rejected))
-        # The rows after a refused one are sent again, so an attempt has fewer rows the more were refused.
-        self._most_rows = max(1, 4 * self._rows // len(self.inserted.refused))
-        self._add(attempt.rows[place + 1 :], attempt.is_merge)
-        self._add(attempt.rows[:place], attempt.is_merge)
+    def _refuse(self, fault: Fault, attempt: _Attempt) -> None:
+        """Note the rows at fault; the rows before the first of them are next, then those after it."""
+        rows, at_fault = attempt.rows, set(fault.places)
+        self.inserted.refused.extend([(rows[place], fault.rejected) for place in fault.places])
+        # The rows after a refused one are sent again, so an attempt has fewer rows the more attempts refused some.
+        self._refusals += 1
+        self._most_rows = max(1, 4 * self._rows // self._refusals)
+        first = fault.places[0]
+        self._add([row for place, row in enumerate(rows) if place > first and place not in at_fault], attempt.is_merge)
+        self._add(rows[:first], attempt.is_merge)
 
     def _halve(self, attempt: _Attempt) -> None:
         middle = len(attempt.rows) // 2

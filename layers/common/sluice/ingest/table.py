@@ -1,4 +1,8 @@
-"""A stream's table, as ingest writes it: rows are copied or merged, and an error is traced to the row at fault."""
+"""A stream's table, as ingest writes it: rows are copied or merged, and what goes wrong is traced to the row at fault.
+
+The table may have triggers of its owner's own. What they raise is the row's fault. What they drop, delete or give
+another key without an error is found by a look at the rows that are there.
+"""
 
 import re
 from collections.abc import Sequence
@@ -12,18 +16,23 @@ from sluice.failures import Rejected
 from sluice.ingest.copy_text import copy_chunks
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres import sqlstate
-from sluice.postgres.cells import json_member
+from sluice.postgres.cells import array_cell, json_member
 from sluice.postgres.copy import copy_in
-from sluice.postgres.driver import Connection, DatabaseError, identifier
+from sluice.postgres.driver import Connection, DatabaseError, identifier, literal
 from sluice.postgres.sqlstate import Meaning
+
+NOT_STORED = "not_stored"  # the reason: a trigger kept the row out
+
+# The triggers that an INSERT fires, but for those that PostgreSQL makes for constraints.
+TRIGGERS = "SELECT FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 > 0 AND tgrelid"
 
 
 class Fault(NamedTuple):
-    """What PostgreSQL finds wrong with one of the rows that it was given."""
+    """Why rows could not be written as they are."""
 
-    is_duplicate: bool  # a unique violation: the message may be a row already
-    line: int | None  # of the COPY, from 1; None where PostgreSQL names none
     rejected: Rejected
+    places: Sequence[int] = ()  # of the rows at fault, among those that were given; empty: it is not known which
+    is_duplicate: bool = False  # the messages may be rows already: a merge tells
 
 
 class StreamTable:
@@ -33,21 +42,33 @@ class StreamTable:
         self._name = stream.table
         self._columns = [*OWN_COLUMNS, *(column for column, _ in stream.columns())]
         self._pointers = dict(stream.columns())  # by column
-        self._copy_context = rf"^COPY {re.escape(stream.table)}, line (?P<line>\d+)(?:, column (?P<column>\w+))?"
-        table, names = identifier(stream.table), ", ".join(map(identifier, self._columns))
-        self._copy_sql = f"COPY {table} ({names}) FROM STDIN"
-        self._merge_sql = (
-            f"INSERT INTO {table} ({names})"
-            f" SELECT {names} FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json))"
-            " ON CONFLICT (message_id) DO NOTHING RETURNING message_id"
+        self._key = ""  # the primary key's columns, for SQL; empty: not looked up yet
+        entry = rf"^COPY {re.escape(stream.table)}, line (?P<line>\d+)"
+        self._entry = re.compile(entry, re.MULTILINE)
+        self._last_entry = re.compile(
+            entry + r'(?:, column (?P<column>[^\n]+?))?(?:: (?:null input|".*"))?\Z', re.MULTILINE | re.DOTALL
+        )
+        self._table, self._cells = str(identifier(stream.table)), ", ".join(map(str, map(identifier, self._columns)))
+        oid = f"to_regclass({literal(self._table)})"
+        self._copy_sql = f"SELECT EXISTS ({TRIGGERS} = {oid}); COPY {self._table} ({self._cells}) FROM STDIN"
+        self._look_sql = (
+            "SELECT (SELECT string_agg(quote_ident(attname), ', ') FROM pg_index JOIN pg_attribute"
+            f" ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid = {oid} AND indisprimary),"
+            f" EXISTS ({TRIGGERS} IN (SELECT {oid} UNION ALL SELECT relid FROM pg_partition_tree({oid})))"
         )
 
-    def copy(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> Sequence[MaskedRow]:
-        """Set the savepoint and write the rows, in one round trip; return them. No row may be there already."""
-        copy_in(connection, f"{savepoint}; {self._copy_sql}", copy_chunks(rows))
-        return rows
+    def copy(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> Sequence[MaskedRow] | Fault:
+        """Set the savepoint and write the rows, in one round trip; return them. No row may be there already.
 
-    def merge(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> Sequence[MaskedRow]:
+        If the table has triggers, a second round trip looks whether the rows are there.
+        """
+        copied, found = copy_in(connection, f"{savepoint}; {self._copy_sql}", copy_chunks(rows))
+        if copied < len(rows):  # a trigger suppressed some, perhaps because they are there already
+            return Fault(Rejected(NOT_STORED), is_duplicate=True)
+        missing = self._missing(connection, rows) if found == [[True]] else []
+        return Fault(Rejected(NOT_STORED), missing) if missing else rows
+
+    def merge(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> Sequence[MaskedRow] | Fault:
         """Set the savepoint and write the rows that are not there yet; return these.
 
         A merge comes after a COPY that failed. We compared four ways, over TCP, in µs a row: 1,000 rows of which 1 %
@@ -58,37 +79,78 @@ class StreamTable:
         - To look up the known ids and COPY the other rows: 47 and 33. Another writer can make that wrong.
         - Arrays for unnest: over 90.
         """
-        connection.run(savepoint)
+        has_triggers = self._look(connection, savepoint)
         records = [
             dict(zip(self._columns, (row.message_id, row.sent_at, *map(json_member, row.cells)), strict=True))
             for row in rows
         ]
-        inserted = connection.run(self._merge_sql, rows=msgspec.json.encode(records).decode())
+        inserted = connection.run(
+            f"INSERT INTO {self._table} ({self._cells})"
+            f" SELECT {self._cells} FROM json_populate_recordset(NULL::{self._table}, CAST(:rows AS json))"
+            f" ON CONFLICT ({self._key}) DO NOTHING RETURNING message_id",
+            rows=msgspec.json.encode(records).decode(),
+        )
+        missing = self._missing(connection, rows) if has_triggers else []
+        if missing:
+            return Fault(Rejected(NOT_STORED), missing)
         new = {str(message_id) for (message_id,) in inserted or []}
         return [row for row in rows if row.message_id in new]
 
-    def fault(self, error: DatabaseError) -> Fault | None:
-        """Return what is wrong with a row, or None when no row is at fault: the error is an outage then."""
-        meaning = sqlstate.meaning(error, self._is_of_this_table(error))
+    def known(self, connection: Connection, rows: Sequence[MaskedRow]) -> set[str]:
+        """Return the ids of the messages that are rows, of those of these rows."""
+        return self._there(connection, rows, "message_id")
+
+    def fault(self, error: DatabaseError, rows: int, is_merge: bool) -> Fault | None:
+        """Return what is wrong with one of so many rows, or None when no row is at fault: it is an outage then."""
+        meaning = sqlstate.meaning(error, is_of_the_row=True)
         if meaning not in sqlstate.OF_A_ROW:
             return None
-        line, column = self._place(error)
-        rejected = Rejected(f"sqlstate_{sqlstate.of(error)}", self._pointers.get(column, ""))
-        return Fault(meaning is Meaning.DUPLICATE, line, rejected)
+        line, column = (None, "") if is_merge else self._place(error)
+        places = (0,) if rows == 1 else (line - 1,) if line and line <= rows else ()
+        pointer = self._pointers.get(self._column(error) or column, "")
+        return Fault(Rejected(f"sqlstate_{sqlstate.of(error)}", pointer), places, meaning is Meaning.DUPLICATE)
 
-    def _is_of_this_table(self, error: DatabaseError) -> bool:
-        """Tell an error of this table from one of another table, which a trigger wrote to.
+    def _look(self, connection: Connection, savepoint: str) -> bool:
+        """Set the savepoint, look up the primary key, and tell whether the table or a partition of it has triggers."""
+        ((key, has_triggers),) = connection.run(f"{savepoint}; {self._look_sql}") or [("", False)]
+        self._key = key or "message_id"
+        return bool(has_triggers)
 
-        A partition has a name of its own. But the context of its errors begins with the COPY, and that of a trigger's
-        errors begins with the trigger.
+    def _missing(self, connection: Connection, rows: Sequence[MaskedRow]) -> list[int]:
+        """Return the places of the rows that are not there."""
+        if not self._key:
+            self._look(connection, "SAVEPOINT look")
+        there = self._there(connection, rows, self._key)
+        return [place for place, row in enumerate(rows) if row.message_id not in there]
+
+    def _there(self, connection: Connection, rows: Sequence[MaskedRow], key: str) -> set[str]:
+        found = connection.run(
+            f"SELECT message_id FROM {self._table} JOIN unnest("
+            f"CAST(:ids AS uuid[]), CAST(:times AS timestamptz[])) AS r(message_id, sent_at) USING ({key})",
+            ids=array_cell([row.message_id for row in rows]),
+            times=array_cell([row.sent_at for row in rows]),
+        )
+        return {str(message_id) for (message_id,) in found or []}
+
+    def _place(self, error: DatabaseError) -> tuple[int | None, str]:
+        """Return the line (from 1) and the column that a COPY's error names, if it does so without a doubt.
+
+        They are in the last entry of the context. The entries before it may quote what a trigger makes of a row, and
+        the last one quotes the row, so any of it may look like an entry, too.
+        """
+        context = sqlstate.fields(error).get("W", "")
+        entry = self._last_entry.search(context)
+        if entry is None or len(self._entry.findall(context)) > 1:
+            return None, ""
+        return int(entry["line"]), entry["column"] or ""
+
+    def _column(self, error: DatabaseError) -> str:
+        """Return the column of this table that an error names, if any, or nothing.
+
+        A partition has a name of its own. But the context of its errors begins with the COPY, and that of the errors of
+        another table, which a trigger wrote to, begins with the trigger.
         """
         fields = sqlstate.fields(error)
         table, context = fields.get("t", self._name), fields.get("W", "")
-        return table == self._name or not context or bool(re.match(self._copy_context, context))
-
-    def _place(self, error: DatabaseError) -> tuple[int | None, str]:
-        """Return the line (from 1) and the column that an error names, if any. Its other fields may hold the row."""
-        fields = sqlstate.fields(error)
-        place = re.search(self._copy_context, fields.get("W", ""), re.MULTILINE)
-        line, column = (int(place["line"]), place["column"]) if place else (None, None)
-        return line, fields.get("c") or column or ""
+        is_ours = table == self._name or not context or bool(self._entry.match(context))
+        return str(fields.get("c", "")) if is_ours else ""

@@ -1,6 +1,7 @@
 """COPY … FROM STDIN in one round trip, by pg8000's lower calls."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from pg8000.core import Context
 
@@ -8,8 +9,15 @@ from sluice.postgres import sqlstate
 from sluice.postgres.driver import Connection, DatabaseError
 
 
-def copy_in(connection: Connection, sql: str, chunks: Iterable[str]) -> int:
-    """Run statements of which the last is COPY … FROM STDIN, send it chunks of text, and return how many rows it took.
+class Copied(NamedTuple):
+    """What PostgreSQL answers."""
+
+    rows: int  # of the rows that it took; a row that a trigger suppressed is none of them
+    found: list[list[Any]]  # by a SELECT before the COPY
+
+
+def copy_in(connection: Connection, sql: str, chunks: Iterable[str]) -> Copied:
+    """Run statements of which the last is COPY … FROM STDIN, and send it chunks of text.
 
     In the simple query protocol that is one round trip; `run` takes three, and reads the SQL one character at a time.
     https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY
@@ -32,4 +40,5 @@ def copy_in(connection: Connection, sql: str, chunks: Iterable[str]) -> int:
         raise
     if started:
         connection.handle_messages(Context(sql))  # pg8000 ends a COPY with a Sync, and that has an answer of its own
-    return max(int(context.row_count), 0)
+    found = context.rows or []
+    return Copied(max(int(context.row_count) - len(found), 0), found)  # pg8000 adds up the counts of all statements

@@ -24,10 +24,16 @@ class Meaning(Enum):
 
 # By what the SQLSTATE begins with; the first that fits counts, and what fits none is an outage.
 TABLE = (
-    ("23505", Meaning.DUPLICATE),  # unique violation; of the primary key, while no other was in the way
+    ("23505", Meaning.DUPLICATE),  # unique violation: of the primary key, or else the merge raises it again
+    ("21", Meaning.REFUSED),  # cardinality violation, such as two rows where a trigger asked for one
     ("22", Meaning.REFUSED),  # data exception
     ("23", Meaning.REFUSED),  # integrity constraint violation
+    ("2F", Meaning.REFUSED),  # SQL routine exception, such as a trigger that ends without RETURN
+    ("38", Meaning.REFUSED),  # external routine exception: a trigger in another language
+    ("39", Meaning.REFUSED),  # external routine invocation exception
+    ("44", Meaning.REFUSED),  # a trigger wrote to a view what its WITH CHECK OPTION refuses
     ("54", Meaning.REFUSED),  # program limit exceeded, such as an index entry that is too large
+    ("P0", Meaning.REFUSED),  # PL/pgSQL error
     ("40001", Meaning.TRY_AGAIN),  # serialization failure
     ("40P01", Meaning.TRY_AGAIN),  # deadlock
     ("55P03", Meaning.TRY_AGAIN),  # lock timeout
@@ -40,16 +46,22 @@ INSUFFICIENT_PRIVILEGE = "42501"
 READ_WRITE_ON_A_STANDBY = "0A000"  # feature not supported: of many statements, of BEGIN for this alone
 OF_A_ROW = {Meaning.DUPLICATE, Meaning.REFUSED}
 
+# The routines of PostgreSQL's source that report an error, the same in versions 15 to 18.
+RAISED = {"exec_stmt_raise", "exec_stmt_assert"}  # RAISE and ASSERT: the code is whatever the trigger's author chose
+NO_PARTITION = "ExecFindPartition"  # no partition takes the row: 23514, as for a CHECK
+
 
 def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
-    """Return what an error means. Only one `of the row`, raised by the stream's own table, can be the row's fault."""
+    """Return what an error means. Only one `of the row`, raised while rows are written, can be the row's fault."""
     if isinstance(error, InterfaceError | OSError):
         return Meaning.RECONNECT
     if not isinstance(error, DatabaseError):
         return Meaning.OUTAGE
-    code = of(error)
+    code, routine = of(error), fields(error).get("R")
+    if is_of_the_row and routine in RAISED:
+        return Meaning.REFUSED
     found = next((meant for start, meant in TABLE if code.startswith(start)), Meaning.OUTAGE)
-    if found in OF_A_ROW and (not is_of_the_row or _is_missing_partition(error)):
+    if found in OF_A_ROW and (not is_of_the_row or routine == NO_PARTITION):
         return Meaning.OUTAGE
     if found is not Meaning.CREDENTIALS and is_fatal(error):
         return Meaning.RECONNECT
@@ -84,8 +96,3 @@ def fields(error: DatabaseError) -> dict[str, Any]:
 def is_fatal(error: DatabaseError) -> bool:
     """Tell whether the server closes the connection after it."""
     return fields(error).get("V") in ("FATAL", "PANIC")
-
-
-def _is_missing_partition(error: DatabaseError) -> bool:
-    """Tell a missing partition, which PostgreSQL reports as a check without a name."""
-    return of(error) == "23514" and "n" not in fields(error)
