@@ -35,8 +35,12 @@ FAULTS = {
     "none": "SELECT 1",
     "refused value": "ALTER TABLE user_logins ALTER COLUMN locale TYPE varchar(3)",
     "refused row": "ALTER TABLE user_logins ADD CONSTRAINT mine CHECK (locale = '')",
-    "outage that quotes the row": (
+    "trigger that quotes the row": (
         "CREATE FUNCTION quote() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '%', NEW; END $$;"
+        "CREATE TRIGGER quote BEFORE INSERT ON user_logins FOR EACH ROW EXECUTE FUNCTION quote()"
+    ),
+    "outage that quotes the row": (
+        "CREATE FUNCTION quote() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE format('TABLE %I', NEW); END $$;"
         "CREATE TRIGGER quote BEFORE INSERT ON user_logins FOR EACH ROW EXECUTE FUNCTION quote()"
     ),
     "refused rejection": "ALTER TABLE rejection ADD CONSTRAINT mine CHECK (reason = '')",
