@@ -6,6 +6,7 @@ a file `:"ingest"` (psql's spelling of a variable) stands for the ingest role.
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -29,6 +30,15 @@ class Migration(NamedTuple):
     name: str
     sql: str
 
+    @property
+    def checksum(self) -> str:
+        """What tells that the text was changed: the SHA-256 of it, in hexadecimal.
+
+        Line endings and white space at the end of a line or of the text do not count: editors and Git change them.
+        """
+        lines = [line.rstrip() for line in self.sql.splitlines()]
+        return sha256("\n".join(lines).rstrip().encode()).hexdigest()
+
 
 class Versions(NamedTuple):
     """The number of the newest migration that a database has of each package; 0 where it has none."""
@@ -38,29 +48,36 @@ class Versions(NamedTuple):
 
 
 def prepare(connection: Connection) -> None:
-    """Make the table that remembers what was applied, or bring that of the first release up to date."""
+    """Make the table that remembers what was applied, or bring that of an earlier release up to date."""
     connection.run(
         "CREATE TABLE IF NOT EXISTS migration (package text DEFAULT 'streams', number integer, name text NOT NULL,"
-        " applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (package, number))"
+        " applied_at timestamptz NOT NULL DEFAULT now(), checksum text, PRIMARY KEY (package, number))"
     )
-    if not connection.run("SELECT FROM pg_attribute WHERE attrelid = to_regclass('migration') AND attname = 'package'"):
+    if not _has_column(connection, "package"):
         connection.run("ALTER TABLE migration ADD COLUMN package text NOT NULL DEFAULT 'streams'")
         connection.run("ALTER TABLE migration DROP CONSTRAINT migration_pkey, ADD PRIMARY KEY (package, number)")
         for name in OF_THE_FIRST_RELEASE:
             connection.run("UPDATE migration SET package = 'sluice' WHERE name = :name", name=name)
+    if not _has_column(connection, "checksum"):
+        connection.run("ALTER TABLE migration ADD COLUMN checksum text")
 
 
 def apply_next(connection: Connection, roles: Mapping[str, Credentials]) -> bool:
-    """Apply the first migration that the database lacks, and tell whether there was one. Raises MigrationFailed."""
+    """Apply the first migration that the database lacks, and tell whether there was one.
+
+    Raises MigrationFailed when it fails, or when a file is not what was applied under its number.
+    """
+    _compare_texts(connection)
     applied = {(package, number) for package, number in connection.run("SELECT package, number FROM migration") or []}
     for migration in _migrations():
         if (migration.package, migration.number) not in applied:
             _apply(connection, migration.name, _name_roles(migration, roles))
             connection.run(
-                "INSERT INTO migration (package, number, name) VALUES (:package, :number, :name)",
+                "INSERT INTO migration (package, number, name, checksum) VALUES (:package, :number, :name, :checksum)",
                 package=migration.package,
                 number=migration.number,
                 name=migration.name,
+                checksum=migration.checksum,
             )
             return True
     return False
@@ -70,6 +87,41 @@ def versions(connection: Connection) -> Versions:
     """Return how far the database has come."""
     newest = dict(connection.run("SELECT package, max(number) FROM migration GROUP BY package") or [])
     return Versions(*(newest.get(package, 0) for package in FOLDERS))
+
+
+def _compare_texts(connection: Connection) -> None:
+    """Compare every file with what was applied. Where no checksum is known yet, the file's own is remembered."""
+    applied = {
+        (package, number): (name, checksum)
+        for package, number, name, checksum in connection.run("SELECT package, number, name, checksum FROM migration")
+        or []
+    }
+    for migration in _migrations():
+        name, checksum = applied.get((migration.package, migration.number), ("", migration.checksum))
+        if checksum is None:
+            connection.run(
+                "UPDATE migration SET checksum = :checksum WHERE package = :package AND number = :number",
+                checksum=migration.checksum,
+                package=migration.package,
+                number=migration.number,
+            )
+        elif checksum != migration.checksum and name == migration.name:
+            raise MigrationFailed(
+                f"migration {name}: the text was changed after it was applied; put the old text back, and write a new"
+                " migration for the change"
+            )
+        elif checksum != migration.checksum:
+            raise MigrationFailed(
+                f"migration {migration.name}: {name} was applied under this number; give the file a new number"
+            )
+
+
+def _has_column(connection: Connection, column: str) -> bool:
+    return bool(
+        connection.run(
+            "SELECT FROM pg_attribute WHERE attrelid = to_regclass('migration') AND attname = :column", column=column
+        )
+    )
 
 
 def _migrations() -> list[Migration]:
