@@ -14,6 +14,8 @@ from uuid import UUID
 from pg8000.exceptions import DatabaseError
 
 from sluice.deadline import Deadline
+from sluice.declaration import column_types
+from sluice.declaration.column_types import Arrays
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import load_all
 from sluice.failures import Rejected
@@ -153,9 +155,19 @@ class FakePostgres:
             return [[True, True]]
         elif "to_regclass('migration')" in sql:
             return [[]]  # its table is that of today
-        elif "FROM pg_attribute" in sql:  # every table is as its stream wants it
-            (columns,) = [stream.columns() for stream in load_all() if stream.table == parameters["table"].strip('"')]
-            return [[column, True] for column in (*OWN_COLUMNS, *dict(columns))]
+        elif "FROM pg_class" in sql:  # every table is as its stream wants it
+            number = [stream.table for stream in load_all()].index(parameters["table"].strip('"'))
+            return [[number, "r", False, False, False, None, "owner", "owner", True, "public", True]]
+        elif "FROM pg_index" in sql and parameters:
+            return [[True, True, True, ["message_id"]]]
+        elif "FROM pg_attribute" in sql:
+            own = [(name, type_, False) for name, type_ in zip(OWN_COLUMNS, ("uuid", "timestamptz"), strict=True)]
+            columns = column_types.columns(load_all()[parameters["oid"]].layout)
+            written = [(column.name, "own", isinstance(column.cells, Arrays)) for column in columns]
+            return [
+                [name, type_, type_, -1, is_array, type_ == "own", *[False] * 4]
+                for name, type_, is_array in [*own, *written]
+            ]
         elif "FROM removal" in sql:
             return [[0, None]]
         elif sql.startswith("INSERT INTO pii_vault "):

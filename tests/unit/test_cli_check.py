@@ -63,7 +63,9 @@ def test_streams_that_fit_their_tables_are_told(server: type[FakeServer], postgr
     assert server.running == set()
 
 
-def test_a_table_that_lacks_a_column_fails_the_check(server: type[FakeServer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_table_that_lacks_a_column_fails_the_check(
+    server: type[FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer = FakePostgres.run
 
     def run_(self: FakePostgres, sql: str, **parameters: str) -> object:
@@ -71,7 +73,12 @@ def test_a_table_that_lacks_a_column_fails_the_check(server: type[FakeServer], m
         return rows[:-1] if "FROM pg_attribute" in sql and rows else rows
 
     monkeypatch.setattr(FakePostgres, "run", run_)
-    assert run("check") == (1, "✗ Order: the table orders lacks the column large\n", "")
+    assert run("check") == (
+        1,
+        "✗ Order: the table orders lacks the column large\n"
+        "✗ UserLogin: the table user_logins lacks the column locale\n",
+        "",
+    )
     assert server.running == set()
 
 

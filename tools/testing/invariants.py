@@ -26,6 +26,7 @@ from sluice.ingest.batch import record_handler
 from sluice.ingest.message import message_id
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import json_member
+from sluice.postgres.driver import quoted_table
 from sluice.pseudonyms.keyset import Keyset
 from sluice.vault.sealing import Altered, DataKey, WrappedDataKey
 from tools.testing import clear_values
@@ -182,7 +183,7 @@ class Checker:
         records = [
             dict(zip(columns, (row.message_id, row.sent_at, *map(json_member, row.cells)), strict=True)) for row in rows
         ]
-        table = identifier(stream.table)
+        table = quoted_table(stream.table)
         spelled: Any = self._connection.run(
             f"SELECT to_jsonb(r)::text FROM ROWS FROM (json_populate_recordset(NULL::{table}, CAST(:rows AS json)))"
             " WITH ORDINALITY AS r ORDER BY ordinality",
@@ -193,7 +194,7 @@ class Checker:
         ]
 
     def _json_rows(self, stream: type[Stream]) -> list[Any]:
-        rows: Any = self._connection.run(f"SELECT to_jsonb(t)::text FROM {identifier(stream.table)} t")
+        rows: Any = self._connection.run(f"SELECT to_jsonb(t)::text FROM {quoted_table(stream.table)} t")
         return [msgspec.json.decode(text) for (text,) in rows]
 
     def _rejections(self, sent: Mapping[type[Stream], Sequence[Sent]]) -> Iterator[Finding]:
@@ -259,9 +260,11 @@ class Checker:
 
     def _tables(self) -> Iterator[tuple[str, str]]:
         """Return every table as text: its columns of bytes in hexadecimal, as PostgreSQL spells them."""
-        tables: Any = self._connection.run("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-        for (table,) in tables:
-            rows: Any = self._connection.run(f"SELECT t::text FROM {identifier(table)} t")
+        tables: Any = self._connection.run(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        )
+        for schema, table in tables:
+            rows: Any = self._connection.run(f"SELECT t::text FROM {identifier(schema)}.{identifier(table)} t")
             yield table, "\n".join(text for (text,) in rows)
 
     def _sessions(self) -> list[Finding]:

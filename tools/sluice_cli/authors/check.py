@@ -45,7 +45,7 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] 
         try:
             versions = _migrate()
         except (MigrationFailed, Outage, NotStarted) as error:
-            errors.append(str(error))
+            errors += str(error).splitlines()
     if as_json:
         found = [
             {"stream": name, "table": stream.table, "columns": _column_count(stream)}

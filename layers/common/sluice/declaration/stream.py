@@ -1,5 +1,6 @@
 """A stream is declared once: what a record looks like, what is personal in it, which table its rows go to."""
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, cast, dataclass_transform, get_type_hints
 
@@ -47,6 +48,8 @@ class _PartType(msgspec.StructMeta):
         is_stream = issubclass(declared, Stream)
         if is_stream != bool(table):
             raise DeclarationError(f"{name}: a Stream names its table, a Part has none")
+        if is_stream and not re.fullmatch(r"[^.\x00]+(\.[^.\x00]+)?", table):
+            raise DeclarationError(f"{name}: the table is named as table or as schema.table, without quotes")
         if not callable(envelope):
             raise DeclarationError(f"{name}: the envelope must be a function, such as sluice.sns")
         declared.layout = annotations.read(declared)
@@ -86,7 +89,7 @@ class Stream(Part):
     """A record: what a message of the queue holds."""
 
     stream_name: ClassVar[str]  # that of its module: metrics, logs, breaker, dead letters and rejections go by it
-    table: ClassVar[str]
+    table: ClassVar[str]  # as `table`, or as `schema.table`
     subject: ClassVar[Subject | None]
     unwrap: ClassVar[Envelope]
 

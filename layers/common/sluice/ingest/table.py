@@ -18,7 +18,7 @@ from sluice.ingest.rows import MaskedRow
 from sluice.postgres import sqlstate
 from sluice.postgres.cells import array_cell, json_member
 from sluice.postgres.copy import copy_in
-from sluice.postgres.driver import Connection, DatabaseError, identifier, literal
+from sluice.postgres.driver import Connection, DatabaseError, identifier, literal, quoted_table
 from sluice.postgres.sqlstate import Meaning
 
 NOT_STORED = "not_stored"  # the reason: a trigger kept the row out
@@ -39,20 +39,20 @@ class StreamTable:
     """The table of a stream."""
 
     def __init__(self, stream: type[Stream]) -> None:
-        self._name = stream.table
+        self._name = stream.table.rpartition(".")[2]  # as errors have it
         self._columns = [*OWN_COLUMNS, *(column for column, _ in stream.columns())]
         self._pointers = dict(stream.columns())  # by column
         self._key = ""  # the primary key's columns, for SQL; empty: not looked up yet
-        entry = rf"^COPY {re.escape(stream.table)}, line (?P<line>\d+)"
+        entry = rf"^COPY {re.escape(self._name)}, line (?P<line>\d+)"
         self._entry = re.compile(entry, re.MULTILINE)
         self._last_entry = re.compile(
             entry + r'(?:, column (?P<column>[^\n]+?))?(?:: (?:null input|".*"))?\Z', re.MULTILINE | re.DOTALL
         )
-        self._table, self._cells = str(identifier(stream.table)), ", ".join(map(str, map(identifier, self._columns)))
+        self._table, self._cells = quoted_table(stream.table), ", ".join(map(str, map(identifier, self._columns)))
         oid = f"to_regclass({literal(self._table)})"
         self._copy_sql = f"SELECT EXISTS ({TRIGGERS} = {oid}); COPY {self._table} ({self._cells}) FROM STDIN"
         self._look_sql = (
-            "SELECT (SELECT string_agg(quote_ident(attname), ', ') FROM pg_index JOIN pg_attribute"
+            "SELECT (SELECT array_agg(attname::text ORDER BY attname) FROM pg_index JOIN pg_attribute"
             f" ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid = {oid} AND indisprimary),"
             f" EXISTS ({TRIGGERS} IN (SELECT {oid} UNION ALL SELECT relid FROM pg_partition_tree({oid})))"
         )
@@ -112,8 +112,8 @@ class StreamTable:
 
     def _look(self, connection: Connection, savepoint: str) -> bool:
         """Set the savepoint, look up the primary key, and tell whether the table or a partition of it has triggers."""
-        ((key, has_triggers),) = connection.run(f"{savepoint}; {self._look_sql}") or [("", False)]
-        self._key = key or "message_id"
+        ((key, has_triggers),) = connection.run(f"{savepoint}; {self._look_sql}") or [([], False)]
+        self._key = "message_id, sent_at" if key == ["message_id", "sent_at"] else "message_id"  # with it: partitioned
         return bool(has_triggers)
 
     def _missing(self, connection: Connection, rows: Sequence[MaskedRow]) -> list[int]:

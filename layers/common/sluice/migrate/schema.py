@@ -1,9 +1,10 @@
 """The database brought up to date: login roles, migrations, check values, the streams' tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load_all
+from sluice.declaration.stream import Stream
 from sluice.migrate import logins, migrations, tables
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
@@ -43,8 +44,9 @@ def migrate(
         _lock(connection)
         _remember(connection, keyset)
         connection.run("DELETE FROM operation WHERE at < now() - interval '1 day'")
-        for stream in load_all():
-            tables.check_table(connection, stream)
+        streams = load_all()
+        _compare(connection, streams, roles)
+        for stream in streams:
             tables.grant(connection, stream, roles)
         return migrations.versions(connection)
 
@@ -53,6 +55,13 @@ def migrate(
     while database.transact(apply_next, deadline):
         pass
     return database.transact(finish, deadline)
+
+
+def _compare(connection: Connection, streams: Iterable[type[Stream]], roles: Mapping[str, Credentials]) -> None:
+    """Raise MigrationFailed when a stream does not fit its table: a line for each thing to change."""
+    found = [sentence for stream in streams for sentence in tables.findings(connection, stream, roles)]
+    if found:
+        raise MigrationFailed("\n".join(found))
 
 
 def _lock(connection: Connection) -> None:

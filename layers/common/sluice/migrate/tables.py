@@ -1,47 +1,90 @@
 """The streams' tables: each compared with its declaration, and the roles' rights on it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
+from sluice.declaration import column_types
+from sluice.declaration.column_types import TEXTS, Choices, Column, ColumnType
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.stream import Stream
 from sluice.migrate.failures import MigrationFailed
 from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
-from sluice.postgres.driver import Connection, DatabaseError, identifier
+from sluice.postgres.driver import Connection, DatabaseError, identifier, literal, quoted_table
+
+KINDS = {
+    "v": "a view",
+    "m": "a materialized view",
+    "f": "a foreign table",
+    "S": "a sequence",
+    "i": "an index",
+    "I": "an index",
+    "c": "a type",
+}
+PARTITIONED = "p"
 
 
-def check_table(connection: Connection, stream: type[Stream]) -> None:
-    """Compare a stream with its table. Raises MigrationFailed when one has a column that the other lacks."""
-    written = {*OWN_COLUMNS, *(column for column, _ in stream.columns())}
-    columns = dict(
-        connection.run(
-            "SELECT attname, attnotnull AND NOT atthasdef AND attidentity = '' FROM pg_attribute"
-            " WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped",
-            table=identifier(stream.table),
-        )
-        or []
-    )
-    if not columns:
-        raise MigrationFailed(f"{stream.__name__}: there is no table {stream.table}")
-    for column in sorted(written - set(columns)):
-        raise MigrationFailed(f"{stream.__name__}: the table {stream.table} lacks the column {column}")
-    for column in sorted({column for column, needed in columns.items() if needed} - written):
-        raise MigrationFailed(f"{stream.__name__}: nothing is written to the column {column}, which must not be null")
+class _Relation(NamedTuple):
+    """What the catalogue says of a table."""
+
+    oid: int
+    kind: str
+    is_unlogged: bool
+    has_row_security: bool
+    has_children: bool  # that inherit from it
+    rule: str | None
+    owner: str
+    user: str  # who asks
+    can_grant: bool
+    schema: str
+    can_grant_schema: bool
+
+
+class _Found(NamedTuple):
+    """A column of a table."""
+
+    name: str
+    type: ColumnType
+    not_null: bool
+    has_default: bool
+    is_generated: bool
+    is_always_identity: bool
+
+
+def findings(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> list[str]:
+    """Compare a stream with its table, and return what does not fit: a sentence each, which says what to change."""
+    relation = _relation(connection, stream)
+    if relation is None:
+        return [f"{stream.__name__}: there is no table {stream.table}"]
+    if relation.kind in KINDS:
+        return [f"{stream.__name__}: {stream.table} is {KINDS[relation.kind]}; a stream needs a table"]
+    found = {column.name: column for column in _columns(connection, relation)}
+    told = [
+        *_of_relation(connection, relation, stream, roles),
+        *_of_key(connection, relation, stream, found),
+        *_of_columns(connection, stream, found),
+    ]
+    return [f"{stream.__name__}: {sentence}" for sentence in told]
 
 
 def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> None:
     """Give the roles what their work on the stream's table takes, and take back what it took once."""
-    table = identifier(stream.table)
+    table = quoted_table(stream.table)
     tokens = sorted({str(identifier(place.column)) for place in stream.token_places})
     subject = [str(identifier(stream.subject.column))] if stream.subject else []
+    relation = _relation(connection, stream)
+    is_partitioned = relation is not None and relation.kind == PARTITIONED  # the time is part of the key, or may be
     rights = {
-        "ingest": "INSERT, SELECT (message_id)",
+        "ingest": f"INSERT, SELECT ({', '.join(OWN_COLUMNS if is_partitioned else OWN_COLUMNS[:1])})",
         "forget": f"DELETE, SELECT ({', '.join(dict.fromkeys([*OWN_COLUMNS, *subject, *tokens]))})",
         "rekey": f"SELECT ({', '.join(['message_id', *tokens])})"
         + (f", UPDATE ({', '.join(tokens)})" if tokens else ""),
     }
+    schema = stream.table.rpartition(".")[0]
     for role, right in rights.items():
         name = identifier(roles[role].username)
+        if schema:
+            connection.run(f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {name}")
         try:
             # Both are committed at once. REVOKE takes back the rights on single columns, too.
             connection.run(f"REVOKE ALL ON {table} FROM {name}; GRANT {right} ON {table} TO {name}")
@@ -51,3 +94,158 @@ def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Cred
             raise MigrationFailed(
                 f"{stream.__name__}: the table {stream.table} must belong to the owner that migrates"
             ) from None
+
+
+def _relation(connection: Connection, stream: type[Stream]) -> _Relation | None:
+    rows = connection.run(
+        "SELECT c.oid::bigint, c.relkind::text, c.relpersistence = 'u', c.relrowsecurity,"
+        " c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),"
+        " (SELECT min(rulename) FROM pg_rewrite WHERE ev_class = c.oid AND c.relkind IN ('r', 'p'))::text,"
+        " pg_get_userbyid(c.relowner)::text, current_user::text,"
+        " pg_has_role(c.relowner, 'USAGE') OR (SELECT bool_and(has_table_privilege(c.oid, p || ' WITH GRANT OPTION'))"
+        " FROM unnest(ARRAY['INSERT', 'SELECT', 'UPDATE', 'DELETE']) p),"
+        " n.nspname::text,"
+        " pg_has_role(n.nspowner, 'USAGE') OR has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION')"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(:table)",
+        table=quoted_table(stream.table),
+    )
+    return _Relation(*rows[0]) if rows else None
+
+
+def _columns(connection: Connection, relation: _Relation) -> Iterator[_Found]:
+    """Yield the columns; of a domain the type below it, of an array the type of its elements."""
+    rows: Any = connection.run(
+        "WITH RECURSIVE attribute AS ("
+        "SELECT attnum, atttypid AS type, atttypmod AS modifier, attnotnull AS not_null FROM pg_attribute"
+        " WHERE attrelid = CAST(:oid AS oid) AND attnum > 0 AND NOT attisdropped"
+        " UNION ALL SELECT attnum, typbasetype, typtypmod, not_null OR typnotnull"
+        " FROM attribute JOIN pg_type t ON t.oid = type WHERE typtype = 'd')"
+        " SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), e.typname::text, b.modifier,"
+        " t.typcategory = 'A', e.typtype NOT IN ('b', 'e') OR e.typtype = 'b'"
+        " AND e.typnamespace <> 'pg_catalog'::regnamespace AND e.typname <> 'citext',"
+        " b.not_null, a.atthasdef AND a.attgenerated = '' OR a.attidentity <> '', a.attgenerated <> '',"
+        " a.attidentity = 'a'"
+        " FROM attribute b JOIN pg_attribute a ON a.attrelid = CAST(:oid AS oid) AND a.attnum = b.attnum"
+        " JOIN pg_type t ON t.oid = b.type AND t.typtype <> 'd'"
+        " JOIN pg_type e ON e.oid = CASE t.typcategory WHEN 'A' THEN t.typelem ELSE t.oid END"
+        " ORDER BY a.attnum",
+        oid=relation.oid,
+    )
+    for name, spelled, base, modifier, is_array, is_foreign, *rest in rows:
+        yield _Found(name, ColumnType(spelled, base, modifier, is_array, is_foreign), *rest)
+
+
+def _of_relation(
+    connection: Connection, relation: _Relation, stream: type[Stream], roles: Mapping[str, Credentials]
+) -> Iterator[str]:
+    table = stream.table
+    if relation.is_unlogged:
+        yield f"the table {table} is unlogged, so a crash would empty it; ALTER TABLE {table} SET LOGGED"
+    if relation.has_children:
+        yield (
+            f"tables inherit from {table}, and its primary key does not hold for their rows;"
+            " partition it instead (PARTITION BY)"
+        )
+    if relation.rule:
+        yield f"the table {table} has the rule {relation.rule}, which COPY does not follow; make it a trigger"
+    bound = _bound_by_row_security(connection, relation, roles) if relation.has_row_security else []
+    if relation.has_row_security and (bound or not roles):
+        yield (
+            f"the table {table} has row-level security, under which ingest cannot COPY and forget finds no row;"
+            f" ALTER TABLE {table} DISABLE ROW LEVEL SECURITY,"
+            f" or give BYPASSRLS to {', '.join(bound) or 'the login roles'}"
+        )
+    if not relation.can_grant:
+        yield (
+            f"the table {table} belongs to {relation.owner}, and {relation.user} cannot grant rights on it;"
+            f" ALTER TABLE {table} OWNER TO {relation.user}"
+        )
+    if "." in table and not relation.can_grant_schema:
+        yield (
+            f"{relation.user} cannot grant USAGE on the schema {relation.schema};"
+            f" GRANT USAGE ON SCHEMA {relation.schema} TO {relation.user} WITH GRANT OPTION"
+        )
+
+
+def _bound_by_row_security(connection: Connection, relation: _Relation, roles: Mapping[str, Credentials]) -> list[str]:
+    """Return which of the roles that use the table row-level security applies to."""
+    names = [roles[role].username for role in ("ingest", "forget", "rekey") if role in roles]
+    rows = connection.run("SELECT rolname::text FROM pg_roles WHERE rolbypassrls OR rolsuper") or []
+    return [name for name in names if [name] not in rows]
+
+
+def _of_key(
+    connection: Connection, relation: _Relation, stream: type[Stream], found: Mapping[str, _Found]
+) -> Iterator[str]:
+    table = stream.table
+    if not {*OWN_COLUMNS} <= found.keys():
+        return  # the columns are told as lacking
+    for column, wanted in zip(OWN_COLUMNS, ("uuid", "timestamptz"), strict=True):
+        type_ = found[column].type
+        if type_.is_array or type_.name != wanted or type_.modifier not in (-1, 6):
+            yield f"the column {table}.{column} is {type_.spelled}, and must be {wanted}"
+    keys: Any = connection.run(
+        "SELECT i.indisprimary, i.indimmediate, i.indisvalid, array_agg(a.attname::text ORDER BY a.attname)"
+        " FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid"
+        " AND array_position(i.indkey::int2[], a.attnum) < i.indnkeyatts"  # the first is 0; INCLUDE's come last
+        " WHERE i.indrelid = CAST(:oid AS oid) AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL"
+        " GROUP BY i.indexrelid, i.indisprimary, i.indimmediate, i.indisvalid",
+        oid=relation.oid,
+    )
+    is_partitioned = relation.kind == PARTITIONED
+    allowed = [["message_id"], [*OWN_COLUMNS]] if is_partitioned else [["message_id"]]
+    wanted = "(message_id), or (message_id, sent_at)" if is_partitioned else "(message_id)"
+    primary = next((columns for is_primary, _, _, columns in keys if is_primary), None)
+    fitting = [key for key in keys if key[3] in allowed and (key[0] or key[3] == ["message_id"])]
+    if not fitting:
+        has = f"has the primary key ({', '.join(primary)})" if primary else "has no primary key"
+        yield f"the table {table} {has}, so a message that comes twice would be two rows; it must be {wanted}"
+    elif not any(is_immediate and is_valid for _, is_immediate, is_valid, _ in fitting):
+        yield f"the key {wanted} of the table {table} is deferrable or invalid; it must be checked at once"
+
+
+def _of_columns(connection: Connection, stream: type[Stream], found: Mapping[str, _Found]) -> Iterator[str]:
+    table = stream.table
+    declared = {column.name: column for column in column_types.columns(stream.layout)}
+    lacking = sorted({*OWN_COLUMNS, *declared} - found.keys())
+    for name in lacking:
+        yield f"the table {table} lacks the column {name}"
+    for name in sorted(found.keys() - {*OWN_COLUMNS, *declared}) if not lacking else []:  # else it may be one renamed
+        column = found[name]
+        if column.not_null and not column.has_default and not column.is_generated:
+            yield f"nothing is written to the column {name}, which must not be null"
+    for name in [name for name in (*OWN_COLUMNS, *declared) if name in found]:
+        column = found[name]
+        if column.is_generated or column.is_always_identity:
+            how = "generated" if column.is_generated else "GENERATED ALWAYS AS IDENTITY"
+            yield f"the column {table}.{name} is {how}, so nothing can be written to it; make it a plain column"
+        elif name in declared:
+            yield from _of_column(connection, table, declared[name], column)
+
+
+def _of_column(connection: Connection, table: str, declared: Column, column: _Found) -> Iterator[str]:
+    place = f"{table}.{column.name}"
+    if not _fits(connection, declared, column):
+        values = f"every value of {declared.pointer}" if declared.pointer else "every value"
+        type_, wanted = column.type.spelled, declared.cells.wanted
+        yield f"the column {place} is {type_}, which does not hold {values}; make it {wanted}"
+    if column.not_null and declared.nullable:
+        why = f"{declared.pointer} can be" if declared.pointer else "what is written to it can be"
+        change = f"ALTER TABLE {table} ALTER COLUMN {column.name} DROP NOT NULL"
+        yield f"the column {place} must not be null, but {why}; {change}"
+
+
+def _fits(connection: Connection, declared: Column, column: _Found) -> bool:
+    if declared.cells.fit(column.type):
+        return True
+    if not isinstance(declared.cells, Choices) or column.type.is_array or column.type.name in TEXTS:
+        return False
+    connection.run("SAVEPOINT choices")
+    try:
+        for choice in declared.cells.choices:
+            connection.run(f"SELECT CAST({literal(choice)} AS {column.type.spelled})")
+    except DatabaseError:
+        return False
+    finally:
+        connection.run("ROLLBACK TO SAVEPOINT choices")
+    return True

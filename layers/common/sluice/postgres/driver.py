@@ -13,7 +13,7 @@ from pg8000.core import NULL_BYTE, SYNC_MSG, Context, _flush, _write
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import identifier, literal
 
-__all__ = ["Connection", "DatabaseError", "InterfaceError", "identifier", "literal"]
+__all__ = ["Connection", "DatabaseError", "InterfaceError", "identifier", "literal", "quoted_table"]
 
 # https://www.postgresql.org/docs/current/protocol-message-formats.html (ReadyForQuery)
 IN_TRANSACTION = b"T"
@@ -161,3 +161,8 @@ def _limit(seconds: float) -> str:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, int(seconds * 1000))  # 0 would be for ever
+
+
+def quoted_table(name: str) -> str:
+    """Return a table's name for SQL; it may have its schema's before it, as in `crm.sign_ups`."""
+    return ".".join(str(identifier(part)) for part in name.split("."))

@@ -9,7 +9,7 @@ import msgspec
 from sluice.declaration.personal import SUBJECT, TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.postgres.cells import array_cell
-from sluice.postgres.driver import Connection, identifier, literal
+from sluice.postgres.driver import Connection, identifier, literal, quoted_table
 from sluice.pseudonyms.keyset import Keyset
 
 LOCK = 0x51CD  # shared by those who write rows or tokens, exclusive for those who erase or sweep them
@@ -82,7 +82,7 @@ def tokens_in_rows(streams: Iterable[type[Stream]], domains: Container[str] | No
     With `domains` for theirs alone: where a column holds one token each, it is looked up by the column's index.
     """
     selects = [
-        f"SELECT {tokens_at(place)} AS token FROM {identifier(stream.table)}"
+        f"SELECT {tokens_at(place)} AS token FROM {quoted_table(stream.table)}"
         for stream in streams
         for place in stream.token_places
         if domains is None or place.domain in domains

@@ -15,7 +15,7 @@ from sluice.failures import Rejected
 from sluice.operators.call import Refused
 from sluice.operators.forget.requests import Erasure
 from sluice.postgres.cells import Cell
-from sluice.postgres.driver import Connection, identifier
+from sluice.postgres.driver import Connection, identifier, quoted_table
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 
 WALK_ROWS = 20_000  # read at once, where persons are looked for by their tokens
@@ -102,7 +102,7 @@ def _column(connection: Connection, stream: type[Stream], deadline: Deadline) ->
     while True:
         deadline.seconds_left()
         rows: Any = connection.run(
-            f"SELECT message_id, {column}::text FROM {identifier(stream.table)}"
+            f"SELECT message_id, {column}::text FROM {quoted_table(stream.table)}"
             " WHERE CAST(:after AS uuid) IS NULL OR message_id > CAST(:after AS uuid)"
             f" ORDER BY message_id LIMIT {WALK_ROWS}",
             after=after,

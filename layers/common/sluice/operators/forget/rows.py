@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sluice.declaration.personal import TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.postgres.cells import Cell, array_cell
-from sluice.postgres.driver import Connection, identifier
+from sluice.postgres.driver import Connection, identifier, quoted_table
 from sluice.vault import erasures
 
 type Tokens = Mapping[str, set[str]]  # by domain
@@ -35,7 +35,7 @@ def erase_rows(
     )
     arrays = [f"ARRAY({_tokens_of('gone', several)})" for several in places.values()]
     found: Any = connection.run(
-        f"WITH gone AS (DELETE FROM {identifier(stream.table)}"
+        f"WITH gone AS (DELETE FROM {quoted_table(stream.table)}"
         f" WHERE {identifier(stream.subject.column)} = ANY(:subjects)"
         " AND sent_at < coalesce(CAST(:sent_before AS timestamptz), 'infinity')"
         f" RETURNING {', '.join(columns)})"

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, Protocol
 from sluice.declaration.personal import SUBJECT, TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.postgres.cells import array_cell, json_cell
-from sluice.postgres.driver import Connection, identifier
+from sluice.postgres.driver import Connection, identifier, quoted_table
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 
+LONGEST_PLACE = 63  # characters, as the column of `rekeying`; a table with its schema can be longer
 BATCH_ROWS = 1000  # a transaction; an erasure waits for as long as it takes
 
 
@@ -111,9 +112,9 @@ class StreamRows:
     """The rows of a stream by their message ids."""
 
     def __init__(self, stream: type[Stream], successors: Successors) -> None:
-        self.name = stream.table
+        self.name = stream.table if len(stream.table) <= LONGEST_PLACE else stream.stream_name
         self._successors = successors
-        self._table = identifier(stream.table)
+        self._table = quoted_table(stream.table)
         self._places: dict[str, list[TokenPlace]] = defaultdict(list)
         for place in stream.token_places:
             self._places[place.column].append(place)

@@ -1,0 +1,299 @@
+"""Column types: what the cells of a declared column can be, and whether a type of PostgreSQL holds all of them.
+
+A text type holds every single cell, if it is long enough. What cells a rule, a mask or a function of one's own makes is
+known only if its annotation says so; otherwise any type will do.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from sluice.declaration.layout import Derived, Layout
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.declaration.rules import (
+    LARGEST_BIGINT,
+    LARGEST_INTEGER,
+    Boolean,
+    CaseFolded,
+    Custom,
+    Each,
+    Email,
+    Integer,
+    IpAddress,
+    Number,
+    OneOf,
+    Phone,
+    Rule,
+    Text,
+    Timestamp,
+    Uuid,
+    Version,
+)
+
+TOKEN_CHARACTERS = len("t999999_") + 43
+E164_CHARACTERS = 16
+DAYS = ("year", "month", "day")  # what a moment can be truncated to, and a date hold
+
+TEXTS = {"text", "varchar", "bpchar", "citext"}
+INTEGERS = {"int2": 2**15 - 1, "int4": LARGEST_INTEGER, "int8": LARGEST_BIGINT, "float4": 2**24, "float8": 2**53}
+JSONS = {"json", "jsonb"}
+
+
+class ColumnType(NamedTuple):
+    """The type of a column in the database; of a domain its base, of an array its elements."""
+
+    spelled: str  # as PostgreSQL spells it, to be read
+    name: str  # in pg_type
+    modifier: int = -1
+    is_array: bool = False
+    is_foreign: bool = False  # made by an extension or by the owner: what it holds is not known
+
+    @property
+    def longest(self) -> int | None:
+        """How many characters a text may have; None: there is no limit."""
+        return self.modifier - 4 if self.name in ("varchar", "bpchar") and self.modifier >= 0 else None
+
+    @property
+    def digits(self) -> tuple[int, int] | None:
+        """How many digits a numeric may have before the point and after it; None: there is no limit."""
+        if self.modifier < 0:
+            return None
+        precision, scale = (self.modifier - 4) >> 16, (self.modifier - 4) & 0x7FF
+        scale = scale - 0x800 if scale & 0x400 else scale
+        return precision - scale, scale
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What the cells of a column can be: anything, unless a subclass says more. `wanted` is the type to take."""
+
+    wanted: str = "any type"
+    longest: int | None = None  # characters, as a text; None: no limit
+
+    def fit(self, column: ColumnType) -> bool:
+        """Tell whether a type holds every cell."""
+        if column.is_array:
+            return False
+        if column.is_foreign:
+            return True
+        if column.name in TEXTS:
+            return column.longest is None or (self.longest is not None and column.longest >= self.longest)
+        return self._fit(column)
+
+    def _fit(self, column: ColumnType) -> bool:
+        """Tell whether a type that is no text holds every cell."""
+        return False
+
+
+@dataclass(frozen=True)
+class Anything(Cells):
+    """Cells of a function of one's own."""
+
+    def fit(self, column: ColumnType) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Choices(Cells):
+    """A few texts, all known: whether a type that is no text takes them all, the database can tell."""
+
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Numbers(Cells):
+    """Exact numbers between two bounds, with some digits after the point."""
+
+    low: int = 0
+    high: int = 0
+    scale: int = 0
+
+    def _fit(self, column: ColumnType) -> bool:
+        before = len(str(max(abs(self.low), abs(self.high))))
+        if column.name == "numeric":
+            digits = column.digits
+            return digits is None or (digits[0] >= before and digits[1] >= self.scale)
+        largest = INTEGERS.get(column.name, -1)
+        is_integer = self.scale == 0 and max(self.high, -self.low - 1) <= largest
+        return column.name in JSONS or is_integer
+
+
+@dataclass(frozen=True)
+class Of(Cells):
+    """Cells for which certain types are made."""
+
+    types: tuple[str, ...] = ()
+
+    def _fit(self, column: ColumnType) -> bool:
+        return column.name in self.types
+
+
+@dataclass(frozen=True)
+class Moments(Cells):
+    """Moments in UTC, to the microsecond or to the start of a unit."""
+
+    unit: str = ""
+
+    def _fit(self, column: ColumnType) -> bool:
+        if column.name == "date":
+            return self.unit in DAYS
+        return column.name in ("timestamptz", "timestamp") and (self.unit != "" or column.modifier in (-1, 6))
+
+
+@dataclass(frozen=True)
+class Arrays(Cells):
+    """Arrays of such cells."""
+
+    of: Cells = Cells()
+
+    def fit(self, column: ColumnType) -> bool:
+        return column.is_array and self.of.fit(column._replace(is_array=False))
+
+
+ANYTHING = Anything()
+JSON = Of("jsonb", types=("jsonb", "json"))
+BOOLEANS = Of("boolean", 5, types=("bool", "json", "jsonb"))
+
+
+class Column(NamedTuple):
+    """A column as the declaration has it."""
+
+    name: str
+    pointer: str  # of the field; empty for what is made of more than one
+    cells: Cells
+    nullable: bool  # null is among the cells, as far as one knows
+
+
+def columns(layout: Layout, prefix: str = "", pointer: str = "", nullable: bool = False) -> Iterator[Column]:
+    """Yield what is written to each column, going the way that `Layout.columns` goes."""
+    for field in layout.fields:
+        for mask in field.masks:
+            cells, can_be_null = _of_mask(mask, field.rule)
+            yield Column(
+                mask.column or prefix + field.name,
+                pointer + field.pointer,
+                cells,
+                nullable or field.optional or can_be_null,
+            )
+    for nested in layout.nested:
+        name, place, optional = prefix + nested.name, pointer + nested.pointer, nullable or nested.optional
+        if nested.many:
+            yield Column(name, place, JSON, optional)
+        else:
+            yield from columns(nested.layout, f"{name}_", place, optional)
+    for name, made in layout.derived.items():
+        cells, can_be_null = _of_constant(made) if made.is_constant else _of_function(made.function)
+        yield Column(prefix + name, "", cells, nullable or can_be_null)
+
+
+def _of_mask(mask: Mask, rule: Rule) -> tuple[Cells, bool]:
+    """Return the cells that a mask makes of values that are not null, and whether one of them can be null."""
+    if isinstance(mask, Redact):
+        if mask.constant is None:
+            return ANYTHING, True
+        return ANYTHING if isinstance(rule, Each) else _choices(mask.constant), False
+    can_be_null = False
+    if isinstance(mask, Pseudonym):
+        cells: Cells = _texts(TOKEN_CHARACTERS)
+    elif type(mask) is Truncate:
+        cells = _truncated(rule.element, mask.to)
+    elif type(mask) is Keep:
+        cells, can_be_null = _of_function(mask.as_) if mask.as_ else (_kept(rule.element), False)
+    else:  # a mask of one's own
+        return ANYTHING, False
+    if not isinstance(rule, Each):
+        return cells, can_be_null
+    if rule.json:
+        return JSON, False
+    return Arrays(f"{cells.wanted}[]", of=cells), False
+
+
+def _kept(rule: Rule) -> Cells:
+    """Return the cells of a rule's canonical values. A rule of one's own may make anything."""
+    kind = type(rule)
+    if kind is Phone:
+        return _texts(E164_CHARACTERS)
+    if kind in (Text, CaseFolded, Email, Version, Custom):
+        return _texts(rule.max)  # type: ignore[attr-defined]
+    if isinstance(rule, Integer) and kind is Integer:
+        return _integers(rule.min, rule.max)
+    if isinstance(rule, Number) and kind is Number:
+        high = 10 ** (rule.precision - rule.scale) - 1
+        wanted = f"numeric({rule.precision},{rule.scale})"
+        return Numbers(wanted, rule.precision + 3, -high, high, rule.scale)
+    if isinstance(rule, OneOf) and kind is OneOf:
+        return _choices(*rule.choices)
+    plain: dict[type[Rule], Cells] = {
+        Boolean: BOOLEANS,
+        IpAddress: Of("inet", 39, types=("inet", "cidr")),
+        Uuid: Of("uuid", 36, types=("uuid",)),
+        Timestamp: Moments("timestamptz", 32),
+    }
+    return plain.get(kind, ANYTHING)
+
+
+def _truncated(rule: Rule, to: int | str | None) -> Cells:
+    """Return the cells of what `Truncate` leaves."""
+    kind, kept = type(rule), _kept(rule)
+    if kind is IpAddress:
+        return Of("cidr", 43, types=("cidr", "inet"))
+    if kind is Timestamp:
+        return Moments("timestamptz", 32, str(to))
+    if isinstance(kept, Numbers) and isinstance(to, int):
+        high = kept.high // to * to
+        if kind is Integer:  # of a bigint's own bounds nothing lower is asked
+            low = kept.low // to * to
+            return _integers(low if low >= -LARGEST_BIGINT - 1 else kept.low, high)
+        return Numbers(f"numeric({len(str(high))},0)", len(str(high)) + 1, -high, high)
+    if kind is Email:
+        return _texts((kept.longest or 0) - len("a@"))
+    return _texts(min(to, kept.longest)) if kept.longest is not None and isinstance(to, int) else ANYTHING
+
+
+def _of_constant(made: Derived) -> tuple[Cells, bool]:
+    value = made.function(None)
+    if isinstance(value, bool):
+        return BOOLEANS, False
+    if isinstance(value, int):
+        return _integers(value, value), False
+    return (_choices(value), False) if isinstance(value, str) else (ANYTHING, value is None)
+
+
+def _of_function(function: Callable[[Any], Any]) -> tuple[Cells, bool]:
+    """Return the cells that a function's annotation promises, and whether it may return None."""
+    try:
+        returned = get_type_hints(function).get("return")
+    except (NameError, TypeError, AttributeError):  # an annotation that cannot be read promises nothing
+        return ANYTHING, False
+    options = get_args(returned) if get_origin(returned) in (Union, UnionType) else (returned,)
+    promised = [option for option in options if option is not NoneType]
+    made: dict[Any, Cells] = {
+        bool: BOOLEANS,
+        int: Numbers("bigint", 0),  # nobody knows how large
+        Decimal: Numbers("numeric", 0),
+        datetime: Moments("timestamptz", 0, "day"),
+        dict: JSON,
+        list: JSON,
+    }
+    can_be_null = NoneType in options
+    if len(promised) != 1:
+        return ANYTHING, can_be_null
+    return made.get(get_origin(promised[0]) or promised[0], ANYTHING), can_be_null
+
+
+def _texts(longest: int) -> Cells:
+    return Cells(f"varchar({longest})", longest)
+
+
+def _choices(*choices: str) -> Cells:
+    longest = max(map(len, choices))
+    return Choices(f"varchar({longest})", longest, choices)
+
+
+def _integers(low: int, high: int) -> Cells:
+    sizes = (("smallint", 2**15 - 1), ("integer", LARGEST_INTEGER), ("bigint", LARGEST_BIGINT))
+    wanted = next((name for name, largest in sizes if -largest - 1 <= low and high <= largest), "numeric")
+    return Numbers(wanted, max(len(str(low)), len(str(high))), low, high)
