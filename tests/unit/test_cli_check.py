@@ -73,10 +73,13 @@ def test_every_table_that_lacks_a_column_fails_the_check(
         return rows[:-1] if "FROM pg_attribute" in sql and rows else rows
 
     monkeypatch.setattr(FakePostgres, "run", run_)
-    assert run("check") == (
+    code, output, errors = run("check")
+    assert (code, output.splitlines(), errors) == (
         1,
-        "✗ Order: the table orders lacks the column large\n"
-        "✗ UserLogin: the table user_logins lacks the column locale\n",
+        [
+            "✗ Order: the table orders lacks the column large",
+            "✗ UserLogin: the table user_logins lacks the column locale",
+        ],
         "",
     )
     assert server.running == set()

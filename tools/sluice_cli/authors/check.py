@@ -1,5 +1,6 @@
 """`sluice check`: every declared stream and every migration in, what does not fit together out."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import typer
 
@@ -20,7 +22,8 @@ from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
-from sluice.postgres.database import Database
+from sluice.postgres.database import Database, outage
+from sluice.postgres.driver import Connection, DatabaseError
 from sluice.settings import ROLES, DatabaseSettings
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import throwaway
@@ -29,50 +32,112 @@ if TYPE_CHECKING:
     from tools.local.postgres import Postgres
 
 SECONDS = 60  # for all of the migrations
+LOCAL = ("localhost", "127.0.0.1", "::1")  # where nobody sets up TLS
 
 
-def check(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Compare with this database instead, and change nothing in it: postgresql://user@host:5432/name."
+            " A password that is not in it is read from PGPASSWORD.",
+        ),
+    ] = None,
+) -> None:
     """Import every stream, run the migrations on a PostgreSQL of its own, and compare each stream with its table.
 
     It needs no stack and no AWS, and leaves nothing behind.
     """
+    given = _given(database) if database else None
     from tools.local.server import NotStarted  # the embedded server is for this command alone
 
     started = monotonic()
     streams, errors = _declared()
-    versions = None
+    versions: Versions | None = None
+    not_applied: list[str] = []
     if not errors:
         try:
-            versions = _migrate()
+            if given:
+                not_applied, found = _compare(given, streams)
+                errors += found
+            else:
+                versions = _migrate()
         except (MigrationFailed, Outage, NotStarted) as error:
             errors += str(error).splitlines()
     if as_json:
-        found = [
+        told_streams = [
             {"stream": name, "table": stream.table, "columns": _column_count(stream)}
             for name, stream in streams.items()
         ]
         told = versions and {"schema_version": versions.product, "streams_version": versions.streams}
-        terminal.show_json({"streams": found, "versions": told, "errors": errors})
+        of_database = {"not_applied": not_applied} if given else {"versions": told}
+        terminal.show_json({"streams": told_streams, **of_database, "errors": errors})
     else:
-        _show(streams, errors, monotonic() - started)
+        _show(streams, errors, monotonic() - started, not_applied if given else None)
     raise typer.Exit(terminal.REJECTED if errors else 0)
 
 
-class EmbeddedDatabase(Database):
-    """The embedded server, as its owner: the password is known, so no secret is read."""
+class GivenDatabase(Database):
+    """A database whose password is known, so that no secret is read."""
 
-    def __init__(self, server: "Postgres") -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        name: str,
+        credentials: Credentials,
+        tls: str = "disable",
+        certificate_authority: Path | None = None,
+    ) -> None:
         where = DatabaseSettings(
-            host=server.host,
-            port=server.port,
-            name=server.database,
+            host=host,
+            port=port,
+            name=name,
             secret_id="",  # nosec B106: there is no secret
             username="",
-            tls="disable",
-            certificate_authority=None,
+            tls=tls,
+            certificate_authority=certificate_authority,
         )
         super().__init__(where, application_name="sluice-check")
-        self._credentials = Credentials(server.user, server.password)
+        self._credentials = credentials
+
+    def _open(self, credentials: Credentials, deadline: Deadline) -> Connection:
+        try:
+            return super()._open(credentials, deadline)
+        except DatabaseError as error:
+            raise outage(error) from None  # a login that is not accepted has no secret that could be read again
+
+
+def _given(url: str) -> GivenDatabase:
+    """Return the database of a URL. A bad one ends the command, and is not told: it may hold a password.
+
+    TLS is verified as the functions do it, unless the URL says `sslmode=disable` or the server is on this machine.
+    """
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+        port, name, user = parts.port or 5432, unquote(parts.path[1:]), unquote(parts.username or "")
+    except ValueError:
+        terminal.fail("--database: is no URL", terminal.USAGE)
+    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not name or not user:
+        terminal.fail("--database: must be postgresql://user:password@host:port/name", terminal.USAGE)
+    tls = options.pop("sslmode", "disable" if parts.hostname in LOCAL else "verify-full")
+    authority = options.pop("sslrootcert", None)
+    if options or tls not in ("disable", "verify-full"):
+        terminal.fail("--database: takes sslmode=verify-full or disable, and sslrootcert=FILE", terminal.USAGE)
+    password = unquote(parts.password) if parts.password is not None else os.environ.get("PGPASSWORD", "")
+    path = Path(authority) if authority else None
+    return GivenDatabase(parts.hostname, port, name, Credentials(user, password), tls, path)
+
+
+def _compare(database: GivenDatabase, streams: dict[str, type[Stream]]) -> schema.Comparison:
+    """Compare a database that is there with the streams. Raises what `schema.compare` raises."""
+    try:
+        return schema.compare(database, list(streams.values()), Deadline(monotonic() + SECONDS))
+    finally:
+        database.close()
 
 
 def _declared() -> tuple[dict[str, type[Stream]], list[str]]:
@@ -91,7 +156,8 @@ def _migrate() -> Versions:
     """Return the versions that the migrations lead to. Raises what `schema.migrate` raises, and NotStarted."""
     roles = {name: Credentials(f"sluice-{name}", secrets.token_urlsafe(24)) for name in ROLES}
     with _server() as server:
-        database = EmbeddedDatabase(server)
+        credentials = Credentials(server.user, server.password)
+        database = GivenDatabase(server.host, server.port, server.database, credentials)
         try:
             return schema.migrate(database, roles, throwaway.keyset(), Deadline(monotonic() + SECONDS))
         finally:
@@ -116,12 +182,20 @@ def _column_count(stream: type[Stream]) -> int:
     return len(OWN_COLUMNS) + len(stream.columns())
 
 
-def _show(streams: dict[str, type[Stream]], errors: list[str], seconds: float) -> None:
+def _show(
+    streams: dict[str, type[Stream]], errors: list[str], seconds: float, not_applied: list[str] | None = None
+) -> None:
+    """Show how it went; `not_applied` is told of a database that is there."""
     console = terminal.console()
+    for name in not_applied or []:
+        console.print(
+            "[yellow]…[/]", terminal.cell(f"migration {name} is not applied yet: the next deployment does it")
+        )
     if not errors:
         for name, stream in streams.items():
             fits = f"{name:<20}{_column_count(stream)} columns, as in the table {stream.table}"
             console.print("[green]✓[/]", terminal.cell(fits))
-        console.print(f"{len(streams)} streams and all migrations fit together: {seconds:.1f} s.")
+        what = "all migrations" if not_applied is None else "the database"
+        console.print(f"{len(streams)} streams and {what} fit together: {seconds:.1f} s.")
     for error in errors:
         console.print("[red]✗[/]", terminal.cell(error), soft_wrap=True)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sluice.migrate.failures import MigrationFailed
 from sluice.postgres import sqlstate
@@ -89,15 +89,40 @@ def versions(connection: Connection) -> Versions:
     return Versions(*(newest.get(package, 0) for package in FOLDERS))
 
 
+def not_applied(connection: Connection) -> list[str]:
+    """Return the names of the migrations that a database lacks, which may be any one."""
+    known = [_has_column(connection, column) for column in ("number", "package")]
+    rows: Any = []
+    if all(known):
+        rows = connection.run("SELECT package, number FROM migration")
+    elif any(known):  # of the first release
+        rows = connection.run(
+            "SELECT CASE WHEN name = ANY (:names) THEN 'sluice' ELSE 'streams' END, number FROM migration",
+            names=list(OF_THE_FIRST_RELEASE),
+        )
+    applied = {(package, number) for package, number in rows}
+    return [migration.name for migration in _migrations() if (migration.package, migration.number) not in applied]
+
+
+def changed(connection: Connection) -> list[str]:
+    """Return what is wrong with the files of migrations that were applied: a sentence each, which says what to do."""
+    if not _has_column(connection, "checksum"):
+        return []
+    return [
+        f"migration {migration.name}: the text was changed after it was applied; put the old text back, and write a new"
+        " migration for the change"
+        if name == migration.name
+        else f"migration {migration.name}: {name} was applied under this number; give the file a new number"
+        for migration, name, checksum in _applied(connection)
+        if checksum not in (None, migration.checksum)
+    ]
+
+
 def _compare_texts(connection: Connection) -> None:
     """Compare every file with what was applied. Where no checksum is known yet, the file's own is remembered."""
-    applied = {
-        (package, number): (name, checksum)
-        for package, number, name, checksum in connection.run("SELECT package, number, name, checksum FROM migration")
-        or []
-    }
-    for migration in _migrations():
-        name, checksum = applied.get((migration.package, migration.number), ("", migration.checksum))
+    if sentences := changed(connection):
+        raise MigrationFailed("\n".join(sentences))
+    for migration, _, checksum in _applied(connection):
         if checksum is None:
             connection.run(
                 "UPDATE migration SET checksum = :checksum WHERE package = :package AND number = :number",
@@ -105,15 +130,17 @@ def _compare_texts(connection: Connection) -> None:
                 package=migration.package,
                 number=migration.number,
             )
-        elif checksum != migration.checksum and name == migration.name:
-            raise MigrationFailed(
-                f"migration {name}: the text was changed after it was applied; put the old text back, and write a new"
-                " migration for the change"
-            )
-        elif checksum != migration.checksum:
-            raise MigrationFailed(
-                f"migration {migration.name}: {name} was applied under this number; give the file a new number"
-            )
+
+
+def _applied(connection: Connection) -> list[tuple[Migration, str, str | None]]:
+    """Return the files whose number was applied, each with the name and the checksum of then."""
+    rows: Any = connection.run("SELECT package, number, name, checksum FROM migration") or []
+    applied = {(package, number): (name, checksum) for package, number, name, checksum in rows}
+    return [
+        (migration, *applied[migration.package, migration.number])
+        for migration in _migrations()
+        if (migration.package, migration.number) in applied
+    ]
 
 
 def _has_column(connection: Connection, column: str) -> bool:

@@ -1,6 +1,7 @@
 """The database brought up to date: login roles, migrations, check values, the streams' tables."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load_all
@@ -55,6 +56,24 @@ def migrate(
     while database.transact(apply_next, deadline):
         pass
     return database.transact(finish, deadline)
+
+
+class Comparison(NamedTuple):
+    """How a database compares with the streams and the migrations that are here."""
+
+    not_applied: list[str]  # names of migrations
+    findings: list[str]  # a sentence for each thing to change
+
+
+def compare(database: Database, streams: Sequence[type[Stream]], deadline: Deadline) -> Comparison:
+    """Compare a database with the streams and the migrations, and change nothing. Raises MigrationFailed or Outage."""
+
+    def work(connection: Connection) -> Comparison:
+        connection.run("SET TRANSACTION READ ONLY")
+        found = [sentence for stream in streams for sentence in tables.findings(connection, stream, {})]
+        return Comparison(migrations.not_applied(connection), [*migrations.changed(connection), *found])
+
+    return database.transact(work, deadline, undo=True)
 
 
 def _compare(connection: Connection, streams: Iterable[type[Stream]], roles: Mapping[str, Credentials]) -> None:
