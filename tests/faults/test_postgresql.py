@@ -95,10 +95,10 @@ def test_a_server_that_is_frozen_is_an_outage_in_time_for_a_cold_function_too(he
 
 BREAKS = {
     "schema missing": ("ALTER SCHEMA public RENAME TO away", "ALTER SCHEMA away RENAME TO public", "42P01"),
-    "disk full": (  # not a full disk: the error of one, raised by the server in the COPY
+    "disk full": (  # not a full disk: the error of one, raised where a batch seals its values
         "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " RAISE EXCEPTION 'could not extend file %', NEW USING ERRCODE = '53100'; END $$;"
-        "CREATE TRIGGER fill BEFORE INSERT ON user_logins FOR EACH ROW EXECUTE FUNCTION fill()",
+        "CREATE TRIGGER fill BEFORE INSERT ON pii_vault FOR EACH ROW EXECUTE FUNCTION fill()",
         "DROP FUNCTION fill CASCADE",
         "53100",
     ),

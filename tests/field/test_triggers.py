@@ -166,6 +166,18 @@ def test_what_a_trigger_did_for_a_refused_row_is_undone(database: TestDatabase, 
     assert database.sql("SELECT * FROM toaster") == []
 
 
+def test_a_statement_trigger_that_raises_before_the_first_row_refuses_each(
+    database: TestDatabase, ingest: Environment
+) -> None:
+    database.sql(
+        "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '40001'; END $$;"
+        "CREATE TRIGGER mine BEFORE INSERT ON user_logins FOR EACH STATEMENT EXECUTE FUNCTION mine();"
+    )
+    batch = [record(message_id=numbered(number)) for number in range(3)]
+    assert ingest.invoke(event(*batch)) == failures(*batch)
+    assert database.rejections() == {sent["messageId"]: ("sqlstate_40001", "") for sent in batch}
+
+
 # Which row an error means
 
 FALSE_ENTRIES = {

@@ -29,13 +29,14 @@ from tools.local.server import free_port
 from tools.testing.aws.account import FakeAws
 from tools.testing.faults.proxy import SSL_REQUEST, Proxy, proxy
 
+# On a table of Sluice's own: what a trigger on the stream's table raises is the row's fault, whatever its code.
 FAIL_SOME = """
 CREATE SEQUENCE tries;
 CREATE FUNCTION fail_some() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$ BEGIN
   IF nextval('tries') <= {times} THEN RAISE EXCEPTION '%', NEW USING ERRCODE = '{sqlstate}'; END IF;
   RETURN NEW;
 END $$;
-CREATE TRIGGER fail_some BEFORE INSERT ON user_logins FOR EACH {level} EXECUTE FUNCTION fail_some();
+CREATE TRIGGER fail_some BEFORE INSERT ON pii_vault FOR EACH STATEMENT EXECUTE FUNCTION fail_some();
 """
 
 
@@ -53,17 +54,9 @@ def thread() -> Iterator[ThreadPoolExecutor]:
 # Tried again
 
 
-@pytest.mark.parametrize(
-    ("sqlstate", "level"),
-    [
-        *((sqlstate, "ROW") for sqlstate in ("40001", "40P01", "55P03", "57014")),
-        ("40001", "STATEMENT"),  # refused after CopyInResponse, before the first row
-    ],
-)
-def test_what_may_succeed_next_time_is_tried_again(
-    sqlstate: str, level: str, database: TestDatabase, ingest: Environment
-) -> None:
-    database.sql(FAIL_SOME.format(times=2, sqlstate=sqlstate, level=level))
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "55P03", "57014"])
+def test_what_may_succeed_next_time_is_tried_again(sqlstate: str, database: TestDatabase, ingest: Environment) -> None:
+    database.sql(FAIL_SOME.format(times=2, sqlstate=sqlstate))
     sent = record()
     assert ingest.invoke(event(sent)) == {"batchItemFailures": []}
     assert database.rows() == [row(sent)]
@@ -74,7 +67,7 @@ def test_what_may_succeed_next_time_is_tried_again(
 def test_what_does_not_succeed_in_time_is_an_outage(
     sqlstate: str, database: TestDatabase, open_store: OpenStore
 ) -> None:
-    database.sql(FAIL_SOME.format(times=1000, sqlstate=sqlstate, level="ROW"))
+    database.sql(FAIL_SOME.format(times=1000, sqlstate=sqlstate))
     with pytest.raises(Outage, match=rf"^database: SQLSTATE {sqlstate}$"):
         write(open_store(), masked_rows([1]), ticking(8))
     assert 1 < database.value("SELECT last_value FROM tries") <= 4  # each try looks at the clock twice
@@ -82,7 +75,7 @@ def test_what_does_not_succeed_in_time_is_an_outage(
 
 
 def test_any_other_code_is_an_outage_at_once(database: TestDatabase, open_store: OpenStore, deadline: Deadline) -> None:
-    database.sql(FAIL_SOME.format(times=1000, sqlstate="53100", level="ROW"))
+    database.sql(FAIL_SOME.format(times=1000, sqlstate="53100"))
     with pytest.raises(Outage, match=r"^database: SQLSTATE 53100$"):
         write(open_store(), masked_rows([1]), deadline)
     assert database.value("SELECT last_value FROM tries") == 1
