@@ -1,4 +1,4 @@
-"""A stream goes by its module's name everywhere but in SQL: here module and table have different names."""
+"""A stream goes by its module's name everywhere but in SQL: here its table has another name, and another schema."""
 
 import io
 import json
@@ -27,7 +27,7 @@ from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
 from tools.testing.aws.ssm import FakeParameters
 from tools.testing.lambda_context import LambdaContext
 
-NAME, TABLE = "sign_ins", "sessions"
+NAME, TABLE = "sign_ins", "crm.sessions"
 CALLER = "arn:aws:sts::000000000000:assumed-role/operations/ann"
 WHY = {"reason": "operations", "ticket": "OPS-1"}
 DECLARATION = f"""
@@ -39,6 +39,7 @@ class SignIn(Stream, table="{TABLE}", subject="person"):
     email: Annotated[str, Email(), Pseudonym(recoverable=True)]
 """
 SQL = f"""
+CREATE SCHEMA crm;
 CREATE TABLE {TABLE} (
     person varchar(32) NOT NULL, email varchar(256) NOT NULL, sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY
 )
@@ -59,6 +60,7 @@ def named(database: TestDatabase, settings: str, tmp_path: Path, monkeypatch: py
     owner.close()
     monkeypatch.setenv("STREAM", NAME)
     yield
+    database.sql("DROP SCHEMA crm CASCADE")
     del sys.modules[f"streams.{NAME}"]
 
 

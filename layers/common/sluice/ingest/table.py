@@ -24,7 +24,7 @@ from sluice.postgres.sqlstate import Meaning
 NOT_STORED = "not_stored"  # the reason: a trigger kept the row out
 
 # The triggers that an INSERT fires, but for those that PostgreSQL makes for constraints.
-TRIGGERS = "SELECT FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 > 0 AND tgrelid"
+TRIGGERS = "SELECT 1 FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 > 0 AND tgrelid"
 
 
 class Fault(NamedTuple):
@@ -49,8 +49,8 @@ class StreamTable:
             entry + r'(?:, column (?P<column>[^\n]+?))?(?:: (?:null input|".*"))?\Z', re.MULTILINE | re.DOTALL
         )
         self._table, self._cells = quoted_table(stream.table), ", ".join(map(str, map(identifier, self._columns)))
-        oid = f"to_regclass({literal(self._table)})"
-        self._copy_sql = f"SELECT EXISTS ({TRIGGERS} = {oid}); COPY {self._table} ({self._cells}) FROM STDIN"
+        oid = f"{literal(self._table)}::regclass"
+        self._copy_sql = f"{TRIGGERS} = {oid} LIMIT 1; COPY {self._table} ({self._cells}) FROM STDIN"
         self._look_sql = (
             "SELECT (SELECT array_agg(attname::text ORDER BY attname) FROM pg_index JOIN pg_attribute"
             f" ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid = {oid} AND indisprimary),"
@@ -65,7 +65,7 @@ class StreamTable:
         copied, found = copy_in(connection, f"{savepoint}; {self._copy_sql}", copy_chunks(rows))
         if copied < len(rows):  # a trigger suppressed some, perhaps because they are there already
             return Fault(Rejected(NOT_STORED), is_duplicate=True)
-        missing = self._missing(connection, rows) if found == [[True]] else []
+        missing = self._missing(connection, rows) if found else []
         return Fault(Rejected(NOT_STORED), missing) if missing else rows
 
     def merge(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> Sequence[MaskedRow] | Fault:
