@@ -38,7 +38,7 @@ def test_a_batch_redelivered_while_the_first_attempt_still_runs_is_written_once(
     queue = sending()
     first, second = here.environment(), here.environment()
     first.invoke({"Records": []})  # the keyset is compared
-    halt = here.way.halt_at(b"COMMIT")
+    halt = here.way.halt_at(b"COMMIT\0")
     one = thread.submit(first.invoke, event(queue))
     halt.wait()
     other = thread.submit(second.invoke, event(queue))
@@ -53,7 +53,7 @@ def test_a_batch_redelivered_while_a_killed_attempt_still_holds_its_rows_is_writ
     queue = sending()
     first, second = here.environment(), here.environment()
     first.invoke({"Records": []})  # the keyset is compared
-    halt = here.way.halt_at(b"COMMIT")
+    halt = here.way.halt_at(b"COMMIT\0")
     one = thread.submit(first.invoke, event(queue))
     halt.wait()
     first.kill()

@@ -28,7 +28,7 @@ def test_a_function_killed_in_its_transaction_loses_and_doubles_nothing(
     at, sender = {
         "before BEGIN": (b"BEGIN", Sender.CLIENT),
         "during COPY": (middle(queue), Sender.CLIENT),
-        "before COMMIT": (b"COMMIT", Sender.CLIENT),
+        "before COMMIT": (b"COMMIT\0", Sender.CLIENT),
         "after COMMIT": (b"COMMIT\0", Sender.SERVER),
     }[place]
     halt = here.way.halt_at(at, sender)

@@ -259,7 +259,7 @@ def test_a_twin_in_a_database_of_another_isolation_level_costs_no_batch(
     queue = sending()
     twin = here.environment()
     twin.invoke({"Records": []})  # the keyset is compared
-    halt = here.way.halt_at(b"COMMIT")
+    halt = here.way.halt_at(b"COMMIT\0")
     one = thread.submit(twin.invoke, {"Records": [message.record() for message in queue.sent]})
     halt.wait()  # the twin has written and not committed
     delivery = thread.submit(queue.deliver, here.invoke, 1000)

@@ -19,6 +19,7 @@ __all__ = ["Connection", "DatabaseError", "InterfaceError", "identifier", "liter
 IN_TRANSACTION = b"T"
 ANSWER_SECONDS = 0.5  # so long before the deadline a statement ends: the server can still say why
 FAREWELL_SECONDS = 1.0  # to roll back or say goodbye when the time is over
+TIMER_SECONDS = 0.05  # we may wait so much longer than until the deadline
 RENEWAL_SECONDS = 1.0  # a time limit that was set so long ago is set again
 
 
@@ -88,6 +89,11 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
         self.handle_messages(context)
         return context
 
+    def handle_COMMAND_COMPLETE(self, data: bytes, context: Context) -> None:
+        """Note that a statement is done, and how many rows it took. There are a dozen SETs in a transaction."""
+        if data != b"SET\0":
+            super().handle_COMMAND_COMPLETE(data, context)
+
     def handle_messages(self, context: Context) -> None:
         """Read the answer to the last statement, and those that come before it."""
         while self._unread:
@@ -132,6 +138,7 @@ class _Wire(io.RawIOBase):
     def __init__(self, sock: socket.socket) -> None:
         self.until = 0.0  # by `time.monotonic`
         self._socket = sock
+        self._set_for = self._set_at = -1.0
 
     def readable(self) -> bool:
         return True
@@ -148,10 +155,12 @@ class _Wire(io.RawIOBase):
         return self._socket.send(data)
 
     def _set_timeout(self) -> None:
-        left = self.until - time.monotonic()
-        if left <= 0:
+        now = time.monotonic()
+        if now >= self.until:
             raise TimeoutError
-        self._socket.settimeout(left)
+        if self._set_for != self.until or now - self._set_at > TIMER_SECONDS:  # it takes a call of the system
+            self._socket.settimeout(self.until - now)
+            self._set_for, self._set_at = self.until, now
 
 
 def _limit(seconds: float) -> str:
