@@ -96,7 +96,7 @@ def test_a_login_that_cannot_grant_is_told(database: TestDatabase) -> None:
     assert (code, json.loads(output)["errors"]) == (
         1,
         [
-            f"{stream}: the table {table} belongs to postgres, and reader_of_tests cannot grant rights on it;"
+            f"{stream}: the table {table} belongs to owner_of_tests, and reader_of_tests cannot grant rights on it;"
             f" ALTER TABLE {table} OWNER TO reader_of_tests"
             for stream, table in (("Order", "orders"), ("UserLogin", "user_logins"))
         ],

@@ -14,7 +14,7 @@ from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from tests.integration.databases import LOGINS, TestDatabase, in_seconds
+from tests.integration.databases import LOGINS, OWNER, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import KEYSET, numbered
 
@@ -45,7 +45,7 @@ def deploy(database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def run(field: str, sql: str, table: str = "visits") -> list[str]:
         (tmp_path / "visits.py").write_text(HEAD + DECLARED.format(field=field, table=table))
         monkeypatch.setattr(streams, "__path__", [*streams.__path__, str(tmp_path)])
-        database.sql(sql)
+        database.sql(f"SET ROLE {OWNER.username}; {sql}; RESET ROLE")
         return deployed(database)
 
     return run

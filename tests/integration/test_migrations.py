@@ -155,6 +155,14 @@ def test_the_products_migrations_need_no_stream_and_touch_no_streams_table(
     assert migrate() == NEWEST._replace(streams=0)
 
 
+def test_tables_in_another_schema_are_not_left_behind(empty_database: TestDatabase, migrate: Migrate) -> None:
+    migrate()
+    empty_database.sql("ALTER SCHEMA public RENAME TO mine; CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+    with pytest.raises(MigrationFailed, match=r"^database: Sluice's tables are in the schema mine; move them"):
+        migrate()
+    empty_database.sql("DROP SCHEMA mine CASCADE")
+
+
 # Roles
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sluice.migrate.failures import MigrationFailed
 from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
+from sluice.postgres.database import SCHEMA
 from sluice.postgres.driver import Connection, DatabaseError, identifier
 from sluice.postgres.sqlstate import Meaning
 
@@ -48,7 +49,15 @@ class Versions(NamedTuple):
 
 
 def prepare(connection: Connection) -> None:
-    """Make the table that remembers what was applied, or bring that of an earlier release up to date."""
+    """Make the table that remembers what was applied, or bring that of an earlier release up to date.
+
+    Raises MigrationFailed when Sluice's tables are in another schema, where the first release may have made them.
+    """
+    schema = _schema_of_before(connection)
+    if schema is not None:
+        raise MigrationFailed(
+            f"database: Sluice's tables are in the schema {schema}; move them to {SCHEMA}, with ALTER … SET SCHEMA"
+        )
     connection.run(
         "CREATE TABLE IF NOT EXISTS migration (package text DEFAULT 'streams', number integer, name text NOT NULL,"
         " applied_at timestamptz NOT NULL DEFAULT now(), checksum text, PRIMARY KEY (package, number))"
@@ -60,6 +69,15 @@ def prepare(connection: Connection) -> None:
             connection.run("UPDATE migration SET package = 'sluice' WHERE name = :name", name=name)
     if not _has_column(connection, "checksum"):
         connection.run("ALTER TABLE migration ADD COLUMN checksum text")
+
+
+def _schema_of_before(connection: Connection) -> str | None:
+    """Return the schema that has Sluice's tables, if ours has none and another one has."""
+    rows = connection.run(
+        "SELECT min(relnamespace::regnamespace::text) FROM pg_class WHERE relkind = 'r' AND relname = 'token_key'"
+        f" AND to_regclass('{SCHEMA}.migration') IS NULL"
+    )
+    return rows[0][0] if rows else None
 
 
 def apply_next(connection: Connection, roles: Mapping[str, Credentials]) -> bool:
