@@ -34,7 +34,7 @@ from sluice.declaration.rules import (
 )
 
 TOKEN_CHARACTERS = len("t999999_") + 43
-E164_CHARACTERS = 16
+PHONE_CHARACTERS = len("+") + 15 + len(";ext=") + 11  # E.164, and an extension (RFC 3966)
 DAYS = ("year", "month", "day")  # what a moment can be truncated to, and a date hold
 
 TEXTS = {"text", "varchar", "bpchar", "citext"}
@@ -215,7 +215,7 @@ def _kept(rule: Rule) -> Cells:
     """Return the cells of a rule's canonical values. A rule of one's own may make anything."""
     kind = type(rule)
     if kind is Phone:
-        return _texts(E164_CHARACTERS)
+        return _texts(PHONE_CHARACTERS)
     if kind in (Text, CaseFolded, Email, Version, Custom):
         return _texts(rule.max)  # type: ignore[attr-defined]
     if isinstance(rule, Integer) and kind is Integer:
