@@ -305,6 +305,14 @@ def test_row_level_security_that_the_roles_bypass_may_be(deploy: Deploy, databas
     assert deploy(TEXT, sql) == []
 
 
+def test_a_schema_that_the_owner_may_not_use_is_told(deploy: Deploy) -> None:
+    sql = f"RESET ROLE; CREATE SCHEMA crm; CREATE TABLE crm.visits (note text, {OWN})"
+    name = OWNER.username
+    assert deploy(TEXT, f"{sql}; ALTER TABLE crm.visits OWNER TO {name}", "crm.visits") == [
+        f"Visit: {name} cannot grant USAGE on the schema crm; GRANT USAGE ON SCHEMA crm TO {name} WITH GRANT OPTION"
+    ]
+
+
 # What fits works
 
 WRITES = {

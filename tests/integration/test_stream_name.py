@@ -54,7 +54,7 @@ def named(database: TestDatabase, settings: str, tmp_path: Path, monkeypatch: py
     (tmp_path / f"{NAME}.py").write_text(DECLARATION)
     monkeypatch.setattr(streams, "__path__", [*streams.__path__, str(tmp_path)])
     invalidate_caches()
-    database.sql(f"{SQL}; ALTER TABLE {TABLE} OWNER TO {OWNER.username}")
+    database.sql(f"{SQL}; ALTER SCHEMA crm OWNER TO {OWNER.username}; ALTER TABLE {TABLE} OWNER TO {OWNER.username}")
     owner = Database(database.settings("owner"), "sluice-migrate")
     schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), in_seconds(60))
     owner.close()

@@ -97,6 +97,8 @@ def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Cred
 
 
 def _relation(connection: Connection, stream: type[Stream]) -> _Relation | None:
+    schema, _, name = stream.table.rpartition(".")
+    # to_regclass() fails, rather than finds nothing, in a schema that the owner may not use.
     rows = connection.run(
         "SELECT c.oid::bigint, c.relkind::text, c.relpersistence = 'u', c.relrowsecurity,"
         " c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),"
@@ -106,8 +108,12 @@ def _relation(connection: Connection, stream: type[Stream]) -> _Relation | None:
         " FROM unnest(ARRAY['INSERT', 'SELECT', 'UPDATE', 'DELETE']) p),"
         " n.nspname::text,"
         " pg_has_role(n.nspowner, 'USAGE') OR has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION')"
-        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(:table)",
-        table=quoted_table(stream.table),
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE CASE :schema WHEN '' THEN c.oid = to_regclass(:table)"
+        " ELSE n.nspname = :schema AND c.relname = :name END",
+        schema=schema,
+        name=name,
+        table=str(identifier(name)),
     )
     return _Relation(*rows[0]) if rows else None
 
