@@ -124,7 +124,6 @@ def by_service(service: Service) -> Broken:
     return fault
 
 
-DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sluice%'"
 OUTAGES: dict[str, tuple[Broken, str | tuple[str, ...]]] = {
     "PostgreSQL stopped": (postgresql_stopped, "database: "),
     "right to insert revoked": (
@@ -133,13 +132,6 @@ OUTAGES: dict[str, tuple[Broken, str | tuple[str, ...]]] = {
             f'GRANT INSERT ON user_logins TO "{STACK_NAME}-ingest"',
         ),
         "database: SQLSTATE 42501",
-    ),
-    "database read-only": (
-        by_sql(
-            f"ALTER DATABASE sluice SET default_transaction_read_only TO on; {DISCONNECT}",
-            f"ALTER DATABASE sluice RESET default_transaction_read_only; {DISCONNECT}",
-        ),
-        "database: SQLSTATE 25006",
     ),
     "table locked for longer than is tried": (
         by_sql("BEGIN; LOCK TABLE user_logins", "COMMIT"),

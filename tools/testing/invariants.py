@@ -76,7 +76,7 @@ class Sent:
             "receiptHandle": f"receipt-{receives}-{self.message_id}",
             "body": self.body,
             "attributes": {
-                "SentTimestamp": str(self.sent_at_milliseconds or 0),
+                "SentTimestamp": str(self.sent_at_milliseconds or int(time.time() * 1000)),
                 "ApproximateReceiveCount": str(receives),
             },
             "messageAttributes": {
