@@ -23,7 +23,7 @@ setup: .venv/bin/sluice .venv-sam/installed ## install what requirements/ locks,
 demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running
 	@$(BIN)/python -m tools.local.demo $(ARGS)
 
-test: setup ## run the tests, on a real PostgreSQL and the deployed template, in five minutes; ARGS go to pytest
+test: setup ## run the tests, on a real PostgreSQL and the deployed template, in six minutes; ARGS go to pytest
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTS) $(ARGS)
 
 test-all: setup ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack

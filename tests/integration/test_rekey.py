@@ -414,7 +414,7 @@ def test_two_at_once_share_the_work(rekeying: Rekeying, database: TestDatabase) 
 
 # Erased persons
 
-LONG_BEFORE = "1000"  # milliseconds since 1970
+LONG_BEFORE = "1700000000000"  # milliseconds since 1970
 
 
 def is_stored(rekeying: Rekeying, keyset: Keyset, number: int) -> bool:
