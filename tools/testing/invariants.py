@@ -21,9 +21,8 @@ from pg8000.native import Connection, identifier
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.originals import Original
 from sluice.declaration.stream import Stream
-from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
-from sluice.ingest.message import message_id
+from sluice.ingest.message import id_of_row_or_rejection
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import json_member
 from sluice.postgres.driver import quoted_table
@@ -90,10 +89,7 @@ class Sent:
     @cached_property
     def identity(self) -> str:
         """What makes it one row, or one rejection, however often it is sent."""
-        try:
-            return message_id(SQSRecord(self.record()))
-        except Rejected:
-            return self.message_id.lower()
+        return id_of_row_or_rejection(SQSRecord(self.record()))
 
     @property
     def tells_when(self) -> bool:

@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.envelopes import postmark_of
 from sluice.declaration.layout import Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
-from sluice.ingest.message import message_id
+from sluice.ingest.message import id_of_row_or_rejection
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
@@ -101,7 +102,8 @@ class Findings:
         places: dict[str, list[str]] = defaultdict(list)
         for message in self.messages:
             if message.sent:
-                places[_identity(self.stream, message)].append(message.place)
+                postmark = postmark_of(self.stream.unwrap, message.body)
+                places[id_of_row_or_rejection(message.record, postmark)].append(message.place)
         return {message_id: found for message_id, found in places.items() if len(found) > 1}
 
     def repeated_tokens(self) -> list[tuple[str, str, list[str]]]:
@@ -147,13 +149,6 @@ def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
     if not isinstance(entry.mask, Mask) or entry.rule is None:
         return None
     return entry.mask.writer(entry.name, entry.rule.element, keyset)
-
-
-def _identity(stream: type[Stream], message: Message) -> str:
-    try:
-        return message_id(message.record, stream.unwrap)
-    except Rejected:
-        return message.record.message_id
 
 
 def _canonical(stream: type[Stream], body: str) -> Clear:

@@ -10,9 +10,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.deadline import Deadline
 from sluice.declaration import witness
+from sluice.declaration.envelopes import postmark_of
 from sluice.declaration.stream import Stream
 from sluice.failures import OF_A_USERS_CODE, Outage, Rejected, Unforeseen, rejection_of
-from sluice.ingest.message import message_id, sent_at
+from sluice.ingest.message import id_of_row_or_rejection, message_id, sent_at
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Store, Written
 from sluice.pseudonyms.keyset import Keyset
@@ -32,8 +33,9 @@ class RecordHandler:
 
     def __call__(self, record: SQSRecord) -> MaskedRow:
         try:
-            identity, moment = message_id(record, self._envelope), sent_at(record, self._envelope)
-            return MaskedRow(identity, moment, *self._mask(record.raw_event["body"]))
+            body = record.raw_event["body"]
+            postmark = postmark_of(self._envelope, body)
+            return MaskedRow(message_id(record, postmark), sent_at(record, postmark), *self._mask(body))
         except OF_A_USERS_CODE as error:
             raise rejection_of(error) from None  # the cause may quote the record
 
@@ -41,10 +43,8 @@ class RecordHandler:
         """Tell whether the stream's code fails of the stream's own example too: then no record is at fault."""
         try:
             witness.mask(self._stream, self._keyset)
-        except Unforeseen:
-            return True
-        except Rejected:
-            return False  # a foreseen answer: the code works
+        except Rejected as rejected:
+            return isinstance(rejected, Unforeseen)  # any other is a foreseen answer: the code works
         return False
 
 
@@ -121,10 +121,7 @@ class StoringBatchProcessor(BatchProcessor):
         return [cast("Rejected", error) for _, error, _ in self.exceptions]  # all that the record handler raises
 
     def _rejection(self, record: SQSRecord, rejected: Rejected) -> Rejection:
-        try:
-            identity = message_id(record, self._stream.unwrap)
-        except Rejected:
-            identity = record.message_id
+        identity = id_of_row_or_rejection(record, postmark_of(self._stream.unwrap, record.body))
         shape = self._stream.shape(record.body)
         # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
         return Rejection(identity, self._stream.stream_name, rejected.reason[:64], rejected.pointer[:256], shape)

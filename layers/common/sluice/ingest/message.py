@@ -8,12 +8,11 @@ from uuid import UUID, uuid5
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice.declaration.envelopes import Envelope, plain, postmark_of
+from sluice.declaration.envelopes import Postmark
 from sluice.failures import Rejected
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _HEX_UUID = re.compile("[0-9a-f]{32}", re.IGNORECASE)
-
 
 NAMESPACE = UUID("6b1d7a3e-0d0a-5c5e-9a55-5c1d5e0f4a11")  # of the UUIDs that stand for ids of producers (RFC 9562, 5.5)
 EARLIEST = 1_000_000_000_000  # milliseconds since 1970: 9 September 2001, the first of 13 digits
@@ -44,8 +43,8 @@ def sqs_records(event: Any) -> list[dict[str, Any]]:
     return records
 
 
-def message_id(record: SQSRecord, envelope: Envelope = plain) -> str:
-    """Return the UUID that makes the message one.
+def message_id(record: SQSRecord, postmark: Postmark | None = None) -> str:
+    """Return the UUID that makes the message one; `postmark` is what its envelope says of it.
 
     That is its attribute `sluice_message_id`, else the id in its envelope, else the id that SQS gave it. SNS and
     EventBridge may deliver one message twice, under two ids of SQS. An id that is no UUID stands for a UUIDv5 of it.
@@ -54,13 +53,20 @@ def message_id(record: SQSRecord, envelope: Envelope = plain) -> str:
     identity = _attribute(record, "sluice_message_id")
     if identity is not None:
         return _uuid(identity)
-    postmark = postmark_of(envelope, record.raw_event["body"])
     if postmark is not None:
         return _uuid(postmark.message_id)
-    return str(record.raw_event["messageId"]).lower()
+    return _id_of_sqs(record)
 
 
-def sent_at(record: SQSRecord, envelope: Envelope = plain) -> str:
+def id_of_row_or_rejection(record: SQSRecord, postmark: Postmark | None = None) -> str:
+    """Return the id under which the database knows the message: without a good one of its own, that of SQS."""
+    try:
+        return message_id(record, postmark)
+    except Rejected:
+        return _id_of_sqs(record)
+
+
+def sent_at(record: SQSRecord, postmark: Postmark | None = None) -> str:
     """Return when the message was first sent, in ISO 8601 and UTC, to the millisecond.
 
     That is its attribute `sluice_sent_at`, else the time in its envelope, else SentTimestamp. The attribute is in
@@ -75,10 +81,13 @@ def sent_at(record: SQSRecord, envelope: Envelope = plain) -> str:
         if not _is_plausible(int(timestamp), of_sqs):
             raise Rejected("out_of_range", "/sluice_sent_at")
         return _iso(timestamp)
-    postmark = postmark_of(envelope, record.raw_event["body"])
     if postmark is not None and postmark.sent_at is not None and _is_plausible(postmark.sent_at, of_sqs):
         return _iso(str(postmark.sent_at))
     return _iso(of_sqs)
+
+
+def _id_of_sqs(record: SQSRecord) -> str:
+    return str(record.raw_event["messageId"]).lower()
 
 
 def _uuid(identity: str) -> str:

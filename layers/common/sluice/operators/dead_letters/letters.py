@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.aws import clients
 from sluice.deadline import Deadline
-from sluice.declaration.envelopes import Envelope, plain
+from sluice.declaration.envelopes import Envelope, Postmark, plain, postmark_of
 from sluice.failures import Outage, Rejected
 from sluice.ingest import message
 from sluice.settings import Queues
@@ -42,18 +42,19 @@ class Letter:
     @property
     def message_id(self) -> str:
         """The id of its row or rejection."""
-        try:
-            return message.message_id(self.record, self.envelope)
-        except Rejected:
-            return self.sqs_message_id
+        return message.id_of_row_or_rejection(self.record, self._postmark)
 
     @property
     def sent_at(self) -> datetime:
         """When it was sent for the first time, UTC."""
         try:
-            return datetime.fromisoformat(message.sent_at(self.record, self.envelope))
+            return datetime.fromisoformat(message.sent_at(self.record, self._postmark))
         except Rejected:
             return datetime.fromtimestamp(self.last_sent_milliseconds / 1000, UTC)
+
+    @property
+    def _postmark(self) -> Postmark | None:
+        return postmark_of(self.envelope, self.body)
 
     @property
     def last_sent_milliseconds(self) -> int:
