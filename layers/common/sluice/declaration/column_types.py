@@ -11,7 +11,7 @@ from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from sluice.declaration.layout import Derived, Layout
+from sluice.declaration.layout import Derived, Field, Layout, Nested
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.rules import (
     LARGEST_BIGINT,
@@ -167,29 +167,20 @@ class Column(NamedTuple):
     nullable: bool  # null is among the cells, as far as one knows
 
 
-def columns(layout: Layout, prefix: str = "", pointer: str = "", nullable: bool = False) -> Iterator[Column]:
-    """Yield what is written to each column, going the way that `Layout.columns` goes."""
-    for field in layout.fields:
-        for mask in field.masks:
-            cells, can_be_null = _of_mask(mask, field.rule)
-            yield Column(
-                mask.column or prefix + field.name,
-                pointer + field.pointer,
-                cells,
-                nullable or field.optional or can_be_null,
-            )
-    for nested in layout.nested:
-        name, place, optional = prefix + nested.name, pointer + nested.pointer, nullable or nested.optional
-        if nested.many:
-            yield Column(name, place, JSON, optional)
-        else:
-            yield from columns(nested.layout, f"{name}_", place, optional)
-    for name, made in layout.derived.items():
-        cells, can_be_null = _of_constant(made) if made.is_constant else _of_function(made.function)
-        yield Column(prefix + name, "", cells, nullable or can_be_null)
+def columns(layout: Layout) -> Iterator[Column]:
+    """Yield what is written to each column, in the order of `Layout.columns`."""
+    for place in layout.places():
+        match place.declared:
+            case Field(rule=rule):
+                cells, can_be_null = _of_mask(place.mask, rule)
+            case Nested():
+                cells, can_be_null = JSON, False
+            case Derived() as made:
+                cells, can_be_null = _of_constant(made) if made.is_constant else _of_function(made.function)
+        yield Column(place.name, place.pointer, cells, place.optional or can_be_null)
 
 
-def _of_mask(mask: Mask, rule: Rule) -> tuple[Cells, bool]:
+def _of_mask(mask: Mask | None, rule: Rule) -> tuple[Cells, bool]:
     """Return the cells that a mask makes of values that are not null, and whether one of them can be null."""
     if isinstance(mask, Redact):
         if mask.constant is None:

@@ -43,6 +43,14 @@ class Nested(Member):
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A column that a function makes of the whole record."""
+
+    function: Callable[[Any], Any]
+    is_constant: bool = False
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of a row, and where in the declaration it comes from."""
 
@@ -50,16 +58,14 @@ class Column:
     pointer: str  # in the record (RFC 6901); empty for a column that is derived from more
     source: str  # the field or derived column, with dots from the declared class inwards
     part: str  # the class that declares it
-    has_mask: bool  # which could name another column
-    is_named: bool  # by its mask: no object's name goes before it
+    declared: Field | Nested | Derived  # what it is made of
+    mask: Mask | None  # of a field; it could name another column
+    optional: bool  # the field or an object around it: null is a value
 
-
-@dataclass(frozen=True)
-class Derived:
-    """A column that a function makes of the whole record."""
-
-    function: Callable[[Any], Any]
-    is_constant: bool = False
+    @property
+    def is_named(self) -> bool:
+        """Whether its mask names it: no object's name goes before it then."""
+        return self.mask is not None and self.mask.column is not None
 
 
 @dataclass(frozen=True)
@@ -86,17 +92,19 @@ class Layout:
         for column in self.places():
             yield column.name, column.pointer
 
-    def places(self, prefix: str = "", pointer: str = "", path: str = "") -> Iterator[Column]:
+    def places(self, prefix: str = "", pointer: str = "", path: str = "", optional: bool = False) -> Iterator[Column]:
         """Yield the same columns with all that is known of them."""
         for field in self.fields:
             for mask in field.masks:
                 name, source = mask.column or prefix + field.name, path + field.name
-                yield Column(name, pointer + field.pointer, source, self.name, True, mask.column is not None)
+                place, can_be_null = pointer + field.pointer, optional or field.optional
+                yield Column(name, place, source, self.name, field, mask, can_be_null)
         for nested in self.nested:
             name, place, source = prefix + nested.name, pointer + nested.pointer, path + nested.name
+            can_be_null = optional or nested.optional
             if nested.many:
-                yield Column(name, place, source, self.name, False, False)
+                yield Column(name, place, source, self.name, nested, None, can_be_null)
             else:
-                yield from nested.layout.places(f"{name}_", place, f"{source}.")
-        for name in self.derived:
-            yield Column(prefix + name, "", path + name, self.name, False, False)
+                yield from nested.layout.places(f"{name}_", place, f"{source}.", can_be_null)
+        for name, derived in self.derived.items():
+            yield Column(prefix + name, "", path + name, self.name, derived, None, optional)

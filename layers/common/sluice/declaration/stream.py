@@ -147,7 +147,7 @@ def _check_columns(layout: Layout, own: tuple[str, ...]) -> None:
     found: dict[str, Column] = {}
     for column in layout.places():
         if column.name in own:
-            change = "name another column in its mask" if column.has_mask else "give it another name"
+            change = "name another column in its mask" if column.mask else "give it another name"
             raise DeclarationError(
                 f"{layout.name}: {column.source} is written to the column {column.name},"
                 f" which Sluice writes itself in every table; {change}"
@@ -168,6 +168,6 @@ def _collision(one: Column, other: Column) -> str:
             f"{both}, which a mask of {one.part}.{field} names; leave the name out there,"
             " so that each object's name goes before the field's, or declare a Part for each"
         )
-    if one.has_mask or other.has_mask:
+    if one.mask or other.mask:
         return f"{both}; name another column in a mask of one of them"
     return f"{both}; give one of them another name"
