@@ -7,8 +7,6 @@ from sluice.declaration import column_types
 from sluice.declaration.column_types import TEXTS, Choices, Column, ColumnType
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.stream import Stream
-from sluice.migrate.failures import MigrationFailed
-from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.driver import Connection, DatabaseError, identifier, literal, quoted_table
 
@@ -68,7 +66,10 @@ def findings(connection: Connection, stream: type[Stream], roles: Mapping[str, C
 
 
 def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> None:
-    """Give the roles what their work on the stream's table takes, and take back what it took once."""
+    """Give the roles what their work on the stream's table takes, and take back what it took once.
+
+    `findings` has told before whether the owner may do that.
+    """
     table = quoted_table(stream.table)
     tokens = sorted({str(identifier(place.column)) for place in stream.token_places})
     subject = [str(identifier(stream.subject.column))] if stream.subject else []
@@ -85,15 +86,8 @@ def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Cred
         name = identifier(roles[role].username)
         if schema:
             connection.run(f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {name}")
-        try:
-            # Both are committed at once. REVOKE takes back the rights on single columns, too.
-            connection.run(f"REVOKE ALL ON {table} FROM {name}; GRANT {right} ON {table} TO {name}")
-        except DatabaseError as error:
-            if sqlstate.of(error) != sqlstate.INSUFFICIENT_PRIVILEGE:
-                raise
-            raise MigrationFailed(
-                f"{stream.__name__}: the table {stream.table} must belong to the owner that migrates"
-            ) from None
+        # Both are committed at once. REVOKE takes back the rights on single columns, too.
+        connection.run(f"REVOKE ALL ON {table} FROM {name}; GRANT {right} ON {table} TO {name}")
 
 
 def _relation(connection: Connection, stream: type[Stream]) -> _Relation | None:
