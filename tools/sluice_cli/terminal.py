@@ -57,6 +57,16 @@ def note_more(things: Sequence[object], shown: int) -> None:
         note(f"… and {len(things) - shown:,} more: --json has them all.")
 
 
+def ask(question: str, otherwise: str) -> None:
+    """Ask before what cannot be undone. Without a yes, or with nobody to ask, the command ends and says `otherwise`."""
+    try:
+        if typer.confirm(question, err=True):
+            return
+    except typer.Abort:
+        pass
+    fail(f"{otherwise}; --yes asks no question")
+
+
 def complain(message: str, code: int = REJECTED) -> int:
     """Print one line where errors go, and return the exit code."""
     print(f"sluice: {printable(message)}", file=sys.stderr)

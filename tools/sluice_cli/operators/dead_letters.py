@@ -120,7 +120,7 @@ def purge(
         _show(total, "was rejected", dry_run=True)
         if dry_run:
             return
-        _ask()
+        terminal.ask("Delete them for good?", "nothing was deleted")
         payload["began_at"] = total.began_at  # what was sent since it was shown stays
     _show(_until_done(payload | {"dry_run": False}, stack), "was rejected", dry_run=False)
 
@@ -186,12 +186,3 @@ def _show(total: Total, why: str, dry_run: bool) -> None:
     for reason, count in sorted(total.reasons.items()):
         table.add_row(terminal.cell(f"{why}: {reason}"), f"{count:,}")
     terminal.console().print(table)
-
-
-def _ask() -> None:
-    try:
-        if typer.confirm("Delete them for good?", err=True):
-            return
-    except typer.Abort:
-        pass
-    fail("nothing was deleted; --yes asks no question")

@@ -12,7 +12,7 @@ import typer
 
 from tools.sluice_cli.operators import deployment
 from tools.sluice_cli.operators.deployment import ReasonOption, StackOption, TicketOption
-from tools.sluice_cli.terminal import USAGE, console, fail, note, table
+from tools.sluice_cli.terminal import USAGE, ask, console, fail, note, table
 
 URL_OUTPUT = "ForgetUrl"
 MOST_ERASURES = 100  # of a call
@@ -92,17 +92,8 @@ def _run(payloads: list[dict[str, Any]], dry_run: bool, yes: bool, stack: str) -
 
     if not dry_run and not yes:
         _show("This would go", call(True))
-        _ask()
+        ask("Erase it for good?", "nothing was erased")
     _show("This would go" if dry_run else "This is gone", call(dry_run))
-
-
-def _ask() -> None:
-    try:
-        if typer.confirm("Erase it for good?", err=True):
-            return
-    except typer.Abort:
-        pass
-    fail("nothing was erased; --yes asks no question")
 
 
 def _show(title: str, answers: Iterable[Mapping[str, Any]]) -> None:
