@@ -9,14 +9,8 @@ from typing import Any, Self
 
 type Environment = Mapping[str, str]
 
-ROLES = (
-    "ingest",
-    "reveal",
-    "forget",
-    "rekey",
-    "audit",
-    "dead_letters",
-)  # the login roles that the migrations name; `<ROLE>_SECRET_ID` names the secret of each
+# The login roles that the migrations name; `<ROLE>_SECRET_ID` names the secret of each.
+ROLES = ("ingest", "reveal", "forget", "rekey", "audit", "dead_letters")
 
 
 class SettingError(Exception):
