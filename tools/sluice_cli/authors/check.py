@@ -95,7 +95,7 @@ class GivenDatabase(Database):
             host=host,
             port=port,
             name=name,
-            secret_id="",  # nosec B106: there is no secret
+            secret_id="",  # nosec B106  # there is no secret
             username="",
             tls=tls,
             certificate_authority=certificate_authority,

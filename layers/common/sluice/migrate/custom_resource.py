@@ -77,7 +77,7 @@ def _send(event: Mapping[str, Any], physical_id: str, status: str, reason: str, 
     request = Request(event["ResponseURL"], json.dumps(body).encode(), {"Content-Type": ""}, method="PUT")
     for attempts_left in (2, 1, 0):
         try:
-            with urlopen(request, timeout=5):  # nosec B310: the address is CloudFormation's own
+            with urlopen(request, timeout=5):  # nosec B310  # the address is CloudFormation's own
                 return
         except (OSError, HTTPException) as error:  # the text of an InvalidURL quotes it
             logger.warning("no answer sent", error=type(error).__name__, attempts_left=attempts_left)

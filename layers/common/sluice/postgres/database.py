@@ -96,7 +96,7 @@ class Database:
                 self._roll_back()
                 attempt += 1
                 # Seconds; the jitter parts those who met once.
-                pause = random.uniform(0, min(0.05 * 2**attempt, 1))  # nosec B311: no secret
+                pause = random.uniform(0, min(0.05 * 2**attempt, 1))  # nosec B311  # no secret
                 if meaning is not Meaning.TRY_AGAIN or not deadline.allows(pause):
                     raise outage(error) from None
                 time.sleep(pause)
