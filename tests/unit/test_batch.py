@@ -153,6 +153,14 @@ def test_a_rejection_is_told_once_and_reported_each_time(keyset: Keyset) -> None
         assert (failures, processor.newly_rejected) == ([numbered(1)], told)
 
 
+def test_a_rejection_goes_by_the_id_of_sqs_as_the_database_spells_it(keyset: Keyset) -> None:
+    record = sqs_record(JUNK, 0xABC, {"sluice_message_id": ""})
+    record["messageId"] = record["messageId"].upper()
+    store = FakeStore()
+    process([record], keyset, store)
+    assert [found.message_id for found in store.rejections] == [numbered(0xABC)]
+
+
 def test_a_row_that_the_database_refuses_is_reported_and_recorded_alone(keyset: Keyset) -> None:
     refusal = Rejected("sqlstate_22001", "/locale")
     store = FakeStore({numbered(2): refusal})
