@@ -8,8 +8,8 @@ ENGINE :=
 SETTINGS := .sluice/functions.json
 COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --quiet
 
-# Two processes, each test file whole in one of them, in this order: so the long files begin first.
-PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# Each test file whole in one process, in this order, so the long files begin first. Three for two cores: many wait.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 TESTS := tests/e2e/test_queue_to_row.py tests/e2e/test_operators.py tests/faults tests/integration tests/unit tests/field
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_breaker.py tests/localstack
 
@@ -23,7 +23,7 @@ setup: .venv/bin/sluice .venv-sam/installed ## install what requirements/ locks,
 demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running
 	@$(BIN)/python -m tools.local.demo $(ARGS)
 
-test: setup ## run the tests, on a real PostgreSQL and the deployed template, in six minutes; ARGS go to pytest
+test: setup ## run the tests, on a real PostgreSQL and the deployed template, in five minutes; ARGS go to pytest
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTS) $(ARGS)
 
 test-all: setup ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack

@@ -46,12 +46,14 @@ class Kind(NamedTuple):
 
 
 texts = st.text(max_size=12)
+words = st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=12)
+addresses = st.builds("{}@{}.example".format, words, words)
 HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 KINDS = {
     "text": Kind(Text(max=12), texts, 3, r"(?s:.{1,3})"),
     "case-folded": Kind(CaseFolded(max=12), texts, 3, r"(?s:.{1,3})"),
     "custom": Kind(Custom(max=12, form=str.upper), texts, 2, r"(?s:.{1,2})"),
-    "e-mail": Kind(Email(), st.tuples(texts, texts).map("@".join) | st.emails(), None, HOST),
+    "e-mail": Kind(Email(), st.emails() | addresses | st.tuples(texts, texts).map("@".join), None, HOST),
     "folded e-mail": Kind(Email(fold=True), st.emails(), None, HOST),
     "phone": Kind(
         Phone(region="GB"),
