@@ -70,6 +70,8 @@ def postmark_of(envelope: Envelope, body: str) -> Postmark | None:
 
     An attribute `sluice_message_id` of a notification is the id: SNS leaves it in the envelope, unless it delivers raw.
     """
+    if envelope is plain:
+        return None
     kind = getattr(envelope, "__wrapped__", envelope)
     try:
         if kind is sns:
