@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.local.template import declared
 from tools.project import DECLARED, PROJECT
 
 SETTINGS = ("ARGS", "AWS_", "COMPOSE_", "MAKE", "PYTHON", "SLUICE_")  # anyone's own have no part in it
@@ -83,6 +84,8 @@ def _copy(target: Path) -> None:
             shutil.copy2(PROJECT / name, target / name)  # with its time, by which make tells what to install
     shutil.rmtree(target / "layers" / "streams")
     shutil.copytree(DECLARED / "streams", target / "layers" / "streams")
+    template = target / "template.yaml"
+    template.write_text(declared(template.read_text()))
 
 
 def _lend(folder: Path) -> None:

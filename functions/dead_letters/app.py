@@ -6,6 +6,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import telemetry
+from sluice.aws import clients, queues
 from sluice.deadline import Deadline
 from sluice.operators import call
 from sluice.operators.dead_letters.handling import DeadLetters
@@ -22,7 +23,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
     def work(actor: str, request: Request) -> dict[str, Any]:
         keyset = keyset_secret.newest(_settings().token_key_secret_id)
-        return DeadLetters(_database(), _settings().queues, keyset).run(actor, request, deadline)
+        of_streams = queues.of_stack(clients.client("ssm"), _settings().stack)
+        return DeadLetters(_database(), of_streams, keyset).run(actor, request, deadline)
 
     return call.answer(event, Request, _settings().allow_unverified_caller, work)
 

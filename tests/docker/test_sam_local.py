@@ -15,13 +15,13 @@ from unittest.mock import ANY
 
 import boto3
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
 from sluice.pseudonyms.keyset import TOKEN
 from tests.docker.conftest import Compose
 from tests.versions import ANSWER
 from tools.local.emulator import CREDENTIALS, REGION
 from tools.local.server import free_port
+from tools.local.template import declared, expanded
 from tools.project import PROJECT
 
 pytestmark = pytest.mark.timeout(600)  # seconds: the first test makes the images, and SAM one of them and the layer
@@ -44,7 +44,7 @@ EVENTS: dict[str, tuple[str, Any]] = {
     "migrate_delete": ("MigrateFunction", {}),
     "orders_mixed_batch": ("OrdersIngestFunction", refused("b1c9f2f6-6d3e-4d68-9f5c-3f0f4f1f7a02")),
     "sqs_all_bad": (
-        "IngestFunction",
+        "LoginsIngestFunction",
         refused(
             "2bdfbb9b-a3de-4979-86d0-3af16adec494",
             "374326aa-8a91-4e55-99cd-1214aaddd394",
@@ -56,10 +56,10 @@ EVENTS: dict[str, tuple[str, Any]] = {
             "43f05427-2fd5-4fd4-9f7b-98d9d1f3caeb",
         ),
     ),
-    "sqs_empty": ("IngestFunction", refused()),
-    "sqs_mixed_batch": ("IngestFunction", refused("2771554b-e7a8-43b0-925e-44543af011af")),
-    "sqs_redelivery": ("IngestFunction", refused()),
-    "sqs_single_login": ("IngestFunction", refused()),
+    "sqs_empty": ("LoginsIngestFunction", refused()),
+    "sqs_mixed_batch": ("LoginsIngestFunction", refused("2771554b-e7a8-43b0-925e-44543af011af")),
+    "sqs_redelivery": ("LoginsIngestFunction", refused()),
+    "sqs_single_login": ("LoginsIngestFunction", refused()),
     "breaker_schedule": ("BreakerFunction", ANY),
     "reveal_tokens": ("RevealFunction", answered(200)),
     "reveal_free_text": ("RevealFunction", answered(400)),
@@ -93,7 +93,7 @@ def invoke(compose: Compose, function: str, event: Path) -> Any:
 
 
 def test_every_event_is_in_the_table_and_every_function_has_one() -> None:
-    resources = yaml_parse((PROJECT / "template.yaml").read_text())["Resources"]
+    resources = expanded(declared((PROJECT / "template.yaml").read_text()))["Resources"]
     functions = {name for name, resource in resources.items() if resource["Type"] == "AWS::Serverless::Function"}
     assert set(EVENTS) == {path.stem for path in (PROJECT / "events").iterdir()}
     assert {function for function, _ in EVENTS.values()} == functions
@@ -106,12 +106,12 @@ def test_a_function_answers_its_event(deployed: Compose, name: str) -> None:
 
 
 def test_the_readmes_call_is_answered(deployed: Compose) -> None:
-    command = deployed.sam_local("invoke", "IngestFunction", "-e", "events/sqs_mixed_batch.json")
+    command = deployed.sam_local("invoke", "LoginsIngestFunction", "-e", "events/sqs_mixed_batch.json")
     assert json.loads(deployed.run(*command)) == EVENTS["sqs_mixed_batch"][1]
 
 
 def test_a_login_that_came_through_the_container_is_a_masked_row(deployed: Compose) -> None:
-    invoke(deployed, "IngestFunction", event_file("sqs_single_login"))
+    invoke(deployed, "LoginsIngestFunction", event_file("sqs_single_login"))
     (record,) = json.loads(event_file("sqs_single_login").read_text())["Records"]
     login = json.loads(record["body"])
     with deployed.connect() as database:
@@ -150,7 +150,7 @@ def test_a_client_of_aws_can_call_a_function_that_stays_warm(deployed: Compose) 
     payload = event_file("sqs_mixed_batch").read_bytes()
     with started_lambda(deployed) as functions:
         for _ in range(2):
-            answer = functions.invoke(FunctionName="IngestFunction", Payload=payload)
+            answer = functions.invoke(FunctionName="LoginsIngestFunction", Payload=payload)
             assert "FunctionError" not in answer
             assert json.load(answer["Payload"]) == EVENTS["sqs_mixed_batch"][1]
 

@@ -37,8 +37,7 @@ class Collected:
 
     def send(self, body: object, valid: bool = True, stream: type[Stream] = UserLogin, **attributes: str) -> str:
         """Send a record to the queue of its stream, and return the id that SQS gave it."""
-        queue_url = self.stack.queue_url if stream is UserLogin else self.stack.outputs["OrdersQueueUrl"]
-        return self._send(body, valid, stream, queue_url, attributes)
+        return self._send(body, valid, stream, self.stack.queues[stream.stream_name].queue, attributes)
 
     def send_to_dead_letters(self, body: object, valid: bool) -> str:
         """Send a login to the dead-letter queue, as if an outage had used up its receives; return the id it got."""
@@ -56,12 +55,10 @@ class Collected:
 
     def dead_letters(self) -> list[str]:
         """Return the ids of all dead letters until now, each as often as it is there."""
-        for output in ("DeadLetterQueueUrl", "OrdersDeadLetterQueueUrl"):
+        for queues in self.stack.queues.values():
             while (
                 received := self.stack.client("sqs")
-                .receive_message(
-                    QueueUrl=self.stack.outputs[output], MaxNumberOfMessages=10, VisibilityTimeout=UNSEEN_SECONDS
-                )
+                .receive_message(QueueUrl=queues.dead_letters, MaxNumberOfMessages=10, VisibilityTimeout=UNSEEN_SECONDS)
                 .get("Messages")
             ):
                 self._dead_letters += [message["MessageId"] for message in received]

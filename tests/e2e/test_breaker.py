@@ -15,7 +15,7 @@ from tools.testing.faults.aws import EmulatedAws, Fault, FaultyAws, Service, ser
 from tools.testing.faults.postgres import FaultyPostgres
 
 RECORD = f"/sluice/{STACK_NAME}/breaker/user_logins"
-FUNCTIONS = ("IngestFunction", "BreakerFunction")
+FUNCTIONS = ("LoginsIngestFunction", "BreakerFunction")
 MESSAGES = 30
 PROMISED_RECEIVES = 2  # in an outage, if no restart fails
 FUNCTION_SECONDS = 8  # not 60: as long as a locked table is tried again

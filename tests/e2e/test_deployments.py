@@ -16,7 +16,7 @@ from tools.local.server import NotStarted
 from tools.local.stack import Stack, running_stack, sam
 from tools.project import DECLARED
 
-NEIGHBOUR = {"QueueName": "neighbours-logins", "OrdersQueueName": "neighbours-orders", "DatabaseName": "neighbour"}
+NEIGHBOUR = {"DatabaseName": "neighbour"}
 NEW_CODE = "from the new code"
 
 
@@ -50,7 +50,7 @@ def events(stack: Stack) -> list[Any]:
 
 def change_code(stack: Stack) -> None:
     """Have the built ingest function say in its log that it is another one."""
-    app = stack.folder / "build" / "IngestFunction" / "app.py"
+    app = stack.folder / "build" / "LoginsIngestFunction" / "app.py"
     app.write_text(
         app.read_text().replace('    """Answer an SQS event', f'    print("{NEW_CODE}")\n    """Answer an SQS event')
     )

@@ -86,34 +86,18 @@ def own_stream(clone: Clone) -> None:
     for name, text in files_of_ones_own_stream().items():
         (clone.folder / name).write_text(text)
     template = clone.folder / "template.yaml"
-    template.write_text(with_a_queue_of_ones_own(template.read_text()))
+    template.write_text(with_a_word_of_ones_own(template.read_text()))
     samples = (SIGN_UP, SIGN_UP | {"country": "GBR"})
     (clone.folder / "samples.jsonl").write_text("\n".join(map(json.dumps, samples)))
 
 
-def with_a_queue_of_ones_own(template: str) -> str:
-    """Return the template with what the README says to copy copied, and what it says to name named."""
-    parameter = "  OrdersQueueName:" + template.split("\n  OrdersQueueName:")[1].split("\n  BatchSize:")[0] + "\n"
-    block = "  OrdersQueue:" + template.split("\n  OrdersQueue:")[1].split("\n  # ")[0] + "\n"
-    for text in (parameter, block):
-        template = template.replace(text, f"{text}{_of_sign_ups(text)}")
-    named = (
-        "                  - !GetAtt OrdersQueue.Arn\n",  # in IngestRole
-        ", !GetAtt OrdersIngestFunction.Arn",  # in SwitchPolicy
-        ", !GetAtt OrdersQueue.Arn",  # in DeadLettersRole
-        ", !GetAtt OrdersDeadLetterQueue.Arn",
-        ',\n            "orders": {"queue": "${OrdersQueue}", "dead_letters": "${OrdersDeadLetterQueue}"}',
-    )
-    for text in named:
-        assert template.count(text) == 1
-        template = template.replace(text, f"{text}{_of_sign_ups(text)}")
+def with_a_word_of_ones_own(template: str) -> str:
+    """Return the template with the two lines of it that the README shows."""
+    line, words = (text for text in blocks(README, "yaml") if "SignUps" in text)
+    for shipped, ours in (("  Streams:\n", f"  Streams:\n{line}"), ("    - [Logins, Orders]\n", words)):
+        assert template.count(shipped) == 1
+        template = template.replace(shipped, ours)
     return template
-
-
-def _of_sign_ups(text: str) -> str:
-    for orders, sign_ups in {"Orders": "SignUps", "orders": "sign_ups", "order-queue": "sign-up-queue"}.items():
-        text = text.replace(orders, sign_ups)
-    return text
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from tools.local.stack import Stack, running_stack
 from tools.project import PROJECT
 from tools.testing.invariants import Sent
 
-FUNCTIONS = [path.parent.name.title().replace("_", "") + "Function" for path in PROJECT.glob("functions/*/app.py")]
+FOLDERS = sorted(path.parent.name for path in PROJECT.glob("functions/*/app.py"))
+FUNCTIONS = [f"{'Logins' if name == 'ingest' else ''}{name.title().replace('_', '')}Function" for name in FOLDERS]
 SENT_AT = 1_700_000_000_000  # milliseconds since 1970
 CANARY_IP = "203.0.113.77"
 CANARY_DEVICE = "987-65-4321"

@@ -33,7 +33,7 @@ class Functions:
         for module in (listing, redrive, worker):
             self.patch.setattr(module, "time", self.sqs.clock)
         self.patch.setenv("DAILY_LIMIT", "100000")
-        self.patch.setenv("QUEUES", json.dumps({"user_logins": {"queue": QUEUE, "dead_letters": DEAD}}))
+        self.fake_aws.ssm.name_queues("tests", "user_logins", QUEUE, DEAD)
 
     @property
     def ingest(self) -> Environment:

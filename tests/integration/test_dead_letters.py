@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from sluice import telemetry
+from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration import whose
 from sluice.operators.dead_letters import letters, listing, redrive, worker
@@ -20,7 +21,6 @@ from sluice.operators.dead_letters.handling import DeadLetters
 from sluice.operators.dead_letters.requests import Redrive
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from sluice.settings import Queues
 from sluice.vault import erasures
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import Environment
@@ -97,8 +97,9 @@ def sqs(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
 
 
 @pytest.fixture
-def operator(settings: str, sqs: FakeSqs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
-    monkeypatch.setenv("QUEUES", json.dumps({"user_logins": URLS, "orders": URLS}))
+def operator(settings: str, sqs: FakeSqs, fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    for stream in ("user_logins", "orders"):
+        fake_aws.ssm.name_queues("tests", stream, **URLS)
     environment = Environment("dead_letters")
     monkeypatch.setenv("DATABASE_SECRET_ID", "dead_letters")
     environment._app._settings()  # remembers it

@@ -86,7 +86,7 @@ type Call = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def call(settings: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
+def call(settings: str, fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     """Call the URL of an operator's function, with its own login, and return what it answers."""
     opened: list[Environment] = []
 
@@ -101,7 +101,8 @@ def call(settings: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
         return answer
 
     monkeypatch.setenv("DAILY_LIMIT", "1000")
-    monkeypatch.setenv("QUEUES", json.dumps({stream: {"queue": QUEUE, "dead_letters": DEAD} for stream in MESSAGES}))
+    for stream in MESSAGES:
+        fake_aws.ssm.name_queues("tests", stream, QUEUE, DEAD)
     yield call
     for environment in opened:
         environment._app._database().close()

@@ -70,11 +70,13 @@ def ingest(named: None, environments: Callable[[], Environment]) -> Environment:
 
 
 @pytest.fixture
-def call(settings: str, named: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+def call(
+    settings: str, named: None, fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
     """Call the function of an operator by its URL, and return what it answers."""
     opened: list[Environment] = []
     monkeypatch.setenv("DAILY_LIMIT", "1000")
-    monkeypatch.setenv("QUEUES", json.dumps({NAME: {"queue": QUEUE, "dead_letters": DEAD}}))
+    fake_aws.ssm.name_queues("tests", NAME, QUEUE, DEAD)
 
     def call(function: str, **request: object) -> Any:
         opened.append(Environment(function))

@@ -1,4 +1,4 @@
-"""The template, deployed unchanged by the SAM CLI to LocalStack and a PostgreSQL that live as long as these tests."""
+"""The template, without its loops, deployed by the SAM CLI to LocalStack and a PostgreSQL that live as long as these tests."""
 
 import io
 import json
@@ -15,9 +15,9 @@ import pytest
 from tools.local.localstack import INSTALLED, LocalStack, migrate
 from tools.local.postgres import Postgres
 from tools.local.stack import Stack, build
+from tools.local.template import expanded
 from tools.project import DECLARED
 
-PARAMETERS = {"MaximumConcurrency": "10"}  # as on AWS: it starts no function for itself
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 # A function that does as the first message of a batch says, and writes down what it was given and when.
@@ -67,7 +67,9 @@ def stack(installed: None) -> Iterator[Stack]:
         stack.postgres.start()
         stack.emulator.start()
         build(folder / "build", DECLARED / "streams")
-        stack.deploy(PARAMETERS)
+        template = folder / "build" / "template.yaml"
+        template.write_text(json.dumps(expanded(template.read_text())))  # which is YAML too
+        stack.deploy({})
         yield stack
     finally:
         stack.stop()

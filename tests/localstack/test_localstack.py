@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import pytest
 
 from tests.e2e.conftest import eventually
-from tests.localstack.conftest import PARAMETERS, TRUST, Migration, Probe, messages
+from tests.localstack.conftest import TRUST, Migration, Probe, messages
 from tools.local.generator import messages as generated
 from tools.local.localstack import LocalStack
 from tools.local.send import send
@@ -81,7 +81,7 @@ def test_a_queue_with_a_key_of_ours_says_that_it_has_one_of_sqs_too(stack: Stack
 
 
 @pytest.mark.parametrize(
-    ("function", "name"), [("IngestFunction", "login-queue"), ("OrdersIngestFunction", "order-queue")]
+    ("function", "name"), [("LoginsIngestFunction", "login-queue"), ("OrdersIngestFunction", "order-queue")]
 )
 def test_mappings_have_their_settings(stack: Stack, function: str, name: str) -> None:
     found = resources(stack)[function]["PhysicalResourceId"]
@@ -346,7 +346,7 @@ def test_the_breaker_runs_by_its_schedule(stack: Stack, migration: Migration) ->
 
 def test_a_second_deployment_changes_no_resource(stack: Stack) -> None:
     before = resources(stack)
-    stack.deploy(PARAMETERS)
+    stack.deploy({})
     assert resources(stack) == before
     (described,) = stack.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
     assert described["StackStatus"] == "UPDATE_COMPLETE"  # AWS: no changes to deploy, so still CREATE_COMPLETE

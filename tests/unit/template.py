@@ -15,18 +15,19 @@ from ministack.core.iam_evaluator import (
 )
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+
+from tools.local.template import declared, expanded
 
 PROJECT = Path(__file__).parents[2]
-TEMPLATE: dict[str, Any] = yaml_parse((PROJECT / "template.yaml").read_text())
+TEMPLATE: dict[str, Any] = expanded(declared((PROJECT / "template.yaml").read_text()))
 
 ACCOUNT = "123456789012"
 BACKUP = f"arn:aws:iam::{ACCOUNT}:role/Backup"
 
 
-def _transformed() -> dict[str, Any]:
-    """Return the resources as SAM's own translator makes them for CloudFormation."""
-    template = deepcopy(TEMPLATE)
+def transformed(expanded_template: dict[str, Any]) -> dict[str, Any]:
+    """Return the resources of a template without loops as SAM's own translator makes them for CloudFormation."""
+    template = deepcopy(expanded_template)
     for name, resource in template["Resources"].items():
         for code in {"CodeUri", "ContentUri"} & set(resource["Properties"]):
             resource["Properties"][code] = f"s3://code/{name}"
@@ -35,7 +36,7 @@ def _transformed() -> dict[str, Any]:
     return resources
 
 
-TRANSFORMED = _transformed()
+TRANSFORMED = transformed(TEMPLATE)
 
 
 def resolved(value: Any) -> Any:
@@ -49,6 +50,10 @@ def resolved(value: Any) -> Any:
             return str(TEMPLATE["Parameters"][name].get("Default", "given"))
         case {"Ref": name} | {"Fn::GetAtt": [name, "Arn"]}:
             return arn(name)
+        case {"Fn::Sub": [text, variables]}:
+            for name, meant in variables.items():
+                text = text.replace(f"${{{name}}}", resolved(meant))
+            return resolved({"Fn::Sub": text})
         case {"Fn::Sub": text}:
             names = {"Partition": "aws", "AccountId": ACCOUNT, "Region": "us-east-1", "StackName": "sluice"}
             for name, meant in names.items():
@@ -67,10 +72,16 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def policies_of(role: str) -> list[dict[str, Any]]:
+    """Return a role's own policies, and those that name it."""
+    own = TRANSFORMED[role]["Properties"]["Policies"]
+    named = [one["Properties"] for one in TRANSFORMED.values() if one["Type"] == "AWS::IAM::Policy"]
+    return [*own, *(policy for policy in named if {"Ref": role} in policy["Roles"])]
+
+
 def statements(role: str) -> list[dict[str, Any]]:
-    (policy,) = TRANSFORMED[role]["Properties"]["Policies"]
-    resolved_statements: list[dict[str, Any]] = resolved(policy["PolicyDocument"]["Statement"])
-    return resolved_statements
+    """Return all that a role is allowed."""
+    return [one for policy in policies_of(role) for one in resolved(policy["PolicyDocument"]["Statement"])]
 
 
 def arn(role: str) -> str:

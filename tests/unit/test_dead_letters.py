@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from sluice.aws import clients
+from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration import whose
 from sluice.failures import Outage
 from sluice.operators.dead_letters import letters
 from sluice.operators.dead_letters.letters import DeadLetterQueue, Letter, batches
-from sluice.settings import DeadLettersSettings, Queues, SettingError
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tests.unit.fakes import login, numbered
@@ -245,30 +245,3 @@ def test_a_rule_that_raises_anything_tells_nobody(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(whose, "canonical", canonical)
     assert whose.of_body(UserLogin, login()) is None
-
-
-# Settings
-
-
-@pytest.fixture
-def environment() -> dict[str, str]:
-    return {
-        "QUEUES": '{"user_logins": {"queue": "a", "dead_letters": "b"}}',
-        "TOKEN_KEY_SECRET_ID": "keyset",
-        "DATABASE_HOST": "h",
-        "DATABASE_PORT": "1",
-        "DATABASE_NAME": "d",
-        "DATABASE_SECRET_ID": "s",
-    }
-
-
-def test_the_queues_are_read_by_stream(environment: dict[str, str]) -> None:
-    settings = DeadLettersSettings.read(environment)
-    assert settings.queues == {"user_logins": Queues(queue="a", dead_letters="b")}
-    assert not settings.allow_unverified_caller
-
-
-@pytest.mark.parametrize("queues", ["-", "[]", "{", '{"a": "b"}', '{"a": {"queue": "b"}}', '{"a": {"url": "b"}}'])
-def test_queues_that_are_none_are_an_error_that_names_them(queues: str, environment: dict[str, str]) -> None:
-    with pytest.raises(SettingError, match=r"^QUEUES: must be JSON"):
-        DeadLettersSettings.read(environment | {"QUEUES": queues})

@@ -1,5 +1,6 @@
 """The template keeps what its parts must agree on."""
 
+import json
 import re
 from typing import Any
 
@@ -9,15 +10,19 @@ from sluice import settings
 from tests.unit.template import (
     ACCOUNT,
     BACKUP,
+    PROJECT,
     TEMPLATE,
     TRANSFORMED,
     arn,
     denied,
     listed,
+    policies_of,
     resolved,
     statements,
+    transformed,
     vault_actions,
 )
+from tools.local.template import expanded, with_streams
 
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 
@@ -52,6 +57,18 @@ LOGIN = {
     for role in settings.ROLES
 }
 
+# A queue is known by its tags, so that these statements do not grow with the streams.
+QUEUES = f"arn:aws:sqs:us-east-1:{ACCOUNT}:*"
+MESSAGES = f"{QUEUES} where sluice:stack is sluice, sluice:holds is messages"
+DEAD_LETTERS = f"{QUEUES} where sluice:stack is sluice, sluice:holds is dead-letters"
+SWITCHING = {
+    f"{STACKS}/breaker/*": {"ssm:GetParameter", "ssm:PutParameter"},
+    f"arn:aws:lambda:us-east-1:{ACCOUNT}:event-source-mapping:* where sluice:stack is sluice": {
+        "lambda:GetEventSourceMapping",
+        "lambda:UpdateEventSourceMapping",
+    },
+}
+
 # All that a role may do, by resource.
 PERMISSIONS = {
     "MigrateRole": {
@@ -69,11 +86,11 @@ PERMISSIONS = {
     "IngestRole": {
         "IngestLogGroup": LOGS,
         **LOGIN["ingest"],
-        "LoginsQueue": RECEIVE,
-        "OrdersQueue": RECEIVE,
+        MESSAGES: RECEIVE,
         "KeysetSecret": READ,
         "IngestSecret": READ,
         "StorageKey": DECRYPT,
+        **SWITCHING,
     },
     "RevealRole": {
         "RevealLogGroup": LOGS,
@@ -100,10 +117,9 @@ PERMISSIONS = {
     "DeadLettersRole": {
         "DeadLettersLogGroup": LOGS,
         **LOGIN["dead_letters"],
-        "LoginsDeadLetterQueue": RECEIVE - {"sqs:GetQueueUrl", "sqs:GetQueueAttributes"},
-        "OrdersDeadLetterQueue": RECEIVE - {"sqs:GetQueueUrl", "sqs:GetQueueAttributes"},
-        "LoginsQueue": {"sqs:SendMessage"},
-        "OrdersQueue": {"sqs:SendMessage"},
+        DEAD_LETTERS: RECEIVE - {"sqs:GetQueueUrl", "sqs:GetQueueAttributes"},
+        MESSAGES: {"sqs:SendMessage"},
+        f"{STACKS}/stream": {"ssm:GetParametersByPath"},
         "KeysetSecret": READ,
         "DeadLettersSecret": READ,
         "StorageKey": DECRYPT | {"kms:GenerateDataKey"},
@@ -114,10 +130,15 @@ PERMISSIONS = {
         "KeysetSecret": READ,
         "IngestSecret": READ,
         "StorageKey": DECRYPT,
+        **SWITCHING,
         STACKS: {"ssm:GetParametersByPath"},
         f"{STACKS}/pause/*": {"ssm:GetParameter"},
-        f"{STACKS}/breaker/*": {"ssm:DeleteParameter"},
+        f"{STACKS}/breaker/*": SWITCHING[f"{STACKS}/breaker/*"] | {"ssm:DeleteParameter"},
     },
+}
+ANYWHERE = {  # what IAM knows no narrower resource for
+    role: TRACES | ({"lambda:ListEventSourceMappings"} if role in ("IngestRole", "BreakerRole") else set())
+    for role in ROLES
 }
 
 
@@ -130,59 +151,87 @@ def of_type(kind: str) -> dict[str, Any]:
     return {name: resource for name, resource in RESOURCES.items() if resource["Type"] == kind}
 
 
-def mappings() -> list[tuple[str, dict[str, Any]]]:
-    """Return every function's name with the properties of its SQS event."""
-    return [
-        (name, event["Properties"])
-        for name, function in of_type("AWS::Serverless::Function").items()
-        for event in function["Properties"].get("Events", {}).values()
-        if event["Type"] == "SQS"
-    ]
-
-
-@pytest.mark.parametrize(("function", "mapping"), mappings())
-def test_a_queue_and_the_function_that_reads_it_fit(function: str, mapping: dict[str, Any]) -> None:
-    queue = RESOURCES[mapping["Queue"]["Fn::GetAtt"][0]]["Properties"]
+@pytest.mark.parametrize("name", of_type("AWS::Lambda::EventSourceMapping"))
+def test_a_queue_and_the_function_that_reads_it_fit(name: str) -> None:
+    mapping = RESOURCES[name]["Properties"]
+    function = mapping["FunctionName"]["Ref"]
+    queue = RESOURCES[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
     dead_letters = RESOURCES[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]["Properties"]
-    assert queue["VisibilityTimeout"] == 6 * RESOURCES[function]["Properties"]["Timeout"]
+    longest_window = 300  # seconds; Lambda allows no longer one
+    assert queue["VisibilityTimeout"] == 6 * RESOURCES[function]["Properties"]["Timeout"] + longest_window
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 10
     assert dead_letters["MessageRetentionPeriod"] == 2 * queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
     assert queue["KmsMasterKeyId"] == dead_letters["KmsMasterKeyId"] == {"Ref": "StorageKey"}
-    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert set(mapping) >= {"BatchSize", "MaximumBatchingWindowInSeconds", "ScalingConfig"}
-    assert "FilterCriteria" not in mapping  # it would discard what does not match
     assert RESOURCES[function]["DependsOn"] == "Schema"
 
 
-@pytest.mark.parametrize(
-    ("mapping", "function", "queue"),
-    [
-        ("IngestFunctionLogins", "IngestFunction", "LoginsQueue"),
-        ("OrdersIngestFunctionOrders", "OrdersIngestFunction", "OrdersQueue"),
-    ],
-)
-def test_cloudformation_is_told_how_a_queue_is_read(mapping: str, function: str, queue: str) -> None:
-    assert TRANSFORMED[mapping] == {
+@pytest.mark.parametrize("word", ["Logins", "Orders"])
+def test_a_mapping_keeps_the_name_of_the_first_release_and_discards_no_message(word: str) -> None:
+    assert TRANSFORMED[f"{word}IngestFunction{word}"] == {
         "Type": "AWS::Lambda::EventSourceMapping",
         "Properties": {
-            "FunctionName": {"Ref": function},
-            "EventSourceArn": {"Fn::GetAtt": [queue, "Arn"]},
-            "BatchSize": {"Ref": "BatchSize"},
-            "MaximumBatchingWindowInSeconds": {"Ref": "MaximumBatchingWindowSeconds"},
-            "ScalingConfig": {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}},
+            "FunctionName": {"Ref": f"{word}IngestFunction"},
+            "EventSourceArn": {"Fn::GetAtt": [f"{word}Queue", "Arn"]},
+            "BatchSize": 1000,
+            "MaximumBatchingWindowInSeconds": 1,
+            "ScalingConfig": {"MaximumConcurrency": 10},
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "Tags": [{"Key": "sluice:stack", "Value": {"Ref": "AWS::StackName"}}],
         },
     }
 
 
+def made_of(streams: dict[str, dict[str, object]]) -> dict[str, Any]:
+    """Return the template with these streams, without its loops."""
+    return expanded(with_streams((PROJECT / "template.yaml").read_text(), streams))
+
+
+def test_a_stream_is_a_word_of_which_all_else_is_made() -> None:
+    resources = made_of({"pushes": {}})["Resources"]
+    assert {name.removeprefix("pushes") for name in resources if name.startswith("pushes")} == {
+        "Queue",
+        "DeadLetterQueue",
+        "QueueParameter",
+        "IngestFunction",
+        "IngestFunctionpushes",
+        "DeadLettersAlarm",
+        "DeadLettersAgeAlarm",
+        "AgeAlarm",
+        "IngestErrorsAlarm",
+        "IngestThrottlesAlarm",
+    }
+    assert resources["pushesIngestFunction"]["Properties"]["Environment"]["Variables"]["STREAM"] == "pushes"
+    by_stack, name = resources["pushesQueue"]["Properties"]["QueueName"]["Fn::Join"][1]
+    assert by_stack == {"Fn::If": ["QueueNamesArePlain", "", {"Fn::Sub": "${AWS::StackName}-"}]}
+    assert name == "pushes-queue"
+
+
+def test_a_line_of_the_mapping_overrides_what_a_word_says() -> None:
+    overrides = {"Name": "sign_ups", "Queue": "joined", "BatchSize": 10, "WindowSeconds": 0, "Concurrency": 2}
+    resources = made_of({"SignUps": overrides})["Resources"]
+    assert resources["SignUpsIngestFunction"]["Properties"]["Environment"]["Variables"]["STREAM"] == "sign_ups"
+    assert resources["SignUpsQueue"]["Properties"]["QueueName"]["Fn::Join"][1][1] == "joined"
+    assert resources["SignUpsDeadLetterQueue"]["Properties"]["QueueName"]["Fn::Join"][1][1:] == ["joined", "-dlq"]
+    mapping = resources["SignUpsIngestFunctionSignUps"]["Properties"]
+    assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (10, 0)
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+
+
+def test_forty_two_streams_fit_into_a_stack_and_the_first_limit_is_that_of_its_resources() -> None:
+    most = {f"Stream{number}": dict[str, object]() for number in range(42)}
+    template = made_of(most)
+    resources = transformed(template)
+    assert len(resources) == 500  # as many as CloudFormation takes
+    assert len(resources) - len(transformed(made_of({}))) == 10 * len(most)
+    # The others are further away: a template may have 1 MB, a role 10,240 characters of its own policies.
+    assert len(json.dumps(template)) < 1_000_000 / 2
+    for role in ROLES:
+        policies = [one["PolicyDocument"] for one in policies_of(role)]
+        assert len(json.dumps(policies, separators=(",", ":"))) < 10_240 / 2
+
+
 def test_the_outputs_are_names_and_addresses_and_no_secret() -> None:
     names = {
-        "QueueUrl": "LoginsQueue",
-        "DeadLetterQueueUrl": "LoginsDeadLetterQueue",
-        "OrdersQueueUrl": "OrdersQueue",
-        "OrdersDeadLetterQueueUrl": "OrdersDeadLetterQueue",
-        "IngestFunctionName": "IngestFunction",
-        "OrdersIngestFunctionName": "OrdersIngestFunction",
         "MigrateFunctionName": "MigrateFunction",
         "KeysetSecretArn": "KeysetSecret",
         "IngestSecretArn": "IngestSecret",
@@ -216,27 +265,43 @@ def test_the_custom_resource_waits_for_longer_than_its_function_may_take() -> No
 def test_a_role_may_do_this_and_nothing_else(role: str) -> None:
     allowed: dict[str, set[str]] = {}
     for statement in statements(role):
-        assert set(statement) == {"Effect", "Action", "Resource"}
+        assert set(statement) - {"Condition"} == {"Effect", "Action", "Resource"}
         assert statement["Effect"] == "Allow"
+        tags = statement.get("Condition", {"StringEquals": {}})
+        assert set(tags) == {"StringEquals"}
+        where = [f"{key.removeprefix('aws:ResourceTag/')} is {value}" for key, value in tags["StringEquals"].items()]
         for resource in listed(statement["Resource"]):
-            name = resource.removeprefix(arn(""))
+            name = " where ".join([resource.removeprefix(arn("")), *filter(None, [", ".join(where)])])
             allowed[name] = allowed.get(name, set()) | set(listed(statement["Action"]))
-    assert allowed == PERMISSIONS[role] | {"*": TRACES}
+    assert allowed == PERMISSIONS[role] | {"*": ANYWHERE[role]}
 
 
-def test_what_opens_and_what_closes_a_breaker_may_switch_the_mappings_of_the_streams_alone() -> None:
-    policy = resolved(TRANSFORMED["SwitchPolicy"]["Properties"])
-    assert policy["Roles"] == [arn("IngestRole"), arn("BreakerRole")]
-    ours = {"ArnEquals": {"lambda:FunctionArn": [arn("IngestFunction"), arn("OrdersIngestFunction")]}}
-    assert [(s["Action"], s["Resource"], s.get("Condition")) for s in policy["PolicyDocument"]["Statement"]] == [
-        (["ssm:GetParameter", "ssm:PutParameter"], f"{STACKS}/breaker/*", None),
-        (
-            ["lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"],
-            f"arn:aws:lambda:us-east-1:{ACCOUNT}:event-source-mapping:*",
-            ours,
-        ),
-        ("lambda:ListEventSourceMappings", "*", None),  # IAM knows no narrower resource for it
-    ]
+@pytest.mark.parametrize("kind", ["AWS::SQS::Queue", "AWS::Lambda::EventSourceMapping"])
+def test_what_the_policies_know_by_its_tags_has_them(kind: str) -> None:
+    for name, resource in of_type(kind).items():
+        tags = {tag["Key"]: resolved(tag["Value"]) for tag in resource["Properties"]["Tags"]}
+        holds = "dead-letters" if "DeadLetter" in name else "messages"
+        queue = {"sluice:holds": holds} if kind == "AWS::SQS::Queue" else {}
+        assert tags == {"sluice:stack": "sluice"} | queue
+
+
+def test_what_a_function_may_do_is_attached_before_it_runs() -> None:
+    attached = {
+        name
+        for name, policy in of_type("AWS::IAM::Policy").items()
+        if {"Ref": "IngestRole"} in policy["Properties"]["Roles"]
+    }
+    before = set(RESOURCES["Schema"]["DependsOn"])
+    assert attached | {"MigratePolicy", "BreakerPolicy"} == before
+    others = {
+        "BreakerFunction",
+        "RevealFunction",
+        "ForgetFunction",
+        "DeadLettersFunction",
+        "RekeyFunction",
+        "AuditFunction",
+    }
+    assert all(RESOURCES[name]["DependsOn"] == "Schema" for name in others)
 
 
 def test_every_role_is_one_of_a_function_and_taken_on_by_lambda_alone() -> None:
@@ -310,7 +375,13 @@ def test_the_vault_keys_policy_says_this_and_nothing_else() -> None:
 
 def test_the_vault_key_is_used_by_nothing_but_the_vault() -> None:
     users = {name for name, resource in TRANSFORMED.items() if "'VaultKey'" in str(resource["Properties"])}
-    assert users == {"BreakerFunction", "IngestFunction", "OrdersIngestFunction", "RevealFunction", "RekeyFunction"}
+    assert users == {
+        "BreakerFunction",
+        "LoginsIngestFunction",
+        "OrdersIngestFunction",
+        "RevealFunction",
+        "RekeyFunction",
+    }
 
 
 def test_the_keyset_is_read_by_those_who_need_it_and_written_by_rekey_whatever_iam_allows() -> None:
@@ -342,7 +413,9 @@ def test_every_secret_is_encrypted_and_every_login_has_one_of_its_own() -> None:
     for role in settings.ROLES:
         made = secrets[f"{pascal(role)}Secret"]["Properties"]["GenerateSecretString"]
         assert made == {
-            "SecretStringTemplate": {"Fn::Sub": f'{{"username": "${{AWS::StackName}}-{role.replace("_", "-")}"}}'},
+            "SecretStringTemplate": {
+                "Fn::Sub": ['{"username": "${AWS::StackName}-${Name}"}', {"Name": role.replace("_", "-")}]
+            },
             "GenerateStringKey": "password",
             "PasswordLength": 64,
             "ExcludePunctuation": True,

@@ -60,7 +60,7 @@ def measure(folder: Path, events: list[Event]) -> dict[str, ColdStart]:
     bare = folder / "bare"
     bare.mkdir()
     (bare / "app.py").write_text(BARE)
-    tasks = {"bare": bare, "sluice": folder / "build" / "IngestFunction"}
+    tasks = {"bare": bare, "sluice": folder / "build" / "LoginsIngestFunction"}
     for task in tasks.values():  # the files are in the page cache from here on
         _start(task, layers, {"Records": []})
     starts = {name: ColdStart() for name in tasks}

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from sluice.aws.queues import Queues
 from tools.local.generator import Message, messages, orders
 from tools.local.postgres import PSQL
 from tools.local.server import NotStarted
@@ -42,8 +43,7 @@ class Lane:
 
     table: str
     identity: str  # the field that is different in every valid message
-    queue_url: str
-    dead_letter_queue_url: str
+    queues: Queues
     made: list[Message]
 
 
@@ -78,14 +78,8 @@ def demonstrate(stack: Stack) -> bool:
     """Send, wait, show, and return whether every message ended where it belongs."""
     made, orders_made = messages(LOGINS, SEED), orders(ORDERS, SEED)
     lanes = [
-        Lane("user_logins", "user_id", stack.queue_url, stack.dead_letter_queue_url, made),
-        Lane(
-            "orders",
-            "order_id",
-            stack.outputs["OrdersQueueUrl"],
-            stack.outputs["OrdersDeadLetterQueueUrl"],
-            orders_made,
-        ),
+        Lane("user_logins", "user_id", stack.queues["user_logins"], made),
+        Lane("orders", "order_id", stack.queues["orders"], orders_made),
     ]
     with step(f"Send {LOGINS:,} logins and {ORDERS:,} orders"):
         sent = [send(stack, lane) for lane in lanes]
@@ -116,7 +110,7 @@ def send(stack: Stack, lane: Lane) -> Sent:
     sent: dict[str, Message] = {}
     for ten in batched(lane.made, 10):  # SQS takes no more at once
         entries = [{"Id": str(number), "MessageBody": message.body} for number, message in enumerate(ten)]
-        answer = sqs.send_message_batch(QueueUrl=lane.queue_url, Entries=entries)
+        answer = sqs.send_message_batch(QueueUrl=lane.queues.queue, Entries=entries)
         sent |= {entry["MessageId"]: ten[int(entry["Id"])] for entry in answer["Successful"]}
     return sent
 
@@ -137,7 +131,7 @@ def wait_until_drained(stack: Stack, lanes: list[Lane]) -> None:
 def depth(stack: Stack, lane: Lane) -> int:
     """Return the number of messages in the dead-letter queue."""
     name = "ApproximateNumberOfMessages"
-    answer = stack.client("sqs").get_queue_attributes(QueueUrl=lane.dead_letter_queue_url, AttributeNames=[name])
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=lane.queues.dead_letters, AttributeNames=[name])
     return int(answer["Attributes"][name])
 
 
@@ -146,7 +140,7 @@ def dead_letters(stack: Stack, lane: Lane) -> set[str]:
     sqs = stack.client("sqs")
     ids: set[str] = set()
     while received := sqs.receive_message(
-        QueueUrl=lane.dead_letter_queue_url,
+        QueueUrl=lane.queues.dead_letters,
         MaxNumberOfMessages=10,
         VisibilityTimeout=30,  # seconds: long enough not to see one twice
     ).get("Messages"):
@@ -229,7 +223,7 @@ def show_connections(stack: Stack) -> None:
         "AWS endpoint": stack.emulator.endpoint_url,
         "Queue": stack.queue_url,
         "Dead letters": stack.dead_letter_queue_url,
-        "Orders": stack.outputs["OrdersQueueUrl"],
+        "Orders": stack.queues["orders"].queue,
         "Database": f"{os.path.relpath(PSQL)} {stack.postgres.url}",
     }.items():
         console.print(f"{name:<14}{value}", soft_wrap=True, markup=False)

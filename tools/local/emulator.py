@@ -32,7 +32,6 @@ class Emulator:
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     ready_path: ClassVar[str] = "/_ministack/ready"  # answers as soon as the services do
-    keeps_numbers_as_text: ClassVar[bool] = True  # where they come from a parameter
 
     @property
     def command(self) -> list[str]:

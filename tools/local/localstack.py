@@ -29,7 +29,6 @@ class LocalStack(Emulator):
     executor: str = "process"  # docker is LocalStack's own
 
     ready_path: ClassVar[str] = "/_localstack/health"
-    keeps_numbers_as_text: ClassVar[bool] = False
 
     @property
     def command(self) -> list[str]:

@@ -13,6 +13,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sluice.aws import queues
+from sluice.failures import Outage
 from tools.local.emulator import REGION
 from tools.local.generator import Message, messages
 from tools.local.stack import STACK_NAME
@@ -26,9 +28,9 @@ def main() -> int:
     count = parser.parse_args().count
     made = messages(count, seed=secrets.randbits(32))  # others every time, so that each run adds rows
     try:
-        queue_url = _outputs()["QueueUrl"]
+        queue_url = queues.of_stack(boto3.client("ssm", region_name=REGION), STACK_NAME)["user_logins"].queue
         sent = send(boto3.client("sqs", region_name=REGION), queue_url, made)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, Outage, KeyError) as error:
         print(f"Nothing answers as the stack {STACK_NAME} should: {error}\nRun make up and make deploy-local first.")
         return 1
     junk = sum(not message.valid for message in made)
@@ -44,11 +46,6 @@ def send(sqs: Any, queue_url: str, made: Sequence[Message]) -> dict[str, Message
         answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
         sent |= {entry["MessageId"]: ten[int(entry["Id"])] for entry in answer.get("Successful", [])}
     return sent
-
-
-def _outputs() -> dict[str, str]:
-    (stack,) = boto3.client("cloudformation", region_name=REGION).describe_stacks(StackName=STACK_NAME)["Stacks"]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ from typing import Any, Self
 
 import pg8000.native
 
-from tools.local import ministack
+from sluice.aws import queues
+from sluice.aws.queues import Queues
+from tools.local import ministack, template
 from tools.local.emulator import CREDENTIALS, REGION, Emulator
 from tools.local.postgres import Postgres
 from tools.local.server import NotStarted
@@ -39,7 +41,8 @@ class Stack:
     postgres: Postgres
     emulator: Emulator
     name: str = STACK_NAME
-    outputs: dict[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    queues: Mapping[str, Queues] = field(default_factory=dict)  # by stream
     kept: bool = False
 
     @classmethod
@@ -48,15 +51,15 @@ class Stack:
 
     @property
     def queue_url(self) -> str:
-        return self.outputs["QueueUrl"]
+        return self.queues["user_logins"].queue
 
     @property
     def dead_letter_queue_url(self) -> str:
-        return self.outputs["DeadLetterQueueUrl"]
+        return self.queues["user_logins"].dead_letters
 
     @property
     def ingest_function(self) -> str:
-        return self.outputs["IngestFunctionName"]
+        return self.physical_id("LoginsIngestFunction")
 
     @property
     def migrate_function(self) -> str:
@@ -108,8 +111,7 @@ class Stack:
             raise NotStarted(f"sam deploy failed:\n{why}")
         (stack,) = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        if self.emulator.keeps_numbers_as_text:
-            ministack.repair_mappings(self.client("lambda"))
+        self.queues = queues.of_stack(self.client("ssm"), self.name)
         return deployed.stdout
 
     def stop(self) -> list[str]:
@@ -145,8 +147,8 @@ class Stack:
             "DatabaseOwnerUsername": self.postgres.user,
             "DatabaseOwnerPassword": self.postgres.password,
             "DatabaseTls": "disable",
+            "QueueNames": "plain" if self.name == STACK_NAME else "by-stack",  # its conditions know no stack's name
             "AllowUnverifiedCaller": "true",  # the emulator tells a function nothing of who calls its URL
-            "MaximumConcurrency": "2",  # each function that runs unpacks a layer of its own
         }
 
     def _failures(self) -> list[str]:
@@ -186,14 +188,17 @@ def running_stack(
 def build(target: Path, streams: Path | None = None) -> None:
     """Build template.yaml into the new folder `target`, taking from the last build what has not changed.
 
-    `streams` is a package that takes the place of layers/streams.
+    `streams` is a package that takes the place of layers/streams; the template gets the streams of the tests with it.
     """
     STATE.mkdir(exist_ok=True)
+    source = (PROJECT / "template.yaml").read_text()
     with (STATE / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # SAM finds what it built last in one place, which two builds cannot share
+        (STATE / "template.yaml").write_text(template.declared(source) if streams else source)
         built = sam(
-            *("build", "--template-file", str(PROJECT / "template.yaml"), "--build-dir", str(STATE / "build")),
-            *("--cached", "--parallel", "--cache-dir", str(STATE / "cache")),
+            *("build", "--template-file", str(STATE / "template.yaml"), "--base-dir", str(PROJECT)),
+            *("--build-dir", str(STATE / "build"), "--cached", "--cache-dir", str(STATE / "cache"), "--parallel"),
+            "--language-extensions",
         )
         if built.returncode != 0:
             raise NotStarted(f"sam build failed:\n{built.stdout}")

@@ -1,6 +1,5 @@
 """The settings of the functions: environment variables, which the template sets, are read into frozen objects."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -70,14 +69,6 @@ class VaultSettings:
         if not key_id.startswith("arn:"):
             raise SettingError("VAULT_KEY_ID: must be an ARN, which says what a data key was wrapped by")
         return cls(key_id=key_id, stack=_required(environment, "STACK_NAME"))
-
-
-@dataclass(frozen=True, slots=True)
-class Queues:
-    """The URLs of a stream's queue and of its dead-letter queue."""
-
-    queue: str
-    dead_letters: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +151,7 @@ class RekeySettings(_FunctionSettings):
 class DeadLettersSettings(_FunctionSettings):
     """What the dead letters' function is told."""
 
-    queues: Mapping[str, Queues]
+    stack: str
     token_key_secret_id: str
     allow_unverified_caller: bool
     database: DatabaseSettings
@@ -201,13 +192,6 @@ def _daily_limit(environment: Environment) -> int:
     return int(daily_limit)
 
 
-def _queues(environment: Environment) -> Mapping[str, Queues]:
-    try:
-        return {stream: Queues(**urls) for stream, urls in json.loads(_required(environment, "QUEUES")).items()}
-    except (ValueError, TypeError, AttributeError):
-        raise SettingError('QUEUES: must be JSON, {"<stream>": {"queue": "<URL>", "dead_letters": "<URL>"}}') from None
-
-
 # How a member of a function's settings is read, whichever function has it.
 _READERS: Mapping[str, Callable[[Environment], Any]] = {
     "stream": _text("STREAM"),
@@ -221,7 +205,6 @@ _READERS: Mapping[str, Callable[[Environment], Any]] = {
     # True on one's own machine, where nobody verifies who calls.
     "allow_unverified_caller": lambda environment: environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
     "daily_limit": _daily_limit,  # values that a caller may ask for in a day, UTC
-    "queues": _queues,  # by stream
     "role_secret_ids": lambda environment: {
         role: _required(environment, f"{role.upper()}_SECRET_ID") for role in ROLES
     },

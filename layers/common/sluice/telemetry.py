@@ -17,6 +17,7 @@ for library in ("boto3", "botocore", "urllib3", "s3transfer"):
 def count_outage(stream: str, outage: Outage) -> None:
     """Log and count an outage that ended a batch."""
     logger.error("outage", stream=stream, source=outage.source, why=str(outage))
+    count("Outage")  # of all streams, for one alarm
     count("Outage", stream=stream)
     count("OutageByReason", stream=stream, reason=outage.source)
 

@@ -1,5 +1,6 @@
 """SSM's parameters by name, in pages of one."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,10 @@ class FakeParameters(Service):
     """Holds parameters; a page of them has one."""
 
     texts: dict[str, str] = field(default_factory=dict)
+
+    def name_queues(self, stack: str, stream: str, queue: str, dead_letters: str) -> None:
+        """Hold what the template says of a stream's queues."""
+        self.texts[f"/sluice/{stack}/stream/{stream}"] = json.dumps({"queue": queue, "dead_letters": dead_letters})
 
     def get_parameter(self, *, Name: str) -> dict[str, Any]:
         self._call("GetParameter")

@@ -48,8 +48,9 @@ class Breaker:
                 logger.error("breaker failed", stream=stream, why=why)
                 conditions[stream] = None
             if text is not None:
-                messages_flow = conditions[stream] in ("half_open", "closed")
-                telemetry.count("BreakerOpen", 0 if messages_flow else 1, stream=stream)
+                is_open = int(conditions[stream] not in ("half_open", "closed"))
+                telemetry.count("BreakerOpen", is_open)  # the maximum is that of all streams, for one alarm
+                telemetry.count("BreakerOpen", is_open, stream=stream)
         return conditions
 
     def _tick(self, stream: str, text: str | None, pause: str | None, deadline: Deadline) -> Condition:

@@ -45,5 +45,7 @@ def count_batch(
         metrics.add_metric("OldestRecordAge", MetricUnit.Seconds, max(0.0, time.time() - oldest / 1000))
     for reason, number in reasons.items():
         count("RejectedByReason", number, stream=stream, reason=reason)
+    if "internal_error" in reasons:
+        count("InternalErrors", reasons["internal_error"])  # of all streams, for one alarm
     metrics.flush_metrics()
     logger.info("batch done", extra=counts)

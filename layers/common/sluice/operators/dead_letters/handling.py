@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load
 from sluice.operators.call import Refused
@@ -14,7 +15,6 @@ from sluice.operators.dead_letters.requests import List, Purge, Redrive, Request
 from sluice.operators.dead_letters.worker import Call
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
-from sluice.settings import Queues
 
 
 class DeadLetters:

@@ -9,11 +9,11 @@ from typing import Any, Self
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.aws import clients
+from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration.envelopes import Envelope, Postmark, plain, postmark_of
 from sluice.failures import Outage, Rejected
 from sluice.ingest import message
-from sluice.settings import Queues
 from sluice.telemetry import logger
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
