@@ -155,12 +155,12 @@ class Stack:
         """Return a line for each resource that failed, the first first."""
         cloudformation = self.client("cloudformation")
         try:
-            events = cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
+            pages = list(cloudformation.get_paginator("describe_stack_events").paginate(StackName=self.name))
         except cloudformation.exceptions.ClientError:
             return []  # it failed before there was a stack
         return [
             f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
-            for event in reversed(events)
+            for event in reversed([event for page in pages for event in page["StackEvents"]])
             if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
         ]
 
