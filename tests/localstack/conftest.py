@@ -1,4 +1,4 @@
-"""The template, without its loops, deployed by the SAM CLI to LocalStack and a PostgreSQL that live as long as these tests."""
+"""The template without its loops, deployed by SAM to LocalStack and a PostgreSQL that live as long as these tests."""
 
 import io
 import json
