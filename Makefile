@@ -11,7 +11,7 @@ COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --
 # Each test file whole in one process, in this order, so the long files begin first. Three for two cores: many wait.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 TESTS := tests/e2e/test_queue_to_row.py tests/e2e/test_operators.py tests/faults tests/integration tests/unit tests/field
-LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_breaker.py tests/localstack
+LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/localstack
 
 .PHONY: help setup demo test test-all faults soak test-docker pgbouncer test-localstack coverage check bench up deploy-local send down clean lock
 

@@ -61,7 +61,7 @@ CALLS: dict[str, tuple[str, dict[str, Any], Callable[[dict[str, Any]], object], 
         lambda answer: answer["purged"] == 1,
         ["purge"],
     ),
-    "add a key": ("rekey", {"action": "add_key"}, lambda answer: answer["current"] == 2, ["key_added"]),
+    "add a key": ("rekey", {"action": "add_key"}, lambda answer: answer["current"] == 2, ["add_key", "key_added"]),
 }
 
 

@@ -18,7 +18,7 @@ from sluice.deadline import Deadline
 from sluice.declaration import whose
 from sluice.operators.dead_letters import letters, listing, redrive, worker
 from sluice.operators.dead_letters.handling import DeadLetters
-from sluice.operators.dead_letters.requests import Redrive
+from sluice.operators.dead_letters.requests import List, Redrive
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.vault import erasures
@@ -27,7 +27,7 @@ from tests.integration.environment import Environment
 from tests.integration.erasing import audited
 from tests.integration.messages import KEYSET, login, numbered, token
 from tools.testing.aws.account import FakeAws
-from tools.testing.aws.sqs import DEAD, LONG_AGO, QUEUE, FakeSqs
+from tools.testing.aws.sqs import DEAD, FIFO_DEAD, FIFO_QUEUE, LONG_AGO, QUEUE, FakeSqs
 
 EVENTS = sorted((Path(__file__).parents[2] / "events").glob("dead_letters_*.json"))
 CALLER = "arn:aws:sts::000000000000:assumed-role/operations/ann"
@@ -350,6 +350,28 @@ def handler(database: TestDatabase, settings: str, sqs: FakeSqs) -> Iterator[Dea
 def run(handler: DeadLetters, sqs: FakeSqs, seconds: float, **changes: Any) -> dict[str, Any]:
     request = Redrive(stream="user_logins", reason="operations", ticket="OPS-1", **changes)
     return handler.run(CALLER, request, Deadline(sqs.now + seconds, sqs.clock.monotonic))
+
+
+def test_a_fifo_queue_is_redriven_ten_of_a_group_at_a_time_in_order(
+    handler: DeadLetters, sqs: FakeSqs, database: TestDatabase
+) -> None:
+    ids = [sqs.put(body(), FIFO_DEAD, group="group") for _ in range(25)]
+    handler._queues = {"user_logins": Queues(FIFO_QUEUE, FIFO_DEAD)}
+    assert without_start(run(handler, sqs, 60)) == NOTHING | {"looked_at": 25, "redriven": 25}
+    assert [one["sluice_message_id"] for one in sqs.attributes(FIFO_QUEUE)] == ids
+    assert [counts["redriven"] for *_, counts in audited(database)] == [10, 10, 5]
+
+
+def test_letters_of_a_fifo_queue_that_fail_hold_their_group_back_and_that_is_told(
+    handler: DeadLetters, sqs: FakeSqs
+) -> None:
+    for number in range(25):
+        sqs.put(BAD if number < 10 else body(), FIFO_DEAD, group="group")
+    handler._queues = {"user_logins": Queues(FIFO_QUEUE, FIFO_DEAD)}
+    stuck = NOTHING | {"done": False, "looked_at": 10, "failing": {"not_a_version": 10}}
+    assert without_start(run(handler, sqs, 60)) == stuck
+    listed = handler.run(CALLER, List(stream="user_logins"), Deadline(sqs.now + 60, sqs.clock.monotonic))
+    assert (len(listed["letters"]), listed["more"]) == (10, True)
 
 
 def test_a_run_of_several_calls_ends_although_some_letters_always_fail(handler: DeadLetters, sqs: FakeSqs) -> None:

@@ -84,7 +84,7 @@ def test_a_key_is_added_then_known_to_the_database_then_current(
     keyset = keys_in(fake_aws, settings)
     assert (keyset.current, keyset.keys[1], len(keyset.keys[2])) == (2, KEY, 64)
     assert dict(database.sql("SELECT number, check_value FROM token_key")) == keyset.check_values
-    assert actions(database) == [logged("key_added", key_number=2)]
+    assert actions(database) == [logged("add_key"), logged("key_added", key_number=2)]
 
 
 def test_each_call_adds_a_key_of_its_own(function: Environment, fake_aws: FakeAws, settings: str) -> None:
@@ -116,7 +116,7 @@ def test_whatever_ends_it_the_next_call_goes_on_with_the_same_key(
 ) -> None:
     manager = fake_aws.secretsmanager
     seen: list[Keyset] = []
-    put, puts = type(manager).put_secret_value, count(1)
+    put, puts, heads = type(manager).put_secret_value, count(1), count(1)
 
     def fail_with(patch: pytest.MonkeyPatch) -> None:
         def put_and_fail(*, SecretId: str, SecretString: str) -> dict[str, str]:
@@ -129,11 +129,15 @@ def test_whatever_ends_it_the_next_call_goes_on_with_the_same_key(
         def fail(*arguments: Any) -> None:
             raise ValueError("unforeseen")
 
+        def fail_the_second(head: Any) -> None:
+            if next(heads) == 2:  # the first is of the call
+                raise ValueError("unforeseen")
+
         patch.setattr(manager, "put_secret_value", put_and_fail)
         if step == "check value":
             patch.setattr(check_values, "remember", fail)
         if step == "commit":
-            patch.setattr(audit_log, "log_head", fail)
+            patch.setattr(audit_log, "log_head", fail_the_second)
 
     with monkeypatch.context() as patch:
         fail_with(patch)
@@ -158,7 +162,7 @@ def test_two_who_add_a_key_at_once_drop_none(
     assert keyset.keys[1] == KEY
     assert keyset.current == len(keyset.keys)
     assert dict(database.sql("SELECT number, check_value FROM token_key")) == keyset.check_values
-    assert len(actions(database)) == 2
+    assert sorted(action for _, action, *_ in actions(database)) == ["add_key"] * 2 + ["key_added"] * 2
 
 
 def test_ingest_goes_on_with_the_old_key_until_the_new_one_is_current(
@@ -197,7 +201,7 @@ def test_a_keyset_that_lost_a_key_is_refused_and_left_alone(
     fake_aws.secretsmanager.secrets[settings] = keyset
     assert call(function, {"action": action, **WHY}) == (503, {"error": "outage", "detail": detail})
     assert fake_aws.secretsmanager.secrets[settings] == keyset
-    assert actions(database) == []
+    assert actions(database) == [logged(action)]
 
 
 # Data keys move to another KMS key
@@ -233,9 +237,10 @@ def test_data_keys_move_and_values_still_open(
     assert fake_aws.kms.calls == ["ReEncrypt"] * 5
     assert database.sql("SELECT DISTINCT kms_key_arn FROM pii_vault_key") == [[NEW_VAULT_KEY]]
     assert opened(database) == before == {"199.172.111.135", *(f"d{number}" for number in range(5))}
-    assert actions(database) == [logged("rewrapped", data_keys=count) for count in (2, 2, 1)]
+    rows = [logged("rewrap"), *(logged("rewrapped", data_keys=count) for count in (2, 2, 1))]
+    assert actions(database) == rows
     assert call(function, REWRAP) == (200, {"done": True, "changed": 0})
-    assert len(actions(database)) == 3
+    assert actions(database) == [*rows, logged("rewrap")]
 
 
 def test_when_kms_fails_half_way_what_is_done_stays_and_the_next_call_goes_on(
@@ -255,7 +260,10 @@ def test_when_kms_fails_half_way_what_is_done_stays_and_the_next_call_goes_on(
     assert opened(database) == before
     assert call(function, REWRAP) == (200, {"done": True, "changed": 3})
     assert opened(database) == before
-    assert actions(database) == [logged("rewrapped", data_keys=count) for count in (2, 2, 1)]
+    assert [action for _, action, *_ in actions(database)] == [
+        *("rewrap", "rewrapped", "status"),
+        *("rewrap", "rewrapped", "rewrapped"),
+    ]
 
 
 def test_without_time_it_is_not_done(sealed: int, function: Environment) -> None:
@@ -271,7 +279,18 @@ def test_status_tells_how_far_it_is(function: Environment, database: TestDatabas
     status, answer = call(function, {"action": "rekey", **WHY})
     assert (status, answer["done"], answer["step"], answer["wait_seconds"] > 500) == (200, False, "wait", True)
     assert call(function, STATUS) == (200, {"current": 2, "keys": 2, "step": "wait", "data_keys_to_rewrap": 0})
-    assert actions(database) == [logged("key_added", key_number=2)]
+    calls = [logged("add_key"), logged("key_added", key_number=2), logged("rekey"), logged("status")]
+    assert actions(database) == [logged("status"), *calls]
+
+
+def test_a_call_that_the_audit_log_cannot_have_does_nothing(
+    function: Environment, database: TestDatabase, fake_aws: FakeAws, settings: str
+) -> None:
+    database.sql("ALTER TABLE audit_log ADD CHECK (actor = '')")
+    for action in ("add_key", "rekey", "rewrap", "status"):
+        assert call(function, {"action": action, **WHY})[0] == 503
+    assert fake_aws.secretsmanager.secrets[settings] == KEYSET
+    assert database.sql("TABLE rekeying") == []
 
 
 @pytest.mark.parametrize("file", EVENTS, ids=lambda file: file.stem)

@@ -11,6 +11,7 @@ import pytest
 from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.migrate import custom_resource
+from sluice.migrate.custom_resource import NotACustomResourceEvent
 from sluice.migrate.failures import MigrationFailed
 from sluice.settings import SettingError
 from tests.unit.fakes import http_server, load_event
@@ -167,11 +168,30 @@ def test_a_function_that_is_called_too_late_answers_all_the_same(cloudformation:
 
 
 @pytest.mark.parametrize("name", ["migrate_create", "migrate_delete"])
-def test_a_url_that_is_none_is_in_no_log_and_no_error(name: str, output: Callable[[], str]) -> None:
-    event = load_event(name) | {"ResponseURL": f"http://127.0.0.1/no url?{SIGNATURE}"}
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [("http://127.0.0.1/no url?", "InvalidURL"), ("127.0.0.1/answer?", "ValueError"), ("x:", "URLError")],
+)
+def test_a_url_that_is_none_is_in_no_log_and_no_error(
+    name: str, url: str, error: str, output: Callable[[], str]
+) -> None:
+    event = load_event(name) | {"ResponseURL": url + SIGNATURE}
     custom_resource.answer(event, "sluice-schema", IN_TIME, dict)
     logged = output()
-    assert ("InvalidURL" in logged, "kn4ry" in logged) == (True, False)
+    assert (error in logged, "kn4ry" in logged) == (True, False)
+
+
+@pytest.mark.parametrize("event", [None, [], ["kn4ry"], "kn4ry", 1, True])
+def test_an_event_that_is_no_object_is_refused_before_any_work(event: object) -> None:
+    with pytest.raises(NotACustomResourceEvent, match=r"^event: must be an object$"):
+        custom_resource.answer(event, "sluice-schema", IN_TIME, never)
+
+
+@pytest.mark.parametrize("name", ["RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId"])
+@pytest.mark.parametrize("value", [None, 1, ["kn4ry"], {"kn4ry": 1}])
+def test_what_cloudformation_names_with_texts_must_be_texts(name: str, value: object) -> None:
+    with pytest.raises(NotACustomResourceEvent, match=f"^event: {name} must be a text$"):
+        custom_resource.answer(load_event("migrate_create") | {name: value}, "sluice-schema", IN_TIME, never)
 
 
 def test_an_answer_that_is_not_taken_is_sent_again(cloudformation: CloudFormation, output: Callable[[], str]) -> None:

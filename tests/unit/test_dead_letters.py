@@ -14,7 +14,7 @@ from sluice.operators.dead_letters.letters import DeadLetterQueue, Letter, batch
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tests.unit.fakes import login, numbered
-from tools.testing.aws.sqs import DEAD, LONG_AGO, QUEUE, FakeSqs
+from tools.testing.aws.sqs import DEAD, FIFO_DEAD, FIFO_QUEUE, LONG_AGO, QUEUE, FakeSqs
 
 SENT_AT = "1767258000123"
 
@@ -31,8 +31,13 @@ def queue(sqs: FakeSqs) -> DeadLetterQueue:
     return opened(sqs)
 
 
-def opened(sqs: FakeSqs, seconds: float = 900) -> DeadLetterQueue:
-    return DeadLetterQueue(Queues(QUEUE, DEAD), Deadline(sqs.now + seconds, sqs.clock.monotonic))
+@pytest.fixture
+def fifo(sqs: FakeSqs) -> DeadLetterQueue:
+    return opened(sqs, queues=Queues(FIFO_QUEUE, FIFO_DEAD))
+
+
+def opened(sqs: FakeSqs, seconds: float = 900, queues: Queues = Queues(QUEUE, DEAD)) -> DeadLetterQueue:  # noqa: B008
+    return DeadLetterQueue(queues, Deadline(sqs.now + seconds, sqs.clock.monotonic))
 
 
 def one(queue: DeadLetterQueue) -> Letter:
@@ -207,6 +212,72 @@ def test_a_batch_has_ten_letters_and_a_quarter_of_a_mebibyte_at_most(sqs: FakeSq
         sqs.put("x" * size)
     sizes = [[letter.body_bytes for letter in ten] for ten in batches(queue.receive(100))]
     assert sizes == [[1] * 10, [1, 200_000], [62_144, 1], [900_000], [1]]
+
+
+# Groups and FIFO queues
+
+
+def test_a_letter_keeps_its_group_where_queues_are_fair(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    sqs.put("1", group="tenant-1")
+    sqs.put("2")
+    assert len(queue.send(queue.receive(10))) == 2
+    assert [message.group for message in sqs.queues[QUEUE]] == ["tenant-1", ""]
+
+
+def test_a_letter_of_a_fifo_queue_keeps_its_group_and_its_order(sqs: FakeSqs, fifo: DeadLetterQueue) -> None:
+    for number in range(8):
+        sqs.put(str(number), FIFO_DEAD, group=f"group-{number % 2}")
+    assert len(fifo.send(fifo.receive(10))) == 8
+    sent = [(message.body, message.group) for message in sqs.queues[FIFO_QUEUE]]
+    assert sent == [(str(number), f"group-{number % 2}") for number in range(8)]
+
+
+def test_equal_letters_of_a_fifo_queue_are_two(sqs: FakeSqs, fifo: DeadLetterQueue) -> None:
+    for _ in range(2):
+        sqs.put("{}", FIFO_DEAD, group="group")
+    fifo.send(fifo.receive(10))
+    assert len(sqs.queues[FIFO_QUEUE]) == 2
+
+
+def test_a_letter_that_was_sent_to_a_fifo_queue_and_not_deleted_is_not_sent_twice(
+    sqs: FakeSqs, fifo: DeadLetterQueue
+) -> None:
+    sqs.put("{}", FIFO_DEAD, group="group")
+    with fifo:
+        letter = one(fifo)
+        fifo.send([letter])
+    again = opened(sqs, queues=Queues(FIFO_QUEUE, FIFO_DEAD))
+    assert again.delete(again.send(again.receive(10))) == 1
+    assert (len(sqs.queues[FIFO_QUEUE]), sqs.queues[FIFO_DEAD]) == (1, [])
+
+
+def test_of_a_group_the_next_ten_come_once_the_first_are_deleted(sqs: FakeSqs, fifo: DeadLetterQueue) -> None:
+    ids = [sqs.put(str(number), FIFO_DEAD, group="group") for number in range(25)]
+    pages = []
+    while letters := fifo.receive(1000):
+        pages.append([letter.message_id for letter in letters])
+        assert not fifo.is_exhausted
+        fifo.delete(letters)
+    assert pages == [ids[:10], ids[10:20], ids[20:]]
+    assert (fifo.is_exhausted, fifo.hides_more) == (True, False)
+
+
+@pytest.mark.parametrize(("letters", "hides_more"), [(9, False), (10, True), (25, True)])
+def test_letters_that_stay_may_hide_those_behind_them(
+    letters: int, hides_more: bool, sqs: FakeSqs, fifo: DeadLetterQueue
+) -> None:
+    for number in range(letters):
+        sqs.put(str(number), FIFO_DEAD, group="group")
+    assert len(fifo.receive(1000)) == min(letters, 10)
+    assert fifo.receive(1000) == []
+    assert (fifo.is_exhausted, fifo.hides_more) == (True, hides_more)
+
+
+def test_letters_of_a_queue_that_is_not_fifo_hide_nothing(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
+    for number in range(25):
+        sqs.put(str(number), group="tenant-1")
+    assert len(queue.receive(1000)) == 25
+    assert (queue.is_exhausted, queue.hides_more) == (True, False)
 
 
 # Whose record a letter is

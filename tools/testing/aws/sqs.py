@@ -1,8 +1,12 @@
-"""SQS as dead letters meet it: what is received is hidden for a while, handles grow old, batches fail in part."""
+"""SQS as dead letters meet it: what is received is hidden for a while, handles grow old, batches fail in part.
+
+A queue whose name ends in `.fifo` is one: groups are kept in order, and what is sent twice in five minutes is dropped.
+"""
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +17,10 @@ MOST_RECEIVES = 10
 ARN = "arn:aws:sqs:eu-central-1:000000000000:logins"
 QUEUE = "http://sqs/000000000000/logins"
 DEAD = "http://sqs/000000000000/logins-dlq"
+FIFO_QUEUE = "http://sqs/000000000000/logins.fifo"
+FIFO_DEAD = "http://sqs/000000000000/logins-dlq.fifo"
+URLS = (QUEUE, DEAD, FIFO_QUEUE, FIFO_DEAD)
+DEDUPLICATION_SECONDS = 300
 LONG_AGO = 1_769_903_999_999  # milliseconds: 2026-01-31T23:59:59.999Z
 
 
@@ -25,6 +33,7 @@ class Message:
     sent: int  # milliseconds since 1970
     attributes: dict[str, Any]
     receives: int = 0
+    group: str = ""
     hidden_until: float = 0.0
     handle: str = ""
 
@@ -33,12 +42,15 @@ class Message:
 class FakeSqs(Service):
     """Queues by URL, on a clock of their own. Messages of other queues came by no queue, and can only be released."""
 
-    queues: dict[str, list[Message]] = field(default_factory=lambda: {QUEUE: [], DEAD: []})
+    queues: dict[str, list[Message]] = field(
+        default_factory=lambda: {QUEUE: [], DEAD: [], FIFO_QUEUE: [], FIFO_DEAD: []}
+    )
     clock: Clock = field(default_factory=Clock)
     call_seconds: float = 0.0  # what each call takes
     refuses: Callable[[str, Message], bool] = lambda operation, message: False  # an entry of a batch
     raises: dict[str, list[str]] = field(default_factory=dict)  # by operation the codes of its next calls; "" is none
     released: list[list[dict[str, Any]]] = field(default_factory=list)  # the entries of each call
+    sent_at: dict[tuple[str, str], float] = field(default_factory=dict)  # by queue and deduplication id
 
     def put(
         self,
@@ -48,13 +60,14 @@ class FakeSqs(Service):
         sent: int = LONG_AGO,
         receives: int = MOST_RECEIVES,
         attributes: Mapping[str, Any] | None = None,
+        group: str = "",
     ) -> str:
         """Put a message, and return its id; attributes that are texts are strings."""
         values = {
             name: {"DataType": "String", "StringValue": value} if isinstance(value, str) else value
             for name, value in (attributes or {}).items()
         }
-        self.queues[url].append(Message(body, message_id or str(uuid4()), sent, values, receives))
+        self.queues[url].append(Message(body, message_id or str(uuid4()), sent, values, receives, group))
         return self.queues[url][-1].message_id
 
     @property
@@ -62,7 +75,9 @@ class FakeSqs(Service):
         return self.clock.now
 
     def visible(self, url: str = DEAD) -> list[Message]:
-        return [message for message in self.queues[url] if message.hidden_until <= self.now]
+        messages = self.queues[url]
+        held = {message.group for message in messages if message.hidden_until > self.now and url.endswith(".fifo")}
+        return [message for message in messages if message.hidden_until <= self.now and message.group not in held]
 
     def ids(self, url: str = DEAD) -> list[str]:
         return [message.message_id for message in self.queues[url]]
@@ -125,22 +140,38 @@ class FakeSqs(Service):
             )
         self._call("send_message_batch", "AWS.SimpleQueueService.BatchRequestTooLong" if size > 1_048_576 else "")
 
+        is_fifo = QueueUrl.endswith(".fifo")
+        for entry in Entries:
+            assert ("MessageDeduplicationId" in entry) is is_fifo, "SQS: not valid for this queue type"
+            assert "MessageGroupId" in entry or not is_fifo, "SQS: the request must contain MessageGroupId"
+
         def send(entry: dict[str, Any]) -> Message:
             values = {name: dict(value) for name, value in entry["MessageAttributes"].items()}
-            return Message(entry["MessageBody"], str(uuid4()), int(self.now * 1000), values)
+            group = entry.get("MessageGroupId", "")
+            return Message(entry["MessageBody"], str(uuid4()), int(self.now * 1000), values, group=group)
 
-        return self._batch("send", Entries, send, self.queues[QueueUrl].append)
+        def keep(message: Message, entry: dict[str, Any]) -> None:
+            deduplication = (QueueUrl, entry.get("MessageDeduplicationId", message.message_id))
+            if self.now - self.sent_at.get(deduplication, -inf) >= DEDUPLICATION_SECONDS:
+                self.sent_at[deduplication] = self.now
+                self.queues[QueueUrl].append(message)
+
+        return self._batch("send", Entries, send, keep)
 
     def delete_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
         self._call("delete_message_batch")
-        return self._batch("delete", Entries, self._by_handle(QueueUrl), self.queues[QueueUrl].remove)
+
+        def delete(message: Message, entry: dict[str, Any]) -> None:
+            self.queues[QueueUrl].remove(message)
+
+        return self._batch("delete", Entries, self._by_handle(QueueUrl), delete)
 
     def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
         self._call("change_message_visibility_batch")
         assert all(entry["VisibilityTimeout"] == 0 for entry in Entries)
         self.released.append(Entries)
 
-        def release(message: Message) -> None:
+        def release(message: Message, entry: dict[str, Any]) -> None:
             message.hidden_until = 0.0
 
         return self._batch("release", Entries, self._by_handle(QueueUrl), release)
@@ -184,7 +215,7 @@ class FakeSqs(Service):
         operation: str,
         entries: list[dict[str, Any]],
         find: Callable[[dict[str, Any]], Message | None],
-        work: Callable[[Message], None],
+        work: Callable[[Message, dict[str, Any]], None],
     ) -> dict[str, Any]:
         assert 1 <= len(entries) <= 10
         assert len({entry["Id"] for entry in entries}) == len(entries)
@@ -194,18 +225,19 @@ class FakeSqs(Service):
             if message is None or self.refuses(operation, message):
                 answer["Failed"].append({"Id": entry["Id"], "Code": "InternalError", "SenderFault": False})
             else:
-                work(message)
+                work(message, entry)
                 answer["Successful"].append({"Id": entry["Id"]})
         return {name: told for name, told in answer.items() if told}
 
 
 def _described(message: Message, system_names: list[str]) -> dict[str, Any]:
     system = {"SentTimestamp": str(message.sent), "ApproximateReceiveCount": str(message.receives), "SenderId": "A"}
+    system |= {"MessageGroupId": message.group} if message.group else {}
     described = {
         "MessageId": message.message_id,
         "ReceiptHandle": message.handle,
         "Body": message.body,
-        "Attributes": {name: system[name] for name in system_names},
+        "Attributes": {name: system[name] for name in system_names if name in system},
     }
     if message.attributes:  # else SQS leaves it out
         described["MessageAttributes"] = message.attributes

@@ -18,15 +18,26 @@ from sluice.telemetry import logger
 
 ANSWER_SECONDS = 20.0  # three tries of 5 seconds to tell CloudFormation, and what goes before them
 LONGEST_REASON = 1000  # characters; the whole answer may have 4,096 bytes
+TEXTS = ("RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId")
+
+
+class NotACustomResourceEvent(Exception):
+    """The event is neither CloudFormation's nor that of a call by hand: says which rule it breaks."""
 
 
 def answer(
-    event: Mapping[str, Any], physical_id: str, deadline: Deadline, work: Callable[[], Mapping[str, Any]]
+    event: object, physical_id: str, deadline: Deadline, work: Callable[[], Mapping[str, Any]]
 ) -> Mapping[str, Any]:
     """Do the work and tell CloudFormation how it went, at the latest at the deadline. Delete succeeds without any work.
 
-    Someone who calls the function without CloudFormation gets what the work returns or raises.
+    Someone who calls the function without CloudFormation, with `{}`, gets what the work returns or raises. Raises
+    NotACustomResourceEvent before any work.
     """
+    if not isinstance(event, Mapping):
+        raise NotACustomResourceEvent("event: must be an object")
+    for name in TEXTS:
+        if not isinstance(event.get(name, ""), str):
+            raise NotACustomResourceEvent(f"event: {name} must be a text")
     if event.get("RequestType") == "Delete":
         if "ResponseURL" in event:
             _send(event, physical_id, "SUCCESS", "nothing to delete: the data stays", {})
@@ -74,10 +85,10 @@ def _send(event: Mapping[str, Any], physical_id: str, status: str, reason: str, 
         "LogicalResourceId": event.get("LogicalResourceId", ""),
         "Data": data,
     }
-    request = Request(event["ResponseURL"], json.dumps(body).encode(), {"Content-Type": ""}, method="PUT")
     for attempts_left in (2, 1, 0):
         try:
+            request = Request(event["ResponseURL"], json.dumps(body).encode(), {"Content-Type": ""}, method="PUT")
             with urlopen(request, timeout=5):  # nosec B310  # the address is CloudFormation's own
                 return
-        except (OSError, HTTPException) as error:  # the text of an InvalidURL quotes it
+        except (OSError, HTTPException, ValueError) as error:  # the text quotes a URL that is none
             logger.warning("no answer sent", error=type(error).__name__, attempts_left=attempts_left)

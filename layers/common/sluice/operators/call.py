@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
 """
 
-import binascii
 import json
 from base64 import b64decode
 from collections.abc import Callable, Mapping
@@ -36,7 +35,7 @@ class Refused(Exception):
 
 
 def answer[T: msgspec.Struct](
-    event: Mapping[str, Any],
+    event: object,
     request_type: type[T] | UnionType,
     allow_unverified: bool,
     work: Callable[[str, T], Mapping[str, Any]],
@@ -61,38 +60,44 @@ def answer[T: msgspec.Struct](
         return _error(500, "internal_error", type(error).__name__)
 
 
-def caller(event: Mapping[str, Any], allow_unverified: bool) -> str:
+def caller(event: object, allow_unverified: bool) -> str:
     """Return the ARN of who calls, as Lambda verified it for a URL with AWS_IAM. Raises Refused when there is none.
 
     Whoever may invoke the function without its URL can write here what they like: the policies must not allow that.
     """
-    iam = ((event.get("requestContext") or {}).get("authorizer") or {}).get("iam") or {}
-    arn = iam.get("userArn")
-    if isinstance(arn, str) and arn:
+    arn = event
+    for name in ("requestContext", "authorizer", "iam", "userArn"):
+        arn = arn.get(name) if isinstance(arn, Mapping) else None
+    if isinstance(arn, str) and arn and arn.isascii() and arn.isprintable():
         return arn[:256]
     if allow_unverified:
         return UNVERIFIED
     raise Refused(403, "unverified_caller", "call the function's URL, with a signature")
 
 
-def _request(event: Mapping[str, Any], request_type: type | UnionType) -> Any:
-    body = event.get("body") or ""
+def _request(event: object, request_type: type | UnionType) -> Any:
+    if not isinstance(event, Mapping):
+        raise Refused(400, "bad_request", "the event must be a call of the function's URL")
+    body = event.get("body")
+    if not isinstance(body, str):
+        raise Refused(400, "bad_request", "the body must be JSON")
     try:
-        raw = b64decode(body) if event.get("isBase64Encoded") else str(body).encode()
+        raw = b64decode(body, validate=True) if event.get("isBase64Encoded") is True else body.encode()
         return msgspec.json.decode(raw, type=request_type)
     except msgspec.ValidationError as error:
         raise Refused(400, "bad_request", _rule(str(error))) from None
-    except (msgspec.DecodeError, UnicodeError, binascii.Error):
+    except (ValueError, RecursionError):
         raise Refused(400, "bad_request", "the body must be JSON") from None  # the cause may quote it
 
 
 def _rule(message: str) -> str:
     """Return what msgspec says of a request without what it may quote of it."""
-    expectation, _, place = message.partition(" - at ")
-    for rule in ("Invalid enum value", "Invalid value", "Object contains unknown field"):
-        if expectation.startswith(rule):
-            expectation = rule
-    return f"{expectation} - at {place}" if place else expectation
+    if message.startswith("Object contains unknown field"):
+        return "Object contains unknown field"  # and no place: what looks like one may be a part of the key
+    for rule in ("Invalid enum value", "Invalid value"):
+        if message.startswith(rule):
+            return f"{rule} - at {message.rpartition(' - at ')[2]}"
+    return message
 
 
 def _response(status: int, body: Mapping[str, Any]) -> dict[str, Any]:

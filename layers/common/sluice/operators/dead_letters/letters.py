@@ -1,4 +1,7 @@
-"""A dead-letter queue: letters received, and hidden from all others until they are sent on, deleted or released."""
+"""A dead-letter queue: letters received, and hidden from all others until they are sent on, deleted or released.
+
+Of a group of a FIFO queue SQS gives at most ten letters, and more only once those are deleted.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +69,12 @@ class Letter:
         return int(self.record.raw_event["attributes"]["ApproximateReceiveCount"])
 
     @property
+    def group_id(self) -> str | None:
+        """The message group that it was sent with: to a FIFO queue always, to another one where queues are fair."""
+        group_id: str | None = self.record.raw_event["attributes"].get("MessageGroupId")
+        return group_id
+
+    @property
     def body(self) -> str:
         return str(self.record.raw_event["body"])
 
@@ -89,6 +98,7 @@ class DeadLetterQueue:
         self._envelope = envelope
         self._deadline = deadline
         self._held: dict[str, str] = {}  # receipt handles by SQS's message id
+        self._heads: set[str] = set()  # of those held in a FIFO queue: behind them their groups may go on
         self.is_exhausted = False  # nothing more is visible
 
     def __enter__(self) -> Self:
@@ -111,6 +121,11 @@ class DeadLetterQueue:
         """Whether to receive on."""
         return not self.is_exhausted and len(self._held) < MOST_HELD and self.has_time()
 
+    @property
+    def hides_more(self) -> bool:
+        """Whether letters may be out of sight behind those that are held."""
+        return not self._heads.isdisjoint(self._held)
+
     def has_time(self, seconds: float = 0) -> bool:
         """Tell whether something may begin that takes so long."""
         return self._deadline.allows(WRAP_UP_SECONDS + seconds)
@@ -120,16 +135,21 @@ class DeadLetterQueue:
         letters: list[Letter] = []
         size = 0
         while len(letters) < most and size < PAGE_BYTES and self.has_more:
+            wanted = min(CALL_LETTERS, most - len(letters))
             received = self._call(
                 "receive_message",
                 QueueUrl=self._queues.dead_letters,
-                MaxNumberOfMessages=min(CALL_LETTERS, most - len(letters)),
+                MaxNumberOfMessages=wanted,
                 VisibilityTimeout=int(self._deadline.seconds_left()) + HIDDEN_SECONDS,
                 WaitTimeSeconds=1,  # else SQS asks some of its servers alone, and nothing may be but little
-                MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
+                MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount", "MessageGroupId"],
                 MessageAttributeNames=["All"],
             ).get("Messages", [])
-            self.is_exhausted = not received
+            if not received:
+                self.is_exhausted = not (letters and _is_fifo(self._queues.dead_letters))
+                break
+            if _is_fifo(self._queues.dead_letters) and len(received) == wanted:
+                self._heads.update(received_message["MessageId"] for received_message in received)
             for received_message in received:
                 is_new = received_message["MessageId"] not in self._held  # SQS may give one twice
                 self._held[received_message["MessageId"]] = received_message["ReceiptHandle"]
@@ -140,10 +160,7 @@ class DeadLetterQueue:
 
     def send(self, letters: Sequence[Letter]) -> list[Letter]:
         """Send letters of one batch to the stream's queue, and return those that it took. Raises Outage."""
-        entries = [
-            {"Id": str(number), "MessageBody": letter.body, "MessageAttributes": letter.redriven_attributes()}
-            for number, letter in enumerate(letters)
-        ]
+        entries = [{"Id": str(number), **self._sent(letter)} for number, letter in enumerate(letters)]
         try:
             answer = clients.client("sqs").send_message_batch(QueueUrl=self._queues.queue, Entries=entries)
         except clients.errors() as error:
@@ -151,6 +168,15 @@ class DeadLetterQueue:
                 return []
             raise Outage(f"sqs: {clients.reason(error)}") from None  # the text may hold ids of account and queue
         return [letters[int(sent["Id"])] for sent in answer.get("Successful", [])]
+
+    def _sent(self, letter: Letter) -> dict[str, Any]:
+        sent = {"MessageBody": letter.body, "MessageAttributes": letter.redriven_attributes()}
+        if letter.group_id is not None:
+            sent["MessageGroupId"] = letter.group_id
+        if _is_fifo(self._queues.queue):
+            # Not the one it had: within five minutes SQS would take the letter for itself, and drop it.
+            sent["MessageDeduplicationId"] = letter.sqs_message_id
+        return sent
 
     def delete(self, letters: Sequence[Letter]) -> int:
         """Delete letters of one batch, and return how many are gone. Raises Outage."""
@@ -200,6 +226,10 @@ def _letter(message: dict[str, Any], envelope: Envelope) -> Letter:
         },
     }
     return Letter(SQSRecord(record), attributes, envelope)
+
+
+def _is_fifo(queue_url: str) -> bool:
+    return queue_url.endswith(".fifo")  # as SQS wants its name
 
 
 def _receipts(handles: Iterable[str]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def answer(
         letters = queue.receive(limit - len(told))
         found = database.transact(lambda connection: causes.read(connection, stream, letters), deadline)  # noqa: B023
         told += [_told(letter, cause) for letter, cause in found.items()]
-    return {"letters": told, "more": not queue.is_exhausted}
+    return {"letters": told, "more": queue.hides_more or not queue.is_exhausted}
 
 
 def _told(letter: Letter, cause: Cause) -> dict[str, Any]:

@@ -117,8 +117,9 @@ class Worker(ABC):
         finally:
             told = {"action": self._action, "stream": self._selection.stream, "counts": dict(outcome.counts)}
             logger.info("dead letters handled", extra=told)
+        queue = self._call.queue
         return {
-            "done": self._call.queue.is_exhausted and not outcome.is_cut_short,
+            "done": queue.is_exhausted and not queue.hides_more and not outcome.is_cut_short,
             "began_at": self._began_at,
             "dry_run": self._selection.dry_run,
             **{name: outcome.counts[name] for name in ("looked_at", *self.answers, "not_deleted", "newer")},

@@ -8,6 +8,7 @@ import msgspec
 
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
+from sluice.operators.audit import audit_log
 from sluice.operators.audit.audit_log import Entry, Reason
 from sluice.operators.call import Ticket
 from sluice.operators.rekey import rekeyer, rewrap
@@ -36,9 +37,13 @@ class Keys:
     settings: RekeySettings
 
     def run(self, actor: str, request: Request, deadline: Deadline) -> dict[str, Any]:
-        """Do what is asked for, as far as there is time. Raises Outage. The same call, made again, goes on with it."""
+        """Do what is asked for, as far as there is time, once the audit log has the call. Raises Outage.
+
+        What is done has rows of its own. The same call, made again, goes on with it.
+        """
         entry = Entry(actor=actor, action=request.action, reason=request.reason, ticket=request.ticket)
         secret_id = self.settings.token_key_secret_id
+        audit_log.log_head(self.database.transact_once(lambda session: audit_log.append(session, entry), deadline))
         match request.action:
             case "add_key":
                 return TokenKeyAdder(self.database, secret_id).add(entry, deadline)
