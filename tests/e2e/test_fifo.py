@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sluice.aws import clients
+from sluice.aws.queues import Queues
 from sluice.operators.dead_letters.letters import DeadLetterQueue
-from sluice.settings import Queues
 from tests.e2e.conftest import eventually
 from tests.e2e.test_queue_to_row import login, rejection, row
 from tests.integration.databases import in_seconds
