@@ -153,7 +153,7 @@ def test_ingest_takes_no_record_of_another_form(ingest: Environment) -> None:
 
 
 def test_migrate_takes_no_other_event(settings: str) -> None:
-    for event in NO_OBJECTS:
+    for event in NO_OBJECTS[1:]:  # null is a call by hand, without a payload
         with pytest.raises(NotACustomResourceEvent, match=r"^event: must be an object$"):
             Environment("migrate").invoke(event)
 

@@ -181,7 +181,13 @@ def test_a_url_that_is_none_is_in_no_log_and_no_error(
     assert (error in logged, "kn4ry" in logged) == (True, False)
 
 
-@pytest.mark.parametrize("event", [None, [], ["kn4ry"], "kn4ry", 1, True])
+@pytest.mark.parametrize("event", [None, {}, {"key1": "value1"}])
+def test_who_calls_by_hand_gets_what_the_work_returns(event: object) -> None:
+    answer = custom_resource.answer(event, "sluice-schema", IN_TIME, lambda: {"schema_version": 2})
+    assert answer == {"schema_version": 2}
+
+
+@pytest.mark.parametrize("event", [[], ["kn4ry"], "kn4ry", "", 0, 1, True])
 def test_an_event_that_is_no_object_is_refused_before_any_work(event: object) -> None:
     with pytest.raises(NotACustomResourceEvent, match=r"^event: must be an object$"):
         custom_resource.answer(event, "sluice-schema", IN_TIME, never)

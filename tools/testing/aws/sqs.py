@@ -42,9 +42,7 @@ class Message:
 class FakeSqs(Service):
     """Queues by URL, on a clock of their own. Messages of other queues came by no queue, and can only be released."""
 
-    queues: dict[str, list[Message]] = field(
-        default_factory=lambda: {QUEUE: [], DEAD: [], FIFO_QUEUE: [], FIFO_DEAD: []}
-    )
+    queues: dict[str, list[Message]] = field(default_factory=lambda: {url: [] for url in URLS})
     clock: Clock = field(default_factory=Clock)
     call_seconds: float = 0.0  # what each call takes
     refuses: Callable[[str, Message], bool] = lambda operation, message: False  # an entry of a batch

@@ -36,12 +36,12 @@ def sqs_records(event: Any) -> list[dict[str, Any]]:
             raise NotAnSqsEvent("event: every record must have the eventSource `aws:sqs`")
         if not isinstance(record.get("body"), str) or not _UUID.fullmatch(str(record.get("messageId"))):
             raise NotAnSqsEvent("event: every record must have a text as `body` and a UUID as `messageId`")
-        if not isinstance(record.get("receiptHandle"), str) or not _is_arn(record.get("eventSourceARN")):
+        if not isinstance(record.get("receiptHandle"), str) or not str(record.get("eventSourceARN")).startswith("arn:"):
             raise NotAnSqsEvent("event: every record must have a `receiptHandle` and an `eventSourceARN`")
         attributes = record.get("attributes")
         if not isinstance(attributes, dict) or not _is_timestamp(str(attributes.get("SentTimestamp"))):
             raise NotAnSqsEvent("event: every record must have the attribute `SentTimestamp`")
-        if not isinstance(record.get("messageAttributes") or {}, dict):
+        if (own := record.get("messageAttributes")) and not isinstance(own, dict):
             raise NotAnSqsEvent("event: `messageAttributes` must be an object")
     return records
 
@@ -119,10 +119,6 @@ def _attribute(record: SQSRecord, name: str) -> str | None:
 
 def _iso(timestamp: str) -> str:
     return f"{_iso_second(timestamp[:-3])}.{timestamp[-3:]:0>3}Z"
-
-
-def _is_arn(value: object) -> bool:
-    return isinstance(value, str) and value.startswith("arn:")
 
 
 def _is_timestamp(text: str) -> bool:

@@ -18,6 +18,7 @@ from sluice.telemetry import logger
 
 ANSWER_SECONDS = 20.0  # three tries of 5 seconds to tell CloudFormation, and what goes before them
 LONGEST_REASON = 1000  # characters; the whole answer may have 4,096 bytes
+# What CloudFormation sends as a text
 TEXTS = ("RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId")
 
 
@@ -30,9 +31,11 @@ def answer(
 ) -> Mapping[str, Any]:
     """Do the work and tell CloudFormation how it went, at the latest at the deadline. Delete succeeds without any work.
 
-    Someone who calls the function without CloudFormation, with `{}`, gets what the work returns or raises. Raises
-    NotACustomResourceEvent before any work.
+    Someone who calls the function without CloudFormation, with `{}` or nothing, gets what the work returns or raises.
+    Raises NotACustomResourceEvent before any work.
     """
+    if event is None:
+        return work()
     if not isinstance(event, Mapping):
         raise NotACustomResourceEvent("event: must be an object")
     for name in TEXTS:
