@@ -37,15 +37,12 @@ def beginnings() -> Iterator[str]:
 
 
 def texts() -> Iterator[str]:
-    """Yield a text for each outage that there can be."""
-    for beginning in beginnings():
-        if beginning == "database: ":  # PostgreSQL's code follows
-            codes = (*OF_THE_SERVER, *AT_CONNECT, *(start for start, _ in TABLE))
-            yield from (f"database: SQLSTATE {code}" for code in codes)
-        else:
-            yield beginning
+    """Yield a text for each outage that there can be: those of the code, and those of PostgreSQL by their codes."""
+    yield from beginnings()
+    codes = (*OF_THE_SERVER, *AT_CONNECT, *(start for start, _ in TABLE), sqlstate.INSUFFICIENT_PRIVILEGE)
+    yield from (f"database: SQLSTATE {code}" for code in codes)
     yield from (f"database: SQLSTATE {code}, {hint}" for code, hint in (AT_CONNECT | AT_BEGIN).items())
-    yield from (UNANSWERED, UNREADABLE, f"database: SQLSTATE {sqlstate.INSUFFICIENT_PRIVILEGE}")
+    yield from (UNANSWERED, UNREADABLE)
 
 
 def section(entry: str) -> str:
