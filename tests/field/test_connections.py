@@ -89,9 +89,9 @@ def test_a_kept_connection_to_a_demoted_server_is_replaced_within_the_invocation
     standby: Postgres, way: Proxy, server: Postgres, open_database: Open
 ) -> None:
     database = open_database(way.port)
-    way._target = standby.host, standby.port
+    way.target = standby.host, standby.port
     demoted = database._connect(in_seconds(10))
-    way._target = server.host, server.port
+    way.target = server.host, server.port
     assert database.transact(one, in_seconds(10)) == [[1]]
     assert database._connection is not demoted
 
