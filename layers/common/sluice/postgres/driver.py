@@ -66,8 +66,9 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
         try:
             super().close()
         finally:
-            with suppress(OSError):  # of what could not be sent
-                file.close()  # else the socket stays open for as long as anybody holds the error
+            if file:  # else the socket stays open for as long as anybody holds the error
+                with suppress(OSError):  # of what could not be sent
+                    file.close()
 
     def send_QUERY(self, sql: str) -> None:
         """Send a simple query, and before it how long it may take."""
