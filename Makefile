@@ -11,9 +11,14 @@ COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --
 # Each test file whole in one process, in this order, so the long files begin first. Three for two cores: many wait.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 TESTS := tests/e2e/test_queue_to_row.py tests/e2e/test_operators.py tests/faults tests/integration tests/unit tests/field
-LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/localstack
+# The oldest PostgreSQL that we promise, and the tests of which we know that versions differ.
+POSTGRESQL_15 := /usr/lib/postgresql/15/bin
+TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_checks.py tests/field/test_triggers.py \
+	tests/field/test_database_settings.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py
+LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_breaker.py \
+	tests/e2e/test_fifo.py tests/localstack
 
-.PHONY: help setup demo test test-all faults soak test-docker pgbouncer test-localstack coverage check bench up deploy-local send down clean lock
+.PHONY: help setup demo test test-all faults soak test-docker pgbouncer test-oldest test-localstack coverage check bench up deploy-local send down clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +46,10 @@ test-docker: setup ## run the tests that need Docker; ENGINE=--start installs an
 
 pgbouncer: ## install PgBouncer from Debian's package, for the tests of poolers; takes root
 	@command -v pgbouncer >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes pgbouncer; }
+
+test-oldest: setup ## run what depends on the version on PostgreSQL 15, from a package of Debian 12; takes root
+	@[ -x $(POSTGRESQL_15)/postgres ] || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes postgresql-15; }
+	SLUICE_POSTGRES_BIN=$(POSTGRESQL_15) $(BIN)/python -m pytest $(PARALLEL) $(TESTS_OF_VERSIONS) $(ARGS)
 
 test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run without Docker; `make test-all` does so too from then on
 	$(BIN)/python -m pytest tests/localstack $(ARGS)

@@ -1,8 +1,12 @@
 """Connections that are half open, lead to a server without writes, or take for ever: no invocation is lost or late."""
 
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -20,8 +24,11 @@ from sluice.settings import DatabaseSettings
 from tests.integration.databases import INGEST_ROLE, TestDatabase, in_seconds
 from tests.integration.environment import Environment
 from tests.integration.messages import event, failures, record
+from tests.integration.test_outages import certificate_file
 from tools.local.postgres import Postgres
 from tools.testing.faults.proxy import Proxy, proxy
+
+__all__ = ["certificate_file"]
 
 type Open = Callable[[int], Database]
 
@@ -82,9 +89,9 @@ def test_a_kept_connection_to_a_demoted_server_is_replaced_within_the_invocation
     standby: Postgres, way: Proxy, server: Postgres, open_database: Open
 ) -> None:
     database = open_database(way.port)
-    way._target = standby.host, standby.port
+    way.target = standby.host, standby.port
     demoted = database._connect(in_seconds(10))
-    way._target = server.host, server.port
+    way.target = server.host, server.port
     assert database.transact(one, in_seconds(10)) == [[1]]
     assert database._connection is not demoted
 
@@ -110,6 +117,49 @@ def test_a_connection_that_is_half_open_costs_no_invocation(
 
 def test_the_proof_takes_at_most_five_seconds() -> None:
     assert database_module.PROOF_SECONDS == 5
+
+
+@pytest.fixture
+def talker() -> Iterator[int]:
+    """The port of a server that takes no login and says something all the time (NoticeResponse)."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as thread:
+
+        def talk() -> None:
+            with suppress(OSError), listening.accept()[0] as client:
+                while True:
+                    client.sendall(b"N\0\0\0\5\0")
+                    time.sleep(0.02)
+
+        thread.submit(talk)
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize(("opening_seconds", "seconds_left"), [(0.5, 60), (60, 0.5)], ids=["limit", "deadline"])
+def test_the_opening_of_a_connection_is_bounded_as_a_whole(
+    opening_seconds: float,
+    seconds_left: float,
+    is_tls: bool,
+    talker: int,
+    certificate_file: Path,
+    open_database: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database_module, "OPENING_SECONDS", opening_seconds)
+    certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.load_cert_chain(certificate_file)
+    with proxy(("127.0.0.1", talker), certificate if is_tls else None) as way:
+        database = open_database(way.port)
+        if is_tls:
+            database._settings = replace(
+                database._settings, host="localhost", tls="verify-full", certificate_authority=certificate_file
+            )
+        with pytest.raises(Outage, match=r"^database: no connection, TimeoutError$"):
+            database.transact(one, in_seconds(seconds_left))
+
+
+def test_a_connection_is_opened_within_five_seconds() -> None:
+    assert database_module.OPENING_SECONDS == 5
 
 
 def test_the_deadline_ends_an_answer_that_comes_piece_by_piece(way: Proxy, open_database: Open) -> None:

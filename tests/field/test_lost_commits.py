@@ -13,6 +13,7 @@ from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.field.environments import CALLER, Functions
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
+from tests.integration.environment import VAULT_KEY
 from tests.integration.messages import KEYSET, event, failures, login, record, token
 from tools.testing.aws.account import FakeAws
 from tools.testing.faults.proxy import Proxy, proxy
@@ -37,6 +38,7 @@ def functions(
     functions = Functions(database, fake_aws, monkeypatch)
     assert functions.ingest.invoke(event(record(login(user_id=PERSON)))) == failures()
     functions.sqs.put("junk")
+    functions.sqs.put(json.dumps(login()))
     yield functions
     functions.close()
 
@@ -58,17 +60,31 @@ CALLS: dict[str, tuple[str, dict[str, Any], Callable[[dict[str, Any]], object], 
     "purge": (
         "dead_letters",
         {"action": "purge", "stream": "user_logins", "all": True},
-        lambda answer: answer["purged"] == 1,
+        lambda answer: answer["purged"] == 2,
         ["purge"],
     ),
+    "redrive": (
+        "dead_letters",
+        {"action": "redrive", "stream": "user_logins"},
+        lambda answer: answer["redriven"] == 1,
+        ["redrive"],
+    ),
+    "sweep": ("forget", {"action": "sweep"}, lambda answer: answer["values"] == 1, ["sweep"]),
+    "rewrap": ("rekey", {"action": "rewrap"}, lambda answer: answer == {"done": True, "changed": 1}, ["rewrap", "rewrapped"]),
     "add a key": ("rekey", {"action": "add_key"}, lambda answer: answer["current"] == 2, ["add_key", "key_added"]),
 }
 
 
 @pytest.mark.parametrize("is_warm", [True, False], ids=["warm", "cold"])
 @pytest.mark.parametrize("name", CALLS)
-def test_what_was_done_is_told_once(name: str, is_warm: bool, way: Proxy, functions: Functions) -> None:
+def test_what_was_done_is_told_once(
+    name: str, is_warm: bool, way: Proxy, functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     function, request, is_right, actions = CALLS[name]
+    if name == "sweep":  # a value that no row uses
+        functions.database.sql("UPDATE user_logins SET masked_ip = ''")
+    if name == "rewrap":  # after a deployment with another key of KMS
+        monkeypatch.setenv("VAULT_KEY_ID", f"{VAULT_KEY}-new")
     if is_warm:
         functions.call("rekey" if function == "rekey" else function, **_harmless(function))
     before = audited(functions.database)

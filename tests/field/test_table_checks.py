@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pg8000.exceptions import DatabaseError
 
 import streams
 from sluice.deadline import Deadline
@@ -248,6 +249,17 @@ RELATIONS = {
         f"CREATE UNLOGGED TABLE visits (note text, {OWN})",
         "the table visits is unlogged, so a crash would empty it; ALTER TABLE visits SET LOGGED",
     ),
+    "unlogged partition": (
+        "CREATE TABLE visits (note text, sent_at timestamptz, message_id uuid PRIMARY KEY)"
+        " PARTITION BY HASH (message_id);"
+        "CREATE UNLOGGED TABLE half PARTITION OF visits FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
+        "the partition half is unlogged, so a crash would empty it; ALTER TABLE half SET LOGGED",
+    ),
+    "rule of a partitioned table": (
+        "CREATE TABLE visits (note text, sent_at timestamptz, message_id uuid PRIMARY KEY)"
+        " PARTITION BY HASH (message_id); CREATE RULE mine AS ON INSERT TO visits DO INSTEAD NOTHING",
+        "the table visits has the rule mine, which COPY does not follow; make it a trigger",
+    ),
     "inherited": (
         f"CREATE TABLE visits (note text, {OWN}); CREATE TABLE child () INHERITS (visits)",
         "tables inherit from visits, and its primary key does not hold for their rows;"
@@ -324,6 +336,14 @@ WRITES = {
         " PARTITION BY RANGE (sent_at);"
         "CREATE TABLE all_of_it PARTITION OF visits DEFAULT",
     ),
+    "a partition with a rule and row-level security, which nobody meets who uses the table": (
+        "visits",
+        "CREATE TABLE visits (note text, sent_at timestamptz, message_id uuid PRIMARY KEY)"
+        " PARTITION BY HASH (message_id);"
+        "CREATE TABLE half PARTITION OF visits FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
+        "CREATE RULE mine AS ON INSERT TO half DO INSTEAD NOTHING;"
+        "ALTER TABLE half ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    ),
     "a unique constraint beside another key": (
         "visits",
         "CREATE TABLE visits (id bigserial PRIMARY KEY, note text, sent_at timestamptz, message_id uuid UNIQUE);"
@@ -345,3 +365,19 @@ def test_a_table_that_fits_takes_rows_duplicates_and_refused_ones(
     assert write(store, rows, deadline) == (2, 2, [numbered(3)])
     assert [found["message_id"] for found in database.rows(name)] == [numbered(n) for n in (0, 1, 2, 4)]
     assert database.value(f"SELECT count(*) FROM {name}") == 4
+
+
+def test_a_foreign_table_cannot_be_a_partition_of_a_table_with_a_key(database: TestDatabase) -> None:
+    """So nothing looks for one."""
+    database.sql(
+        "CREATE TABLE visits (message_id uuid PRIMARY KEY) PARTITION BY HASH (message_id);"
+        "CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing"
+    )
+    try:
+        with pytest.raises(DatabaseError, match="contains indexes that are unique"):
+            database.sql(
+                "CREATE FOREIGN TABLE half PARTITION OF visits FOR VALUES WITH (MODULUS 1, REMAINDER 0)"
+                " SERVER elsewhere"
+            )
+    finally:
+        database.sql("DROP FOREIGN DATA WRAPPER nothing CASCADE")

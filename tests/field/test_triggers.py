@@ -260,25 +260,63 @@ def test_a_message_that_is_a_row_already_stays_a_duplicate_when_a_new_constraint
 
 # Partitions
 
-PARTITIONED = (
-    "ALTER TABLE user_logins RENAME TO part;"
-    "CREATE TABLE user_logins (LIKE part INCLUDING GENERATED, PRIMARY KEY (message_id)) PARTITION BY HASH (message_id);"
-    "CREATE TABLE half PARTITION OF user_logins FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
-    f"GRANT INSERT, SELECT (message_id) ON user_logins TO {INGEST_ROLE};"
-)
+
+def partitioned(below: str = "") -> str:
+    """Return the SQL that makes the logins a partitioned table, whose one partition may itself be partitioned."""
+    return (
+        "ALTER TABLE user_logins RENAME TO part;"
+        "CREATE TABLE user_logins (LIKE part INCLUDING GENERATED, PRIMARY KEY (message_id))"
+        " PARTITION BY HASH (message_id);"
+        f"CREATE TABLE half PARTITION OF user_logins FOR VALUES WITH (MODULUS 1, REMAINDER 0) {below};"
+        f"GRANT INSERT, SELECT (message_id) ON user_logins TO {INGEST_ROLE};"
+    )
 
 
-@pytest.mark.parametrize("body", ["RETURN NULL;", "RAISE 'no';"])
+TREES = {
+    "partition": partitioned().replace("half", "leaf"),
+    "partition of a partition": partitioned("PARTITION BY HASH (message_id)")
+    + "CREATE TABLE leaf PARTITION OF half FOR VALUES WITH (MODULUS 1, REMAINDER 0);",
+}
+TRIGGERS = {
+    "suppresses": (trigger("RETURN NULL;"), "not_stored"),
+    "raises": (trigger("RAISE 'no';"), "sqlstate_P0001"),
+    "deletes": (trigger("DELETE FROM user_logins WHERE message_id = NEW.message_id;", "AFTER"), "not_stored"),
+    "gives another id": (trigger("NEW.message_id := gen_random_uuid();"), "not_stored"),
+}
+
+
+@pytest.mark.parametrize(("sql", "reason"), TRIGGERS.values(), ids=TRIGGERS.keys())
+@pytest.mark.parametrize("tree", TREES.values(), ids=TREES.keys())
 @pytest.mark.parametrize("path", ["copy", "merge"])
-def test_a_trigger_of_a_partition_refuses_a_row_alone(
-    path: str, body: str, database: TestDatabase, ingest: Environment
+def test_a_trigger_of_a_partition_alone_refuses_a_row_alone(
+    path: str, tree: str, sql: str, reason: str, database: TestDatabase, ingest: Environment
 ) -> None:
-    database.sql(PARTITIONED + trigger(body).replace("ON user_logins", "ON half"))
+    database.sql(tree + sql.replace("INSERT ON user_logins", "INSERT ON leaf"))
     old = [record(message_id=numbered(0))] if path == "merge" else []
     ingest.invoke(event(*old))
     good, bad = record(message_id=numbered(1)), record(login(**TOASTER), numbered(2))
     assert ingest.invoke(event(*old, good, bad)) == failures(bad)
     assert database.rows() == [row(sent) for sent in [*old, good]]
+    assert database.rejections() == {bad["messageId"]: (reason, "")}
+
+
+def test_a_row_that_a_trigger_moves_out_of_its_partition_is_refused_alone(
+    database: TestDatabase, ingest: Environment
+) -> None:
+    """PostgreSQL says that it does not support that (0A000)."""
+    database.sql(
+        "ALTER TABLE user_logins RENAME TO part;"
+        "CREATE TABLE user_logins (LIKE part INCLUDING GENERATED, PRIMARY KEY (message_id, sent_at))"
+        " PARTITION BY RANGE (sent_at);"
+        "CREATE TABLE late PARTITION OF user_logins FOR VALUES FROM ('2026-01-01') TO (MAXVALUE);"
+        "CREATE TABLE early PARTITION OF user_logins DEFAULT;"
+        f"GRANT INSERT, SELECT (message_id, sent_at) ON user_logins TO {INGEST_ROLE};"
+        + trigger("NEW.sent_at := '1999-12-31';")
+    )
+    bad = record(login(**TOASTER))
+    assert ingest.invoke(event(record(), bad)) == failures(bad)
+    assert len(database.rows()) == 1
+    assert database.rejections() == {bad["messageId"]: ("sqlstate_0A000", "")}
 
 
 def test_a_missing_partition_is_an_outage_also_where_a_trigger_writes_to_it(

@@ -248,8 +248,16 @@ def test_a_list_of_objects_is_an_array_of_json() -> None:
 
 @pytest.mark.parametrize(
     ("returned", "reason"),
-    [("a\0b", "nul_character"), ("\ud800", "internal_error"), (object(), "internal_error")],
-    ids=range(3),
+    [
+        ("a\0b", "nul_character"),
+        ("\ud800", "internal_error"),
+        (object(), "internal_error"),
+        (float("nan"), "internal_error"),
+        ([1.0, {"a": float("inf")}], "internal_error"),
+        (Decimal("NaN"), "internal_error"),
+        (10**5000, "internal_error"),  # more digits than Python writes
+    ],
+    ids=range(7),
 )
 def test_what_postgresql_cannot_store_rejects_that_record_and_not_the_batch(returned: object, reason: str) -> None:
     class Kept(Stream, table="t"):
@@ -258,6 +266,19 @@ def test_what_postgresql_cannot_store_rejects_that_record_and_not_the_batch(retu
     store = process(Kept, {"name": "odd"}, {"name": "even"})
     assert [row.cells for row in store.rows] == [("even",)]
     assert [(one.reason, one.pointer) for one in store.rejections] == [(reason, "/name")]
+
+
+NO_WORDS: list[Any] = ["a\0", "\ud800", "\n", None, b"a"]
+
+
+@pytest.mark.parametrize("no_word", NO_WORDS, ids=range(5))
+def test_a_reason_or_pointer_that_is_no_printable_text_is_an_error_as_any_other(
+    no_word: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error in (Rejected(no_word), Rejected("mine", no_word)):
+        monkeypatch.setattr(Switch, "error", error)
+        (rejection,) = process(OfRule, {"name": "ok"}, {"name": "bad"}).rejections
+        assert (rejection.reason, rejection.pointer) == ("internal_error", "/name")
 
 
 def test_an_address_beside_a_users_rule_stays_as_it_was() -> None:

@@ -29,6 +29,11 @@ class TestDatabase:
     server: Postgres
     owner: Connection  # a superuser's; what deploys is OWNER
 
+    @property
+    def version(self) -> int:
+        """The server's major version."""
+        return int(self.value("SHOW server_version_num")) // 10_000
+
     def sql(self, statement: str, **parameters: object) -> list[list[Any]]:
         return self.owner.run(statement, **parameters) or []
 

@@ -222,7 +222,8 @@ def migrate_function(empty_database: TestDatabase, settings_of_migrate: None) ->
 def test_roles_that_log_in_by_iam_are_members_of_rds_iam_until_they_have_passwords_again(
     empty_database: TestDatabase, fake_aws: FakeAws, deadline: Deadline
 ) -> None:
-    empty_database.sql(f"CREATE ROLE rds_iam; GRANT rds_iam TO {OWNER.username} WITH ADMIN OPTION, INHERIT FALSE")
+    options = "ADMIN OPTION, INHERIT FALSE" if empty_database.version >= 16 else "ADMIN OPTION"
+    empty_database.sql(f"CREATE ROLE rds_iam; GRANT rds_iam TO {OWNER.username} WITH {options}")
     fake_aws.secretsmanager.put_credentials("owner", OWNER.username, OWNER.password)
     owner = Database(empty_database.settings("owner"), "sluice-migrate")
     members = (

@@ -159,7 +159,7 @@ class FakePostgres:
             return [[None]]  # no schema but ours has tables
         elif "FROM pg_class" in sql:  # every table is as its stream wants it
             number = [stream.table for stream in load_all()].index(parameters["table"].strip('"'))
-            return [[number, "r", False, False, False, None, "owner", "owner", True, "public", True]]
+            return [[number, "r", None, False, False, None, "owner", "owner", True, "public", True]]
         elif "FROM pg_index" in sql and parameters:
             return [[True, True, True, ["message_id"]]]
         elif "FROM pg_attribute" in sql:

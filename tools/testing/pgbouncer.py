@@ -45,6 +45,11 @@ class PgBouncer:
 
     def __post_init__(self) -> None:
         self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
 
     def start(self) -> None:
         """Start it. Raises NotStarted."""
@@ -56,7 +61,7 @@ class PgBouncer:
         if os.geteuid() == 0:
             for path in (self.folder, *self.folder.iterdir()):
                 shutil.chown(path, USER)
-        self._process = subprocess.Popen(
+        process = self._process = subprocess.Popen(
             [PROGRAM, "--quiet", str(self.folder / "pgbouncer.ini")],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -66,7 +71,7 @@ class PgBouncer:
         )
         deadline = time.monotonic() + START_SECONDS
         while not self._listens():
-            if time.monotonic() > deadline or self._process.poll() is not None:
+            if time.monotonic() > deadline or process.poll() is not None:
                 self.stop()
                 log = self.folder / "log"
                 raise NotStarted(f"PgBouncer did not start: {log.read_text() if log.exists() else ''}")
@@ -74,8 +79,15 @@ class PgBouncer:
 
     def stop(self) -> None:
         """End it, and with it all sessions."""
-        self._process.terminate()
-        self._process.wait()
+        if self._process:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop it, and start it again on the same port. Raises NotStarted."""
+        self.stop()
+        self.start()
 
     def _listens(self) -> bool:
         try:

@@ -1,7 +1,8 @@
 """The soak test: load and random faults for a while, then a look at where every message ended.
 
 `python -m tools.testing.soak [--seconds 600] [--seed N]` exits with 1 when the checker finds anything. A seed replays
-messages, faults and pauses. Which of them meet depends on the machine.
+messages, faults and pauses. Which of them meet depends on the machine. In the second half of the time the functions
+reach the database through PgBouncer, where that is installed.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from threading import Event, Thread
 from rich.console import Console
 from rich.table import Table
 
+from tools.testing import pgbouncer
 from tools.testing.faults.aws import Fault, Service
 from tools.testing.faults.environment import Environment
 from tools.testing.faults.postgres import FaultyPostgres
@@ -50,6 +52,8 @@ def main() -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)  # as Ctrl-C: nothing stays behind
     console.print(f"Seed {arguments.seed}, {arguments.seconds:.0f} seconds")
+    if not pgbouncer.is_installed():
+        console.print("There is no PgBouncer (make pgbouncer installs it): all goes straight to PostgreSQL.")
     with running_site() as here:
         soak = Soak(here, arguments.seed)
         soak.run(arguments.seconds)
@@ -95,7 +99,10 @@ class Soak:
         """Send for so long, with faults, then let all that is left be dealt with. Raises TimeoutError if it is not."""
         workers = [self._thread(self._work) for _ in range(ENVIRONMENTS)]
         others = [self._thread(self._send), self._thread(self._break)]
-        self._over.wait(seconds)
+        self._over.wait(seconds / 2)
+        if pgbouncer.is_installed():
+            self.here.lead_through_pooler()
+        self._over.wait(seconds / 2)
         self._over.set()
         for thread in others:
             thread.join(60)
@@ -172,6 +179,7 @@ class Soak:
             self.secrets_down,
             self.kms_throttled,
             self.sqs_down,
+            self.pooler_restarted,
         ]
         while not self._over.wait(source.uniform(0.5, 2)):
             fault, seconds = source.choice(faults), source.uniform(0.2, 2)
@@ -244,6 +252,13 @@ class Soak:
 
     def sqs_down(self, seconds: float) -> None:
         self._aws(Service.SQS, Fault.DOWN, seconds)
+
+    def pooler_restarted(self, seconds: float) -> None:
+        """In the half of the time in which there is one."""
+        if self.here.pooler.runs:
+            self.here.pooler.stop()
+            time.sleep(seconds)
+            self.here.pooler.start()
 
     def _aws(self, service: Service, fault: Fault, seconds: float) -> None:
         """Break a service, and have a cold environment need it."""

@@ -50,8 +50,15 @@ class Unforeseen(Rejected):
 
 
 def rejection_of(error: BaseException) -> Rejected:
-    """Return an error of a user's own code as the rejection of the record that it was given."""
-    return error if isinstance(error, Rejected) else Unforeseen(type(error).__name__)
+    """Return an error of a user's own code as the rejection of the record that it was given.
+
+    A user's own `Rejected` whose reason or pointer is no printable text is an error as any other: it cannot be stored.
+    """
+    if isinstance(error, Rejected) and all(
+        isinstance(one, str) and one.isprintable() for one in (error.reason, error.pointer)
+    ):
+        return error
+    return Unforeseen(type(error).__name__)
 
 
 # What code of a user's own may raise: `sys.exit()` in it must not end the function.

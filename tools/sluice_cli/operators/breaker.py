@@ -16,7 +16,7 @@ import typer
 from sluice.aws import clients, event_source, parameters
 from sluice.breaker.record import Pause, Record, decode, encode, parameter
 from tools.sluice_cli import terminal
-from tools.sluice_cli.operators import deployment
+from tools.sluice_cli.operators import causes, deployment
 from tools.sluice_cli.operators.deployment import StackOption
 from tools.sluice_cli.terminal import USAGE, fail
 
@@ -37,6 +37,7 @@ class Source:
     state: str
     function: str  # ARN
     queue_arn: str
+    failure: str  # why Lambda cannot run the function; empty: it can
 
 
 class Switchboard:
@@ -83,7 +84,8 @@ class Switchboard:
         mapping = self.functions.get_event_source_mapping(UUID=uuid)
         function = self.functions.get_function_configuration(FunctionName=mapping["FunctionArn"])
         stream = function["Environment"]["Variables"]["STREAM"]
-        return Source(stream, uuid, mapping["State"], mapping["FunctionArn"], mapping["EventSourceArn"])
+        failure = function.get("StateReason", "?") if function.get("State") == "Failed" else ""
+        return Source(stream, uuid, mapping["State"], mapping["FunctionArn"], mapping["EventSourceArn"], failure)
 
     def _attributes(self, queue_arn: str) -> Mapping[str, str]:
         *_, account, name = queue_arn.split(":")
@@ -93,7 +95,7 @@ class Switchboard:
 
 
 def status(as_json: JsonOption = False, stack: StackOption = "") -> None:
-    """Show for each stream whether its queue is read, the state of its breaker, and how many messages wait."""
+    """Show for each stream whether its queue is read, and if not, why and what to do; and how many messages wait."""
     with _told():
         board = Switchboard(stack)
         found = [_status(board, source) for source in board.sources()]
@@ -107,6 +109,10 @@ def status(as_json: JsonOption = False, stack: StackOption = "") -> None:
         cells = (told["stream"], told["mapping_state"], STATES[told["breaker"]], told["why"], paused, *numbers)
         table.add_row(*map(terminal.cell, cells))
     terminal.console().print(table)
+    for told in found:
+        if told["advice"]:
+            text = f"{told['stream']}: {told['advice']} See {causes.RUNBOOK}, “{told['runbook']}”."
+            terminal.console().print(terminal.cell(text))
 
 
 def pause(stream: StreamArgument, stack: StackOption = "") -> None:
@@ -151,11 +157,16 @@ def _status(board: Switchboard, source: Source) -> dict[str, Any]:
     paused = parameters.read(board.ssm, board.name("pause", source.stream))
     record = decode(text) or (_anew(source) if text is not None else None)
     waiting, dead_letters = board.depths(source.queue_arn)
+    why = record.why if record else ""
+    is_off = source.state in event_source.OFF
+    cause = causes.of_stop(source.stream, paused is not None, why, is_off, source.failure)
     return {
         "stream": source.stream,
         "mapping_state": source.state,
         "breaker": record.state if record else "closed",
-        "why": record.why if record else "",
+        "why": why,
+        "advice": cause.sentence if cause else "",
+        "runbook": cause.entry if cause else "",
         "tripped_at": record.tripped_at if record and record.why != UNREADABLE else None,
         "trips": record.trips if record else 0,
         "paused_at": _paused_at(paused) if paused is not None else None,

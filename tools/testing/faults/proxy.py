@@ -68,7 +68,7 @@ class Proxy:
         self._halts: list[Halt] = []
         self._cut_answer_to = b""
         self._cuts_left = 0
-        self._target = target
+        self.target = target  # of the next connection
         self._certificate = certificate
         self._listening = create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
@@ -113,7 +113,7 @@ class Proxy:
                 self._threads[-1].start()
 
     def _serve(self, client: socket) -> None:
-        with suppress(OSError), create_connection(self._target) as server:  # ends when one of the two is gone
+        with suppress(OSError), create_connection(self.target) as server:  # ends when one of the two is gone
             for end in (client, server):
                 end.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
             if self._certificate:

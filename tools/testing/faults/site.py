@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pg8000.native
 
+from sluice.postgres.credentials import Credentials
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import ROLES
 from sluice.vault.sealing import DataKey, WrappedDataKey
@@ -26,6 +27,7 @@ from tools.testing.faults.proxy import Proxy, proxy
 from tools.testing.faults.queue import QUEUE_ARN, Queue
 from tools.testing.invariants import Checker, Finding, Sent
 from tools.testing.lambda_context import LambdaContext
+from tools.testing.pgbouncer import PgBouncer
 
 KEYSET = json.dumps({"current": 1, "1": "K" * 64})
 INGEST_ROLE = "sluice-ingest"
@@ -46,6 +48,7 @@ class Site:
     aws: FaultyAws
     way: Proxy
     folder: Path
+    pooler: PgBouncer
     keysets: list[Keyset] = field(default_factory=lambda: [Keyset.parse(KEYSET)])
     _environments: list[Environment] = field(default_factory=list)
     _warm: Environment | None = None
@@ -98,6 +101,13 @@ class Site:
             " WHERE datname = current_database() AND application_name LIKE 'sluice%'"
         )
 
+    def lead_through_pooler(self) -> None:
+        """Start the pooler, if need be, and have the functions reach the database through it."""
+        if not self.pooler.runs:
+            self.pooler.start()
+        self.way.target = "127.0.0.1", self.pooler.port
+        self.way.cut_all()
+
     def check(self, *queues: Queue) -> list[Finding]:
         """Return what is not as it must be, of all that was sent to these queues."""
         sent = [message for queue in queues for message in queue.sent]
@@ -117,6 +127,7 @@ class Site:
     def close(self) -> None:
         for environment in self._environments:
             environment.close()
+        self.pooler.stop()
 
     def _settings(self, function: str) -> Mapping[str, str]:
         port = self.postgres.port if function == "migrate" else self.way.port
@@ -154,20 +165,22 @@ class Site:
 @contextmanager
 def site(postgres: FaultyPostgres, name: str, folder: Path) -> Iterator[Site]:
     """Yield a site with a fresh database of that name, which goes away with it."""
-    logins = {"owner": (postgres.user, postgres.password)} | {role: (f"sluice-{role}", PASSWORD) for role in ROLES}
+    logins = {role: Credentials(f"sluice-{role}", PASSWORD) for role in ROLES}
     address = postgres.host, postgres.port
     account = FakeAws()
     account.secretsmanager.secrets["keyset"] = KEYSET
-    for role, (username, password) in logins.items():
-        account.secretsmanager.put_credentials(role, username, password)
+    account.secretsmanager.put_credentials("owner", postgres.user, postgres.password)
+    for role, login in logins.items():
+        account.secretsmanager.put_credentials(role, login.username, login.password)
+    pooler = PgBouncer(postgres, postgres.folder / f"pooler-{name}", logins.values())  # a folder of the server's user
     account.mappings.settles_at_once = True
     account.mappings.add("user_logins", function=LambdaContext.invoked_function_arn, queue=QUEUE_ARN)
     with serving(lambda request: http.answer(account, request)) as aws, proxy(address) as way:
-        here = Site(postgres, name, account, aws, way, folder)
+        here = Site(postgres, name, account, aws, way, folder, pooler)
         with postgres.connect("postgres") as owner:
             if not owner.run("SELECT FROM pg_database WHERE datname = :name", name=MIGRATED):
                 owner.run(f"CREATE DATABASE {MIGRATED}")
-                Site(postgres, MIGRATED, account, aws, way, folder).migrate()
+                Site(postgres, MIGRATED, account, aws, way, folder, pooler).migrate()
             owner.run(f"CREATE DATABASE {name} TEMPLATE {MIGRATED}")
         try:
             yield here

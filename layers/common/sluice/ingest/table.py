@@ -23,8 +23,12 @@ from sluice.postgres.sqlstate import Meaning
 
 NOT_STORED = "not_stored"  # the reason: a trigger kept the row out
 
-# The triggers that an INSERT fires, but for those that PostgreSQL makes for constraints.
-TRIGGERS = "SELECT 1 FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 > 0 AND tgrelid"
+# The triggers that an INSERT can fire, but for those that PostgreSQL makes for constraints: a partition may have one of
+# its own. To go from the triggers to their roots costs nothing as long as there are few; down the partitions 70 µs.
+TRIGGERS = (
+    "SELECT 1 FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 > 0"
+    " AND coalesce(pg_partition_root(tgrelid), tgrelid) = coalesce(pg_partition_root({oid}), {oid})"
+)
 
 
 class Fault(NamedTuple):
@@ -50,11 +54,12 @@ class StreamTable:
         )
         self._table, self._cells = quoted_table(stream.table), ", ".join(map(str, map(identifier, self._columns)))
         oid = f"{literal(self._table)}::regclass"
-        self._copy_sql = f"{TRIGGERS} = {oid} LIMIT 1; COPY {self._table} ({self._cells}) FROM STDIN"
+        triggers = TRIGGERS.format(oid=oid)
+        self._copy_sql = f"{triggers} LIMIT 1; COPY {self._table} ({self._cells}) FROM STDIN"
         self._look_sql = (
             "SELECT (SELECT array_agg(attname::text ORDER BY attname) FROM pg_index JOIN pg_attribute"
             f" ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid = {oid} AND indisprimary),"
-            f" EXISTS ({TRIGGERS} IN (SELECT {oid} UNION ALL SELECT relid FROM pg_partition_tree({oid})))"
+            f" EXISTS ({triggers})"
         )
 
     def copy(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> Sequence[MaskedRow] | Fault:

@@ -27,7 +27,7 @@ class _Relation(NamedTuple):
 
     oid: int
     kind: str
-    is_unlogged: bool
+    unlogged: str | None  # this table, or a partition of it
     has_row_security: bool
     has_children: bool  # that inherit from it
     rule: str | None
@@ -94,7 +94,10 @@ def _relation(connection: Connection, stream: type[Stream]) -> _Relation | None:
     schema, _, name = stream.table.rpartition(".")
     # to_regclass() fails, rather than finds nothing, in a schema that the owner may not use.
     rows = connection.run(
-        "SELECT c.oid::bigint, c.relkind::text, c.relpersistence = 'u', c.relrowsecurity,"
+        "SELECT c.oid::bigint, c.relkind::text,"
+        " (SELECT min(p.oid::regclass::text) FROM pg_class p WHERE p.relkind = 'r' AND p.relpersistence = 'u'"
+        " AND (p.oid = c.oid OR p.oid IN (SELECT relid FROM pg_partition_tree(c.oid)))),"
+        " c.relrowsecurity,"
         " c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),"
         " (SELECT min(rulename) FROM pg_rewrite WHERE ev_class = c.oid AND c.relkind IN ('r', 'p'))::text,"
         " pg_get_userbyid(c.relowner)::text, current_user::text,"
@@ -139,8 +142,12 @@ def _of_relation(
     connection: Connection, relation: _Relation, stream: type[Stream], roles: Mapping[str, Credentials]
 ) -> Iterator[str]:
     table = stream.table
-    if relation.is_unlogged:
-        yield f"the table {table} is unlogged, so a crash would empty it; ALTER TABLE {table} SET LOGGED"
+    if relation.unlogged:
+        what = "table" if relation.kind != PARTITIONED else "partition"
+        yield (
+            f"the {what} {relation.unlogged} is unlogged, so a crash would empty it;"
+            f" ALTER TABLE {relation.unlogged} SET LOGGED"
+        )
     if relation.has_children:
         yield (
             f"tables inherit from {table}, and its primary key does not hold for their rows;"

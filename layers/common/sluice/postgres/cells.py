@@ -1,5 +1,6 @@
 """Cells: what PostgreSQL takes, in COPY and in JSON alike."""
 
+import math
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -8,6 +9,8 @@ from typing import Any, cast
 import msgspec
 
 from sluice.failures import Rejected
+
+INTEGERS = range(-(2**63), 2**63)  # those that anybody has
 
 type Cell = str | int | Decimal | None  # a bool is Json
 
@@ -23,17 +26,34 @@ class Json(str):
 def cell_of(value: Any) -> Cell:
     """Return what a user's own function made as PostgreSQL takes it: lists and objects as JSON.
 
-    Raises Rejected for U+0000, which PostgreSQL cannot store, and TypeError or ValueError for what is no data at all.
+    Raises Rejected for U+0000, which PostgreSQL cannot store, and TypeError or ValueError for what is no data at all:
+    it would stop the whole batch, or be stored as something else.
     """
     if isinstance(value, Json):
         return value
     value = msgspec.to_builtins(value, builtin_types=(Decimal,))  # dates, UUIDs and the like become texts
     if isinstance(value, str):
-        value.encode()  # a lone surrogate would stop the whole batch
+        value.encode()  # no lone surrogate
         if "\0" in value:
             raise Rejected("nul_character")
+    elif isinstance(value, int):
+        if value not in INTEGERS:
+            str(value)  # no more digits than Python writes
+    else:
+        _refuse_odd_numbers(value)
     is_cell = value is None or (isinstance(value, str | int | Decimal) and not isinstance(value, bool))
     return cast("Cell", value) if is_cell else json_cell(value)
+
+
+def _refuse_odd_numbers(value: Any) -> None:
+    """Raise ValueError for a number that JSON does not have: msgspec writes null for a float, `NaN` for a Decimal."""
+    if (isinstance(value, float) and not math.isfinite(value)) or (
+        isinstance(value, Decimal) and not value.is_finite()
+    ):
+        raise ValueError("no number")
+    if isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            _refuse_odd_numbers(one)
 
 
 def json_cell(value: Any) -> Json:

@@ -4,9 +4,10 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from threading import Event, Timer
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
@@ -36,6 +37,7 @@ SETTINGS = {
     "lock_timeout": "5000",  # milliseconds
     "idle_in_transaction_session_timeout": "60000",  # a function that was killed must not hold its locks for ever
 }
+OPENING_SECONDS = 5  # in which a connection is opened, TLS and login included
 PROOF_SECONDS = 5  # in which a connection that was kept proves that it is alive
 
 
@@ -142,19 +144,22 @@ class Database:
 
     def _open(self, credentials: credentials.Credentials, deadline: Deadline) -> Connection:
         settings = self._settings
-        sock = socket.create_connection((settings.host, settings.port), min(5, deadline.seconds_left()))
+        seconds = min(OPENING_SECONDS, deadline.seconds_left())
+        until = time.monotonic() + seconds
+        sock = socket.create_connection((settings.host, settings.port), seconds)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else Nagle and delayed ACK cost 40 ms per COPY
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            return Connection(
-                credentials.username,
-                password=credentials.password,
-                host=settings.host,
-                database=settings.name,
-                sock=sock,
-                ssl_context=_tls(settings),
-                application_name=self._application_name,
-            )
+            with _cut_at(until, sock):
+                return Connection(
+                    credentials.username,
+                    password=credentials.password,
+                    host=settings.host,
+                    database=settings.name,
+                    sock=sock,
+                    ssl_context=_tls(settings),
+                    application_name=self._application_name,
+                )
         except BaseException:
             sock.close()
             raise
@@ -199,6 +204,34 @@ def outage(error: Exception, hints: Mapping[str, str] = MappingProxyType({})) ->
         hint = hints.get(sqlstate.of(error), "")
         return Outage(f"database: {sqlstate.describe(error)}" + (f", {hint}" if hint else ""))
     return Outage(f"database: connection lost, {type(error).__name__}")
+
+
+@contextmanager
+def _cut_at(until: float, sock: socket.socket) -> Iterator[None]:
+    """Cut a connection off if work on it takes until that moment, by `time.monotonic`. Raises TimeoutError then.
+
+    The socket's own time limit is for each call alone, so an answer that comes piece by piece outlasts it.
+    """
+    is_over = Event()
+    same = sock.dup()  # TLS takes the socket itself away
+
+    def cut() -> None:
+        is_over.set()
+        with suppress(OSError):  # it is gone already
+            same.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(until - time.monotonic(), cut)
+    timer.start()
+    try:
+        yield
+    except (InterfaceError, OSError):
+        if is_over.is_set():
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
+        same.close()
 
 
 def _tls(settings: DatabaseSettings) -> ssl.SSLContext | bool:

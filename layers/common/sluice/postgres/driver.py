@@ -62,7 +62,13 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
     def close(self) -> None:
         """Close the connection, whatever state it is in. There is a moment for it also after the deadline."""
         self._wait_until(time.monotonic() + FAREWELL_SECONDS)
-        super().close()
+        file = self._sock
+        try:
+            super().close()
+        finally:
+            if file:  # else the socket stays open for as long as anybody holds the error
+                with suppress(OSError):  # of what could not be sent
+                    file.close()
 
     def send_QUERY(self, sql: str) -> None:
         """Send a simple query, and before it how long it may take."""

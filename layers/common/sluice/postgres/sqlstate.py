@@ -47,7 +47,10 @@ READ_WRITE_ON_A_STANDBY = "0A000"  # feature not supported: of many statements, 
 OF_A_ROW = {Meaning.DUPLICATE, Meaning.REFUSED}
 
 # The routines of PostgreSQL's source that report an error, the same in versions 15 to 18.
-RAISED = {"exec_stmt_raise", "exec_stmt_assert"}  # RAISE and ASSERT: the code is whatever the trigger's author chose
+OF_A_TRIGGER = {
+    *("exec_stmt_raise", "exec_stmt_assert"),  # RAISE and ASSERT: the code is whatever the trigger's author chose
+    "ExecBRInsertTriggers",  # the trigger moved the row out of its partition: 0A000
+}
 NO_PARTITION = "ExecFindPartition"  # no partition takes the row: 23514, as for a CHECK
 
 
@@ -58,7 +61,7 @@ def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
     if not isinstance(error, DatabaseError):
         return Meaning.OUTAGE
     code, routine = of(error), fields(error).get("R")
-    if is_of_the_row and routine in RAISED:
+    if is_of_the_row and routine in OF_A_TRIGGER:
         return Meaning.REFUSED
     found = next((meant for start, meant in TABLE if code.startswith(start)), Meaning.OUTAGE)
     if found in OF_A_ROW and (not is_of_the_row or routine == NO_PARTITION):
