@@ -70,7 +70,12 @@ CALLS: dict[str, tuple[str, dict[str, Any], Callable[[dict[str, Any]], object], 
         ["redrive"],
     ),
     "sweep": ("forget", {"action": "sweep"}, lambda answer: answer["values"] == 1, ["sweep"]),
-    "rewrap": ("rekey", {"action": "rewrap"}, lambda answer: answer == {"done": True, "changed": 1}, ["rewrap", "rewrapped"]),
+    "rewrap": (
+        "rekey",
+        {"action": "rewrap"},
+        lambda answer: answer == {"done": True, "changed": 1},
+        ["rewrap", "rewrapped"],
+    ),
     "add a key": ("rekey", {"action": "add_key"}, lambda answer: answer["current"] == 2, ["add_key", "key_added"]),
 }
 
