@@ -26,7 +26,7 @@ from sluice.postgres.database import Database, outage
 from sluice.postgres.driver import Connection, DatabaseError
 from sluice.settings import ROLES, DatabaseSettings
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import throwaway
+from tools.sluice_cli.authors import examples, throwaway
 
 if TYPE_CHECKING:
     from tools.local.postgres import Postgres
@@ -48,7 +48,7 @@ def check(
 ) -> None:
     """Import every stream, run the migrations on a PostgreSQL of its own, and compare each stream with its table.
 
-    It needs no stack and no AWS, and leaves nothing behind.
+    The streams' examples are run, too, as by `sluice test`. It needs no stack and no AWS, and leaves nothing behind.
     """
     given = _given(database) if database else None
     from tools.local.server import NotStarted  # the embedded server is for this command alone
@@ -66,6 +66,8 @@ def check(
                 versions = _migrate()
         except (MigrationFailed, Outage, NotStarted) as error:
             errors += str(error).splitlines()
+    for name, stream in streams.items():
+        errors += examples.differences(name, stream, throwaway.keyset())
     if as_json:
         told_streams = [
             {"stream": name, "table": stream.table, "columns": _column_count(stream)}
