@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -210,3 +211,11 @@ def test_values_are_compared_as_the_column_holds_them(told: Callable[..., list[s
         "1: flags[1]: is false, must be 0",
         '1: texts: is ["a\\"b","c\\\\d","{,}","NULL"], must be ["a"]',
     ]
+
+
+def test_the_page_shows_examples_that_are_so(told: Callable[..., list[str]]) -> None:
+    page = (PROJECT / "docs" / "streams.md").read_text()
+    (click,) = re.findall(r"^class Click\(.*?(?=^```)", page, re.DOTALL | re.MULTILINE)
+    imports = "from typing import Annotated\n\nimport msgspec\n\nfrom sluice import Pseudonym, Stream, Text\n\n\n"
+    (lines,) = re.findall(r"```\n(.*?)```", page.split("\n## Examples\n")[1].split("\n## ")[0], re.DOTALL)
+    assert told(*lines.splitlines(), stream=imports + click)[0].startswith("✓ visits              4 examples ")
