@@ -11,7 +11,7 @@ from sluice.declaration.masks import Pseudonym, Redact
 from sluice.declaration.stream import Stream
 from sluice.postgres.driver import identifier
 
-TOKEN = "varchar(256)"  # longer than a token is today
+OF_TOKENS = "varchar(256)"  # longer than a token is today
 OF_ONES_OWN = "made by code of your own: is this its type?"
 
 # https://www.postgresql.org/docs/current/sql-keywords-appendix.html: those that name no column or table.
@@ -90,7 +90,7 @@ def _column(place: Column, cells: Cells, nullable: bool) -> ColumnSql:
     constraint, note = "" if nullable else "NOT NULL", ""
     type_ = type_of(cells)
     if isinstance(place.mask, Pseudonym) and type_.startswith("varchar"):
-        type_ = TOKEN + "[]" * type_.endswith("[]")
+        type_ = OF_TOKENS + "[]" * type_.endswith("[]")
     elif isinstance(place.mask, Redact):
         note = "redacted: always NULL" if place.mask.constant is None else ""
     elif isinstance(cells, Anything) and not (isinstance(place.declared, Derived) and place.declared.is_constant):
