@@ -61,6 +61,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     ".venv/bin/sluice check": (OWN_STREAM,),
     ".venv/bin/sluice preview sign_ups samples.jsonl": (OWN_STREAM,),
     "sluice check": (OWN_STREAM,),
+    "sluice check --against main": (f"{E2E}test_what_producers_and_readers_would_notice_is_told",),
     "sluice reveal t1_37amfWDJiODcsJ-DV5Y8BuAS9jFLsNymEiydi3fGlls --reason fraud_investigation --ticket FRAUD-17": (
         f"{E2E}test_a_token_is_revealed",
     ),

@@ -26,7 +26,10 @@ from sluice.postgres.database import Database, outage
 from sluice.postgres.driver import Connection, DatabaseError
 from sluice.settings import ROLES, DatabaseSettings
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import examples, throwaway
+from tools.sluice_cli.authors import contract, examples, throwaway
+from tools.sluice_cli.authors import revision as git
+from tools.sluice_cli.authors.contract import Change
+from tools.sluice_cli.authors.revision import NotThere
 
 if TYPE_CHECKING:
     from tools.local.postgres import Postgres
@@ -45,6 +48,10 @@ def check(
             " A password that is not in it is read from PGPASSWORD.",
         ),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="REV", help="Tell what producers and readers would notice since a revision of git."),
+    ] = None,
 ) -> None:
     """Import every stream, run the migrations on a PostgreSQL of its own, and compare each stream with its table.
 
@@ -55,6 +62,7 @@ def check(
 
     started = monotonic()
     streams, errors = _declared()
+    changes = _changes(against, streams) if against and not errors else []
     versions: Versions | None = None
     not_applied: list[str] = []
     if not errors:
@@ -75,10 +83,13 @@ def check(
         ]
         told = versions and {"schema_version": versions.product, "streams_version": versions.streams}
         of_database = {"not_applied": not_applied} if given else {"versions": told}
-        terminal.show_json({"streams": told_streams, **of_database, "errors": errors})
+        changed = {"breaking": _sentences(changes, True), "additions": _sentences(changes, False)} if against else {}
+        terminal.show_json({"streams": told_streams, **of_database, **changed, "errors": errors})
     else:
         _show(streams, errors, monotonic() - started, not_applied if given else None)
-    raise typer.Exit(terminal.REJECTED if errors else 0)
+        _show_changes(changes, against)
+    is_breaking = any(change.is_breaking for change in changes)
+    raise typer.Exit(terminal.REJECTED if errors or is_breaking else 0)
 
 
 class GivenDatabase(Database):
@@ -154,6 +165,21 @@ def _declared() -> tuple[dict[str, type[Stream]], list[str]]:
     return streams, errors
 
 
+def _changes(revision: str, streams: dict[str, type[Stream]]) -> list[Change]:
+    """Return what has changed since a revision. One that is not there ends the command."""
+    try:
+        old = git.contracts(revision)
+    except NotThere as error:
+        terminal.fail(f"--against: {error}", terminal.USAGE)
+    if old is None:
+        return [Change(False, f"{revision} has no streams, so there is nothing to compare with")]
+    return contract.compare(old, {name: contract.of_stream(stream) for name, stream in streams.items()})
+
+
+def _sentences(changes: list[Change], is_breaking: bool) -> list[str]:
+    return [change.sentence for change in changes if change.is_breaking == is_breaking]
+
+
 def _migrate() -> Versions:
     """Return the versions that the migrations lead to. Raises what `schema.migrate` raises, and NotStarted."""
     roles = {name: Credentials(f"sluice-{name}", secrets.token_urlsafe(24)) for name in ROLES}
@@ -201,3 +227,12 @@ def _show(
         console.print(f"{len(streams)} streams and {what} fit together: {seconds:.1f} s.")
     for error in errors:
         console.print("[red]✗[/]", terminal.cell(error), soft_wrap=True)
+
+
+def _show_changes(changes: list[Change], revision: str | None) -> None:
+    console = terminal.console()
+    for change in changes:
+        sign = "[red]✗[/] breaking:" if change.is_breaking else "[yellow]…[/] "
+        console.print(sign, terminal.cell(change.sentence), soft_wrap=True)
+    if revision and not changes:
+        console.print(terminal.cell(f"Nobody would notice a change since {revision}."))
