@@ -200,6 +200,28 @@ def test_what_producers_and_readers_would_notice_is_told(clone: Clone) -> None:
         shutil.rmtree(clone.folder / ".git")
 
 
+def test_a_changed_declaration_changes_its_table(clone: Clone, own_stream: None) -> None:
+    streams = clone.folder / "layers" / "streams"
+    declaration, clicks = streams / "user_logins.py", streams / "clicks.py"
+    before = declaration.read_text()
+    try:
+        declaration.write_text(before.replace("str | None, Text(max=32)", "str | None, Text(max=64)"))
+        assert "locale TYPE varchar(64);" in clone.run("sluice migration user_logins --write")
+        clicks.write_text(before.replace("user_logins", "clicks"))
+        assert "CREATE TABLE clicks (" in clone.run("sluice migration clicks --write")
+        assert "✓ clicks " in clone.run("sluice check")
+        assert "nothing to change" in clone.run("sluice migration sign_ups --write")
+    finally:
+        declaration.write_text(before)
+        for written in (
+            clicks,
+            *streams.glob("migrations/*_user_logins.sql"),
+            *streams.glob("migrations/*_clicks.sql"),
+        ):
+            if written.name != "0002_user_logins.sql":
+                written.unlink()
+
+
 def test_a_stream_of_ones_own_is_deployed(kept: Kept) -> None:
     message_id = kept.send("sign-up-queue", SIGN_UP)
     row = f"SELECT email_domain, country_code FROM sign_ups WHERE message_id = '{message_id}'"

@@ -1,13 +1,9 @@
 """`sluice check`: every declared stream and every migration in, what does not fit together out."""
 
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import typer
@@ -22,17 +18,12 @@ from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
-from sluice.postgres.database import Database, outage
-from sluice.postgres.driver import Connection, DatabaseError
-from sluice.settings import ROLES, DatabaseSettings
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import contract, examples, throwaway
 from tools.sluice_cli.authors import revision as git
 from tools.sluice_cli.authors.contract import Change
 from tools.sluice_cli.authors.revision import NotThere
-
-if TYPE_CHECKING:
-    from tools.local.postgres import Postgres
+from tools.sluice_cli.authors.throwaway import GivenDatabase
 
 SECONDS = 60  # for all of the migrations
 LOCAL = ("localhost", "127.0.0.1", "::1")  # where nobody sets up TLS
@@ -90,37 +81,6 @@ def check(
         _show_changes(changes, against)
     is_breaking = any(change.is_breaking for change in changes)
     raise typer.Exit(terminal.REJECTED if errors or is_breaking else 0)
-
-
-class GivenDatabase(Database):
-    """A database whose password is known, so that no secret is read."""
-
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        name: str,
-        credentials: Credentials,
-        tls: str = "disable",
-        certificate_authority: Path | None = None,
-    ) -> None:
-        where = DatabaseSettings(
-            host=host,
-            port=port,
-            name=name,
-            secret_id="",  # nosec B106  # there is no secret
-            username="",
-            tls=tls,
-            certificate_authority=certificate_authority,
-        )
-        super().__init__(where, application_name="sluice-check")
-        self._credentials = credentials
-
-    def _open(self, credentials: Credentials, deadline: Deadline) -> Connection:
-        try:
-            return super()._open(credentials, deadline)
-        except DatabaseError as error:
-            raise outage(error) from None  # a login that is not accepted has no secret that could be read again
 
 
 def _given(url: str) -> GivenDatabase:
@@ -182,28 +142,8 @@ def _sentences(changes: list[Change], is_breaking: bool) -> list[str]:
 
 def _migrate() -> Versions:
     """Return the versions that the migrations lead to. Raises what `schema.migrate` raises, and NotStarted."""
-    roles = {name: Credentials(f"sluice-{name}", secrets.token_urlsafe(24)) for name in ROLES}
-    with _server() as server:
-        credentials = Credentials(server.user, server.password)
-        database = GivenDatabase(server.host, server.port, server.database, credentials)
-        try:
-            return schema.migrate(database, roles, throwaway.keyset(), Deadline(monotonic() + SECONDS))
-        finally:
-            database.close()
-
-
-@contextmanager
-def _server() -> "Iterator[Postgres]":
-    from tools.local.postgres import Postgres
-
-    with TemporaryDirectory(prefix="sluice-") as folder:
-        Path(folder).chmod(0o711)  # PostgreSQL runs as another user where we are root
-        server = Postgres(Path(folder, "postgres"))
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
+    with throwaway.database() as database:
+        return schema.migrate(database, throwaway.roles(), throwaway.keyset(), Deadline(monotonic() + SECONDS))
 
 
 def _column_count(stream: type[Stream]) -> int:
