@@ -183,6 +183,12 @@ def test_a_field_that_is_gone_is_not_read_and_its_column_is_gone(declare: Callab
     ]
 
 
+def test_a_region_for_numbers_without_one_changes_no_token(declare: Callable[[str, str], None]) -> None:
+    text = TEXT.replace('Phone(region="GB")', "Phone()")
+    told = '/phone takes Phone(max=64, region="GB") now, took Phone(max=64)'
+    assert changes(declare, text, TEXT) == [(False, told)]
+
+
 # Against a revision of git
 
 
@@ -261,3 +267,11 @@ def test_streams_in_no_repository_are_a_usage_error(
     declare("visits", STREAM)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert run("check", "--against", "HEAD") == (2, "", "sluice: --against: streams is in no git repository\n")
+
+
+def test_declarations_that_are_wrong_are_not_compared(
+    repository: Callable[..., str], declare: Callable[[str, str], None]
+) -> None:
+    declare("visits", STREAM.replace("Truncate(to=8)", "Truncate()"))
+    why = "Guest.nickname: Truncate of a text needs the number of characters to keep"
+    assert run("check", "--against", "HEAD") == (1, f"✗ visits: {why}\n", "")

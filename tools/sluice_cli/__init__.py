@@ -1,4 +1,4 @@
-"""The command `sluice`: a declaration or sample records in, what the system makes of them out; nothing is changed."""
+"""The command `sluice`: a declaration or sample records in, what the system makes of them out."""
 
 import sys
 import traceback

@@ -53,7 +53,7 @@ def check(
 
     started = monotonic()
     streams, errors = _declared()
-    changes = _changes(against, streams) if against and not errors else []
+    changes = _changes(against, streams) if against and not errors else None
     versions: Versions | None = None
     not_applied: list[str] = []
     if not errors:
@@ -74,12 +74,11 @@ def check(
         ]
         told = versions and {"schema_version": versions.product, "streams_version": versions.streams}
         of_database = {"not_applied": not_applied} if given else {"versions": told}
-        changed = {"breaking": _sentences(changes, True), "additions": _sentences(changes, False)} if against else {}
-        terminal.show_json({"streams": told_streams, **of_database, **changed, "errors": errors})
+        terminal.show_json({"streams": told_streams, **of_database, **_changed(changes), "errors": errors})
     else:
         _show(streams, errors, monotonic() - started, not_applied if given else None)
         _show_changes(changes, against)
-    is_breaking = any(change.is_breaking for change in changes)
+    is_breaking = any(change.is_breaking for change in changes or [])
     raise typer.Exit(terminal.REJECTED if errors or is_breaking else 0)
 
 
@@ -136,8 +135,11 @@ def _changes(revision: str, streams: dict[str, type[Stream]]) -> list[Change]:
     return contract.compare(old, {name: contract.of_stream(stream) for name, stream in streams.items()})
 
 
-def _sentences(changes: list[Change], is_breaking: bool) -> list[str]:
-    return [change.sentence for change in changes if change.is_breaking == is_breaking]
+def _changed(changes: list[Change] | None) -> dict[str, list[str]]:
+    if changes is None:
+        return {}
+    kinds = {"breaking": True, "additions": False}
+    return {name: [change.sentence for change in changes if change.is_breaking == kind] for name, kind in kinds.items()}
 
 
 def _migrate() -> Versions:
@@ -169,10 +171,10 @@ def _show(
         console.print("[red]✗[/]", terminal.cell(error), soft_wrap=True)
 
 
-def _show_changes(changes: list[Change], revision: str | None) -> None:
+def _show_changes(changes: list[Change] | None, revision: str | None) -> None:
     console = terminal.console()
-    for change in changes:
+    for change in changes or []:
         sign = "[red]✗[/] breaking:" if change.is_breaking else "[yellow]…[/] "
         console.print(sign, terminal.cell(change.sentence), soft_wrap=True)
-    if revision and not changes:
+    if changes == []:
         console.print(terminal.cell(f"Nobody would notice a change since {revision}."))

@@ -20,7 +20,7 @@ type Contract = dict[str, Any]
 
 # Of our rules: whether more of an option takes more. None is no bound.
 WIDER_UP, WIDER_DOWN = ("max", "latest", "scale", "whole"), ("min", "earliest")
-FORM = ("fold", "form", "region", "epoch")  # options that change what a value stands for
+MEANING = ("fold", "form", "region", "epoch")  # options that change what a value stands for
 
 
 class Change(NamedTuple):
@@ -58,9 +58,9 @@ def of_stream(stream: type[Stream]) -> Contract:
 
 def compare(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[Change]:
     """Return what has changed between two sets of streams, by name; of each stream it begins with its name."""
-    changes = [Change(True, f"{name}: the stream is gone") for name in old.keys() - new.keys()]
-    changes += [Change(False, f"{name}: the stream is new") for name in new.keys() - old.keys()]
-    for name in old.keys() & new.keys():
+    changes = [Change(True, f"{name}: the stream is gone") for name in old if name not in new]
+    changes += [Change(False, f"{name}: the stream is new") for name in new if name not in old]
+    for name in [name for name in new if name in old]:
         if "error" in old[name]:
             changes.append(Change(False, f"{name}: cannot be compared, since it was not valid: {old[name]['error']}"))
         else:
@@ -117,7 +117,7 @@ def _form(rule: Rule | None) -> Contract | None:
     if rule is None:
         return None
     told = declarations.options(rule.element)
-    return {"name": told["name"]} | {option: told[option] for option in FORM if option in told}
+    return {option: told[option] for option in ("name", "fold", "form") if option in told}
 
 
 def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
@@ -135,7 +135,7 @@ def _of_fields(old: Contract, new: Contract) -> Iterator[Change]:
                 yield Change(is_breaking, f"{pointer} {told}")
         elif _parent(pointer) in ("", *old):  # else the object around it is told
             yield Change(field["required"], f"{pointer} is new" + " and required" * field["required"])
-    for pointer in old.keys() - new.keys():
+    for pointer in [pointer for pointer in old if pointer not in new]:
         if _parent(pointer) in ("", *new):
             yield Change(False, f"{pointer} is not read any more")
 
@@ -174,8 +174,8 @@ def _narrowed(old: Contract, new: Contract) -> Iterator[str]:
         if not (old["name"] == "OneOf" and new["name"] == "Text" and max(map(len, old["choices"])) <= new["max"]):
             yield "another rule"
         return
-    for option in old.keys() & new.keys():
-        before, now = old[option], new[option]
+    for option, before in old.items():
+        now = new[option]
         if before == now:
             continue
         if option in WIDER_UP or option in WIDER_DOWN:
@@ -187,13 +187,13 @@ def _narrowed(old: Contract, new: Contract) -> Iterator[str]:
             yield from _narrowed(before, now)
         elif option == "text":
             yield from ["no text any more"] if before else []
-        elif option in FORM and not (option == "region" and before is None):
+        elif option in MEANING and not (option == "region" and before is None):
             yield f"{option} has changed"
 
 
 def _of_columns(old: Contract, new: Contract) -> Iterator[Change]:
-    gone, added = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
-    for name in gone:
+    added = [name for name in new if name not in old]
+    for name in [name for name in old if name not in new]:
         others = [one for one in added if _source(new[one]) == _source(old[name])]
         if len(others) == 1:
             added.remove(others[0])
@@ -201,7 +201,7 @@ def _of_columns(old: Contract, new: Contract) -> Iterator[Change]:
         else:
             yield Change(True, f"the column {name} is gone")
     yield from (Change(False, f"the column {name} is new") for name in added)
-    for name in old.keys() & new.keys():
+    for name in [name for name in new if name in old]:
         for is_breaking, told in _of_column(old[name], new[name]):
             yield Change(is_breaking, f"the column {name} {told}")
 

@@ -143,7 +143,7 @@ class _Examples:
         return row
 
     def _of_row(self, number: int, wanted: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
-        for column in wanted.keys() - found.keys():
+        for column in [column for column in wanted if column not in found]:
             of_message = ", it is of the message" if column in OWN_COLUMNS else ""
             yield f"the declaration has no column {column}{of_message}"
         for column, value in found.items():

@@ -58,7 +58,7 @@ def _read(folder: Path, revision: str) -> dict[str, Contract]:
     )
     if ran.returncode != 0:
         raise NotThere(f"the streams of {revision} cannot be read: {ran.stderr.strip().rpartition('\n')[2]}")
-    made: dict[str, Contract] = json.loads(ran.stdout)
+    made: dict[str, Contract] = json.loads(ran.stdout.splitlines()[-1])  # a declaration may print, too
     return made
 
 
