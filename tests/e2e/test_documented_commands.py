@@ -6,6 +6,7 @@ In the order of the README. tests/unit/test_documented_commands.py knows which t
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import uuid
@@ -167,6 +168,42 @@ def test_a_stream_of_ones_own_is_looked_at_before_it_is_deployed(clone: Clone, o
     assert "Records: 2. Rows: 1. Rejected: 1." in shown
     clone.run("sam validate --lint", AWS_DEFAULT_REGION=REGION)
     assert "Build Succeeded" in clone.run("sam build")
+
+
+def test_what_producers_and_readers_would_notice_is_told(clone: Clone) -> None:
+    declaration = clone.folder / "layers" / "streams" / "user_logins.py"
+    before = declaration.read_text()
+    clone.run("git init --quiet --initial-branch=main && git add layers/streams")
+    clone.run("git -c user.name=ann -c user.email=ann@example.com commit --quiet --message streams")
+    try:
+        declaration.write_text(before.replace("str | None, Text(max=32)", "str | None, Text(max=8)"))
+        said = clone.run("sluice check --against main", exit_code=1)
+        assert "✗ breaking: user_logins: /locale takes Text(max=8) now, took Text(max=32)" in said
+    finally:
+        declaration.write_text(before)
+        shutil.rmtree(clone.folder / ".git")
+
+
+def test_a_changed_declaration_changes_its_table(clone: Clone, own_stream: None) -> None:
+    streams = clone.folder / "layers" / "streams"
+    declaration, clicks = streams / "user_logins.py", streams / "clicks.py"
+    before = declaration.read_text()
+    try:
+        declaration.write_text(before.replace("str | None, Text(max=32)", "str | None, Text(max=64)"))
+        assert "locale TYPE varchar(64);" in clone.run("sluice migration user_logins --write")
+        clicks.write_text(before.replace("user_logins", "clicks"))
+        assert "CREATE TABLE clicks (" in clone.run("sluice migration clicks --write")
+        assert "✓ clicks " in clone.run("sluice check")
+        assert "nothing to change" in clone.run("sluice migration sign_ups --write")
+    finally:
+        declaration.write_text(before)
+        for written in (
+            clicks,
+            *streams.glob("migrations/*_user_logins.sql"),
+            *streams.glob("migrations/*_clicks.sql"),
+        ):
+            if written.name != "0002_user_logins.sql":
+                written.unlink()
 
 
 def test_a_stream_of_ones_own_is_deployed(kept: Kept) -> None:

@@ -75,6 +75,12 @@ class Visit(Stream, table="visits"):
 TOKEN = re.compile(r"t1_[A-Za-z0-9_-]{43}")
 
 
+def in_envelope(envelope: str) -> str:
+    """Return the stream with an envelope of `sluice`."""
+    text = STREAM.replace("    sns,\n", "    eventbridge,\n    plain,\n    sns,\n")
+    return text.replace('table="visits"', f'table="visits", envelope={envelope}')
+
+
 def run(*arguments: str, input: str | bytes | None = None) -> tuple[int, str, str]:
     """Return exit code, output and errors of the command."""
     result = CliRunner().invoke(app, arguments, input=input, catch_exceptions=False)

@@ -12,6 +12,7 @@ from tests.unit.cli import STREAM, run
 from tests.unit.fakes import FakePostgres
 from tests.versions import ANSWER
 from tools.local.server import NotStarted
+from tools.sluice_cli.authors import examples
 
 
 class FakeServer:
@@ -114,3 +115,15 @@ def test_a_server_that_does_not_start_fails_the_check(
 ) -> None:
     monkeypatch.setattr(server, "starts", False)
     assert run("check") == (1, "✗ PostgreSQL did not start: no room\n", "")
+
+
+def test_an_example_that_is_not_so_fails_the_check(
+    server: type[FakeServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "orders").write_text('{"body": "", "refused": {"reason": "missing"}}')
+    monkeypatch.setattr(examples, "file", lambda name: tmp_path / name)
+    code, output, _ = run("check")
+    assert (code, output) == (
+        1,
+        "✗ examples/orders.jsonl, line 1: is refused: not_json, must be refused: missing\n",
+    )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import combinations
 
 import pytest
 
@@ -35,35 +36,37 @@ def test_json_holds_everything_that_is_declared(declare: Callable[[str, str], No
         "stream": "visits",
         "about": "A visit, as the door sends it.",
         "table": "visits",
+        "subject": None,
         "envelope": "plain",
     }
     kept = {"name": "Keep", "as_": None}
     assert rows == [
-        ("/kind", "str", {"name": "OneOf", "choices": ["in", "out"]}, kept, "kind", None),
-        ("/version", "str", {"name": "Version", "max": 32}, kept | {"as_": "version_number"}, "release", None),
+        ("/kind", "str", {"name": "OneOf", "choices": ["in", "out"]}, kept, "kind", False, None),
+        ("/version", "str", {"name": "Version", "max": 32}, kept | {"as_": "version_number"}, "release", False, None),
         (
             *("/mails", "list[str]", {"name": "Each", "rule": EMAIL, "max": 3, "json": False}),
-            *(TOKEN_MASK, "mail_tokens", "email"),
+            *(TOKEN_MASK, "mail_tokens", False, "email"),
         ),
-        ("/guest/email", "str", EMAIL, TOKEN_MASK, "guest_email", "email"),
-        ("/guest/email", "str", EMAIL, {"name": "Truncate", "to": None}, "guest_host", None),
-        ("/guest/nickname", "str | None", TEXT, {"name": "Truncate", "to": 8}, "guest_nickname", None),
-        ("/stops/*/room", "str", TEXT, kept, "stops[*].room", None),
-        ("/stops/*/badge", "str", TEXT, TOKEN_MASK, "stops[*].badge", "badge"),
-        ("/stops/*/note", "str | None", TEXT, {"name": "Redact", "constant": "a note"}, "stops[*].note", None),
-        ("/stops/*/seats/*/row", "int", LARGE, kept, "stops[*].seats[*].row", None),
+        ("/guest/email", "str", EMAIL, TOKEN_MASK, "guest_email", False, "email"),
+        ("/guest/email", "str", EMAIL, {"name": "Truncate", "to": None}, "guest_host", False, None),
+        ("/guest/nickname", "str | None", TEXT, {"name": "Truncate", "to": 8}, "guest_nickname", True, None),
+        ("/stops/*/room", "str", TEXT, kept, "stops[*].room", False, None),
+        ("/stops/*/badge", "str", TEXT, TOKEN_MASK, "stops[*].badge", False, "badge"),
+        ("/stops/*/note", "str | None", TEXT, {"name": "Redact", "constant": "a note"}, "stops[*].note", True, None),
+        ("/stops/*/seats/*/row", "int", LARGE, kept, "stops[*].seats[*].row", False, None),
         (
             "/stops/*/seats/*/holder",
             "str",
             TEXT,
             TOKEN_MASK,
             "stops[*].seats[*].holder",
+            False,
             "holder",
         ),
-        (None, "str", None, {"name": 'Constant("door")'}, "source", None),
-        (None, "int", None, {"name": "Derived"}, "stop_count", None),
-        (None, "UUID", None, {"name": "Message"}, "message_id", None),
-        (None, "datetime", None, {"name": "Message"}, "sent_at", None),
+        (None, "str", None, {"name": 'Constant("door")'}, "source", False, None),
+        (None, "int", None, {"name": "Derived"}, "stop_count", False, None),
+        (None, "UUID", None, {"name": "Message"}, "message_id", False, None),
+        (None, "datetime", None, {"name": "Message"}, "sent_at", False, None),
     ]
 
 
@@ -73,10 +76,10 @@ def test_markdown_is_a_table_in_which_no_bar_ends_a_cell(declare: Callable[[str,
     assert (code, errors) == (0, "")
     heading, _, about, _, *table = output.splitlines()
     assert (heading, about) == ("## visits", "A visit, as the door sends it. Table `visits`, envelope `sns`.")
-    assert table[0] == "| Field | Type | Rule | Mask | Column | Domain |"
-    nickname = "| `/guest/nickname` | `str \\| None` | `Text(max=20)` | `Truncate(to=8)` | `guest_nickname` |  |"
-    assert nickname in table
-    assert {line.replace("\\|", "").count("|") for line in table} == {7}
+    assert table[0] == "| Field | Type | Rule | Mask | Column | Null | Domain |"
+    nickname = "| `/guest/nickname` | `str \\| None` | `Text(max=20)` | `Truncate(to=8)` | `guest_nickname`"
+    assert f"{nickname} | `yes` |  |" in table
+    assert {line.replace("\\|", "").count("|") for line in table} == {8}
 
 
 def test_the_table_holds_every_pointer_and_column(declare: Callable[[str, str], None]) -> None:
@@ -95,10 +98,15 @@ def test_an_unknown_stream_is_a_usage_error_that_names_those_there_are() -> None
 
 
 def test_two_formats_at_once_are_a_usage_error() -> None:
-    assert run("describe", "orders", "--json", "--markdown") == (
-        *(2, ""),
-        "sluice: describe: either --json or --markdown\n",
-    )
+    error = "sluice: describe: one of --json, --markdown and --json-schema\n"
+    for two in combinations(("--json", "--markdown", "--json-schema"), 2):
+        assert run("describe", "orders", *two) == (2, "", error)
+
+
+def test_whose_records_they_are_is_told() -> None:
+    assert json.loads(run("describe", "orders", "--json")[1])["subject"] == "customer.email"
+    assert "Table orders, subject customer.email, envelope plain." in run("describe", "orders")[1]
+    assert "Table `orders`, subject `customer.email`, envelope `plain`." in run("describe", "orders", "--markdown")[1]
 
 
 def test_a_bad_declaration_is_one_line_that_names_stream_and_field(declare: Callable[[str, str], None]) -> None:

@@ -17,7 +17,7 @@ ON_A_STACK = ("dead-letters", "reveal", "forget", "keys", "audit", "status", "pa
 PAGE = (ROOT / "docs" / "cli.md").read_text()
 EXAMPLES = dict(re.findall(r"```console\n\$ ([^\n]*)\n(.*?)```", PAGE, re.DOTALL))
 # These want a PostgreSQL, a queue or a deployed stack: test_documented_commands.py knows what runs them.
-ELSEWHERE = ["sluice check", "--queue", *(f"sluice {name}" for name in ON_A_STACK)]
+ELSEWHERE = ["sluice check", "sluice migration", "--queue", *(f"sluice {name}" for name in ON_A_STACK)]
 PRINTED = [command for command in EXAMPLES if not any(part in command for part in ELSEWHERE)]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli import STREAM, numbered_tokens, run, without
+from tests.unit.cli import STREAM, in_envelope, numbered_tokens, run, without
 from tests.unit.fakes import LOGIN, ROOT, login, sqs_record
 from tools.project import DECLARED
 from tools.sluice_cli import main
@@ -449,7 +449,19 @@ EXAMPLES = sorted((DECLARED / "streams" / "examples").glob("*.jsonl"))
 
 
 @pytest.mark.parametrize("examples", EXAMPLES, ids=lambda path: path.stem)
-def test_the_examples_of_a_stream_are_records_that_it_takes(examples: Path) -> None:
-    code, output, _ = run("preview", examples.stem, str(examples), "--json")
-    assert (code, json.loads(output)["rejected"]) == (0, [])
-    assert len(json.loads(output)["rows"]) == len(examples.read_text().splitlines())
+def test_the_examples_of_a_stream_are_previewed_as_their_records(examples: Path) -> None:
+    _, output, _ = run("preview", examples.stem, str(examples), "--json")
+    lines = [json.loads(line) for line in examples.read_text().splitlines()]
+    rejected = [{"reason": one["reason"], "pointer": one["pointer"]} for one in json.loads(output)["rejected"]]
+    assert rejected == [{"pointer": "", **line["refused"]} for line in lines if "refused" in line]
+    assert len(json.loads(output)["rows"]) == sum("row" in line for line in lines)
+
+
+@pytest.mark.parametrize("envelope", ["plain", "sns", "eventbridge"])
+def test_an_example_is_previewed_in_the_envelope_of_its_stream(
+    envelope: str, declare: Callable[[str, str], None], file: Callable[..., str]
+) -> None:
+    declare("visits", in_envelope(envelope))
+    example = {"record": json.loads(DIRTY_VISIT), "row": {}}
+    code, output, _ = run("preview", "visits", file(json.dumps(example)))
+    assert (code, "Records: 1. Rows: 1. Rejected: 0." in output) == (0, True)

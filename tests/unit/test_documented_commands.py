@@ -15,6 +15,7 @@ CI = ".ci/run"
 E2E = "tests/e2e/test_documented_commands.py::"
 KEPT = f"{E2E}kept"
 OWN_STREAM = f"{E2E}test_a_stream_of_ones_own_is_looked_at_before_it_is_deployed"
+CHANGED = f"{E2E}test_a_changed_declaration_changes_its_table"
 ERASED = f"{E2E}test_a_person_is_erased_and_erased_again_after_a_restore"
 DEAD_LETTERS = f"{E2E}test_dead_letters_are_listed_redriven_and_purged"
 QUEUE = f"{E2E}test_a_queue_is_looked_into"
@@ -62,6 +63,10 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     ".venv/bin/sluice check": (OWN_STREAM,),
     ".venv/bin/sluice preview sign_ups samples.jsonl": (OWN_STREAM,),
     "sluice check": (OWN_STREAM,),
+    "sluice migration user_logins --write": (CHANGED,),
+    "sluice migration sign_ups --write": (CHANGED,),
+    "sluice migration clicks --write": (CHANGED,),
+    "sluice check --against main": (f"{E2E}test_what_producers_and_readers_would_notice_is_told",),
     "sluice reveal t1_37amfWDJiODcsJ-DV5Y8BuAS9jFLsNymEiydi3fGlls --reason fraud_investigation --ticket FRAUD-17": (
         f"{E2E}test_a_token_is_revealed",
     ),

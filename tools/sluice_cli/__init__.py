@@ -1,4 +1,4 @@
-"""The command `sluice`: a declaration or sample records in, what the system makes of them out; nothing is changed."""
+"""The command `sluice`: a declaration or sample records in, what the system makes of them out."""
 
 import sys
 import traceback
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from tools.sluice_cli.authors import check, describe, preview
+from tools.sluice_cli.authors import check, describe, migration, preview, sample, test
 from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal
 from tools.sluice_cli.terminal import USAGE, complain
 
@@ -18,6 +18,9 @@ app = typer.Typer(
 )
 app.command(epilog="Example:  sluice describe orders --markdown")(describe.describe)
 app.command(epilog="Example:  sluice preview user_logins events/sqs_mixed_batch.json")(preview.preview)
+app.command(epilog="Example:  sluice sample orders --count 10")(sample.sample)
+app.command(epilog="Example:  sluice test orders")(test.test)
+app.command(epilog="Example:  sluice migration orders --write")(migration.migration)
 app.command(epilog="Example:  sluice check")(check.check)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
 app.command(epilog="Example:  sluice status")(breaker.status)

@@ -1,13 +1,9 @@
 """`sluice check`: every declared stream and every migration in, what does not fit together out."""
 
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import typer
@@ -22,14 +18,12 @@ from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
-from sluice.postgres.database import Database, outage
-from sluice.postgres.driver import Connection, DatabaseError
-from sluice.settings import ROLES, DatabaseSettings
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import throwaway
-
-if TYPE_CHECKING:
-    from tools.local.postgres import Postgres
+from tools.sluice_cli.authors import contract, examples, throwaway
+from tools.sluice_cli.authors import revision as git
+from tools.sluice_cli.authors.contract import Change
+from tools.sluice_cli.authors.revision import NotThere
+from tools.sluice_cli.authors.throwaway import GivenDatabase
 
 SECONDS = 60  # for all of the migrations
 LOCAL = ("localhost", "127.0.0.1", "::1")  # where nobody sets up TLS
@@ -45,16 +39,21 @@ def check(
             " A password that is not in it is read from PGPASSWORD.",
         ),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="REV", help="Tell what producers and readers would notice since a revision of git."),
+    ] = None,
 ) -> None:
     """Import every stream, run the migrations on a PostgreSQL of its own, and compare each stream with its table.
 
-    It needs no stack and no AWS, and leaves nothing behind.
+    The streams' examples are run, too, as by `sluice test`. It needs no stack and no AWS, and leaves nothing behind.
     """
     given = _given(database) if database else None
     from tools.local.server import NotStarted  # the embedded server is for this command alone
 
     started = monotonic()
     streams, errors = _declared()
+    changes = _changes(against, streams) if against and not errors else None
     versions: Versions | None = None
     not_applied: list[str] = []
     if not errors:
@@ -66,6 +65,8 @@ def check(
                 versions = _migrate()
         except (MigrationFailed, Outage, NotStarted) as error:
             errors += str(error).splitlines()
+    for name, stream in streams.items():
+        errors += examples.differences(name, stream, throwaway.keyset())
     if as_json:
         told_streams = [
             {"stream": name, "table": stream.table, "columns": _column_count(stream)}
@@ -73,41 +74,12 @@ def check(
         ]
         told = versions and {"schema_version": versions.product, "streams_version": versions.streams}
         of_database = {"not_applied": not_applied} if given else {"versions": told}
-        terminal.show_json({"streams": told_streams, **of_database, "errors": errors})
+        terminal.show_json({"streams": told_streams, **of_database, **_changed(changes), "errors": errors})
     else:
         _show(streams, errors, monotonic() - started, not_applied if given else None)
-    raise typer.Exit(terminal.REJECTED if errors else 0)
-
-
-class GivenDatabase(Database):
-    """A database whose password is known, so that no secret is read."""
-
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        name: str,
-        credentials: Credentials,
-        tls: str = "disable",
-        certificate_authority: Path | None = None,
-    ) -> None:
-        where = DatabaseSettings(
-            host=host,
-            port=port,
-            name=name,
-            secret_id="",  # nosec B106  # there is no secret
-            username="",
-            tls=tls,
-            certificate_authority=certificate_authority,
-        )
-        super().__init__(where, application_name="sluice-check")
-        self._credentials = credentials
-
-    def _open(self, credentials: Credentials, deadline: Deadline) -> Connection:
-        try:
-            return super()._open(credentials, deadline)
-        except DatabaseError as error:
-            raise outage(error) from None  # a login that is not accepted has no secret that could be read again
+        _show_changes(changes, against)
+    is_breaking = any(change.is_breaking for change in changes or [])
+    raise typer.Exit(terminal.REJECTED if errors or is_breaking else 0)
 
 
 def _given(url: str) -> GivenDatabase:
@@ -152,30 +124,28 @@ def _declared() -> tuple[dict[str, type[Stream]], list[str]]:
     return streams, errors
 
 
+def _changes(revision: str, streams: dict[str, type[Stream]]) -> list[Change]:
+    """Return what has changed since a revision. One that is not there ends the command."""
+    try:
+        old = git.contracts(revision)
+    except NotThere as error:
+        terminal.fail(f"--against: {error}", terminal.USAGE)
+    if old is None:
+        return [Change(False, f"{revision} has no streams, so there is nothing to compare with")]
+    return contract.compare(old, {name: contract.of_stream(stream) for name, stream in streams.items()})
+
+
+def _changed(changes: list[Change] | None) -> dict[str, list[str]]:
+    if changes is None:
+        return {}
+    kinds = {"breaking": True, "additions": False}
+    return {name: [change.sentence for change in changes if change.is_breaking == kind] for name, kind in kinds.items()}
+
+
 def _migrate() -> Versions:
     """Return the versions that the migrations lead to. Raises what `schema.migrate` raises, and NotStarted."""
-    roles = {name: Credentials(f"sluice-{name}", secrets.token_urlsafe(24)) for name in ROLES}
-    with _server() as server:
-        credentials = Credentials(server.user, server.password)
-        database = GivenDatabase(server.host, server.port, server.database, credentials)
-        try:
-            return schema.migrate(database, roles, throwaway.keyset(), Deadline(monotonic() + SECONDS))
-        finally:
-            database.close()
-
-
-@contextmanager
-def _server() -> "Iterator[Postgres]":
-    from tools.local.postgres import Postgres
-
-    with TemporaryDirectory(prefix="sluice-") as folder:
-        Path(folder).chmod(0o711)  # PostgreSQL runs as another user where we are root
-        server = Postgres(Path(folder, "postgres"))
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
+    with throwaway.database() as database:
+        return schema.migrate(database, throwaway.roles(), throwaway.keyset(), Deadline(monotonic() + SECONDS))
 
 
 def _column_count(stream: type[Stream]) -> int:
@@ -199,3 +169,12 @@ def _show(
         console.print(f"{len(streams)} streams and {what} fit together: {seconds:.1f} s.")
     for error in errors:
         console.print("[red]✗[/]", terminal.cell(error), soft_wrap=True)
+
+
+def _show_changes(changes: list[Change] | None, revision: str | None) -> None:
+    console = terminal.console()
+    for change in changes or []:
+        sign = "[red]✗[/] breaking:" if change.is_breaking else "[yellow]…[/] "
+        console.print(sign, terminal.cell(change.sentence), soft_wrap=True)
+    if changes == []:
+        console.print(terminal.cell(f"Nobody would notice a change since {revision}."))

@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from types import GenericAlias, UnionType
 from typing import Any, get_type_hints
 
-from sluice.declaration import registry
+from sluice.declaration import column_types, registry
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Mask, Pseudonym
 from sluice.declaration.registry import names
@@ -30,6 +30,7 @@ class Entry:
     rule: Rule | None
     mask: Mask | Derived | None  # nothing: it comes from the message
     path: tuple[str, ...]  # the column, then the members inside it
+    nullable: bool  # null can be stored, as far as one knows
 
     @property
     def column(self) -> str:
@@ -57,10 +58,15 @@ def stream(name: str) -> type[Stream]:
 def entries(stream: type[Stream]) -> list[Entry]:
     """Return what a row is made of, in the order of its cells; the message's own columns come last."""
     own = [
-        Entry("", "message_id", "UUID", None, None, ("message_id",)),
-        Entry("", "sent_at", "datetime", None, None, ("sent_at",)),
+        Entry("", "message_id", "UUID", None, None, ("message_id",), nullable=False),
+        Entry("", "sent_at", "datetime", None, None, ("sent_at",), nullable=False),
     ]
-    return [*_entries(stream.layout, "", "", ()), *own]
+    return [*_of_object(stream.layout, "", ()), *own]
+
+
+def about(stream: type[Stream]) -> str:
+    """Return the first paragraph of a stream's docstring, in one line."""
+    return " ".join((stream.__doc__ or "").split("\n\n")[0].split())
 
 
 def rule_text(rule: Rule | None) -> str:
@@ -80,23 +86,32 @@ def options(declared: Rule | Mask) -> dict[str, Any]:
     return {"name": type(declared).__name__} | told
 
 
-def _entries(layout: Layout, prefix: str, pointer: str, inside: tuple[str, ...]) -> Iterator[Entry]:
+def _of_object(layout: Layout, pointer: str, inside: tuple[str, ...]) -> Iterator[Entry]:
+    """Yield the entries of a row, or of the objects in a column of JSON."""
+    nullable = {column.name: column.nullable for column in column_types.columns(layout)}
+    yield from _entries(layout, "", pointer, inside, nullable)
+
+
+def _entries(
+    layout: Layout, prefix: str, pointer: str, inside: tuple[str, ...], nullable: Mapping[str, bool]
+) -> Iterator[Entry]:
     """Go the way that `Layout.columns` goes, and into lists of objects too."""
     hints = get_type_hints(layout.make)
     for field in layout.fields:
         for mask in field.masks:
-            path = (*inside, mask.column or prefix + field.name)
-            yield Entry(pointer + field.pointer, field.name, _type(hints[field.name]), field.rule, mask, path)
+            column = mask.column or prefix + field.name
+            place, type_ = pointer + field.pointer, _type(hints[field.name])
+            yield Entry(place, field.name, type_, field.rule, mask, (*inside, column), nullable[column])
     for nested in layout.nested:
         name, place = prefix + nested.name, pointer + nested.pointer
         if nested.many:
-            yield from _entries(nested.layout, "", f"{place}/*", (*inside, name))
+            yield from _of_object(nested.layout, f"{place}/*", (*inside, name))
         else:
-            yield from _entries(nested.layout, f"{name}_", place, inside)
-    for column, made in layout.derived.items():
-        entry = Entry("", column, "", None, made, (*inside, prefix + column))
-        returned = type(made.function(None)) if entry.is_constant else _returned(made.function)
-        yield Entry("", column, _type(returned), None, made, entry.path)
+            yield from _entries(nested.layout, f"{name}_", place, inside, nullable)
+    for name, made in layout.derived.items():
+        returned = type(made.function(None)) if made.is_constant else _returned(made.function)
+        column = prefix + name
+        yield Entry("", name, _type(returned), None, made, (*inside, column), nullable[column])
 
 
 def _returned(function: Callable[[Any], Any]) -> Any:

@@ -7,49 +7,62 @@ import typer
 from sluice.declaration.masks import Mask
 from sluice.declaration.stream import Stream
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import declarations
+from tools.sluice_cli.authors import declarations, json_schema
 from tools.sluice_cli.authors.declarations import Entry, mask_text, rule_text
 
-HEADINGS = ("Field", "Type", "Rule", "Mask", "Column", "Domain")
+HEADINGS = ("Field", "Type", "Rule", "Mask", "Column", "Null", "Domain")
 
 
 def describe(
     stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/streams.")],
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="For a data catalogue.")] = False,
+    as_json_schema: Annotated[
+        bool, typer.Option("--json-schema", help="For producers: JSON Schema of the records (2020-12).")
+    ] = False,
 ) -> None:
     """Tell what a stream takes in, what becomes of each field, and in which column it is.
 
     A field is a JSON pointer in the record; `*` is each element of a list.
     """
-    if as_json and as_markdown:
-        terminal.fail("describe: either --json or --markdown", terminal.USAGE)
+    if as_json + as_markdown + as_json_schema > 1:
+        terminal.fail("describe: one of --json, --markdown and --json-schema", terminal.USAGE)
     declared = declarations.stream(stream)
     entries = declarations.entries(declared)
     if as_json:
-        terminal.show_json(_head(stream, declared) | {"columns": [_json(entry) for entry in entries]})
+        terminal.show_json(_head(declared) | {"columns": [_json(entry) for entry in entries]})
+    elif as_json_schema:
+        terminal.show_json(json_schema.of_stream(declared))
     elif as_markdown:
-        print(_markdown(stream, declared, entries))
+        print(_markdown(declared, entries))
     else:
-        table = terminal.table(_title(stream, declared), *HEADINGS)
+        table = terminal.table(f"{stream}: {_sentences(declared)}", *HEADINGS)
         for entry in entries:
             table.add_row(*map(terminal.cell, _texts(entry)))
         terminal.console().print(table)
 
 
-def _head(name: str, stream: type[Stream]) -> dict[str, object]:
-    about = " ".join((stream.__doc__ or "").split("\n\n")[0].split())
-    return {"stream": name, "about": about, "table": stream.table, "envelope": stream.unwrap.__name__}
+def _head(stream: type[Stream]) -> dict[str, object]:
+    return {
+        "stream": stream.stream_name,
+        "about": declarations.about(stream),
+        "table": stream.table,
+        "subject": ".".join(stream.subject.field) if stream.subject else None,
+        "envelope": stream.unwrap.__name__,
+    }
 
 
-def _title(name: str, stream: type[Stream]) -> str:
-    head = _head(name, stream)
-    return f"{name}: {head['about']} Table {stream.table}, envelope {head['envelope']}."
+def _sentences(stream: type[Stream], quote: str = "") -> str:
+    """Return what a stream is about, and its names, in quotes of their own."""
+    head = _head(stream)
+    names = [f"{key} {quote}{head[key]}{quote}" for key in ("subject", "envelope") if head[key]]
+    return f"{head['about']} Table {quote}{stream.table}{quote}, {', '.join(names)}."
 
 
 def _texts(entry: Entry) -> tuple[str, ...]:
     field = entry.pointer or "–"
-    return field, entry.type, rule_text(entry.rule), mask_text(entry), entry.column, entry.domain or ""
+    null = "yes" if entry.nullable else ""
+    return field, entry.type, rule_text(entry.rule), mask_text(entry), entry.column, null, entry.domain or ""
 
 
 def _json(entry: Entry) -> dict[str, object]:
@@ -59,16 +72,15 @@ def _json(entry: Entry) -> dict[str, object]:
         "rule": declarations.options(entry.rule) if entry.rule else None,
         "mask": declarations.options(entry.mask) if isinstance(entry.mask, Mask) else {"name": mask_text(entry)},
         "column": entry.column,
+        "nullable": entry.nullable,
         "domain": entry.domain,
     }
 
 
-def _markdown(name: str, stream: type[Stream], entries: list[Entry]) -> str:
-    head = _head(name, stream)
-    about = f"{head['about']} Table `{stream.table}`, envelope `{head['envelope']}`."
+def _markdown(stream: type[Stream], entries: list[Entry]) -> str:
     rows = [HEADINGS, ("---",) * len(HEADINGS), *([_code(text) for text in _texts(entry)] for entry in entries)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"## {name}\n\n{about}\n\n{table}"
+    return f"## {stream.stream_name}\n\n{_sentences(stream, '`')}\n\n{table}"
 
 
 def _code(text: str) -> str:

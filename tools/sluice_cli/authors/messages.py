@@ -12,7 +12,10 @@ import msgspec
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.aws import clients
+from sluice.declaration.stream import Stream
 from sluice.ingest.message import NotAnSqsEvent, sqs_records
+from tools.sluice_cli.authors import examples
+from tools.sluice_cli.authors.examples import NotAnExample
 
 ATTRIBUTES = ["sluice_message_id", "sluice_sent_at"]
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
@@ -36,9 +39,9 @@ class Message:
         return str(self.record["body"])
 
 
-def read(files: list[str], limit: int | None) -> list[Message]:
+def read(stream: type[Stream], files: list[str], limit: int | None) -> list[Message]:
     """Return the messages of all files, at most `limit`. Raises Unreadable."""
-    return list(islice((message for file in files for message in _messages(file, _text(file))), limit))
+    return list(islice((message for file in files for message in _messages(stream, file, _text(file))), limit))
 
 
 def peek(queue_url: str, limit: int) -> list[Message]:
@@ -77,7 +80,7 @@ def _text(file: str) -> str:
     return content.decode("utf-8-sig", errors="surrogateescape")  # a record that is no UTF-8 is rejected as one
 
 
-def _messages(file: str, text: str) -> Iterator[Message]:
+def _messages(stream: type[Stream], file: str, text: str) -> Iterator[Message]:
     document = _json(text)
     if isinstance(document, dict) and "Records" in document:
         try:
@@ -92,7 +95,18 @@ def _messages(file: str, text: str) -> Iterator[Message]:
     if len(numbered) > 1 and not any(isinstance(_json(line), dict) for _, line in numbered):
         raise Unreadable(f"{file}: neither a Lambda event nor JSON lines")
     for number, line in numbered:
-        yield Message(f"{file}:{number}", _record(str(uuid4()), line, "0", {}), sent=False)
+        place = f"{file}:{number}"
+        yield Message(place, _record(str(uuid4()), _body(stream, place, line), "0", {}), sent=False)
+
+
+def _body(stream: type[Stream], place: str, line: str) -> str:
+    """Return a line, or the body of the example that it is. Raises Unreadable."""
+    if not examples.is_example(_json(line)):
+        return line
+    try:
+        return examples.body(stream, examples.parse(line))
+    except NotAnExample as error:
+        raise Unreadable(f"{place}: {error}") from None
 
 
 def _json(text: str) -> Any:

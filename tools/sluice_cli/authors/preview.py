@@ -22,7 +22,7 @@ def preview(
     stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/streams.")],
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE", help="A Lambda event of SQS, or JSON lines; - is standard input."),
+        typer.Argument(metavar="FILE", help="A Lambda event of SQS, JSON lines or examples; - is standard input."),
     ] = None,
     queue: Annotated[
         str | None,
@@ -46,7 +46,7 @@ def preview(
         terminal.fail("preview: either files or --queue", terminal.USAGE)
     declared = declarations.stream(stream)
     try:
-        found = messages.peek(queue, limit or PEEKED) if queue else messages.read(files or [], limit)
+        found = messages.peek(queue, limit or PEEKED) if queue else messages.read(declared, files or [], limit)
     except Unreadable as error:
         terminal.fail(str(error), terminal.USAGE)
     findings = Findings(declared, found, throwaway.keyset())

@@ -20,8 +20,8 @@ LARGEST_BIGINT = 2**63 - 1
 MOST_DIGITS = 1000  # of PostgreSQL's numeric
 
 _EXACT = Context(prec=2 * MOST_DIGITS)  # more than `quantize` needs here
-_EPOCHS_FROM = datetime(1990, 1, 1, tzinfo=UTC)  # what is outside is in another unit, or no epoch at all
-_EPOCHS_TO = datetime(2100, 1, 1, tzinfo=UTC)
+EPOCHS_FROM = datetime(1990, 1, 1, tzinfo=UTC)  # what is outside is in another unit, or no epoch at all
+EPOCHS_TO = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class Rule:
@@ -377,7 +377,7 @@ class Timestamp(Rule):
         if found is None:
             found = canonical.moment(cast("str", value))
         else:
-            earliest, latest = earliest or _EPOCHS_FROM, latest or _EPOCHS_TO
+            earliest, latest = earliest or EPOCHS_FROM, latest or EPOCHS_TO
         if (earliest and found < earliest) or (latest and found > latest):
             raise Rejected("out_of_range")
         return found

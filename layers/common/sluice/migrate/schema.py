@@ -31,16 +31,6 @@ def migrate(
     it is. Raises MigrationFailed or Outage; what was committed until then stays, and the next call goes on after it.
     """
 
-    def prepare(connection: Connection) -> None:
-        _lock(connection)
-        migrations.prepare(connection)
-        for credentials in roles.values():
-            logins.set_role(connection, credentials, login_by_iam)
-
-    def apply_next(connection: Connection) -> bool:
-        _lock(connection)
-        return migrations.apply_next(connection, roles)
-
     def finish(connection: Connection) -> Versions:
         _lock(connection)
         _remember(connection, keyset)
@@ -51,11 +41,27 @@ def migrate(
             tables.grant(connection, stream, roles)
         return migrations.versions(connection)
 
+    apply(database, roles, deadline, login_by_iam)
+    return database.transact(finish, deadline)
+
+
+def apply(database: Database, roles: Mapping[str, Credentials], deadline: Deadline, login_by_iam: bool = False) -> None:
+    """Make the roles, and apply the migrations that the database lacks. Raises MigrationFailed or Outage."""
+
+    def prepare(connection: Connection) -> None:
+        _lock(connection)
+        migrations.prepare(connection)
+        for credentials in roles.values():
+            logins.set_role(connection, credentials, login_by_iam)
+
+    def apply_next(connection: Connection) -> bool:
+        _lock(connection)
+        return migrations.apply_next(connection, roles)
+
     logins.check_names(roles)
     database.transact(prepare, deadline)
     while database.transact(apply_next, deadline):
         pass
-    return database.transact(finish, deadline)
 
 
 class Comparison(NamedTuple):

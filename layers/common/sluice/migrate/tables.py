@@ -38,7 +38,7 @@ class _Relation(NamedTuple):
     can_grant_schema: bool
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """A column of a table."""
 
     name: str
@@ -63,6 +63,12 @@ def findings(connection: Connection, stream: type[Stream], roles: Mapping[str, C
         *_of_columns(connection, stream, found),
     ]
     return [f"{stream.__name__}: {sentence}" for sentence in told]
+
+
+def found(connection: Connection, stream: type[Stream]) -> dict[str, Found] | None:
+    """Return the columns of a stream's table by name; None where there is no table."""
+    relation = _relation(connection, stream)
+    return None if relation is None else {column.name: column for column in _columns(connection, relation)}
 
 
 def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> None:
@@ -115,7 +121,7 @@ def _relation(connection: Connection, stream: type[Stream]) -> _Relation | None:
     return _Relation(*rows[0]) if rows else None
 
 
-def _columns(connection: Connection, relation: _Relation) -> Iterator[_Found]:
+def _columns(connection: Connection, relation: _Relation) -> Iterator[Found]:
     """Yield the columns; of a domain the type below it, of an array the type of its elements."""
     rows: Any = connection.run(
         "WITH RECURSIVE attribute AS ("
@@ -135,7 +141,7 @@ def _columns(connection: Connection, relation: _Relation) -> Iterator[_Found]:
         oid=relation.oid,
     )
     for name, spelled, base, modifier, is_array, is_foreign, *rest in rows:
-        yield _Found(name, ColumnType(spelled, base, modifier, is_array, is_foreign), *rest)
+        yield Found(name, ColumnType(spelled, base, modifier, is_array, is_foreign), *rest)
 
 
 def _of_relation(
@@ -182,7 +188,7 @@ def _bound_by_row_security(connection: Connection, relation: _Relation, roles: M
 
 
 def _of_key(
-    connection: Connection, relation: _Relation, stream: type[Stream], found: Mapping[str, _Found]
+    connection: Connection, relation: _Relation, stream: type[Stream], found: Mapping[str, Found]
 ) -> Iterator[str]:
     table = stream.table
     if not {*OWN_COLUMNS} <= found.keys():
@@ -211,7 +217,7 @@ def _of_key(
         yield f"the key {wanted} of the table {table} is deferrable or invalid; it must be checked at once"
 
 
-def _of_columns(connection: Connection, stream: type[Stream], found: Mapping[str, _Found]) -> Iterator[str]:
+def _of_columns(connection: Connection, stream: type[Stream], found: Mapping[str, Found]) -> Iterator[str]:
     table = stream.table
     declared = {column.name: column for column in column_types.columns(stream.layout)}
     lacking = sorted({*OWN_COLUMNS, *declared} - found.keys())
@@ -230,9 +236,9 @@ def _of_columns(connection: Connection, stream: type[Stream], found: Mapping[str
             yield from _of_column(connection, table, declared[name], column)
 
 
-def _of_column(connection: Connection, table: str, declared: Column, column: _Found) -> Iterator[str]:
+def _of_column(connection: Connection, table: str, declared: Column, column: Found) -> Iterator[str]:
     place = f"{table}.{column.name}"
-    if not _fits(connection, declared, column):
+    if not fits(connection, declared, column):
         values = f"every value of {declared.pointer}" if declared.pointer else "every value"
         type_, wanted = column.type.spelled, declared.cells.wanted
         yield f"the column {place} is {type_}, which does not hold {values}; make it {wanted}"
@@ -242,7 +248,8 @@ def _of_column(connection: Connection, table: str, declared: Column, column: _Fo
         yield f"the column {place} must not be null, but {why}; {change}"
 
 
-def _fits(connection: Connection, declared: Column, column: _Found) -> bool:
+def fits(connection: Connection, declared: Column, column: Found) -> bool:
+    """Tell whether a column of the table holds every value that the declaration writes to it."""
     if declared.cells.fit(column.type):
         return True
     if not isinstance(declared.cells, Choices) or column.type.is_array or column.type.name in TEXTS:

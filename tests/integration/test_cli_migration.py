@@ -1,0 +1,89 @@
+"""`sluice migration --write` writes what makes `sluice check` pass, on PostgreSQLs of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.documentation import files_of_ones_own_stream
+from tools.project import DECLARED, PROJECT
+
+type Sluice = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def sluice(tmp_path: Path) -> Sluice:
+    """Return the command, as it runs with streams of its own; no other file is in their folder."""
+    shutil.copytree(DECLARED / "streams", tmp_path / "streams", ignore=shutil.ignore_patterns("__pycache__"))
+    path = os.pathsep.join(map(str, (tmp_path, PROJECT / "layers" / "common", PROJECT)))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        ran = subprocess.run(
+            [sys.executable, "-c", "from tools.sluice_cli import main; main()", *arguments],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=PROJECT,
+            env={"PYTHONPATH": path, "PATH": os.environ["PATH"]},
+        )
+        return ran.returncode, ran.stdout
+
+    return run
+
+
+def test_a_migration_is_written_under_the_next_number_and_the_check_passes(sluice: Sluice, tmp_path: Path) -> None:
+    streams = tmp_path / "streams"
+    logins, sign_ups = streams / "user_logins.py", streams / "sign_ups.py"
+    declared = logins.read_text().replace("locale: Annotated[str | None, Text(max=32)] = None", LONGER)
+    logins.write_text(declared)
+    (text,) = [text for name, text in files_of_ones_own_stream().items() if name.endswith("sign_ups.py")]
+    sign_ups.write_text(text)
+    (streams / "examples" / "user_logins.jsonl").unlink()  # they are of the columns of before
+    before = sorted(streams.rglob("*.sql"))
+
+    code, told = sluice("check")
+    assert (code, told.splitlines()) == (
+        1,
+        [
+            "✗ SignUp: there is no table sign_ups",
+            "✗ UserLogin: the table user_logins lacks the column country",
+            "✗ UserLogin: the column user_logins.locale is character varying(32), which does not hold every value of"
+            " /locale; make it varchar(64)",
+        ],
+    )
+    written = "Written to streams/migrations/1000_user_logins.sql. Read it before you deploy.\n"
+    assert sluice("migration", "user_logins", "--write") == (0, SQL + written)
+    assert (streams / "migrations" / "1000_user_logins.sql").read_text() == SQL
+    code, printed = sluice("migration", "sign_ups")
+    assert (code, len(list(streams.rglob("*.sql")))) == (0, len(before) + 1)
+    assert "\n\nCREATE TABLE sign_ups (\n" in printed
+    (streams / "migrations" / "1001_more.sql").write_text(printed)
+
+    code, told = sluice("check")
+    assert (code, told.count("✓")) == (0, 3)
+    code, told = sluice("migration", "user_logins", "--write")
+    assert (code, told) == (0, "The table user_logins has room for every row: there is nothing to change.\n")
+    assert len(list(streams.rglob("*.sql"))) == len(before) + 2
+
+
+LONGER = """locale: Annotated[str | None, Text(max=64)] = None
+    country: Annotated[str, Text(max=2)]"""
+SQL = """\
+-- The table of the stream user_logins, as its declaration is now.
+
+-- The rows that there are have NULL in it. Where they are given a value, or there are none:
+-- ALTER TABLE user_logins ALTER COLUMN country SET NOT NULL;
+ALTER TABLE user_logins ADD COLUMN country varchar(2);
+
+ALTER TABLE user_logins ALTER COLUMN locale TYPE varchar(64);
+"""
+
+
+def test_a_migration_that_fails_is_told(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "streams" / "migrations" / "1000_bad.sql").write_text("CREATE TABLE orders ();\n")
+    assert sluice("migration", "orders") == (1, "sluice: migration 1000_bad.sql: SQLSTATE 42P07\n")

@@ -1,0 +1,231 @@
+"""A stream's examples: a record and what it must become in each line, and where that is not so.
+
+The lines are made-up data, so what differs is told with its values. A token is told by its label.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import streams
+from sluice.declaration import column_types
+from sluice.declaration.column_types import BOOLEANS, Arrays, Cells, Moments, Numbers
+from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.stream import Row, Stream
+from sluice.failures import Rejected, Unforeseen
+from sluice.postgres.cells import Json, json_cell
+from sluice.pseudonyms.keyset import Keyset
+from tools.sluice_cli.authors import envelopes
+
+RECORDS, RESULTS = {"record", "body"}, {"row", "refused"}
+ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|NULL', re.DOTALL)  # of PostgreSQL's arrays, as `array_cell` spells them
+
+
+class NotAnExample(Exception):
+    """A line is no example: says why."""
+
+
+class Refused(msgspec.Struct, forbid_unknown_fields=True):
+    """Why a record must be refused, and where."""
+
+    reason: str
+    pointer: str = ""
+
+
+class Example(msgspec.Struct, forbid_unknown_fields=True):
+    """A record, or a body that need be none, and what it must become."""
+
+    record: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    body: str | msgspec.UnsetType = msgspec.UNSET
+    row: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    refused: Refused | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Token(str):
+    """A token in a row, in the place of which an example has a label."""
+
+    __slots__ = ()
+
+
+_DECODER = msgspec.json.Decoder(Example, float_hook=Decimal)
+
+
+def file(name: str) -> Path:
+    """Return where the examples of a stream are; there need be none."""
+    return Path(streams.__path__[0], "examples", f"{name}.jsonl")
+
+
+def is_example(document: object) -> bool:
+    """Tell whether a line of JSON is an example rather than a record."""
+    keys = set(document) if isinstance(document, dict) else set()
+    return len(keys) == 2 and len(keys & RECORDS) == 1 and len(keys & RESULTS) == 1
+
+
+def parse(line: str) -> Example:
+    """Return the example that a line is. Raises NotAnExample."""
+    try:
+        example = _DECODER.decode(line)
+    except msgspec.ValidationError as error:
+        raise NotAnExample(f"is no example: {error}") from None
+    except (ValueError, RecursionError):
+        raise NotAnExample("is no JSON") from None
+    if (example.record is msgspec.UNSET) == (example.body is msgspec.UNSET):
+        raise NotAnExample("needs either a record or a body")
+    if (example.row is msgspec.UNSET) == (example.refused is msgspec.UNSET):
+        raise NotAnExample("needs either a row or refused")
+    return example
+
+
+def body(stream: type[Stream], example: Example) -> str:
+    """Return the body of the message that brings an example. Raises NotAnExample where nobody knows its envelope."""
+    if isinstance(example.body, str):
+        return example.body
+    if envelopes.is_of_ones_own(stream):
+        raise NotAnExample(f"needs a body: the envelope {stream.unwrap.__name__} is of your own")
+    return envelopes.wrap(stream, bytes(example.record or b"").decode())
+
+
+def numbered(name: str) -> list[tuple[int, str]]:
+    """Return the lines of a stream's examples that are not empty, with their numbers; none where there is no file."""
+    place = file(name)
+    text = place.read_text("utf-8", errors="replace") if place.is_file() else ""
+    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def differences(name: str, stream: type[Stream], keyset: Keyset) -> list[str]:
+    """Return a sentence for each thing in which an example of a stream is not what it says."""
+    examples = _Examples(stream, keyset)
+    return [
+        f"examples/{name}.jsonl, line {number}: {sentence}"
+        for number, line in numbered(name)
+        for sentence in examples.differences(number, line)
+    ]
+
+
+class _Examples:
+    """The examples of one file: a label stands for one token, and a token has one label."""
+
+    def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
+        self._stream = stream
+        self._mask = stream.masker(keyset)
+        self._cells = [column.cells for column in column_types.columns(stream.layout)]
+        self._tokens: dict[str, tuple[str, int]] = {}  # by label, with the line that had it first
+        self._labels: dict[str, tuple[str, int]] = {}  # by token
+
+    def differences(self, number: int, line: str) -> Iterator[str]:
+        try:
+            example = parse(line)
+            cells, _ = self._mask(body(self._stream, example))
+        except NotAnExample as error:
+            yield str(error)
+        except Rejected as rejected:
+            if example.refused != Refused(rejected.reason, rejected.pointer):
+                cause = f" ({rejected.cause})" if isinstance(rejected, Unforeseen) else ""
+                yield f"is refused: {_place(rejected.reason + cause, rejected.pointer)}, must be {_wanted(example)}"
+        else:
+            if isinstance(example.row, dict):
+                yield from self._of_row(number, example.row, self._row(cells))
+            else:
+                yield f"becomes a row, must be {_wanted(example)}"
+
+    def _row(self, cells: Row) -> dict[str, Any]:
+        """Return the row as JSON would have it, with its tokens marked."""
+        names = [name for name, _ in self._stream.columns()]
+        row = {name: _value(cell, kind) for name, cell, kind in zip(names, cells, self._cells, strict=True)}
+        for place in self._stream.token_places:
+            row[place.column] = place.replace(row[place.column], _Token)
+        return row
+
+    def _of_row(self, number: int, wanted: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
+        for column in [column for column in wanted if column not in found]:
+            of_message = ", it is of the message" if column in OWN_COLUMNS else ""
+            yield f"the declaration has no column {column}{of_message}"
+        for column, value in found.items():
+            if column in wanted:
+                yield from self._of_value(number, column, wanted[column], value)
+            else:
+                yield f"the row lacks the column {column}"
+
+    def _of_value(self, number: int, place: str, wanted: Any, found: Any) -> Iterator[str]:
+        if isinstance(found, _Token):
+            yield from self._of_token(number, place, wanted, found)
+        elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+            for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
+                yield from self._of_value(number, f"{place}[{index}]", one, other)
+        elif isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys():
+            for name, other in found.items():
+                yield from self._of_value(number, f"{place}.{name}", wanted[name], other)
+        elif not _are_equal(wanted, found):
+            yield f"{place}: is {_shown(self._with_labels(found))}, must be {_shown(wanted)}"
+
+    def _of_token(self, number: int, place: str, label: Any, token: str) -> Iterator[str]:
+        if not isinstance(label, str):
+            yield f"{place}: is a token, must be {_shown(label)}"
+            return
+        known, line = self._tokens.setdefault(label, (token, number))
+        if known != token:
+            yield f"{place}: is another token than {_shown(label)} in line {line}"
+            return
+        other, line = self._labels.setdefault(token, (label, number))
+        if other != label:
+            yield f"{place}: is the token {_shown(other)} of line {line}, must be another"
+
+    def _with_labels(self, value: Any) -> Any:
+        """Return a value with labels in the place of its tokens, as far as they have any yet."""
+        if isinstance(value, _Token):
+            return self._labels.get(value, ("…", 0))[0]
+        if isinstance(value, list):
+            return [self._with_labels(element) for element in value]
+        return {name: self._with_labels(member) for name, member in value.items()} if isinstance(value, dict) else value
+
+
+def _value(cell: Any, cells: Cells) -> Any:
+    """Return a cell as JSON would have it, an array as a list, a moment as one."""
+    if isinstance(cell, Json):
+        return json.loads(cell, parse_float=Decimal)
+    if isinstance(cell, str) and isinstance(cells, Arrays):
+        return [_element(found[0], found[1], cells.of) for found in ELEMENT.finditer(cell)]
+    return _moment(cell) if isinstance(cells, Moments) else cell
+
+
+def _element(spelled: str, quoted: str | None, cells: Cells) -> Any:
+    if spelled == "NULL" or quoted is None:
+        return None
+    text = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
+    if isinstance(cells, Numbers):
+        return Decimal(text)
+    if cells == BOOLEANS:
+        return text == "true"
+    return _moment(text) if isinstance(cells, Moments) else text
+
+
+def _moment(text: Any) -> Any:
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return text
+
+
+def _are_equal(wanted: Any, found: Any) -> bool:
+    if isinstance(found, datetime):
+        wanted = _moment(wanted)
+    return isinstance(wanted, bool) == isinstance(found, bool) and bool(wanted == found)
+
+
+def _wanted(example: Example) -> str:
+    refused = example.refused
+    return f"refused: {_place(refused.reason, refused.pointer)}" if isinstance(refused, Refused) else "a row"
+
+
+def _place(reason: str, pointer: str) -> str:
+    return f"{reason} at {pointer}" if pointer else reason
+
+
+def _shown(value: Any) -> str:
+    return json_cell(value)

@@ -1,0 +1,183 @@
+"""The SQL of a changed declaration: what its table lacks to hold its rows.
+
+What would lose data, or needs to be known by who writes the migration, is a comment.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from sluice.declaration import column_types
+from sluice.declaration.column_types import Arrays, Cells, Choices, Column, ColumnType, Numbers
+from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.masks import Keep
+from sluice.declaration.stream import Stream
+from sluice.migrate import tables
+from sluice.migrate.tables import Found
+from sluice.postgres import sqlstate
+from sluice.postgres.credentials import Credentials
+from sluice.postgres.driver import Connection, DatabaseError
+from tools.sluice_cli.authors import table_sql
+from tools.sluice_cli.authors.table_sql import ColumnSql
+
+DIGITS = {"int2": 5, "int4": 10, "int8": 19}  # before the point
+INTEGERS = ("smallint", "integer", "bigint")
+ANEW = "The whole table is written anew, and nobody can read or write it meanwhile."
+
+
+class Step(NamedTuple):
+    """A statement, or nothing but what is to be said."""
+
+    sql: str
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        return "\n".join([*(f"-- {line}" for line in self.note.splitlines()), *([self.sql] if self.sql else [])])
+
+
+class Migration(NamedTuple):
+    """What makes a stream's table fit its declaration."""
+
+    steps: list[Step]
+    left: list[str]  # what does not fit even then: a sentence each
+
+    @property
+    def is_needed(self) -> bool:
+        return any(step.sql for step in self.steps)
+
+    @property
+    def text(self) -> str:
+        left = [Step("", f"This is left to you: {sentence}") for sentence in self.left]
+        return "\n\n".join(step.text.rstrip() for step in [*self.steps, *left]) + "\n"
+
+
+def of_stream(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> Migration:
+    """Return the migration. It is tried in the transaction, which the caller undoes."""
+    found = tables.found(connection, stream)
+    steps = [Step(table_sql.create_table(stream))] if found is None else list(_steps(connection, stream, found))
+    connection.run("SAVEPOINT migration")
+    tried = [_tried(connection, step) for step in steps]
+    left = tables.findings(connection, stream, roles)
+    connection.run("ROLLBACK TO SAVEPOINT migration")
+    return Migration(tried, left)
+
+
+def _tried(connection: Connection, step: Step) -> Step:
+    """Run a step, and return it; one that PostgreSQL refuses, such as for a view on the column, becomes a comment."""
+    if not step.sql:
+        return step
+    connection.run("SAVEPOINT step")
+    try:
+        connection.run(step.sql)
+    except DatabaseError as error:
+        connection.run("ROLLBACK TO SAVEPOINT step")
+        return Step("", f"PostgreSQL refuses this: {sqlstate.describe(error)}. What depends on it?\n{step.text}")
+    return step
+
+
+def _steps(connection: Connection, stream: type[Stream], found: Mapping[str, Found]) -> Iterator[Step]:
+    table = f"ALTER TABLE {table_sql.table_name(stream)}"
+    wanted = table_sql.columns_of(stream)
+    lacking = [name for name in wanted if name not in found]
+    others = [
+        column for name, column in found.items() if name not in {*wanted, *OWN_COLUMNS} and not _is_filled(column)
+    ]
+    for name in lacking:
+        yield _added(table, wanted[name], others)
+    for name in table_sql.indexed(stream):
+        if name in lacking:
+            yield Step(table_sql.create_index(stream, name))
+    kept = {place.name for place in stream.layout.places() if type(place.mask) is Keep}
+    for column in column_types.columns(stream.layout):
+        if column.name in found:
+            yield from _changed(connection, table, column, found[column.name], column.name in kept)
+    for other in others:
+        yield from _left_over(table, other)
+
+
+def _is_filled(column: Found) -> bool:
+    return column.has_default or column.is_generated
+
+
+def _added(table: str, column: ColumnSql, others: list[Found]) -> Step:
+    notes = [f"{column.note[0].upper()}{column.note[1:]}"] if column.note else []
+    if others:
+        rename = [f"{table} RENAME COLUMN {table_sql.name(other.name)} TO {column.name};" for other in others]
+        notes += [f"If {column.name} is another name for a column that there is, in the place of this:", *rename]
+    if column.constraint:
+        notes += [
+            "The rows that there are have NULL in it. Where they are given a value, or there are none:",
+            f"{table} ALTER COLUMN {column.name} SET NOT NULL;",
+        ]
+    return Step(f"{table} ADD COLUMN {column.name} {column.type};", "\n".join(notes))
+
+
+def _changed(connection: Connection, table: str, declared: Column, found: Found, is_kept: bool) -> Iterator[Step]:
+    """Yield what changes a column that is there: its type, and whether it takes null."""
+    name, type_ = table_sql.name(declared.name), table_sql.type_of(declared.cells)
+    column = f"{table} ALTER COLUMN {name}"
+    is_plain = not found.is_generated and not found.is_always_identity
+    if is_plain and not tables.fits(connection, declared, found):
+        wider = _widened(found.type, declared.cells)
+        if wider:
+            yield Step(f"{column} TYPE {wider};", ANEW if _is_written_anew(found.type, wider) else "")
+        else:
+            yield Step(
+                "",
+                f"{name} is {found.type.spelled}, which does not hold all that is written to it."
+                " Is nothing lost, and does nobody mind?\n"
+                f"{column} TYPE {type_} USING CAST({name} AS {type_});",
+            )
+    elif is_kept and _is_narrowed(found.type, declared.cells):
+        yield Step(
+            "",
+            f"{name} is {found.type.spelled}, and no more than {type_} is written to it. Would older values fit?\n"
+            f"{column} TYPE {type_};",
+        )
+    if found.not_null and declared.nullable:
+        yield Step(f"{column} DROP NOT NULL;")
+
+
+def _left_over(table: str, found: Found) -> Iterator[Step]:
+    name = table_sql.name(found.name)
+    if found.not_null:
+        yield Step(f"{table} ALTER COLUMN {name} DROP NOT NULL;")
+    yield Step("", f"Nothing is written to {name}. Is what is in it not wanted any more?\n{table} DROP COLUMN {name};")
+
+
+def _widened(found: ColumnType, cells: Cells) -> str | None:
+    """Return a type that holds all that a column can have now and all that is written to it, if it is of its kind."""
+    if found.is_array != isinstance(cells, Arrays):
+        return None
+    if isinstance(cells, Arrays):
+        wider = _widened(found._replace(is_array=False), cells.of)
+        return wider and f"{wider}[]"
+    type_ = table_sql.type_of(cells)
+    if found.name == "varchar" and (type_ == "text" or type_.startswith("varchar")):
+        return type_
+    if not isinstance(cells, Numbers) or found.name not in (*DIGITS, "numeric"):
+        return None
+    if type_ == "numeric" or (type_ in INTEGERS and found.name in DIGITS):
+        return type_
+    before, scale = found.digits or (DIGITS[found.name], 0)
+    before = max(before, len(str(max(abs(cells.low), abs(cells.high)))))
+    scale = max(scale, cells.scale)
+    return f"numeric({before + scale}, {scale})"
+
+
+def _is_written_anew(found: ColumnType, wider: str) -> bool:
+    """Tell whether PostgreSQL writes all rows again: not for a longer text, or for more digits before the point."""
+    digits = found.digits
+    return not (found.name == "varchar" or (digits and wider.rstrip("[])").endswith(f", {digits[1]}")))
+
+
+def _is_narrowed(found: ColumnType, cells: Cells) -> bool:
+    """Tell whether a text or a number has less room by the declaration than in the table."""
+    if isinstance(cells, Choices) or found.is_array or found.is_foreign:
+        return False
+    if isinstance(cells, Numbers):
+        digits, wanted = found.digits, len(str(max(abs(cells.low), abs(cells.high))))
+        is_numeric = cells.wanted.startswith("numeric(")
+        return is_numeric and digits is not None and (digits[0] > wanted or digits[1] > cells.scale)
+    is_text = cells.wanted.startswith("varchar") and cells.longest is not None and found.longest is not None
+    return is_text and (found.longest or 0) > (cells.longest or 0)
