@@ -1,0 +1,111 @@
+"""The SQL of a declaration: the table that a stream's rows go to, as one would write it by hand."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from sluice.declaration import column_types
+from sluice.declaration.column_types import Anything, Cells, Choices
+from sluice.declaration.layout import Column, Derived
+from sluice.declaration.masks import Pseudonym, Redact
+from sluice.declaration.stream import Stream
+from sluice.postgres.driver import identifier
+
+TOKEN = "varchar(256)"  # longer than a token is today
+OF_ONES_OWN = "made by code of your own: is this its type?"
+
+# https://www.postgresql.org/docs/current/sql-keywords-appendix.html: those that name no column or table.
+RESERVED = frozenset(
+    "all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation"
+    " column concurrently constraint create cross current_catalog current_date current_role current_schema current_time"
+    " current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze"
+    " from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like"
+    " limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary"
+    " references returning right select session_user similar some symmetric system_user table tablesample then to"
+    " trailing true union unique user using variadic verbose when where window with".split()
+)
+
+
+class ColumnSql(NamedTuple):
+    """A column as a CREATE TABLE has it."""
+
+    name: str  # quoted where SQL wants it
+    type: str
+    constraint: str = ""
+    note: str = ""  # behind it, as a comment
+
+    @property
+    def definition(self) -> str:
+        return f"{self.name} {self.type} {self.constraint}".rstrip()
+
+
+OWN = (ColumnSql("sent_at", "timestamptz", "NOT NULL"), ColumnSql("message_id", "uuid", "PRIMARY KEY"))
+
+
+def create_table(stream: type[Stream]) -> str:
+    """Return the statements that make a stream's table, and its indexes for joins and for erasing a person."""
+    columns = [*columns_of(stream).values(), *OWN]
+    table = f"CREATE TABLE {table_name(stream)} (\n{'\n'.join(_lines(columns))}\n);\n"
+    indexes = [create_index(stream, column) for column in indexed(stream)]
+    return table + ("\n" + "\n".join(indexes) + "\n" if indexes else "")
+
+
+def create_index(stream: type[Stream], column: str) -> str:
+    return f"CREATE INDEX ON {table_name(stream)} ({name(column)});"
+
+
+def columns_of(stream: type[Stream]) -> dict[str, ColumnSql]:
+    """Return the columns that a declaration writes, by name; the message's own two are not among them."""
+    places = stream.layout.places()
+    types = column_types.columns(stream.layout)
+    return {place.name: _column(place, made.cells, made.nullable) for place, made in zip(places, types, strict=True)}
+
+
+def indexed(stream: type[Stream]) -> list[str]:
+    """Return the columns that are looked up: that of the person, and those with a token each."""
+    subject = [stream.subject.column] if stream.subject else []
+    tokens = [place.column for place in stream.token_places if not place.path and not place.is_array]
+    return list(dict.fromkeys([*subject, *tokens]))
+
+
+def type_of(cells: Cells) -> str:
+    """Return the type to take for what is written to a column."""
+    if isinstance(cells, Choices):
+        return "text"  # so that one more choice needs no migration
+    return cells.wanted.replace("any type", "text").replace(",", ", ")
+
+
+def name(identifier_: str) -> str:
+    """Return the name of a column, quoted where SQL wants it."""
+    is_plain = re.fullmatch("[a-z_][a-z0-9_]*", identifier_) and identifier_ not in RESERVED
+    return identifier_ if is_plain else str(identifier(identifier_))
+
+
+def table_name(stream: type[Stream]) -> str:
+    """Return the name of a stream's table, with its schema where the declaration says so."""
+    return ".".join(map(name, stream.table.split(".")))
+
+
+def _column(place: Column, cells: Cells, nullable: bool) -> ColumnSql:
+    constraint, note = "" if nullable else "NOT NULL", ""
+    type_ = type_of(cells)
+    if isinstance(place.mask, Pseudonym) and type_.startswith("varchar"):
+        type_ = TOKEN + "[]" * type_.endswith("[]")
+    elif isinstance(place.mask, Redact):
+        note = "redacted: always NULL" if place.mask.constant is None else ""
+    elif isinstance(cells, Anything) and not (isinstance(place.declared, Derived) and place.declared.is_constant):
+        constraint, note = "", OF_ONES_OWN  # which may return None
+    return ColumnSql(name(place.name), type_, constraint, note)
+
+
+def _lines(columns: Sequence[ColumnSql]) -> Iterator[str]:
+    name_width = _width(column.name for column in columns)
+    type_width = _width(column.type for column in columns)
+    for number, column in enumerate(columns, 1):
+        definition = f"    {column.name:<{name_width}} {column.type:<{type_width}} {column.constraint}".rstrip()
+        comma = "," if number < len(columns) else ""
+        yield definition + comma + (f"  -- {column.note}" if column.note else "")
+
+
+def _width(texts: Iterable[str]) -> int:
+    return max(map(len, texts))
