@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from tools.sluice_cli.authors import check, describe, preview
+from tools.sluice_cli.authors.new import command as new
 from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal
 from tools.sluice_cli.terminal import USAGE, complain
 
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.command(epilog="Example:  sluice describe orders --markdown")(describe.describe)
 app.command(epilog="Example:  sluice preview user_logins events/sqs_mixed_batch.json")(preview.preview)
 app.command(epilog="Example:  sluice check")(check.check)
+app.command(epilog="Example:  sluice new pushes --samples pushes.jsonl --subject pusher.email")(new.new)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
 app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)

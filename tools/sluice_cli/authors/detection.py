@@ -91,14 +91,14 @@ def kind_of_name(key: str) -> str | None:
     The last words count: `email_verified` is no e-mail address. Keys with dots between tell more: `customer.name` is a
     person's, `product.name` is not.
     """
-    words = _words(key)
+    found = words(key)
     for length in (3, 2, 1):
-        kind = _NAMES.get(" ".join(words[-length:])) if len(words) >= length else None
+        kind = _NAMES.get(" ".join(found[-length:])) if len(found) >= length else None
         if kind:
             return kind
-    if not words:
+    if not found:
         return None
-    *before, last = words
+    *before, last = found
     if last == "name" and (not before or before[-1] in _PEOPLE):
         return "name"
     if last in ("id", "uid", "uuid", "key", "number", "no") and before and before[-1] in _PEOPLE:
@@ -106,6 +106,20 @@ def kind_of_name(key: str) -> str | None:
     if last == "address" and (not before or before[-1] not in _OTHER_ADDRESSES):
         return "address"
     return "address" if last in _PARTS_OF_ADDRESS and {*before} & {"address", "billing", "shipping"} else None
+
+
+def words(key: str) -> list[str]:
+    """Return the words of a key in small letters and the singular, without the digits at its end."""
+    spaced = re.sub(r"ipv[46]", " ip ", key, flags=re.IGNORECASE)
+    found = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", spaced)]
+    while found and found[-1].isdigit():
+        found.pop()
+    return [_singular(word) for word in found]
+
+
+def is_person(key: str) -> bool:
+    """Tell whether a key names a person: what an object under it holds is told of somebody."""
+    return bool(_PEOPLE & {*words(key)[-1:]})
 
 
 def _candidates(text: str, patterns: list[re.Pattern[str]]) -> Iterator[str]:
@@ -161,15 +175,6 @@ _FORMS: list[tuple[str, list[re.Pattern[str]], Callable[[str], bool]]] = [
     ("card", _CARDS, _is_card),
     ("phone", _PHONES, _is_phone),
 ]
-
-
-def _words(key: str) -> list[str]:
-    """Return the words of a key in small letters and the singular, without the digits at its end."""
-    spaced = re.sub(r"ipv[46]", " ip ", key, flags=re.IGNORECASE)
-    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", spaced)]
-    while words and words[-1].isdigit():
-        words.pop()
-    return [_singular(word) for word in words]
 
 
 def _singular(word: str) -> str:

@@ -87,6 +87,10 @@ def _messages(file: str, text: str) -> Iterator[Message]:
         for number, record in enumerate(records, 1):
             yield Message(f"{file}#{number}", SQSRecord(record), sent=True)
         return
+    if isinstance(document, list) and document and all(isinstance(one, dict) for one in document):
+        for number, one in enumerate(msgspec.json.decode(text, type=list[msgspec.Raw]), 1):
+            yield Message(f"{file}[{number}]", _record(str(uuid4()), bytes(one).decode(), "0", {}), sent=False)
+        return
     lines = [text.strip()] if document is not None else text.split("\n")  # no other sign ends a line
     numbered = [(number, line) for number, line in enumerate((line.strip(" \t\r") for line in lines), 1) if line]
     if len(numbered) > 1 and not any(isinstance(_json(line), dict) for _, line in numbered):

@@ -1,0 +1,51 @@
+"""The template's text: a stream is a word in the list of a loop, and a line in a mapping where it needs one."""
+
+import re
+
+_NEXT = r"[^\n]*\n(?: *(?:#[^\n]*)?\n)* *"  # the rest of a line, and lines that are empty or a comment
+LIST = re.compile(  # of the loop over the streams: its variable, then the words
+    rf"^ *Fn::ForEach::Streams:{_NEXT}- *[A-Za-z0-9]+{_NEXT}- *\[(?P<words>[^\[\]]*)\]", re.MULTILINE
+)
+MAPPING = re.compile(r"^Mappings:[^\n]*\n(?:(?: [^\n]*)?\n)*?(?P<indent> +)Streams:[^\n]*\n", re.MULTILINE)
+
+
+class NoSuchPlace(Exception):
+    """The template has no place for a stream: says what was looked for."""
+
+
+def word(name: str) -> str:
+    """Return the word that stands for a stream: logical ids have letters and digits alone."""
+    return name if "_" not in name else "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def with_stream(template: str, name: str, queue: str | None = None) -> str:
+    """Return the template with one more stream, and nothing else changed. Raises NoSuchPlace."""
+    added = word(name)
+    match = LIST.search(template)
+    if match is None:
+        raise NoSuchPlace("has no list of the streams: Fn::ForEach::Streams, a variable, and [words]")
+    words = [one for one in re.split(r"[\s,]+", match["words"]) if one]
+    if added.lower() in map(str.lower, words):
+        raise NoSuchPlace(f"has the stream {added} already")
+    end = match.end("words")
+    kept = match["words"].rstrip().removesuffix(",")
+    text = f"{kept}, {added}" if words else added
+    template = template[: match.start("words")] + text + match["words"][len(match["words"].rstrip()) :] + template[end:]
+    options = [f"Name: {name}"] if added != name else []
+    options += [f"Queue: {queue}"] if queue else []
+    return _with_line(template, added, options) if options else template
+
+
+def _with_line(template: str, added: str, options: list[str]) -> str:
+    """Return the template with a line of what is not derived from the stream's word, behind the others."""
+    match = MAPPING.search(template)
+    if match is None:
+        raise NoSuchPlace("has no mapping of the streams: Mappings, Streams")
+    inner = match["indent"] + "  "
+    end = match.end()
+    for line in template[end:].splitlines(keepends=True):
+        if line.strip() and not line.startswith(inner):
+            break
+        end += len(line)
+    end -= len(template[match.end() : end]) - len(template[match.end() : end].rstrip("\n")) - 1
+    return f"{template[:end]}{inner}{added}: {{ {', '.join(options)} }}\n{template[end:]}"
