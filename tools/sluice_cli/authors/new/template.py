@@ -42,10 +42,11 @@ def _with_line(template: str, added: str, options: list[str]) -> str:
     if match is None:
         raise NoSuchPlace("has no mapping of the streams: Mappings, Streams")
     inner = match["indent"] + "  "
-    end = match.end()
+    end = at = match.end()
     for line in template[end:].splitlines(keepends=True):
-        if line.strip() and not line.startswith(inner):
+        at += len(line)
+        if line.startswith(inner):
+            end = at
+        elif line.strip():
             break
-        end += len(line)
-    end -= len(template[match.end() : end]) - len(template[match.end() : end].rstrip("\n")) - 1
     return f"{template[:end]}{inner}{added}: {{ {', '.join(options)} }}\n{template[end:]}"
