@@ -287,6 +287,7 @@ LIST = "    - [Logins, Orders] # yours go here\n"
         ("pushes", None, "pushes", ""),
         ("sign_ups", None, "SignUps", "    SignUps: { Name: sign_ups }\n"),
         ("pushes", "git-pushes", "pushes", "    pushes: { Queue: git-pushes }\n"),
+        ("on", "12", '"on"', '    "on": { Queue: "12" }\n'),
         ("sign_ups", "joined", "SignUps", "    SignUps: { Name: sign_ups, Queue: joined }\n"),
     ],
 )

@@ -1,6 +1,7 @@
 """What `sluice new` makes of samples: a declaration that takes all of them, and keeps nothing personal unasked."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -30,7 +31,14 @@ def field(values: list[Any], key: str = "x", many: int = 1) -> str:
     if not text:
         return ""
     line = " ".join(text.partition('record of the stream `things`."""')[2].split())
-    return line.partition("# confirm")[0].partition(": ")[2].strip().replace("[ ", "[").replace(" ]", "]")
+    return (
+        line.partition("# confirm")[0]
+        .partition(": ")[2]
+        .strip()
+        .replace("[ ", "[")
+        .replace(" ]", "]")
+        .replace(",]", "]")
+    )
 
 
 SHA = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
@@ -227,6 +235,7 @@ EMPTY = "its text is empty in 1 of 2 samples, which no rule takes yet"
         ([None], "it is null in every sample"),
         ([[]], "its list is empty in every sample"),
         ([{}], "there is nothing in it to declare"),
+        ([[{}]], "there is nothing in its objects to declare"),
         (["", "a"], EMPTY),
         ([" ", "a"], EMPTY),
     ],
@@ -266,6 +275,21 @@ def test_the_subject_is_kept_or_a_token_of_its_domain() -> None:
         assert declaration.load("things", text).subject is not None
     for path in ("tags", "nothing", "buyer"):
         assert planned([record], path)[0].subject_path == ""
+
+
+def test_what_is_nested_too_deeply_is_left_out() -> None:
+    deep: dict[str, Any] = {"x": 1}
+    for _ in range(400):
+        deep = {"d": deep}
+    planner, text = planned([{"x": 1, "deep": deep}])
+    assert [one.why for one in planner.left_out] == ["it is nested too deeply"]
+    assert "x: Annotated[int, Integer()]" in text
+
+
+def test_a_long_line_stays_as_it_is_once_its_mark_is_deleted() -> None:
+    _, text = planned([{"address_of_the_customer_in_the_shop_email": "ada@example.com", "ip": "192.0.2.1"}])
+    confirmed = re.sub(" +# confirm: .*", "", text)
+    assert text != confirmed == declaration.formatted(confirmed)
 
 
 TEXTS = st.text(max_size=12) | st.sampled_from(

@@ -14,6 +14,7 @@ from tools.project import PROJECT
 from tools.sluice_cli.authors.marks import MARK
 from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan
 
+LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
@@ -25,7 +26,7 @@ def source(name: str, plan: ObjectPlan, envelope: str, subject: str) -> str:
     head = f"class {plan.class_name}({', '.join(['Stream', *filter(None, options)])}):"
     stream = f'{head}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
     body = "\n\n".join([*classes.texts, stream])
-    return _formatted(
+    return formatted(
         f'"""The stream `{name}`, as its samples show it."""\n\n{_imports(plan, body, envelope)}\n\n{body}'
     )
 
@@ -51,7 +52,8 @@ def load(name: str, text: str) -> type[Stream]:
     return declared
 
 
-def _formatted(text: str) -> str:
+def formatted(text: str) -> str:
+    """Return a module's text as ruff formats it."""
     command = [sys.executable, "-m", "ruff", "format", "--config", str(PROJECT / "pyproject.toml"), "-"]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout  # nosec B603
 
@@ -103,10 +105,14 @@ class _Classes:
             part = self._part(member)
             annotation = (f"list[{part}]" if member.many else part) + null
             return f"{member.name}: {annotation}{_default(member, member.many, is_renamed)}"
-        annotation = f"Annotated[{', '.join([member.guess.type + null, member.guess.source, *member.masks])}]"
+        inner = ", ".join([member.guess.type + null, member.guess.source, *member.masks])
         default = _default(member, isinstance(member.guess.rule, Each), is_renamed)
         mark = f"  # {MARK} {member.concern.told}" if member.concern else ""
-        return f"{member.name}: {annotation}{default}{mark}"
+        line = f"{member.name}: Annotated[{inner}]{default}{mark}"
+        if len(line) <= LONGEST_LINE:
+            return line
+        # With the comma it has many lines, also once the mark is deleted.
+        return f"{member.name}: Annotated[{inner},]{default}{mark}"
 
 
 def _rename_option(plan: ObjectPlan) -> str:

@@ -14,6 +14,7 @@ from tools.sluice_cli.authors.new.masks import Concern
 from tools.sluice_cli.authors.new.rules import Guess, Undeclarable
 from tools.sluice_cli.authors.new.samples import Place, Scalar, is_data
 
+DEEPEST = 20  # keys from the record inwards
 LONGEST_IDENTIFIER = 63  # bytes, of PostgreSQL
 CLASSES = frozenset({*sluice.__all__, "Decimal", "Annotated"})
 NAMES = frozenset(
@@ -102,7 +103,8 @@ class Planner:
             try:
                 made = self._member(member, objects, _free(snake(key), names), prefix, path, columns)
             except Undeclarable as error:
-                self.left_out.append(LeftOut(member.pointer, str(error)))
+                if str(error):
+                    self.left_out.append(LeftOut(member.pointer, str(error)))
             else:
                 names.add(made.name)
                 found.append(made)
@@ -114,6 +116,8 @@ class Planner:
         absent, is_null = place.seen < objects, place.nulls > 0
         if place.kinds == 0:
             raise Undeclarable("it is null in every sample")
+        if len(place.path) > DEEPEST:
+            raise Undeclarable("it is nested too deeply")
         if place.kinds > 1:
             raise Undeclarable("it is of several kinds (object, list, value): unions cannot be declared yet")
         if place.objects:
@@ -129,10 +133,10 @@ class Planner:
     ) -> ObjectPlan:
         _refuse_map(place)
         inner = None if path is None else f"{path}{name}."
-        class_name = self._class(place)
+        class_name, told = self._class(place), len(self.left_out)
         members = self._members(place, place.objects, f"{prefix}{name}_", inner, columns)
         if not members:
-            raise Undeclarable("there is nothing in it to declare")
+            raise Undeclarable("" if len(self.left_out) > told else "there is nothing in it to declare")
         return ObjectPlan(place, name, class_name, members, False, optional, absent)
 
     def _objects(
@@ -144,10 +148,10 @@ class Planner:
         name = _free(name, {column.removeprefix(prefix) for column in columns})
         if len(prefix + name) > LONGEST_IDENTIFIER:
             raise Undeclarable("the name of its column would be too long")
-        class_name = self._class(place)
+        class_name, told = self._class(place), len(self.left_out)
         members = self._members(elements, elements.objects, "", None, set())
         if not members:
-            raise Undeclarable("there is nothing in its objects to declare")
+            raise Undeclarable("" if len(self.left_out) > told else "there is nothing in its objects to declare")
         columns.add(prefix + name)
         return ObjectPlan(place, name, class_name, members, True, is_null, absent)
 

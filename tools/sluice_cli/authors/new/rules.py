@@ -48,7 +48,7 @@ OF_TIMES = frozenset(
 
 
 class Undeclarable(Exception):
-    """No rule takes what the samples have at a place: says why, without a value."""
+    """No rule takes what the samples have at a place: says why, without a value; nothing where that is told already."""
 
 
 class Guess(NamedTuple):

@@ -1,6 +1,7 @@
 """Samples: records in, what they have at each place out."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -80,7 +81,8 @@ def records_of(bodies: Iterable[str | bytes]) -> Place:
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
-            root.add(record)
+            with suppress(RecursionError):  # what is nested so deeply is not declared
+                root.add(record)
     return root
 
 

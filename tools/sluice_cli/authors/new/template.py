@@ -24,16 +24,22 @@ def with_stream(template: str, name: str, queue: str | None = None) -> str:
     match = LIST.search(template)
     if match is None:
         raise NoSuchPlace("has no list of the streams: Fn::ForEach::Streams, a variable, and [words]")
-    words = [one for one in re.split(r"[\s,]+", match["words"]) if one]
+    words = re.findall(r"\w+", match["words"])
     if added.lower() in map(str.lower, words):
         raise NoSuchPlace(f"has the stream {added} already")
     end = match.end("words")
     kept = match["words"].rstrip().removesuffix(",")
-    text = f"{kept}, {added}" if words else added
+    text = f"{kept}, {_scalar(added)}" if words else _scalar(added)
     template = template[: match.start("words")] + text + match["words"][len(match["words"].rstrip()) :] + template[end:]
-    options = [f"Name: {name}"] if added != name else []
-    options += [f"Queue: {queue}"] if queue else []
+    options = [f"Name: {_scalar(name)}"] if added != name else []
+    options += [f"Queue: {_scalar(queue)}"] if queue else []
     return _with_line(template, added, options) if options else template
+
+
+def _scalar(text: str) -> str:
+    """Return a text as YAML takes it for one: `on` is a boolean, 12 a number."""
+    is_plain = text[0].isalpha() and text.lower() not in ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+    return text if is_plain else f'"{text}"'
 
 
 def _with_line(template: str, added: str, options: list[str]) -> str:
@@ -49,4 +55,4 @@ def _with_line(template: str, added: str, options: list[str]) -> str:
             end = at
         elif line.strip():
             break
-    return f"{template[:end]}{inner}{added}: {{ {', '.join(options)} }}\n{template[end:]}"
+    return f"{template[:end]}{inner}{_scalar(added)}: {{ {', '.join(options)} }}\n{template[end:]}"
