@@ -13,7 +13,7 @@ import pytest
 import streams
 from sluice.declaration import registry
 from tests.unit.cli import run
-from tests.unit.fakes import sqs_record
+from tests.unit.fakes import ROOT, sqs_record
 from tests.unit.new_stream import TEMPLATE, contents, make_project
 from tests.unit.samples import CANARIES, lines, payments, pushes, uplinks
 from tools.sluice_cli.authors import marks
@@ -155,6 +155,19 @@ def test_samples_in_an_envelope_need_it_named(new: Callable[..., tuple[int, str,
 def test_samples_come_in_any_form(samples: str, new: Callable[..., tuple[int, str, str]], project: Path) -> None:
     assert new("sign_ups", samples)[::2] == (0, "")
     assert "class SignUp(Stream" in (project / "layers/streams/sign_ups.py").read_text()
+
+
+def test_the_page_shows_what_the_command_prints_and_writes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    section = (ROOT / "docs/cli.md").read_text().split("## `sluice new")[1].split("\n## ")[0]
+    samples, shown, module = re.findall(r"```(?:json|console|python)\n(.*?)```", section, re.DOTALL)
+    Path("visits.jsonl").write_text(samples)
+    code, output, errors = run("new", "visits", "--samples", "visits.jsonl", "--subject", "visitor.email")
+    assert (code, errors) == (0, "")
+    command_line, _, end = shown.partition("\n…\n")
+    assert command_line == "$ sluice new visits --samples visits.jsonl --subject visitor.email"
+    assert output.endswith(end)
+    assert Path("layers/streams/visits.py").read_text() == module
 
 
 def test_what_is_no_object_is_shown_as_rejected(new: Callable[..., tuple[int, str, str]]) -> None:

@@ -31,14 +31,8 @@ def field(values: list[Any], key: str = "x", many: int = 1) -> str:
     if not text:
         return ""
     line = " ".join(text.partition('record of the stream `things`."""')[2].split())
-    return (
-        line.partition("# confirm")[0]
-        .partition(": ")[2]
-        .strip()
-        .replace("[ ", "[")
-        .replace(" ]", "]")
-        .replace(",]", "]")
-    )
+    declared = line.partition("# confirm")[0].partition(": ")[2].strip()
+    return re.sub(r",? ]", "]", declared.replace("[ ", "["))
 
 
 SHA = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
@@ -60,25 +54,25 @@ UUID = "7d1c5b1e-2c2b-4f0a-9f0e-0b1c2d3e4f50"
         ([52.48299920791517], "x", "Annotated[Decimal, Number(precision=24, scale=18)]"),
         (["12.50", "3"], "total", "Annotated[Decimal, Number(precision=8, scale=2)]"),
         (["12.50", 3], "x", "Annotated[Decimal, Number(precision=10, scale=4)]"),
-        (["1.10"], "version", "Annotated[str, Text(max=16)]"),
-        (["0123"], "x", "Annotated[str, Text(max=16)]"),
-        (["a" * 33], "x", "Annotated[str, Text(max=128)]"),
-        (["a" * 30_000], "x", "Annotated[str, Text(max=64_000)]"),
-        ([SHA], "commit", "Annotated[str, Text(max=128)]"),
+        (["1.10"], "version", "Annotated[str, Text(max=32)]"),
+        (["0123"], "x", "Annotated[str, Text(max=32)]"),
+        (["a" * 33], "x", "Annotated[str, Text(max=256)]"),
+        (["a" * 30_000], "x", "Annotated[str, Text(max=256_000)]"),
+        ([SHA], "commit", "Annotated[str, Text(max=256)]"),
         ([UUID], "x", "Annotated[str, Uuid()]"),
-        ([UUID, "x"], "x", "Annotated[str, Text(max=128)]"),
+        ([UUID, "x"], "x", "Annotated[str, Text(max=256)]"),
         (["2026-01-31T12:00:00Z", "2026-01-31T12:00:00+01:00"], "x", "Annotated[datetime, Timestamp()]"),
-        (["2026-01-31T12:00:00"], "x", "Annotated[str, Text(max=64)]"),  # without a zone it is no moment
-        (["2026-01-31"], "x", "Annotated[str, Text(max=32)]"),
+        (["2026-01-31T12:00:00"], "x", "Annotated[str, Text(max=128)]"),  # without a zone it is no moment
+        (["2026-01-31"], "x", "Annotated[str, Text(max=64)]"),
         ([1769903999], "created_at", "Annotated[datetime, Timestamp()]"),
         ([1769903999.5, "2026-01-31T12:00:00Z"], "created_at", "Annotated[datetime, Timestamp()]"),
         ([1769903999500], "timestamp", 'Annotated[datetime, Timestamp(epoch="milliseconds")]'),
         ([1769903999], "x", "Annotated[int, Integer()]"),
         ([7], "created_at", "Annotated[int, Integer()]"),
-        (["refs/heads/main"], "ref", "Annotated[str, Text(max=32)]"),
-        ([["a", "b"]], "x", "Annotated[list[str], Each(Text(max=16))]"),
-        ([["a"], []], "x", "Annotated[list[str], Each(Text(max=16))]"),
-        ([["a"], None], "x", "Annotated[list[str] | None, Each(Text(max=16))]"),
+        (["refs/heads/main"], "ref", "Annotated[str, Text(max=64)]"),
+        ([["a", "b"]], "x", "Annotated[list[str], Each(Text(max=32))]"),
+        ([["a"], []], "x", "Annotated[list[str], Each(Text(max=32))]"),
+        ([["a"], None], "x", "Annotated[list[str] | None, Each(Text(max=32))]"),
         ([[-1] * 300], "x", "Annotated[list[int], Each(Integer(), max=10_000)]"),
     ],
 )
@@ -90,37 +84,37 @@ def test_a_rule_fits_the_values(values: list[Any], key: str, declared: str) -> N
     ("values", "key", "masks"),
     [
         (["ada@example.com"], "x", 'Annotated[str, Email(), Pseudonym(domain="email", recoverable=True)]'),
-        (["ada@example.com", "-"], "x", "Annotated[str, Text(max=32), Redact()]"),
-        (["203.0.113.7"], "ip", 'Annotated[str, IpAddress(), Pseudonym(domain="ip"), Truncate("ip_network")]'),
-        (["203.0.113.7", "unknown"], "ip", "Annotated[str, Text(max=32), Redact()]"),
-        (["2.3.0.1"], "app_version", "Annotated[str, Text(max=16)]"),
+        (["ada@example.com", "-"], "x", "Annotated[str, Text(max=64), Redact()]"),
+        (["203.0.113.7"], "ip", 'Annotated[str, IpAddress(), Pseudonym(), Truncate("ip_network")]'),
+        (["203.0.113.7", "unknown"], "ip", "Annotated[str, Text(max=64), Redact()]"),
+        (["2.3.0.1"], "app_version", "Annotated[str, Text(max=32)]"),
         (["+442079460018"], "x", 'Annotated[str, Phone(), Pseudonym(domain="phone", recoverable=True)]'),
-        (["020 7946 0018"], "x", "Annotated[str, Text(max=32), Redact()]"),
-        (["4242424242424242"], "x", "Annotated[str, Text(max=32), Redact()]"),
+        (["020 7946 0018"], "x", "Annotated[str, Text(max=64), Redact()]"),
+        (["4242424242424242"], "x", "Annotated[str, Text(max=64), Redact()]"),
         ([4242424242424242], "x", "Annotated[int, Integer(), Redact()]"),
-        (["GB33BUKB20201555555555"], "x", "Annotated[str, Text(max=64), Redact()]"),
-        (["00:1a:2b:3c:4d:5e"], "x", "Annotated[str, Text(max=64), Pseudonym()]"),
-        (["u-17"], "user_id", "Annotated[str, Text(max=16), Pseudonym()]"),
+        (["GB33BUKB20201555555555"], "x", "Annotated[str, Text(max=128), Redact()]"),
+        (["00:1a:2b:3c:4d:5e"], "x", 'Annotated[str, Text(max=128), Pseudonym(domain="mac")]'),
+        (["u-17"], "user_id", "Annotated[str, Text(max=32), Pseudonym()]"),
         ([17], "user_id", "Annotated[int, Integer(min=0), Pseudonym()]"),
         ([UUID], "device_id", "Annotated[str, Uuid(), Pseudonym()]"),
-        (["Ada"], "first_name", "Annotated[str, Text(max=16), Redact()]"),
-        (["1990-01-31"], "birth_date", "Annotated[str, Text(max=32), Redact()]"),
-        (["593-47-5928"], "ssn", "Annotated[str, Text(max=32), Redact()]"),
-        (["s3cr3t"], "password", "Annotated[str, Text(max=16), Redact()]"),
+        (["Ada"], "first_name", "Annotated[str, Text(max=32), Redact()]"),
+        (["1990-01-31"], "birth_date", "Annotated[str, Text(max=64), Redact()]"),
+        (["593-47-5928"], "ssn", "Annotated[str, Text(max=64), Redact()]"),
+        (["s3cr3t"], "password", "Annotated[str, Text(max=32), Redact()]"),
         (["ada@example.com"], "password", "Annotated[str, Email(), Redact()]"),
-        (["late"], "comment", "Annotated[str, Text(max=16), Redact()]"),
-        (["two words"], "x", "Annotated[str, Text(max=32), Redact()]"),
-        (["to ada@example.com"], "x", "Annotated[str, Text(max=64), Redact()]"),
-        (["https://example.com/ada"], "x", "Annotated[str, Text(max=64), Redact()]"),
+        (["late"], "comment", "Annotated[str, Text(max=32), Redact()]"),
+        (["two words"], "x", "Annotated[str, Text(max=64), Redact()]"),
+        (["to ada@example.com"], "x", "Annotated[str, Text(max=128), Redact()]"),
+        (["https://example.com/ada"], "x", "Annotated[str, Text(max=128), Redact()]"),
         ([52.5], "latitude", "Annotated[Decimal, Number(precision=8, scale=2), Redact()]"),
         (
             [["ada@example.com"]],
             "to",
             'Annotated[list[str], Each(Email()), Pseudonym(domain="email", recoverable=True)]',
         ),
-        ([["Ada"]], "names", "Annotated[list[str], Each(Text(max=16)), Redact()]"),
+        ([["Ada"]], "names", "Annotated[list[str], Each(Text(max=32)), Redact()]"),
         ([True], "mobile", "Annotated[bool, Boolean()]"),
-        (["ready"], "status", "Annotated[str, Text(max=16)]"),
+        (["ready"], "status", "Annotated[str, Text(max=32)]"),
     ],
 )
 def test_what_may_be_personal_is_masked_and_marked(values: list[Any], key: str, masks: str) -> None:
@@ -135,7 +129,7 @@ def test_what_is_told_of_a_person_is_masked() -> None:
         [{"customer": {"tier": "gold", "city": "Paris", "age": 7, "vip": True}, "shop": {"city": "Paris"}}]
     )
     customer = text.partition("class Shop(Part)")[0]
-    assert "city: Annotated[str, Text(max=16), Redact()]  # confirm: told of a person" in customer
+    assert "city: Annotated[str, Text(max=32), Redact()]  # confirm: told of a person" in customer
     assert [line for line in text.splitlines() if "confirm" in line] == [
         line for line in customer.splitlines() if "city" in line
     ]
@@ -264,9 +258,9 @@ def test_an_object_whose_name_says_so_is_a_map_once_its_keys_vary() -> None:
 def test_the_subject_is_kept_or_a_token_of_its_domain() -> None:
     record = {"user_id": "u", "order": "o", "buyer": {"email": "ada@example.com", "name": "Ada"}, "tags": ["x"]}
     for path, line in {
-        "order": "order: Annotated[str, Text(max=16)]",
-        "user_id": 'user_id: Annotated[str, Text(max=16), Pseudonym(domain="subject")]',
-        "buyer.name": 'name: Annotated[str, Text(max=16), Pseudonym(domain="subject")]',
+        "order": "order: Annotated[str, Text(max=32)]",
+        "user_id": 'user_id: Annotated[str, Text(max=32), Pseudonym(domain="subject")]',
+        "buyer.name": 'name: Annotated[str, Text(max=32), Pseudonym(domain="subject")]',
         "buyer.email": 'Pseudonym("buyer_email_subject", domain="subject")',
     }.items():
         planner, text = planned([record], path)

@@ -22,7 +22,7 @@ def preview(
     stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/streams.")],
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE", help="A Lambda event of SQS, or JSON lines; - is standard input."),
+        typer.Argument(metavar="FILE", help="A Lambda event of SQS, JSON lines or a JSON array; - is standard input."),
     ] = None,
     queue: Annotated[
         str | None,

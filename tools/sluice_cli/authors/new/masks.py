@@ -8,6 +8,7 @@ from tools.sluice_cli.authors import detection
 from tools.sluice_cli.authors.new.rules import OF_CHOICES, Guess
 from tools.sluice_cli.authors.new.samples import Scalar
 
+RECOVERABLE = (("email", Email), ("phone", Phone))
 TOKENS = ("user_id", "device_id", "mac")
 BY_FORM_ALONE = ("name", "free_text", "email", "ip")  # a number is none of these, whatever its key says
 
@@ -46,20 +47,18 @@ def concern(path: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Conc
 def masks(concern: Concern | None, guess: Guess, column: str | None, network: str, domain: str) -> list[str]:
     """Return the masks to propose, as they are written down; none where the value is kept under the field's name.
 
-    `column` names the column where it is not the field's name, `network` that of an IP address's network; `domain` is
-    that of tokens which are told from others by their key alone, empty where it is the field's name.
+    `column` names the column where it is not the field's name, `network` that of an IP address's network. `domain` is
+    that of the tokens, empty where it is the field's name.
     """
     rule = guess.rule.element
-    named = f'"{column}"' if column else ""
+    named, of_domain = f'"{column}"' if column else "", f'domain="{domain}"' if domain else ""
     if concern is None:
         return [f"Keep({named})"] if column else []
-    if (concern.kind == "email" and isinstance(rule, Email)) or (concern.kind == "phone" and isinstance(rule, Phone)):
-        return [_call("Pseudonym", named, f'domain="{concern.kind}"', "recoverable=True")]
+    if (concern.kind, type(rule)) in RECOVERABLE:
+        return [_call("Pseudonym", named, of_domain, "recoverable=True")]
     if concern.kind == "ip" and isinstance(rule, IpAddress):
-        return [_call("Pseudonym", named, 'domain="ip"'), f'Truncate("{network}")']
-    if concern.kind in TOKENS:
-        return [_call("Pseudonym", named, f'domain="{domain}"' if domain else "")]
-    return [f"Redact({named})"]
+        return [_call("Pseudonym", named, of_domain), f'Truncate("{network}")']
+    return [_call("Pseudonym", named, of_domain) if concern.kind in TOKENS else f"Redact({named})"]
 
 
 def subject(masks: Sequence[str], column: str, domain_column: str) -> list[str]:

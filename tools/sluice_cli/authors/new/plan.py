@@ -20,6 +20,7 @@ CLASSES = frozenset({*sluice.__all__, "Decimal", "Annotated"})
 NAMES = frozenset(
     {*dir(Stream), *Stream.__annotations__, *"bool datetime eventbridge int list msgspec sns str".split()}
 )
+OF_ONE_DOMAIN = ("email", "ip", "mac", "phone")
 OF_NOTHING_ALONE = ("id", "key", "no", "number", "uid", "uuid")  # words that do not say whose id it is
 
 
@@ -164,7 +165,7 @@ class Planner:
         columns.add(column)
         named = None if column == prefix + name else column
         network = _column(f"{column}_network", columns)
-        made = masks.masks(concern, guess, named, network, _domain(place, name))
+        made = masks.masks(concern, guess, named, network, _domain(place, name, concern))
         if path is not None and self.subject == ".".join(place.path) and not place.lengths:
             token = _column(f"{column}_subject", columns)
             made = masks.subject(made, column, token)
@@ -222,8 +223,13 @@ def _refuse_map(place: Place) -> None:
         raise Undeclarable("it is a map with any keys, which cannot be declared yet")
 
 
-def _domain(place: Place, name: str) -> str:
-    """Return the domain of an id's tokens: `id` alone says of nothing whose it is. Empty: the field's own name."""
+def _domain(place: Place, name: str, concern: Concern | None) -> str:
+    """Return the domain of a field's tokens: equal addresses are found in each other, wherever they are.
+
+    `id` alone says of nothing whose it is. Empty: the field's own name.
+    """
+    if concern and concern.kind in OF_ONE_DOMAIN:
+        return concern.kind if concern.kind != name else ""
     keys = [snake(key) for key in place.path if key != "*"]
     is_alone = keys[-1] in OF_NOTHING_ALONE and len(keys) > 1
     return f"{keys[-2]}_{name}"[:LONGEST_DOMAIN] if is_alone else ""

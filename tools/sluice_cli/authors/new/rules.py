@@ -26,7 +26,7 @@ from sluice.failures import Rejected
 from tools.sluice_cli.authors import detection
 from tools.sluice_cli.authors.new.samples import Place, Scalar
 
-LENGTHS = (16, 32, 64, 128, 256, 512, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 256_000, 1_000_000)
+LENGTHS = (32, 64, 128, 256, 512, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 256_000, 1_000_000)
 SCALES = (2, 4, 6, 9, 12, 18, 30)
 PRECISIONS = (6, 9, 12, 18, 30)  # digits before the point
 MOST_ELEMENTS = (1000, 10_000, 100_000, 1_000_000)
@@ -94,8 +94,8 @@ def each(element: Guess, lengths: Sequence[int]) -> Guess:
 
 
 def text(values: Sequence[str]) -> Guess:
-    """Return the rule of any text, with room for ones of twice the length."""
-    longest = _above(LENGTHS, 2 * max(map(len, values)))
+    """Return the rule of any text, with room for ones four times as long."""
+    longest = _above(LENGTHS, 4 * max(map(len, values)))
     return Guess(Text(max=longest), f"Text(max={_digits(longest)})")
 
 
