@@ -148,7 +148,7 @@ def _value(field: FieldPlan, number: int) -> Any:
     rule, place = field.guess.rule, field.place
     if isinstance(rule, Each):
         values = place.elements.scalars if place.elements else []
-        return [_scalar(field, rule.element, values, number)][: rule.max]
+        return [_scalar(field, rule.element, values, number)]
     return _scalar(field, rule, place.scalars, number)
 
 

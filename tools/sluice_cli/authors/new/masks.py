@@ -27,9 +27,9 @@ def concern(path: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Conc
     if isinstance(rule, Timestamp):
         return _named(by_name) if by_name == "birth_date" else None
     if isinstance(rule, OneOf):
-        return _named(by_name) if by_name not in (None, "free_text") else None
+        return None
     texts = [str(value) for value in values if isinstance(value, str) or (type(value) is int and value >= 10**12)]
-    by_form = _form(texts, len(values), isinstance(rule, Text))
+    by_form = _form(texts, len(values))
     if by_form and by_name not in ("secret", "tax_id", "card", "iban"):
         is_version = by_form == "ip" and not isinstance(rule, IpAddress)
         return None if is_version else Concern(by_form, f"looks like {detection.WORDS[by_form]}")
@@ -61,13 +61,16 @@ def masks(concern: Concern | None, guess: Guess, column: str | None, network: st
     return [_call("Pseudonym", named, of_domain) if concern.kind in TOKENS else f"Redact({named})"]
 
 
-def subject(masks: Sequence[str], column: str, domain_column: str) -> list[str]:
-    """Return the masks of the field that says whose record it is: it must be kept, or be a token of the subject."""
+def subject(masks: Sequence[str], column: str | None, second: str) -> list[str]:
+    """Return the masks of the field that says whose record it is: it must be kept, or be a token of the subject.
+
+    `column` is as in `masks`. What is recoverable stays so, and the subject's token goes to the column `second`.
+    """
     if not masks or masks[0].startswith("Keep("):
         return [*masks]
     if "recoverable=True" in masks[0]:
-        return [*masks, f'Pseudonym("{domain_column}", domain="subject")']
-    return [_call("Pseudonym", f'"{column}"' if '("' in masks[0] else "", 'domain="subject"'), *masks[1:]]
+        return [*masks, f'Pseudonym("{second}", domain="subject")']
+    return [_call("Pseudonym", f'"{column}"' if column else "", 'domain="subject"'), *masks[1:]]
 
 
 def _call(name: str, *options: str) -> str:
@@ -93,8 +96,8 @@ def _named(kind: str | None) -> Concern | None:
     return Concern(kind, f"by its name {detection.WORDS[kind]}") if kind in detection.PERSONAL else None
 
 
-def _form(texts: Sequence[str], count: int, is_text: bool) -> str | None:
-    """Return the form that all values have, if it is one of personal data."""
+def _form(texts: Sequence[str], count: int) -> str | None:
+    """Return the form that all values of a place have, so many, if it is one of personal data."""
     kinds = {detection.detect(value) for value in texts} if texts and len(texts) == count else set()
     (kind,) = kinds if len(kinds) == 1 else (None,)
     return kind if kind in detection.PERSONAL else None

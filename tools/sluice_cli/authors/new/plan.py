@@ -146,9 +146,8 @@ class Planner:
         _refuse_map(elements)
         if elements.nulls:
             raise Undeclarable("there is null among its objects, which cannot be declared yet")
-        name = _free(name, {column.removeprefix(prefix) for column in columns})
-        if len(prefix + name) > LONGEST_IDENTIFIER:
-            raise Undeclarable("the name of its column would be too long")
+        if prefix + name in columns or len(prefix + name) > LONGEST_IDENTIFIER:
+            raise Undeclarable("the name of its column is taken or too long")
         class_name, told = self._class(place), len(self.left_out)
         members = self._members(elements, elements.objects, "", None, set())
         if not members:
@@ -168,7 +167,7 @@ class Planner:
         made = masks.masks(concern, guess, named, network, _domain(place, name, concern))
         if path is not None and self.subject == ".".join(place.path) and not place.lengths:
             token = _column(f"{column}_subject", columns)
-            made = masks.subject(made, column, token)
+            made = masks.subject(made, named, token)
             columns |= {token}
             self.subject_path = path + name
         columns |= {network} if any(network in mask for mask in made) else set()
@@ -248,7 +247,7 @@ def _free(name: str, taken: Iterable[str]) -> str:
 def _column(name: str, taken: set[str]) -> str:
     """Return a column's name that is not taken, and short enough for PostgreSQL."""
     name = f"record_{name}" if name in taken and name in OWN_COLUMNS else name
-    room = LONGEST_IDENTIFIER - len("_99")
-    while len(name) > LONGEST_IDENTIFIER and "_" in name[-room:]:
+    longest = LONGEST_IDENTIFIER - len("_99")
+    while len(name) > longest and "_" in name:
         name = name.partition("_")[2]
-    return _free(name[:LONGEST_IDENTIFIER], taken)
+    return _free(name[:longest], taken)

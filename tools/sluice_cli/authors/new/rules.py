@@ -42,7 +42,7 @@ OF_CHOICES = frozenset(  # the last word of keys that name a kind of things, not
 COUNTED = frozenset("age attempt byte count duration index length number port quantity size total".split())
 MONEY = frozenset("amount balance charge cost discount fee paid price subtotal tax total".split())
 OF_TIMES = frozenset(
-    "at created date datetime epoch expire expires expiry modified occurred received sent time timestamp ts updated"
+    "at created date datetime epoch expire expiry modified occurred received sent time timestamp ts updated"
     " until since start started end ended".split()
 )
 
@@ -65,9 +65,9 @@ class Guess(NamedTuple):
 
 def guess(place: Place) -> Guess:
     """Return the rule for the values at a place. Raises Undeclarable."""
-    values, words = place.scalars, detection.words(place.path[-1] if place.path[-1] != "*" else place.path[-2])
-    last = words[-1] if words else ""
-    empty = sum(isinstance(value, str) and _is_empty(value) for value in values)
+    values = place.scalars
+    last = (detection.words(next(key for key in reversed(place.path) if key != "*")) or [""])[-1]
+    empty = sum(isinstance(value, str) and not value.strip() for value in values)
     if empty:
         raise Undeclarable(f"its text is empty in {empty} of {len(values)} samples, which no rule takes yet")
     types = {type(value) for value in values}
@@ -146,7 +146,7 @@ def _choices(values: Sequence[str], last: str) -> Guess | None:
         and all(CHOICE.fullmatch(value) for value in counts)
     ):
         choices = sorted(counts)
-        return Guess(OneOf(*choices), f"OneOf({', '.join(map(_quoted, choices))})")
+        return Guess(OneOf(*choices), f"OneOf({', '.join(f'"{choice}"' for choice in choices)})")
     return None
 
 
@@ -181,10 +181,6 @@ def _decimal(values: Sequence[Decimal], is_money: bool) -> Guess:
     return Guess(Number(precision, room), f"Number(precision={precision}, scale={room})")
 
 
-def _is_empty(value: str) -> bool:
-    return not value.strip()
-
-
 def _is_amount(value: object) -> bool:
     """Tell whether a text is a number that means the same without its zeros: no code, and no version."""
     return isinstance(value, str) and re.fullmatch(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", value) is not None
@@ -196,10 +192,6 @@ def _above(steps: Sequence[int], least: int) -> int:
 
 def _digits(number: int) -> str:
     return f"{number:_}" if number > 9999 else str(number)
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"'
 
 
 def _spoken(kind: type) -> str:
