@@ -68,6 +68,7 @@ NOTHING = [
     "2.3.0.400",
     "0.0.0.0",
     "127.0.0.1",
+    "255.255.255.0",
     "::",
     "::1",
     "std::vector",
@@ -94,6 +95,7 @@ NOTHING = [
     "+1",
     "+0200",
     "+99999999999",
+    "+35236450.6",
     "12 34 56",
     "d41d8cd98f00b204e9800998ecf8427e",
     "6dcb09b5b57875f334f61aebed695e2e4193db5e",
@@ -103,7 +105,12 @@ NOTHING = [
     "arn:aws:sns:eu-central-1:123456789012:users",
 ]
 TEXTS = {
-    "email": ["Write to ada@example.com, please.", "<ada@example.com>", "mailto:ada@example.com?subject=x"],
+    "email": [
+        "Write to ada@example.com, please.",
+        "<ada@example.com>",
+        "mailto:ada@example.com?subject=x",
+        "?q=ada%40example.com",
+    ],
     "ip": ["failed for 203.0.113.77.", "http://203.0.113.77:8080/x", "from [2001:db8::7] port 22", "ip=203.0.113.77"],
     "phone": ["Call +44 20 7946 0018!", "tel. (212) 555-0123 or later", "my number is 020 7946 0018."],
     "card": ["paid with 4242 4242 4242 4242 123 today", "card:4242424242424242;"],
@@ -137,7 +144,7 @@ NAMES = {
     "card": "card_number cardNumber pan credit_card",
     "iban": "iban account_number bankAccount",
     "secret": "password api_key access_token client_secret cvc Authorization",
-    "free_text": "description comment notes message body review",
+    "free_text": "description comment notes categories.bodies message body review",
 }
 NO_NAMES = [
     *"email_verified phone_type product.name event_name file_name hostname repository.name repository.full".split(),

@@ -115,6 +115,8 @@ def test_a_rule_fits_the_values(values: list[Any], key: str, declared: str) -> N
         ([["Ada"]], "names", "Annotated[list[str], Each(Text(max=32)), Redact()]"),
         ([True], "mobile", "Annotated[bool, Boolean()]"),
         (["ready"], "status", "Annotated[str, Text(max=32)]"),
+        (["Signed Up"], "event", "Annotated[str, Text(max=64)]"),
+        (["Signed up by Ada"], "event", "Annotated[str, Text(max=64), Redact()]"),
     ],
 )
 def test_what_may_be_personal_is_masked_and_marked(values: list[Any], key: str, masks: str) -> None:
@@ -250,7 +252,12 @@ def test_a_key_that_is_a_value_is_not_told() -> None:
 
 def test_an_object_whose_name_says_so_is_a_map_once_its_keys_vary() -> None:
     same, varying = {"a": 1, "b": 1}, {"a": 1}
-    for key, others, told in (("metadata", varying, [MAP]), ("metadata", same, []), ("device", varying, [])):
+    for key, others, told in (
+        ("metadata", varying, [MAP]),
+        ("properties", varying, [MAP]),
+        ("metadata", same, []),
+        ("device", varying, []),
+    ):
         planner, _ = planned([{"x": 1, key: same}, {"x": 1, key: others}])
         assert [one.why for one in planner.left_out] == told
 
@@ -269,6 +276,14 @@ def test_the_subject_is_kept_or_a_token_of_its_domain() -> None:
         assert declaration.load("things", text).subject is not None
     for path in ("tags", "nothing", "buyer"):
         assert planned([record], path)[0].subject_path == ""
+
+
+def test_the_author_is_asked_what_samples_do_not_tell() -> None:
+    record = {"phone": "020 7946 0018", "mobile": "+442079460018", "at": "2026-01-31T12:00:00", "day": "2026-01-31"}
+    assert planned([record])[0].questions == [
+        "/phone: of which region are its phone numbers? Phone(region=…) and Pseudonym make tokens of it",
+        "/at: its times have no zone, so they are kept as texts; can its producer add one?",
+    ]
 
 
 def test_what_is_nested_too_deeply_is_left_out() -> None:

@@ -6,6 +6,7 @@ person. What has no form, such as the name of somebody, only the field's name te
 
 import re
 from collections.abc import Callable, Iterator
+from urllib.parse import unquote
 
 from stdnum import iban, luhn
 
@@ -61,7 +62,7 @@ _ISSUERS = re.compile(  # Visa, Mastercard, American Express, Diners Club, Disco
 _PHONES = [
     re.compile(rf"(?<![\w+.-]){form}(?![\w-]|\.\d)")
     for form in (
-        r"\+[1-9](?:[ ().-]{0,2}\d){6,14}",  # E.164, however it is grouped
+        r"\+[1-9](?:[ ().-]{0,2}\d){5,13}\d",  # E.164, however it is grouped
         r"(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[.-])[2-9]\d\d[.-]\d{4}",  # North America
         r"(?:\(0\d{1,4}\) ?|0\d{1,4}[ -])\d{2,4}(?:[ -]\d{2,4}){1,4}",  # an area or trunk code, and groups behind it
     )
@@ -81,7 +82,8 @@ def detect(text: str) -> str | None:
 
 
 def find(text: str) -> set[str]:
-    """Return the kinds of all that is anywhere within a text, by its form."""
+    """Return the kinds of all that is anywhere within a text, by its form; that of a URL may be percent-encoded."""
+    text = f"{text}\n{unquote(text)}" if "%" in text else text
     return {kind for kind, patterns, holds in _FORMS if any(holds(found) for found in _candidates(text, patterns))}
 
 
@@ -114,7 +116,16 @@ def words(key: str) -> list[str]:
     found = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", spaced)]
     while found and found[-1].isdigit():
         found.pop()
-    return [_singular(word) for word in found]
+    return [singular(word) for word in found]
+
+
+def singular(word: str) -> str:
+    """Return the name of one thing, given that of several, as far as English is regular."""
+    for plural, one in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x")):
+        if word.endswith(plural) and len(word) > len(plural) + 1:
+            return word.removesuffix(plural) + one
+    is_one = word.endswith(("ss", "us", "is")) or word in ("gps", "sms") or len(word) < 3
+    return word if is_one else word.removesuffix("s")
 
 
 def is_person(key: str) -> bool:
@@ -136,12 +147,12 @@ def _is_email(value: str) -> bool:
 
 
 def _is_ip(value: str) -> bool:
-    """Tell whether it is an address of some machine, not of any."""
+    """Tell whether it is an address of some machine: not of every one, and no mask."""
     try:
         address = canonical.ip_address(value)
     except Rejected:
         return False
-    return not address.startswith(("0.", "127."))
+    return not address.startswith(("0.", "127.", "255."))
 
 
 def _is_card(value: str) -> bool:
@@ -175,14 +186,6 @@ _FORMS: list[tuple[str, list[re.Pattern[str]], Callable[[str], bool]]] = [
     ("card", _CARDS, _is_card),
     ("phone", _PHONES, _is_phone),
 ]
-
-
-def _singular(word: str) -> str:
-    if word in ("sms", "gps"):
-        return word
-    if word.endswith("ddresses"):
-        return word[:-2]
-    return word[:-1] if len(word) > 2 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
 
 
 def _table(**kinds: str) -> dict[str, str]:

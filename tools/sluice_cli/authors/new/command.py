@@ -13,12 +13,12 @@ from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from tools.project import PROJECT
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import marks, messages, preview, space, table_sql, throwaway
+from tools.sluice_cli.authors import detection, marks, messages, preview, space, table_sql, throwaway
 from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Message, Unreadable
 from tools.sluice_cli.authors.new import declaration, examples, files, samples, template
 from tools.sluice_cli.authors.new.files import NotWritten
-from tools.sluice_cli.authors.new.plan import CLASSES, ObjectPlan, Planner, pascal, singular
+from tools.sluice_cli.authors.new.plan import CLASSES, ObjectPlan, Planner, pascal
 from tools.sluice_cli.authors.new.template import NoSuchPlace
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
@@ -113,7 +113,7 @@ def _bodies(found: Sequence[Message], envelope: EnvelopeName) -> list[str | byte
 
 def _class_name(name: str) -> str:
     """Return the name of the stream's class: that of one record."""
-    made = pascal(singular(name))
+    made = pascal(detection.singular(name))
     return f"{made}Record" if made in CLASSES else made
 
 
@@ -152,6 +152,7 @@ def _tell(made: dict[str, str], planner: Planner, plan: ObjectPlan) -> None:
             table.add_row(terminal.cell(left_out.pointer or "(the record)"), terminal.cell(left_out.why))
         console.print("", table)
     decisions = [mark for file, text in made.items() for mark in marks.marks(file, text) if file.endswith(".py")]
+    decisions += planner.questions
     if not planner.subject_path:
         decisions.append(_without_subject(plan))
     if decisions:

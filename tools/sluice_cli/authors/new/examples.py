@@ -127,14 +127,12 @@ def _rows(layout: Layout, records: list[dict[str, Any]]) -> list[str]:
 def _refused(stream: type[Stream], plan: ObjectPlan) -> list[str]:
     """Return the example of a record that lacks a field, or has one that is too long, if there is such a field."""
     made = record(plan, 1)
-    fields = [member for member in plan.members if isinstance(member, FieldPlan)]
-    for member in fields:
-        if not member.absent:
-            del made[member.key]
-            break
-        if isinstance(member.guess.rule, Text) and not isinstance(member.guess.rule, Email | Phone):
-            made[member.key] = "x" * (member.guess.rule.max + 1)
-            break
+    required = [member.key for member in plan.members if not member.absent]
+    texts = [member for member in plan.members if isinstance(member, FieldPlan) and type(member.guess.rule) is Text]
+    if required:
+        del made[required[0]]
+    elif texts:
+        made[texts[0].key] = "x" * (getattr(texts[0].guess.rule, "max", 0) + 1)
     try:
         stream.masker(throwaway.keyset(), envelope=plain)(json.dumps(made))
     except Rejected as rejected:
@@ -187,7 +185,7 @@ def _moment(rule: Timestamp, values: Sequence[Scalar], is_text: bool) -> str | i
 def _text(field: FieldPlan, rule: Rule, values: Sequence[str], number: int) -> str:
     lengths = {len(value) for value in values}
     made = MADE_UP.get(field.concern.kind, "") if field.concern else ""
-    if not made and len(lengths) == 1 and all(re.fullmatch("[0-9a-f]+|[0-9A-F]+", value) for value in values):
+    if not made and len(lengths) == 1 and all(re.fullmatch("[0-9a-f]{8,}|[0-9A-F]{8,}", value) for value in values):
         made = f"{number:0{lengths.pop()}}"
     made = made or f"{field.name.replace('_', '-')}-{number}"
     longest = getattr(rule, "max", len(made))

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import sluice
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.personal import LONGEST_DOMAIN
+from sluice.declaration.rules import Email, Phone, Text
 from sluice.declaration.stream import Stream
+from tools.sluice_cli.authors import detection
 from tools.sluice_cli.authors.new import masks, rules
 from tools.sluice_cli.authors.new.masks import Concern
 from tools.sluice_cli.authors.new.rules import Guess, Undeclarable
@@ -81,6 +83,7 @@ class Planner:
     stream_class: str
     subject: str = ""
     left_out: list[LeftOut] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
     subject_path: str = ""  # of names in the classes, once it is found
     _classes: set[str] = field(default_factory=set)
 
@@ -160,6 +163,7 @@ class Planner:
     ) -> FieldPlan:
         guess, values = self._rule(place)
         concern = masks.concern(place.path, guess, values)
+        self.questions += _questions(place, guess, values, concern)
         column = _column(prefix + name, columns)
         columns.add(column)
         named = None if column == prefix + name else column
@@ -188,12 +192,22 @@ class Planner:
     def _class(self, place: Place) -> str:
         """Return a name for the class of an object, of its own."""
         *outer, last = [snake(key) for key in place.path if key != "*"]
-        name = pascal(singular(last) if place.lengths else last)
+        name = pascal(detection.singular(last) if place.lengths else last)
         while name in self._classes and outer:
             name = pascal(outer.pop()) + name
         name = _free(name, self._classes)
         self._classes.add(name)
         return name
+
+
+def _questions(place: Place, guess: Guess, values: list[Scalar], concern: Concern | None) -> Iterator[str]:
+    """Yield what only the author knows of a field that is declared as a text for want of it."""
+    if not isinstance(guess.rule.element, Text) or isinstance(guess.rule.element, Email | Phone):
+        return
+    if concern and concern.kind == "phone":
+        yield f"{place.pointer}: of which region are its phone numbers? Phone(region=…) and Pseudonym make tokens of it"
+    if not concern and all(re.match(r"\d{4}-\d\d-\d\d[T ]\d\d", str(value)) for value in values):
+        yield f"{place.pointer}: its times have no zone, so they are kept as texts; can its producer add one?"
 
 
 def snake(key: str) -> str:
@@ -203,14 +217,6 @@ def snake(key: str) -> str:
     if not name:
         return "field"
     return f"n_{name}" if name[0].isdigit() else name
-
-
-def singular(name: str) -> str:
-    """Return the name of one thing, given that of several, as far as English is regular."""
-    for plural, one in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x")):
-        if name.endswith(plural) and len(name) > len(plural) + 1:
-            return name.removesuffix(plural) + one
-    return name if name.endswith(("ss", "us", "is")) or len(name) < 3 else name.removesuffix("s")
 
 
 def pascal(name: str) -> str:

@@ -36,8 +36,8 @@ MOST_CHOICES = 8
 RAREST_CHOICE = 5  # times
 CHOICE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 OF_CHOICES = frozenset(  # the last word of keys that name a kind of things, not a thing
-    "action category channel direction environment kind level method mode object outcome phase plan platform priority"
-    " result severity stage status tier type".split()
+    "action category channel direction environment event kind level method mode object outcome phase plan platform"
+    " priority result severity stage status tier type".split()
 )
 COUNTED = frozenset("age attempt byte count duration index length number port quantity size total".split())
 MONEY = frozenset("amount balance charge cost discount fee paid price subtotal tax total".split())

@@ -11,7 +11,7 @@ import msgspec
 from tools.sluice_cli.authors import detection
 
 MAPS = frozenset(  # the last words of their keys, often
-    "attribute context custom dimension extra header label metadata parameter property tag trait variable".split()
+    "attribute dimension extra header label metadata parameter property tag trait variable".split()
 )
 LONGEST_KEY = 64  # characters; what is longer is no name
 
