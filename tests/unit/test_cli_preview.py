@@ -281,6 +281,11 @@ def test_one_record_may_take_many_lines() -> None:
     assert (code, json.loads(output)["rows"][0]["input"]) == (0, pretty)
 
 
+def test_the_records_may_be_an_array() -> None:
+    code, output, _ = run("preview", "user_logins", "-", "--json", input=json.dumps([LOGIN, LOGIN], indent=2))
+    assert (code, [row["record"] for row in json.loads(output)["rows"]]) == (0, ["-[1]", "-[2]"])
+
+
 def test_only_a_line_feed_ends_a_line() -> None:
     lines = f"{login(user_id='a\u2028b\x85c')}\r\n{login()}\r\n".encode().decode("unicode_escape")
     rows = json.loads(run("preview", "user_logins", "-", "--json", "--show-clear", input=lines)[1])["rows"]
@@ -392,7 +397,7 @@ def test_an_unforeseen_error_is_one_line_without_its_text(
     assert re.fullmatch(r"sluice: unforeseen KeyError in test_cli_preview\.py, line \d+\n", captured.err)
 
 
-@pytest.mark.parametrize("command", ["describe", "preview", "check"])
+@pytest.mark.parametrize("command", ["describe", "preview", "check", "new"])
 def test_help_shows_an_example(command: str) -> None:
     code, output, _ = run(command, "--help")
     assert code == 0

@@ -12,6 +12,7 @@ from tests.unit.test_cli_docs import PRINTED
 NEEDS = ("needs an AWS account", "needs images that can be pulled")
 
 CI = ".ci/run"
+NEW = "tests/unit/test_cli_new.py::test_the_page_shows_what_the_command_prints_and_writes"
 E2E = "tests/e2e/test_documented_commands.py::"
 KEPT = f"{E2E}kept"
 OWN_STREAM = f"{E2E}test_a_stream_of_ones_own_is_looked_at_before_it_is_deployed"
@@ -67,6 +68,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice migration sign_ups --write": (CHANGED,),
     "sluice migration clicks --write": (CHANGED,),
     "sluice check --against main": (f"{E2E}test_what_producers_and_readers_would_notice_is_told",),
+    "sluice new visits --samples visits.jsonl --subject visitor.email": (NEW,),
     "sluice reveal t1_37amfWDJiODcsJ-DV5Y8BuAS9jFLsNymEiydi3fGlls --reason fraud_investigation --ticket FRAUD-17": (
         f"{E2E}test_a_token_is_revealed",
     ),

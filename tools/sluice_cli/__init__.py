@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from tools.sluice_cli.authors import check, describe, migration, preview, sample, test
+from tools.sluice_cli.authors.new import command as new
 from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal
 from tools.sluice_cli.terminal import USAGE, complain
 
@@ -22,6 +23,7 @@ app.command(epilog="Example:  sluice sample orders --count 10")(sample.sample)
 app.command(epilog="Example:  sluice test orders")(test.test)
 app.command(epilog="Example:  sluice migration orders --write")(migration.migration)
 app.command(epilog="Example:  sluice check")(check.check)
+app.command(epilog="Example:  sluice new pushes --samples pushes.jsonl --subject pusher.email")(new.new)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
 app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)

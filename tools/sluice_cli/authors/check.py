@@ -19,7 +19,7 @@ from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import contract, examples, throwaway
+from tools.sluice_cli.authors import contract, examples, marks, throwaway
 from tools.sluice_cli.authors import revision as git
 from tools.sluice_cli.authors.contract import Change
 from tools.sluice_cli.authors.revision import NotThere
@@ -67,6 +67,7 @@ def check(
             errors += str(error).splitlines()
     for name, stream in streams.items():
         errors += examples.differences(name, stream, throwaway.keyset())
+    errors += marks.unconfirmed()
     if as_json:
         told_streams = [
             {"stream": name, "table": stream.table, "columns": _column_count(stream)}

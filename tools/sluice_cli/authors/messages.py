@@ -39,8 +39,11 @@ class Message:
         return str(self.record["body"])
 
 
-def read(stream: type[Stream], files: list[str], limit: int | None) -> list[Message]:
-    """Return the messages of all files, at most `limit`. Raises Unreadable."""
+def read(stream: type[Stream] | None, files: list[str], limit: int | None) -> list[Message]:
+    """Return the messages of all files, at most `limit`. Raises Unreadable.
+
+    Of examples they are those that bring them to the stream. Without one, each line is a message.
+    """
     return list(islice((message for file in files for message in _messages(stream, file, _text(file))), limit))
 
 
@@ -80,7 +83,7 @@ def _text(file: str) -> str:
     return content.decode("utf-8-sig", errors="surrogateescape")  # a record that is no UTF-8 is rejected as one
 
 
-def _messages(stream: type[Stream], file: str, text: str) -> Iterator[Message]:
+def _messages(stream: type[Stream] | None, file: str, text: str) -> Iterator[Message]:
     document = _json(text)
     if isinstance(document, dict) and "Records" in document:
         try:
@@ -89,6 +92,10 @@ def _messages(stream: type[Stream], file: str, text: str) -> Iterator[Message]:
             raise Unreadable(f"{file}: {error}") from None
         for number, record in enumerate(records, 1):
             yield Message(f"{file}#{number}", SQSRecord(record), sent=True)
+        return
+    if isinstance(document, list) and document and all(isinstance(one, dict) for one in document):
+        for number, one in enumerate(msgspec.json.decode(text, type=list[msgspec.Raw]), 1):
+            yield Message(f"{file}[{number}]", _record(str(uuid4()), bytes(one).decode(), "0", {}), sent=False)
         return
     lines = [text.strip()] if document is not None else text.split("\n")  # no other sign ends a line
     numbered = [(number, line) for number, line in enumerate((line.strip(" \t\r") for line in lines), 1) if line]
@@ -99,9 +106,9 @@ def _messages(stream: type[Stream], file: str, text: str) -> Iterator[Message]:
         yield Message(place, _record(str(uuid4()), _body(stream, place, line), "0", {}), sent=False)
 
 
-def _body(stream: type[Stream], place: str, line: str) -> str:
+def _body(stream: type[Stream] | None, place: str, line: str) -> str:
     """Return a line, or the body of the example that it is. Raises Unreadable."""
-    if not examples.is_example(_json(line)):
+    if stream is None or not examples.is_example(_json(line)):
         return line
     try:
         return examples.body(stream, examples.parse(line))

@@ -22,7 +22,10 @@ def preview(
     stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/streams.")],
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE", help="A Lambda event of SQS, JSON lines or examples; - is standard input."),
+        typer.Argument(
+            metavar="FILE",
+            help="A Lambda event of SQS, JSON lines, a JSON array or examples; - is standard input.",
+        ),
     ] = None,
     queue: Annotated[
         str | None,
@@ -54,11 +57,12 @@ def preview(
     if as_json:
         terminal.show_json({"stream": stream} | _json(findings, hashes_per_second, show_clear))
     else:
-        _show(findings, hashes_per_second, show_clear)
+        show(findings, hashes_per_second, show_clear)
     raise typer.Exit(terminal.REJECTED if findings.rejected else 0)
 
 
-def _show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None:
+def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None:
+    """Print what the stream would make of the messages, and what masking is worth."""
     console = terminal.console()
     for accepted in findings.accepted[:SHOWN]:
         _show_row(findings, accepted, show_clear)

@@ -1,0 +1,78 @@
+"""Streams that `sluice new` writes are such as `make check` wants them, once their author has confirmed the masks."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from tests.unit.new_stream import make_project
+from tests.unit.samples import lines, payments, pushes, uplinks
+from tools.project import PROJECT
+from tools.sluice_cli.authors.new import command
+
+SHAPES = {"pushes": pushes(), "payments": payments(), "meter_uplinks": uplinks()}
+SUBJECTS = {"pushes": "pusher.email", "payments": "data.object.customer.id", "meter_uplinks": ""}
+CONFIGURATION = str(PROJECT / "pyproject.toml")
+SLUICE = "from tools.sluice_cli import main; main()"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with three streams of samples beside the others."""
+    folder = make_project(tmp_path_factory.mktemp("new") / "project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "PROJECT", folder)
+        for name, records in SHAPES.items():
+            samples = folder / f"{name}.jsonl"
+            samples.write_text(lines(records))
+            with pytest.raises(typer.Exit) as ended:
+                command.new(name, str(samples), subject=SUBJECTS[name])
+            assert ended.value.exit_code == 0
+    return folder
+
+
+def run(project: Path, *arguments: str, cwd: str = ".") -> tuple[int, str]:
+    """Run Python in the project, with its streams, and return exit code and output."""
+    paths = (project / "layers", PROJECT, PROJECT / "layers" / "common")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "COLUMNS": "200"}
+    made = subprocess.run(
+        [sys.executable, *arguments], check=False, capture_output=True, text=True, cwd=project / cwd, env=environment
+    )
+    return made.returncode, made.stdout + made.stderr
+
+
+def test_ruff_and_mypy_have_nothing_to_say(project: Path) -> None:
+    for check in (["check"], ["format", "--check"]):
+        assert run(project, "-m", "ruff", *check, "--config", CONFIGURATION, "layers/streams")[0] == 0
+    code, output = run(project, "-m", "mypy", "--config-file", CONFIGURATION, "streams", cwd="layers")
+    assert (code, output) == (0, "Success: no issues found in 6 source files\n")
+
+
+def test_check_passes_once_every_mark_is_deleted(project: Path) -> None:
+    modules = [project / "layers" / "streams" / f"{name}.py" for name in SHAPES]
+    marks = {
+        f"✗ {path.name}:{number}: confirm, then delete the mark: {mark}"
+        for path in modules
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for mark in re.findall("# confirm: (.*)", line)
+    }
+    assert len(marks) > 20
+    code, output = run(project, "-c", SLUICE, "check")
+    assert (code, {line for line in output.splitlines() if line.startswith("✗")}) == (1, marks)
+    for path in modules:
+        path.write_text(re.sub(" +# confirm: .*", "", path.read_text()))
+    assert run(project, "-m", "ruff", "format", "--check", "--config", CONFIGURATION, "layers/streams")[0] == 0
+    code, output = run(project, "-c", SLUICE, "check")
+    assert code == 0, output
+    assert "5 streams and all migrations fit together" in output
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_all_samples_become_rows(name: str, project: Path) -> None:
+    code, output = run(project, "-c", SLUICE, "preview", name, f"{name}.jsonl")
+    count = len(SHAPES[name])
+    assert (code, f"Records: {count}. Rows: {count}. Rejected: 0." in output) == (0, True)

@@ -1,0 +1,347 @@
+"""`sluice new` writes a stream of samples, all of its files or none, and no value of the samples."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from importlib import invalidate_caches
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import streams
+from sluice.declaration import registry
+from tests.unit.cli import run
+from tests.unit.fakes import ROOT, sqs_record
+from tests.unit.new_stream import TEMPLATE, contents, make_project
+from tests.unit.samples import CANARIES, lines, payments, pushes, uplinks
+from tools.sluice_cli.authors import marks
+from tools.sluice_cli.authors.new import command, files, template
+from tools.sluice_cli.authors.new.template import NoSuchPlace
+
+pytestmark = pytest.mark.usefixtures("hashing_clock")
+
+SHAPES: dict[str, tuple[list[dict[str, Any]], tuple[str, ...]]] = {
+    "pushes": (pushes(), ("--subject", "pusher.email")),
+    "payments": (payments(), ("--subject", "data.object.customer.id", "--queue", "payment-events")),
+    "meter_uplinks": (uplinks(), ("--subject", "end_device_ids.device_id")),
+}
+SIGN_UP = {"email": "ada@example.com", "plan": "free"}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The project in which the command writes, and whose streams the other commands find."""
+    folder = make_project(tmp_path / "project")
+    monkeypatch.setattr(command, "PROJECT", folder)
+    monkeypatch.setattr(marks, "PROJECT", folder)
+    monkeypatch.setattr(streams, "__path__", [str(folder / "layers" / "streams")])
+    for name in [name for name in sys.modules if name.startswith("streams.")]:
+        monkeypatch.delitem(sys.modules, name)
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("streams.")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def new(project: Path, tmp_path: Path) -> Callable[..., tuple[int, str, str]]:
+    """Return the function that runs `sluice new` on samples."""
+
+    def make(name: str, samples: str | list[dict[str, Any]], *options: str) -> tuple[int, str, str]:
+        path = tmp_path / "samples.jsonl"
+        path.write_text(samples if isinstance(samples, str) else lines(samples))
+        made = run("new", name, "--samples", str(path), *options)
+        invalidate_caches()
+        return made
+
+    return make
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_stream_is_written_that_takes_all_samples(
+    name: str, new: Callable[..., tuple[int, str, str]], project: Path, tmp_path: Path
+) -> None:
+    records, options = SHAPES[name]
+    before = contents(project)
+    code, output, errors = new(name, records, *options)
+    assert (code, errors) == (0, "")
+    assert f"Records: {len(records)}. Rows: {len(records)}. Rejected: 0." in output
+    after = contents(project)
+    assert after.keys() - before.keys() == {
+        f"layers/streams/{name}.py",
+        f"layers/streams/migrations/1000_{name}.sql",
+        f"layers/streams/examples/{name}.jsonl",
+        f"events/{name}.json",
+    }
+    assert {file for file in before if before[file] != after[file]} == {"template.yaml"}
+    assert (project / "template.yaml").stat().st_mode & 0o777 == 0o644
+    assert run("preview", name, str(tmp_path / "samples.jsonl"), "--json")[0] == 0
+    assert registry.load(name).subject is not None
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_no_value_of_a_sample_is_shown_or_written(
+    name: str, new: Callable[..., tuple[int, str, str]], project: Path
+) -> None:
+    records, options = SHAPES[name]
+    _, output, _ = new(name, records, *options)
+    everything = "\n".join([output, *contents(project).values()]).lower()
+    assert [canary for canary in CANARIES if canary.lower() in everything] == []
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_examples_are_what_becomes_of_their_records(
+    name: str, new: Callable[..., tuple[int, str, str]], project: Path
+) -> None:
+    new(name, *SHAPES[name][:1])
+    text = (project / f"layers/streams/examples/{name}.jsonl").read_text()
+    examples = [json.loads(line) for line in text.splitlines()]
+    assert [{*example} - {"record"} for example in examples][-1] == {"refused"}
+    rows = [example for example in examples if "row" in example]
+    assert len(rows) >= 2
+    columns = [column for column, _ in registry.load(name).columns()]
+    assert [[*example["row"]] for example in rows] == [columns] * len(rows)
+    records = "".join(f"{json.dumps(example['record'])}\n" for example in examples)
+    code, output, _ = run("preview", name, "-", "--json", "--show-clear", input=records)
+    seen = json.loads(output)
+    assert (code, len(seen["rows"])) == (1, len(rows))
+    refused = examples[-1]["refused"]
+    assert [(one["reason"], one["pointer"]) for one in seen["rejected"]] == [(refused["reason"], refused["pointer"])]
+    for example, row in zip(rows, seen["rows"], strict=True):
+        tokens = [column for column, value in row["row"].items() if re.match("t1_", str(value))]
+        assert [column for column, value in example["row"].items() if re.match("token ", str(value))] == tokens
+        scalars = [column for column, value in row["row"].items() if isinstance(value, bool | int | None)]
+        assert [example["row"][column] for column in scalars] == [row["row"][column] for column in scalars]
+
+
+@pytest.mark.parametrize("envelope", ["plain", "sns", "eventbridge"])
+def test_the_event_is_in_the_streams_envelope(
+    envelope: str, new: Callable[..., tuple[int, str, str]], project: Path
+) -> None:
+    body = json.dumps(SIGN_UP)
+    samples = {
+        "plain": body,
+        "sns": json.dumps({"Type": "Notification", "MessageId": "1", "Message": body}),
+        "eventbridge": json.dumps({"id": "1", "detail-type": "x", "detail": SIGN_UP}),
+    }[envelope]
+    code, output, errors = new("sign_ups", samples, "--envelope", envelope)
+    assert (code, errors) == (0, "")
+    code, output, _ = run("preview", "sign_ups", str(project / "events/sign_ups.json"), "--json")
+    assert (code, len(json.loads(output)["rows"])) == (0, 1)
+    (record,) = json.loads((project / "events/sign_ups.json").read_text())["Records"]
+    assert record["eventSourceARN"].endswith(":sign-ups-queue")
+
+
+def test_samples_in_an_envelope_need_it_named(new: Callable[..., tuple[int, str, str]], project: Path) -> None:
+    body = {"Type": "Notification", "MessageId": "1", "TopicArn": "t", "Timestamp": "2026-01-01T00:00:00Z"}
+    before = contents(project)
+    code, output, errors = new("sign_ups", [body | {"Message": json.dumps(SIGN_UP)}])
+    assert (code, output) == (2, "")
+    assert errors.endswith("is in an envelope of AWS; try --envelope sns\n")
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        lines([SIGN_UP] * 2),
+        json.dumps([SIGN_UP] * 2, indent=1),
+        json.dumps({"Records": [sqs_record(json.dumps(SIGN_UP), number) for number in (1, 2)]}),
+        json.dumps(SIGN_UP, indent=1),
+    ],
+    ids=["JSON lines", "a JSON array", "an event", "one record"],
+)
+def test_samples_come_in_any_form(samples: str, new: Callable[..., tuple[int, str, str]], project: Path) -> None:
+    assert new("sign_ups", samples)[::2] == (0, "")
+    assert "class SignUp(Stream" in (project / "layers/streams/sign_ups.py").read_text()
+
+
+def test_the_page_shows_what_the_command_prints_and_writes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    section = (ROOT / "docs/cli.md").read_text().split("## `sluice new")[1].split("\n## ")[0]
+    samples, shown, module = re.findall(r"```(?:json|console|python)\n(.*?)```", section, re.DOTALL)
+    Path("visits.jsonl").write_text(samples)
+    code, output, errors = run("new", "visits", "--samples", "visits.jsonl", "--subject", "visitor.email")
+    assert (code, errors) == (0, "")
+    command_line, _, end = shown.partition("\n…\n")
+    assert command_line == "$ sluice new visits --samples visits.jsonl --subject visitor.email"
+    assert output.endswith(end)
+    assert Path("layers/streams/visits.py").read_text() == module
+
+
+def test_what_is_no_object_is_shown_as_rejected(new: Callable[..., tuple[int, str, str]]) -> None:
+    code, output, errors = new("sign_ups", lines([SIGN_UP]) + "[1]\nkn4ry\n")
+    assert (code, errors) == (1, "")
+    assert "Rejected: 2." in output
+    assert "kn4ry" not in output
+
+
+def test_the_author_is_told_what_to_decide(new: Callable[..., tuple[int, str, str]]) -> None:
+    _, output, _ = new("sign_ups", [SIGN_UP | {"metadata": {"kn4ry": 1}}, SIGN_UP | {"metadata": {"b": 1}}])
+    end = output.partition("\nWritten:\n")[2].splitlines()
+    assert [line.strip() for line in end[:5]] == [
+        "layers/streams/sign_ups.py",
+        "layers/streams/migrations/1000_sign_ups.sql",
+        "layers/streams/examples/sign_ups.jsonl",
+        "events/sign_ups.json",
+        "template.yaml",
+    ]
+    assert "│ /metadata │ it is a map with any keys, which cannot be declared yet │" in end
+    assert [line.strip() for line in end[end.index("To be decided by you:") + 1 :]] == [
+        "layers/streams/sign_ups.py:11: confirm, then delete the mark: looks like an e-mail address",
+        "--subject: without a field that says whose record it is, such as email, no row can be erased by person",
+    ]
+
+
+def test_marks_are_found_until_they_are_deleted(new: Callable[..., tuple[int, str, str]], project: Path) -> None:
+    assert marks.unconfirmed() == []
+    new("sign_ups", [SIGN_UP])
+    mark = "layers/streams/sign_ups.py:11: confirm, then delete the mark: looks like an e-mail address"
+    assert marks.unconfirmed() == [mark]
+    path = project / "layers/streams/sign_ups.py"
+    path.write_text(path.read_text().replace("  # confirm: looks like an e-mail address", ""))
+    assert marks.unconfirmed() == []
+
+
+WRITTEN = (
+    "layers/streams/sign_ups.py",
+    "layers/streams/migrations/1000_sign_ups.sql",
+    "layers/streams/examples/sign_ups.jsonl",
+    "events/sign_ups.json",
+)
+
+
+@pytest.mark.parametrize("file", WRITTEN)
+def test_nothing_that_is_there_is_written_over(
+    file: str, new: Callable[..., tuple[int, str, str]], project: Path
+) -> None:
+    if "migrations" in file:  # its number is always a free one
+        (project / file).write_text("-- mine")
+        new("sign_ups", [SIGN_UP])
+        assert (project / file).read_text() == "-- mine"
+        assert (project / "layers/streams/migrations/1001_sign_ups.sql").exists()
+        return
+    (project / file).write_text("# mine")
+    before = contents(project)
+    code, _, errors = new("sign_ups", [SIGN_UP])
+    assert (code, errors) == (2, f"sluice: {file} is there already; nothing was written\n")
+    assert contents(project) == before
+
+
+def test_a_write_that_fails_leaves_nothing_behind(new: Callable[..., tuple[int, str, str]], project: Path) -> None:
+    (project / "events").rmdir()
+    (project / "events").write_text("no folder")
+    before = contents(project)
+    code, _, errors = new("sign_ups", [SIGN_UP])
+    assert (code, errors.endswith("; nothing was written\n")) == (2, True)
+    assert contents(project) == before
+
+
+def test_a_template_without_the_list_is_left_alone(new: Callable[..., tuple[int, str, str]], project: Path) -> None:
+    (project / "template.yaml").write_text("Resources: {}\n")
+    before = contents(project)
+    code, output, errors = new("sign_ups", [SIGN_UP])
+    assert (code, output) == (2, "")
+    assert errors == (
+        "sluice: template.yaml: has no list of the streams: Fn::ForEach::Streams, a variable, and [words];"
+        " nothing was written\n"
+    )
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "options", "error"),
+    [
+        ("Sign-Ups", lines([SIGN_UP]), (), "NAME: must be at most 40 small letters and digits, with _ between words"),
+        ("class", lines([SIGN_UP]), (), "NAME: must be"),
+        ("_shared", lines([SIGN_UP]), (), "NAME: must be"),
+        ("x" * 41, lines([SIGN_UP]), (), "NAME: must be"),
+        ("orders", lines([SIGN_UP]), (), "layers/streams/orders.py is there already; nothing was written"),
+        ("x", lines([SIGN_UP]), ("--queue", "a b"), "--queue: must be 1 to 76 letters, digits, - and _"),
+        ("x", lines([SIGN_UP]), ("--subject", "age"), "--subject: age is no field with a single value"),
+        ("x", "kn4ry\nkn4ry\n", (), "samples.jsonl: neither a Lambda event nor JSON lines"),
+        ("x", "kn4ry", (), "samples.jsonl: none of the samples is a JSON object"),
+        ("x", "", (), "samples.jsonl: none of the samples is a JSON object"),
+        ("x", "{}", (), "samples.jsonl: there is nothing in the samples that can be declared"),
+        ("x", '{"203.0.113.77": 1}', (), "samples.jsonl: the keys of the samples are values, not names of fields"),
+    ],
+)
+def test_a_usage_error_is_one_line_and_writes_nothing(
+    name: str,
+    samples: str,
+    options: tuple[str, ...],
+    error: str,
+    new: Callable[..., tuple[int, str, str]],
+    project: Path,
+) -> None:
+    before = contents(project)
+    code, output, errors = new(name, samples, *options)
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert error in errors
+    assert "kn4ry" not in errors
+    assert contents(project) == before
+
+
+def test_migrations_are_numbered_on(tmp_path: Path) -> None:
+    assert files.next_migration(tmp_path) == 1000
+    (tmp_path / "0003_orders.sql").touch()
+    assert files.next_migration(tmp_path) == 1000
+    (tmp_path / "1041_more.sql").touch()
+    assert files.next_migration(tmp_path) == 1042
+
+
+LIST = "    - [Logins, Orders] # yours go here\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "queue", "listed", "mapped"),
+    [
+        ("pushes", None, "pushes", ""),
+        ("sign_ups", None, "SignUps", "    SignUps: { Name: sign_ups }\n"),
+        ("pushes", "git-pushes", "pushes", "    pushes: { Queue: git-pushes }\n"),
+        ("on", "12", '"on"', '    "on": { Queue: "12" }\n'),
+        ("sign_ups", "joined", "SignUps", "    SignUps: { Name: sign_ups, Queue: joined }\n"),
+    ],
+)
+def test_the_template_gets_a_word_and_a_line_where_it_needs_one(
+    name: str, queue: str | None, listed: str, mapped: str
+) -> None:
+    after = template.with_stream(TEMPLATE, name, queue)
+    last = "    Orders: { Name: orders }\n"
+    expected = TEMPLATE.replace(LIST, LIST.replace("Orders]", f"Orders, {listed}]")).replace(last, last + mapped)
+    assert after == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("    - []\n", "    - [pushes]\n"),
+        ("    - [Logins,\n       Orders,\n      ]\n", "    - [Logins,\n       Orders, pushes\n      ]\n"),
+        ("    # a comment\n\n    -   [ Logins ]\n", "    # a comment\n\n    -   [ Logins, pushes ]\n"),
+    ],
+)
+def test_the_list_may_be_written_in_any_way(before: str, after: str) -> None:
+    assert template.with_stream(TEMPLATE.replace(LIST, before), "pushes") == TEMPLATE.replace(LIST, after)
+
+
+def test_an_empty_or_last_mapping_gets_its_line() -> None:
+    for mapping in ("Mappings:\n  Streams:\n", "Mappings:\n  Functions:\n    A: { B: c }\n  Streams:\n"):
+        resources = TEMPLATE.partition("Resources:")[2]
+        after = template.with_stream(f"{mapping}\nResources:{resources}", "sign_ups")
+        assert after.startswith(f"{mapping}    SignUps: {{ Name: sign_ups }}\n\nResources:")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "why"),
+    [
+        (TEMPLATE.replace("Fn::ForEach::Streams", "Fn::ForEach::Queues"), "pushes", "has no list of the streams"),
+        (TEMPLATE.replace("[Logins, Orders]", "!Ref Names"), "pushes", "has no list of the streams"),
+        (TEMPLATE.replace("  Streams:", "  Queues:"), "sign_ups", "has no mapping of the streams"),
+        (TEMPLATE, "orders", "has the stream orders already"),
+        (TEMPLATE.replace("Orders]", "SignUps]"), "sign_ups", "has the stream SignUps already"),
+    ],
+)
+def test_a_template_that_has_no_place_is_refused(text: str, name: str, why: str) -> None:
+    with pytest.raises(NoSuchPlace, match=why):
+        template.with_stream(text, name)

@@ -1,0 +1,353 @@
+"""What `sluice new` makes of samples: a declaration that takes all of them, and keeps nothing personal unasked."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from sluice.declaration import column_types
+from sluice.declaration.stream import Stream
+from sluice.failures import Rejected
+from tools.sluice_cli.authors import table_sql, throwaway
+from tools.sluice_cli.authors.new import declaration, examples, samples
+from tools.sluice_cli.authors.new.plan import Planner, snake
+
+KEYSET = throwaway.keyset()
+
+
+def planned(records: list[Any], subject: str = "") -> tuple[Planner, str]:
+    """Return what was planned for samples, and the text of the declaration."""
+    planner = Planner("Thing", subject)
+    plan = planner.plan(samples.records_of(json.dumps(record) for record in records))
+    return planner, declaration.source("things", plan, "plain", planner.subject_path) if plan.members else ""
+
+
+def field(values: list[Any], key: str = "x", many: int = 1) -> str:
+    """Return the line that declares a field of which there are such samples, without its name and mark."""
+    _, text = planned([{key: value} for value in values] * many)
+    if not text:
+        return ""
+    line = " ".join(text.partition('record of the stream `things`."""')[2].split())
+    declared = line.partition("# confirm")[0].partition(": ")[2].strip()
+    return re.sub(r",? ]", "]", declared.replace("[ ", "["))
+
+
+SHA = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
+UUID = "7d1c5b1e-2c2b-4f0a-9f0e-0b1c2d3e4f50"
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "declared"),
+    [
+        ([True, False], "x", "Annotated[bool, Boolean()]"),
+        ([True, None], "x", "Annotated[bool | None, Boolean()]"),
+        ([1, 2], "x", "Annotated[int, Integer()]"),
+        ([1, 2], "count", "Annotated[int, Integer(min=0, max=2_147_483_647)]"),
+        ([-1, 2], "count", "Annotated[int, Integer()]"),
+        ([10**12], "byte_count", "Annotated[int, Integer(min=0)]"),
+        ([10**30], "x", "Annotated[Decimal, Number(precision=33, scale=0)]"),
+        ([1.5, 2], "x", "Annotated[Decimal, Number(precision=8, scale=2)]"),
+        ([1.55], "price", "Annotated[Decimal, Number(precision=8, scale=2)]"),
+        ([52.48299920791517], "x", "Annotated[Decimal, Number(precision=24, scale=18)]"),
+        (["12.50", "3"], "total", "Annotated[Decimal, Number(precision=8, scale=2)]"),
+        (["12.50", 3], "x", "Annotated[Decimal, Number(precision=10, scale=4)]"),
+        (["1.10"], "version", "Annotated[str, Text(max=32)]"),
+        (["0123"], "x", "Annotated[str, Text(max=32)]"),
+        (["a" * 33], "x", "Annotated[str, Text(max=256)]"),
+        (["a" * 30_000], "x", "Annotated[str, Text(max=256_000)]"),
+        ([SHA], "commit", "Annotated[str, Text(max=256)]"),
+        ([UUID], "x", "Annotated[str, Uuid()]"),
+        ([UUID, "x"], "x", "Annotated[str, Text(max=256)]"),
+        (["2026-01-31T12:00:00Z", "2026-01-31T12:00:00+01:00"], "x", "Annotated[datetime, Timestamp()]"),
+        (["2026-01-31T12:00:00"], "x", "Annotated[str, Text(max=128)]"),  # without a zone it is no moment
+        (["2026-01-31"], "x", "Annotated[str, Text(max=64)]"),
+        ([1769903999], "created_at", "Annotated[datetime, Timestamp()]"),
+        ([1769903999.5, "2026-01-31T12:00:00Z"], "created_at", "Annotated[datetime, Timestamp()]"),
+        ([1769903999500], "timestamp", 'Annotated[datetime, Timestamp(epoch="milliseconds")]'),
+        ([1769903999], "x", "Annotated[int, Integer()]"),
+        ([7], "created_at", "Annotated[int, Integer()]"),
+        (["refs/heads/main"], "ref", "Annotated[str, Text(max=64)]"),
+        ([["a", "b"]], "x", "Annotated[list[str], Each(Text(max=32))]"),
+        ([["a"], []], "x", "Annotated[list[str], Each(Text(max=32))]"),
+        ([["a"], None], "x", "Annotated[list[str] | None, Each(Text(max=32))]"),
+        ([[-1] * 300], "x", "Annotated[list[int], Each(Integer(), max=10_000)]"),
+    ],
+)
+def test_a_rule_fits_the_values(values: list[Any], key: str, declared: str) -> None:
+    assert field(values, key) == declared
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "masks"),
+    [
+        (["ada@example.com"], "x", 'Annotated[str, Email(), Pseudonym(domain="email", recoverable=True)]'),
+        (["ada@example.com", "-"], "x", "Annotated[str, Text(max=64), Redact()]"),
+        (["203.0.113.7"], "ip", 'Annotated[str, IpAddress(), Pseudonym(), Truncate("ip_network")]'),
+        (["203.0.113.7", "unknown"], "ip", "Annotated[str, Text(max=64), Redact()]"),
+        (["2.3.0.1"], "app_version", "Annotated[str, Text(max=32)]"),
+        (["+442079460018"], "x", 'Annotated[str, Phone(), Pseudonym(domain="phone", recoverable=True)]'),
+        (["020 7946 0018"], "x", "Annotated[str, Text(max=64), Redact()]"),
+        (["4242424242424242"], "x", "Annotated[str, Text(max=64), Redact()]"),
+        ([4242424242424242], "x", "Annotated[int, Integer(), Redact()]"),
+        (["GB33BUKB20201555555555"], "x", "Annotated[str, Text(max=128), Redact()]"),
+        (["00:1a:2b:3c:4d:5e"], "x", 'Annotated[str, Text(max=128), Pseudonym(domain="mac")]'),
+        (["u-17"], "user_id", "Annotated[str, Text(max=32), Pseudonym()]"),
+        ([17], "user_id", "Annotated[int, Integer(min=0), Pseudonym()]"),
+        ([UUID], "device_id", "Annotated[str, Uuid(), Pseudonym()]"),
+        (["Ada"], "first_name", "Annotated[str, Text(max=32), Redact()]"),
+        (["1990-01-31"], "birth_date", "Annotated[str, Text(max=64), Redact()]"),
+        (["593-47-5928"], "ssn", "Annotated[str, Text(max=64), Redact()]"),
+        (["s3cr3t"], "password", "Annotated[str, Text(max=32), Redact()]"),
+        (["ada@example.com"], "password", "Annotated[str, Email(), Redact()]"),
+        (["late"], "comment", "Annotated[str, Text(max=32), Redact()]"),
+        (["two words"], "x", "Annotated[str, Text(max=64), Redact()]"),
+        (["to ada@example.com"], "x", "Annotated[str, Text(max=128), Redact()]"),
+        (["https://example.com/ada"], "x", "Annotated[str, Text(max=128), Redact()]"),
+        ([52.5], "latitude", "Annotated[Decimal, Number(precision=8, scale=2), Redact()]"),
+        (
+            [["ada@example.com"]],
+            "to",
+            'Annotated[list[str], Each(Email()), Pseudonym(domain="email", recoverable=True)]',
+        ),
+        ([["Ada"]], "names", "Annotated[list[str], Each(Text(max=32)), Redact()]"),
+        ([True], "mobile", "Annotated[bool, Boolean()]"),
+        (["ready"], "status", "Annotated[str, Text(max=32)]"),
+        (["Signed Up"], "event", "Annotated[str, Text(max=64)]"),
+        (["Signed up by Ada"], "event", "Annotated[str, Text(max=64), Redact()]"),
+    ],
+)
+def test_what_may_be_personal_is_masked_and_marked(values: list[Any], key: str, masks: str) -> None:
+    assert field(values, key) == masks
+    is_masked = any(mask in masks for mask in ("Pseudonym", "Redact"))
+    assert ("# confirm: " in planned([{key: value} for value in values])[1]) == is_masked
+    assert [one for one in planned([{key: value} for value in values])[1].splitlines() if "confirm" in one][1:] == []
+
+
+def test_what_is_told_of_a_person_is_masked() -> None:
+    _, text = planned(
+        [{"customer": {"tier": "gold", "city": "Paris", "age": 7, "vip": True}, "shop": {"city": "Paris"}}]
+    )
+    customer = text.partition("class Shop(Part)")[0]
+    assert "city: Annotated[str, Text(max=32), Redact()]  # confirm: told of a person" in customer
+    assert [line for line in text.splitlines() if "confirm" in line] == [
+        line for line in customer.splitlines() if "city" in line
+    ]
+
+
+def test_a_choice_is_declared_where_many_samples_have_few_values_of_a_kind() -> None:
+    declared = field(["ios", "android"], "platform", many=30)
+    assert declared == 'Annotated[str, OneOf("android", "ios")]'
+    for values, key, many in (
+        (["ios", "android"], "platform", 24),  # too few samples
+        (["ios", "android"], "owner_word", 30),  # its key names no kind of things
+        (["ios"], "platform", 60),
+        ([f"p{number}" for number in range(9)], "platform", 10),
+        (["ios", "ada@example.com"], "platform", 30),
+        (["ios", "Ada Lovelace"], "platform", 30),
+    ):
+        assert "OneOf" not in field(values, key, many)
+    assert "OneOf" not in field(["ios"] * 60 + ["new"], "platform")  # another rare one may come
+
+
+def test_what_may_be_missing_or_null_is_told_apart() -> None:
+    records = [
+        {"a": 1, "b": None, "c": [1], "o": {"x": 1}, "l": [{"x": 1}], "kebab-key": 1, "camelKey": 1},
+        {"b": 1, "o": None},
+        {"a": None, "b": 1, "c": [], "l": []},
+    ]
+    lines = planned(records)[1].splitlines()
+    assert [line.strip() for line in lines if line.startswith("    ") and ": " in line and "`" not in line][1:] == [
+        "a: Annotated[int | None, Integer()] = None",
+        "b: Annotated[int | None, Integer()]",
+        "c: Annotated[list[int], Each(Integer())] = []",
+        "o: O | None = None",
+        "l: list[O] = []",
+        'kebab_key: Annotated[int | None, Integer()] = msgspec.field(name="kebab-key", default=None)',
+        'camel_key: Annotated[int | None, Integer()] = msgspec.field(name="camelKey", default=None)',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("userId", "user_id"),
+        ("userID", "user_id"),
+        ("HTTPCode", "http_code"),
+        ("page-path", "page_path"),
+        ("$set", "set"),
+        ("2fa", "n_2fa"),
+        ("größe", "gr_e"),
+        ("ключ", "field"),
+        ("__typename", "typename"),
+    ],
+)
+def test_a_key_becomes_the_name_of_a_field(key: str, name: str) -> None:
+    assert snake(key) == name
+
+
+def test_one_option_renames_all_keys_where_one_style_does() -> None:
+    assert 'class Thing(Stream, table="things", rename="camel")' in planned([{"userId": 1, "pagePath": "x"}])[1]
+    mixed = planned([{"userId": 1, "page_path": "x", "class": 1, "table": 2, "str": 3, "userID": 4}])[1]
+    names = [line.split(":")[0].strip() for line in mixed.splitlines() if "Annotated[" in line]
+    assert names == ["user_id", "page_path", "class_2", "table_2", "str_2", "user_id_2"]
+
+
+def test_columns_never_collide() -> None:
+    record = {
+        "message_id": "m",
+        "sent_at": "s",
+        "a_b": {"c": 1},
+        "a": {"b_c": 2, "b": {"c": 3}},
+        "a_b_c": 4,
+        "x" * 60: {"y" * 60: 1},
+    }
+    stream = declaration.load("things", planned([record])[1])
+    columns = [column for column, _ in stream.columns()]
+    assert len(columns) == len(set(columns)) == 7
+    assert {"record_message_id", "record_sent_at"} <= {*columns}
+    assert max(map(len, columns)) <= 63
+
+
+MAP = "it is a map with any keys, which cannot be declared yet"
+MIXED_LIST = "its list holds lists, or things of several kinds, which cannot be declared yet"
+EMPTY = "its text is empty in 1 of 2 samples, which no rule takes yet"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([{f"k{n}": 1} for n in range(9)], MAP),
+        ([{"ada@example.com": 1}], MAP),
+        ([1, "a"], "it is a number or a text: unions cannot be declared yet"),
+        ([True, "a"], "it is a boolean or a text: unions cannot be declared yet"),
+        ([{"a": 1}, "a"], "it is of several kinds (object, list, value): unions cannot be declared yet"),
+        ([[[1]]], MIXED_LIST),
+        ([[1, {"a": 1}]], MIXED_LIST),
+        ([[1, None]], "there is null in its list, which cannot be declared yet"),
+        ([[{"a": 1}, None]], "there is null among its objects, which cannot be declared yet"),
+        ([None], "it is null in every sample"),
+        ([[]], "its list is empty in every sample"),
+        ([{}], "there is nothing in it to declare"),
+        ([[{}]], "there is nothing in its objects to declare"),
+        (["", "a"], EMPTY),
+        ([" ", "a"], EMPTY),
+    ],
+)
+def test_what_cannot_be_declared_is_left_out_and_named(values: list[Any], told: str) -> None:
+    planner, text = planned([{"x": 1, "m": value} for value in values])
+    assert [(one.pointer, one.why) for one in planner.left_out] == [("/m", told)]
+    assert "ada@example.com" not in text
+    for value in values:
+        declaration.load("things", text).masker(KEYSET)(json.dumps({"x": 1, "m": value}))
+
+
+def test_a_key_that_is_a_value_is_not_told() -> None:
+    planner, text = planned([{"x": 1, "y": 1, "ada@example.com": 1, "203.0.113.7": 2}])
+    assert [(one.pointer, one.why) for one in planner.left_out] == [("", "2 keys in it look like values, not names")]
+    assert "ada@example.com" not in text
+
+
+def test_an_object_whose_name_says_so_is_a_map_once_its_keys_vary() -> None:
+    same, varying = {"a": 1, "b": 1}, {"a": 1}
+    for key, others, told in (
+        ("metadata", varying, [MAP]),
+        ("properties", varying, [MAP]),
+        ("metadata", same, []),
+        ("device", varying, []),
+    ):
+        planner, _ = planned([{"x": 1, key: same}, {"x": 1, key: others}])
+        assert [one.why for one in planner.left_out] == told
+
+
+def test_the_subject_is_kept_or_a_token_of_its_domain() -> None:
+    record = {"user_id": "u", "order": "o", "buyer": {"email": "ada@example.com", "name": "Ada"}, "tags": ["x"]}
+    for path, line in {
+        "order": "order: Annotated[str, Text(max=32)]",
+        "user_id": 'user_id: Annotated[str, Text(max=32), Pseudonym(domain="subject")]',
+        "buyer.name": 'name: Annotated[str, Text(max=32), Pseudonym(domain="subject")]',
+        "buyer.email": 'Pseudonym("buyer_email_subject", domain="subject")',
+    }.items():
+        planner, text = planned([record], path)
+        assert planner.subject_path == path
+        assert line in " ".join(text.split())
+        assert declaration.load("things", text).subject is not None
+    for path in ("tags", "nothing", "buyer"):
+        assert planned([record], path)[0].subject_path == ""
+
+
+def test_the_author_is_asked_what_samples_do_not_tell() -> None:
+    record = {"phone": "020 7946 0018", "mobile": "+442079460018", "at": "2026-01-31T12:00:00", "day": "2026-01-31"}
+    assert planned([record])[0].questions == [
+        "/phone: of which region are its phone numbers? Phone(region=…) and Pseudonym make tokens of it",
+        "/at: its times have no zone, so they are kept as texts; can its producer add one?",
+    ]
+
+
+def test_what_is_nested_too_deeply_is_left_out() -> None:
+    deep: dict[str, Any] = {"x": 1}
+    for _ in range(400):
+        deep = {"d": deep}
+    planner, text = planned([{"x": 1, "deep": deep}])
+    assert [one.why for one in planner.left_out] == ["it is nested too deeply"]
+    assert "x: Annotated[int, Integer()]" in text
+
+
+def test_a_long_line_stays_as_it_is_once_its_mark_is_deleted() -> None:
+    _, text = planned([{"address_of_the_customer_in_the_shop_email": "ada@example.com", "ip": "192.0.2.1"}])
+    confirmed = re.sub(" +# confirm: .*", "", text)
+    assert text != confirmed == declaration.formatted(confirmed)
+
+
+TEXTS = st.text(max_size=12) | st.sampled_from(
+    ["ada@example.com", "203.0.113.7", "+442079460018", UUID, "2026-01-31T12:00:00Z", "12.5", "7", "two words", ""]
+)
+KEYS = st.sampled_from(
+    [
+        "id",
+        "name",
+        "email",
+        "created_at",
+        "userId",
+        "total",
+        "type",
+        "class",
+        "message_id",
+        "a_b",
+        "a",
+        "b",
+        "table",
+        "str",
+    ]
+) | st.text(min_size=1, max_size=6)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+)
+STORABLE = "nul_character lone_surrogate too_many_marks".split()
+
+
+@settings(max_examples=60)
+@given(st.lists(st.dictionaries(KEYS, VALUES, min_size=1, max_size=5), min_size=1, max_size=5))
+def test_every_sample_becomes_a_row(records: list[dict[str, Any]]) -> None:
+    root = samples.records_of(json.dumps(record) for record in records)
+    assume(not root.is_map())
+    planner = Planner("Thing")
+    plan = planner.plan(root)
+    assume(plan.members)
+    stream = declaration.load("things", declaration.source("things", plan, "plain", ""))
+    reasons = [reason for record in records if (reason := _refusal(stream, record))]
+    assert [reason for reason in reasons if reason not in STORABLE] == []
+    assert [column for column, _ in stream.columns()] == [column.name for column in column_types.columns(stream.layout)]
+    assert table_sql.create_table(stream)
+    assert [json.loads(line).keys() for line in examples.lines(stream, plan)]
+
+
+def _refusal(stream: type[Stream], record: dict[str, Any]) -> str:
+    try:
+        stream.masker(KEYSET)(json.dumps(record))
+    except Rejected as rejected:
+        return rejected.reason
+    return ""

@@ -1,0 +1,168 @@
+"""`sluice new`: writes a stream of samples, and shows what it makes of them and what its author has to decide."""
+
+import keyword
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from sluice.declaration import envelopes
+from sluice.declaration.stream import Stream
+from sluice.failures import Rejected
+from tools.project import PROJECT
+from tools.sluice_cli import terminal
+from tools.sluice_cli.authors import detection, marks, messages, preview, space, table_sql, throwaway
+from tools.sluice_cli.authors.findings import Findings
+from tools.sluice_cli.authors.messages import Message, Unreadable
+from tools.sluice_cli.authors.new import declaration, examples, files, samples, template
+from tools.sluice_cli.authors.new.files import NotWritten
+from tools.sluice_cli.authors.new.plan import CLASSES, ObjectPlan, Planner, pascal
+from tools.sluice_cli.authors.new.template import NoSuchPlace
+
+NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+LONGEST_NAME = 40  # characters: it is part of the names of queues and alarms
+QUEUE = re.compile(r"[A-Za-z0-9_-]{1,76}")  # of 80 characters, with `-dlq`
+
+
+class EnvelopeName(StrEnum):
+    """What is wrapped around a record."""
+
+    PLAIN = "plain"
+    SNS = "sns"
+    EVENTBRIDGE = "eventbridge"
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The stream's: of its module, its table, its metrics.")],
+    sample_file: Annotated[
+        str,
+        typer.Option(
+            "--samples",
+            metavar="FILE",
+            help="Records: JSON lines, a JSON array, or a Lambda event of SQS; - is standard input.",
+        ),
+    ],
+    envelope: Annotated[EnvelopeName, typer.Option(help="What is wrapped around a record.")] = EnvelopeName.PLAIN,
+    subject: Annotated[
+        str, typer.Option(metavar="FIELD", help="The field that says whose record it is: user_id, customer.email.")
+    ] = "",
+    queue: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The queue's name, if not the one that the template derives.")
+    ] = None,
+) -> None:
+    """Write a stream of samples: its declaration, its table, examples, an event, and its word in the template.
+
+    What may be personal data is masked, and marked to be confirmed: `sluice check` fails until the marks are deleted.
+
+    Nothing is written over, and no value of the samples is shown or written down.
+    """
+    _check_names(name, queue)
+    try:
+        found = messages.read(None, [sample_file], None)
+    except Unreadable as error:
+        terminal.fail(str(error), terminal.USAGE)
+    root = samples.records_of(_bodies(found, envelope))
+    if not root.objects:
+        terminal.fail(f"{sample_file}: none of the samples is a JSON object", terminal.USAGE)
+    if root.is_map():
+        terminal.fail(f"{sample_file}: the keys of the samples are values, not names of fields", terminal.USAGE)
+    planner = Planner(_class_name(name), subject)
+    plan = planner.plan(root)
+    if not plan.members:
+        terminal.fail(f"{sample_file}: there is nothing in the samples that can be declared", terminal.USAGE)
+    if subject and not planner.subject_path:
+        terminal.fail(f"--subject: {subject} is no field with a single value that can be declared", terminal.USAGE)
+    source = declaration.source(name, plan, envelope, planner.subject_path)
+    stream = declaration.load(name, source)
+    made = _made(name, source, stream, plan, envelope, queue)
+    findings = Findings(stream, found, throwaway.keyset())
+    preview.show(findings, space.hashes_per_second(), show_clear=False)
+    try:
+        files.write(PROJECT, made)
+    except NotWritten as error:
+        terminal.fail(str(error), terminal.USAGE)
+    _tell(made, planner, plan)
+    raise typer.Exit(terminal.REJECTED if findings.rejected else 0)
+
+
+def _check_names(name: str, queue: str | None) -> None:
+    if not NAME.fullmatch(name) or keyword.iskeyword(name) or len(name) > LONGEST_NAME:
+        what = f"at most {LONGEST_NAME} small letters and digits, with _ between words"
+        terminal.fail(f"NAME: must be {what}, such as sign_ups", terminal.USAGE)
+    if queue is not None and not QUEUE.fullmatch(queue):
+        terminal.fail("--queue: must be 1 to 76 letters, digits, - and _", terminal.USAGE)
+
+
+def _bodies(found: Sequence[Message], envelope: EnvelopeName) -> list[str | bytes]:
+    """Return the records of messages. What is not in the envelope is left out, as it is rejected later."""
+    unwrap = envelopes.guarded(getattr(envelopes, envelope))
+    bodies: list[str | bytes] = []
+    for message in found:
+        known = envelopes.recognised(message.body) if envelope is EnvelopeName.PLAIN else None
+        other = {"sns_notification": "sns", "eventbridge_event": "eventbridge"}.get(known.reason) if known else None
+        if other:
+            terminal.fail(f"{message.place}: is in an envelope of AWS; try --envelope {other}", terminal.USAGE)
+        try:
+            bodies.append(unwrap(message.body))
+        except Rejected:
+            continue
+    return bodies
+
+
+def _class_name(name: str) -> str:
+    """Return the name of the stream's class: that of one record."""
+    made = pascal(detection.singular(name))
+    return f"{made}Record" if made in CLASSES else made
+
+
+def _made(
+    name: str, source: str, stream: type[Stream], plan: ObjectPlan, envelope: EnvelopeName, queue: str | None
+) -> dict[str, str]:
+    """Return the text of each file, or end the command if one of them is there or the template has no place for it."""
+    folder = "layers/streams"
+    number = files.next_migration(PROJECT / folder / "migrations")
+    queue_name = queue or f"{name.replace('_', '-')}-queue"
+    made = {
+        f"{folder}/{name}.py": source,
+        f"{folder}/migrations/{number:04}_{name}.sql": f"-- The table of the stream `{name}`.\n\n"
+        + table_sql.create_table(stream),
+        f"{folder}/examples/{name}.jsonl": "".join(f"{line}\n" for line in examples.lines(stream, plan)),
+        f"events/{name}.json": examples.event(stream, plan, envelope, queue_name),
+    }
+    try:
+        files.refuse_existing(PROJECT, made)
+        return made | {files.TEMPLATE: template.with_stream((PROJECT / files.TEMPLATE).read_text("utf-8"), name, queue)}
+    except NoSuchPlace as error:
+        terminal.fail(f"{files.TEMPLATE}: {error}; nothing was written", terminal.USAGE)
+    except NotWritten as error:
+        terminal.fail(str(error), terminal.USAGE)
+
+
+def _tell(made: dict[str, str], planner: Planner, plan: ObjectPlan) -> None:
+    """Print what was written, what was left out, and what the author has to decide."""
+    console = terminal.console()
+    console.print("\nWritten:")
+    for file in made:
+        console.print(terminal.cell(f"  {file}"))
+    if planner.left_out:
+        table = terminal.table("Left out of the declaration, so never read: do you need it?", "Field", "Because")
+        for left_out in planner.left_out:
+            table.add_row(terminal.cell(left_out.pointer or "(the record)"), terminal.cell(left_out.why))
+        console.print("", table)
+    decisions = [mark for file, text in made.items() for mark in marks.marks(file, text) if file.endswith(".py")]
+    decisions += planner.questions
+    if not planner.subject_path:
+        decisions.append(_without_subject(plan))
+    if decisions:
+        console.print("\nTo be decided by you:")
+    for decision in decisions:
+        console.print(terminal.cell(f"  {decision}"), soft_wrap=True)
+
+
+def _without_subject(plan: ObjectPlan) -> str:
+    kinds = ("user_id", "email")
+    found = [one for one in plan.fields() if one.concern and one.concern.kind in kinds and "*" not in one.place.path]
+    named = f", such as {'.'.join(found[0].place.path)}" if found else ""
+    return f"--subject: without a field that says whose record it is{named}, no row can be erased by person"

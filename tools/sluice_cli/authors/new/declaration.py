@@ -1,0 +1,147 @@
+"""The text of a declaration: a plan in, the module of the stream out, and the stream that it declares."""
+
+import subprocess  # nosec B404
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from sluice.declaration.rules import Each
+from sluice.declaration.stream import Stream
+from tools.project import PROJECT
+from tools.sluice_cli.authors.marks import MARK
+from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan
+
+LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
+RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
+
+
+def source(name: str, plan: ObjectPlan, envelope: str, subject: str) -> str:
+    """Return the module's text, formatted as `make check` wants it."""
+    classes = _Classes()
+    options = [f'table="{name}"', f'subject="{subject}"' if subject else "", _rename_option(plan)]
+    options.append(f"envelope={envelope}" if envelope != "plain" else "")
+    head = f"class {plan.class_name}({', '.join(['Stream', *filter(None, options)])}):"
+    stream = f'{head}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
+    body = "\n\n".join([*classes.texts, stream])
+    return formatted(
+        f'"""The stream `{name}`, as its samples show it."""\n\n{_imports(plan, body, envelope)}\n\n{body}'
+    )
+
+
+def load(name: str, text: str) -> type[Stream]:
+    """Return the stream that a module's text declares; nothing of it stays behind."""
+    module_name = f"streams.{name}"
+    with TemporaryDirectory(prefix="sluice-") as folder:
+        path = Path(folder, f"{name}.py")
+        path.write_text(text)
+        spec = spec_from_file_location(module_name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(module_name)
+        module = module_from_spec(spec)
+        sys.modules[module_name] = module  # annotations are looked up there
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            del sys.modules[module_name]
+    declared: type[Stream] = next(
+        one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Stream) and one is not Stream
+    )
+    return declared
+
+
+def formatted(text: str) -> str:
+    """Return a module's text as ruff formats it."""
+    command = [sys.executable, "-m", "ruff", "format", "--config", str(PROJECT / "pyproject.toml"), "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout  # nosec B603
+
+
+def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
+    fields = list(plan.fields())
+    made = {field.guess.rule.element.makes.__name__ for field in fields}
+    lines = []
+    if "datetime" in made:
+        lines.append("from datetime import datetime")
+    if "Decimal" in made:
+        lines.append("from decimal import Decimal")
+    lines.append("from typing import Annotated")
+    if "msgspec.field(" in body:
+        lines.append("\nimport msgspec")
+    names = {mask.partition("(")[0] for field in fields for mask in field.masks} | {"Stream"}
+    names |= {type(field.guess.rule.element).__name__ for field in fields}
+    names |= {"Each"} if any(isinstance(field.guess.rule, Each) for field in fields) else set()
+    names |= {"Part"} if any(isinstance(member, ObjectPlan) for member in plan.members) else set()
+    ordered = sorted(names) + ([envelope] if envelope != "plain" else [])
+    return "\n".join([*lines, f"\nfrom sluice import {', '.join(ordered)}"])
+
+
+class _Classes:
+    """The classes of a stream's objects, the inner ones first; objects that are alike have one class."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._names: dict[tuple[str, str], str] = {}  # by options and body
+
+    def body(self, plan: ObjectPlan) -> str:
+        """Return the fields of an object's class; the classes of its own objects are added."""
+        is_renamed = _rename_option(plan) != ""
+        return "\n".join(f"    {self._line(member, is_renamed)}" for member in plan.members)
+
+    def _part(self, plan: ObjectPlan) -> str:
+        """Return the name of an object's class, which is added unless there is one like it."""
+        key = options, body = _rename_option(plan), self.body(plan)
+        if key not in self._names:
+            self._names[key] = plan.class_name
+            head = f"class {plan.class_name}({', '.join(filter(None, ['Part', options]))}):"
+            told = "An object in the list" if plan.many else "The object"
+            self.texts.append(f'{head}\n    """{told} `{plan.name}`."""\n\n{body}\n')
+        return self._names[key]
+
+    def _line(self, member: FieldPlan | ObjectPlan, is_renamed: bool) -> str:
+        null = " | None" if member.optional else ""
+        if isinstance(member, ObjectPlan):
+            part = self._part(member)
+            annotation = (f"list[{part}]" if member.many else part) + null
+            return f"{member.name}: {annotation}{_default(member, member.many, is_renamed)}"
+        inner = ", ".join([member.guess.type + null, member.guess.source, *member.masks])
+        default = _default(member, isinstance(member.guess.rule, Each), is_renamed)
+        mark = f"  # {MARK} {member.concern.told}" if member.concern else ""
+        line = f"{member.name}: Annotated[{inner}]{default}{mark}"
+        if len(line) <= LONGEST_LINE:
+            return line
+        # With the comma it has many lines, also once the mark is deleted.
+        return f"{member.name}: Annotated[{inner},]{default}{mark}"
+
+
+def _rename_option(plan: ObjectPlan) -> str:
+    rename = _rename(plan)
+    return f'rename="{rename}"' if rename else ""
+
+
+def _rename(plan: ObjectPlan) -> str:
+    """Return the one way in which msgspec makes all keys of the names, if that is needed."""
+    keys = {member.name: member.key for member in plan.members}
+    if all(name == key for name, key in keys.items()):
+        return ""
+    for rename in RENAMES:
+        made = msgspec.defstruct("Renamed", list(keys), rename=rename)  # type: ignore[arg-type]
+        if made.__struct_encode_fields__ == tuple(keys.values()):
+            return rename
+    return ""
+
+
+def _default(member: FieldPlan | ObjectPlan, is_list: bool, is_renamed: bool) -> str:
+    """Return what stands behind a field's annotation: what it is when it is missing, and what its key is called."""
+    empty = is_list and not member.optional
+    if is_renamed or member.name == member.key:
+        return f" = {[] if empty else None}" if member.absent else ""
+    options = [f"name={_literal(member.key)}"]
+    if member.absent:
+        options.append("default_factory=list" if empty else "default=None")
+    return f" = msgspec.field({', '.join(options)})"
+
+
+def _literal(text: str) -> str:
+    return repr(text) if text.isprintable() else ascii(text)

@@ -1,0 +1,192 @@
+"""Examples of a new stream: records of nobody, of the samples' form, and the rows that they become."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from sluice.declaration import masking, wire
+from sluice.declaration.envelopes import plain
+from sluice.declaration.layout import Layout
+from sluice.declaration.rules import (
+    Boolean,
+    Each,
+    Email,
+    Integer,
+    IpAddress,
+    Number,
+    OneOf,
+    Phone,
+    Rule,
+    Text,
+    Timestamp,
+    Uuid,
+)
+from sluice.declaration.stream import Stream
+from sluice.failures import Rejected
+from sluice.postgres.cells import json_cell, json_member
+from tools.sluice_cli.authors import throwaway
+from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan
+from tools.sluice_cli.authors.new.samples import Scalar
+
+MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+TOKEN = re.compile(r"t\d+_[\w-]{43}")
+MADE_UP = {  # by kind: of those that standards and banks reserve for examples
+    "card": "4242424242424242",
+    "iban": "GB33BUKB20201555555555",
+    "mac": "00:00:5e:00:53:01",  # RFC 7042
+    "phone": "020 7946 0001",
+    "ip": "192.0.2.1",
+    "email": "person1@example.com",
+    "name": "A Person",
+    "address": "1 Example Street",
+    "birth_date": "1990-01-31",
+    "url": "https://example.com/1",
+    "words": "some words",
+    "free_text": "some words",
+}
+
+
+def lines(stream: type[Stream], plan: ObjectPlan) -> list[str]:
+    """Return the lines of the stream's examples: whole records, one without all that may be missing, and a refusal."""
+    records = [record(plan, 1), record(plan, 2), record(plan, 1, whole=False)]
+    rows = _rows(stream.layout, records)
+    accepted = [f'{{"record": {json.dumps(one)}, "row": {row}}}' for one, row in zip(records, rows, strict=True)]
+    return [*dict.fromkeys(accepted), *_refused(stream, plan)]
+
+
+def record(plan: ObjectPlan, number: int, whole: bool = True) -> dict[str, Any]:
+    """Return a record of nobody; if it is not whole, all that may be missing is."""
+    made: dict[str, Any] = {}
+    for member in plan.members:
+        if member.absent and not whole:
+            continue
+        if member.optional and not whole:
+            made[member.key] = None
+        elif isinstance(member, FieldPlan):
+            made[member.key] = _value(member, number)
+        else:
+            inner = record(member, number, whole)
+            made[member.key] = [inner] if member.many else inner
+    return made
+
+
+def event(stream: type[Stream], plan: ObjectPlan, envelope: str, queue: str) -> str:
+    """Return an event of SQS, as Lambda gets it, with one record."""
+    message_id = str(UUID(int=1, version=4))
+    body = json.dumps(_wrapped(record(plan, 1), envelope, stream.__name__))
+    told = {
+        "messageId": message_id,
+        "receiptHandle": "example",
+        "body": body,
+        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(MOMENT.timestamp() * 1000))},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:eu-central-1:123456789012:{queue}",
+        "awsRegion": "eu-central-1",
+    }
+    return json.dumps({"Records": [told]}, indent=2) + "\n"
+
+
+def _wrapped(made: dict[str, Any], envelope: str, name: str) -> dict[str, Any]:
+    identity, moment = str(UUID(int=2, version=4)), f"{MOMENT:%Y-%m-%dT%H:%M:%SZ}"
+    if envelope == "sns":
+        topic, text = "arn:aws:sns:eu-central-1:123456789012:example", json.dumps(made)
+        return {
+            "Type": "Notification",
+            "MessageId": identity,
+            "TopicArn": topic,
+            "Message": text,
+            "Timestamp": moment,
+        }
+    if envelope == "eventbridge":
+        told = {"version": "0", "id": identity, "detail-type": name, "source": "example", "account": "123456789012"}
+        return told | {"time": moment, "region": "eu-central-1", "resources": [], "detail": made}
+    return made
+
+
+def _rows(layout: Layout, records: list[dict[str, Any]]) -> list[str]:
+    """Return the rows of records as JSON has them, with a label in the place of each token."""
+    decode = wire.decoder(layout.wire)
+    mask = masking.masker(layout, throwaway.keyset(), lambda original: None, in_json=True)
+    columns = [column for column, _ in layout.columns()]
+    rows = []
+    for one in records:
+        _, cells = mask(decode(json.dumps(one)))
+        rows.append(json_cell(dict(zip(columns, map(json_member, cells), strict=True))))
+    labels: dict[str, str] = {}
+    labelled = (TOKEN.sub(lambda token: labels.setdefault(token[0], f"token {len(labels) + 1}"), row) for row in rows)
+    return [msgspec.json.format(row, indent=0) for row in labelled]
+
+
+def _refused(stream: type[Stream], plan: ObjectPlan) -> list[str]:
+    """Return the example of a record that lacks a field, or has one that is too long, if there is such a field."""
+    made = record(plan, 1)
+    required = [member.key for member in plan.members if not member.absent]
+    texts = [member for member in plan.members if isinstance(member, FieldPlan) and type(member.guess.rule) is Text]
+    if required:
+        del made[required[0]]
+    elif texts:
+        made[texts[0].key] = "x" * (getattr(texts[0].guess.rule, "max", 0) + 1)
+    try:
+        stream.masker(throwaway.keyset(), envelope=plain)(json.dumps(made))
+    except Rejected as rejected:
+        refused = {"reason": rejected.reason, "pointer": rejected.pointer}
+        return [json.dumps({"record": made, "refused": refused})]
+    return []
+
+
+def _value(field: FieldPlan, number: int) -> Any:
+    """Return a value of nobody that the field takes, of the form that the samples have."""
+    rule, place = field.guess.rule, field.place
+    if isinstance(rule, Each):
+        values = place.elements.scalars if place.elements else []
+        return [_scalar(field, rule.element, values, number)]
+    return _scalar(field, rule, place.scalars, number)
+
+
+def _scalar(field: FieldPlan, rule: Rule, values: Sequence[Scalar], number: int) -> Any:
+    is_text = all(isinstance(value, str) for value in values)
+    match rule:
+        case OneOf():
+            return rule.choices[number % len(rule.choices)]
+        case Boolean():
+            return number % 2 == 1
+        case Integer():
+            return number
+        case Number():
+            made = str(Decimal(number) + (Decimal("0.5") if rule.scale else 0))
+            return made if is_text else msgspec.json.decode(made)
+        case Uuid():
+            return str(UUID(int=number, version=4))
+        case Timestamp():
+            return _moment(rule, values, is_text)
+        case IpAddress():
+            return f"192.0.2.{number}" if any("." in str(value) for value in values) else f"2001:db8::{number}"
+        case Email():
+            return f"person{number}@example.com"  # RFC 2606
+        case Phone():
+            return f"+44207946000{number}"  # of those that Ofcom reserves for fiction
+    return _text(field, rule, [str(value) for value in values], number)
+
+
+def _moment(rule: Timestamp, values: Sequence[Scalar], is_text: bool) -> str | int:
+    if is_text and not all(str(value).replace(".", "").isdigit() for value in values):
+        return f"{MOMENT:%Y-%m-%dT%H:%M:%SZ}"
+    epoch = int(MOMENT.timestamp()) * (1000 if rule.epoch == "milliseconds" else 1)
+    return str(epoch) if is_text else epoch
+
+
+def _text(field: FieldPlan, rule: Rule, values: Sequence[str], number: int) -> str:
+    lengths = {len(value) for value in values}
+    made = MADE_UP.get(field.concern.kind, "") if field.concern else ""
+    if not made and len(lengths) == 1 and all(re.fullmatch("[0-9a-f]{8,}|[0-9A-F]{8,}", value) for value in values):
+        made = f"{number:0{lengths.pop()}}"
+    made = made or f"{field.name.replace('_', '-')}-{number}"
+    longest = getattr(rule, "max", len(made))
+    return made if len(made) <= longest else made[-longest:].lstrip()

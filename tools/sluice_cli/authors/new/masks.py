@@ -1,0 +1,103 @@
+"""Masks of samples: what a place seems to hold of a person, and the masks to propose for it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sluice.declaration.rules import Email, Integer, IpAddress, Number, OneOf, Phone, Text, Timestamp, Uuid
+from tools.sluice_cli.authors import detection
+from tools.sluice_cli.authors.new.rules import OF_CHOICES, Guess
+from tools.sluice_cli.authors.new.samples import Scalar
+
+RECOVERABLE = (("email", Email), ("phone", Phone))
+TOKENS = ("user_id", "device_id", "mac")
+BY_FORM_ALONE = ("name", "free_text", "email", "ip")  # a number is none of these, whatever its key says
+
+
+class Concern(NamedTuple):
+    """Why a place may hold personal data: a kind of `detection`, or `person`, `url`, `words`."""
+
+    kind: str
+    told: str  # behind `confirm:`
+
+
+def concern(path: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Concern | None:
+    """Return what a place seems to hold of a person, or None where nothing speaks for it."""
+    rule, keys = guess.rule.element, [key for key in path if key != "*"]
+    by_name = detection.kind_of_name(".".join(keys))
+    if isinstance(rule, Timestamp):
+        return _named(by_name) if by_name == "birth_date" else None
+    if isinstance(rule, OneOf):
+        return None
+    texts = [str(value) for value in values if isinstance(value, str) or (type(value) is int and value >= 10**12)]
+    by_form = _form(texts, len(values))
+    if by_form and by_name not in ("secret", "tax_id", "card", "iban"):
+        is_version = by_form == "ip" and not isinstance(rule, IpAddress)
+        return None if is_version else Concern(by_form, f"looks like {detection.WORDS[by_form]}")
+    if isinstance(rule, Integer | Number):
+        return _named(by_name) if by_name not in (None, *BY_FORM_ALONE) else None
+    if not isinstance(rule, Text | Uuid | IpAddress):
+        return None
+    if by_name:
+        return _named(by_name)
+    if isinstance(rule, Uuid):
+        return None
+    return _of_text(keys, texts)
+
+
+def masks(concern: Concern | None, guess: Guess, column: str | None, network: str, domain: str) -> list[str]:
+    """Return the masks to propose, as they are written down; none where the value is kept under the field's name.
+
+    `column` names the column where it is not the field's name, `network` that of an IP address's network. `domain` is
+    that of the tokens, empty where it is the field's name.
+    """
+    rule = guess.rule.element
+    named, of_domain = f'"{column}"' if column else "", f'domain="{domain}"' if domain else ""
+    if concern is None:
+        return [f"Keep({named})"] if column else []
+    if (concern.kind, type(rule)) in RECOVERABLE:
+        return [_call("Pseudonym", named, of_domain, "recoverable=True")]
+    if concern.kind == "ip" and isinstance(rule, IpAddress):
+        return [_call("Pseudonym", named, of_domain), f'Truncate("{network}")']
+    return [_call("Pseudonym", named, of_domain) if concern.kind in TOKENS else f"Redact({named})"]
+
+
+def subject(masks: Sequence[str], column: str | None, second: str) -> list[str]:
+    """Return the masks of the field that says whose record it is: it must be kept, or be a token of the subject.
+
+    `column` is as in `masks`. What is recoverable stays so, and the subject's token goes to the column `second`.
+    """
+    if not masks or masks[0].startswith("Keep("):
+        return [*masks]
+    if "recoverable=True" in masks[0]:
+        return [*masks, f'Pseudonym("{second}", domain="subject")']
+    return [_call("Pseudonym", f'"{column}"' if column else "", 'domain="subject"'), *masks[1:]]
+
+
+def _call(name: str, *options: str) -> str:
+    return f"{name}({', '.join(option for option in options if option)})"
+
+
+def _of_text(keys: Sequence[str], texts: Sequence[str]) -> Concern | None:
+    """Return what a text holds that has neither a form nor a name that tells."""
+    held = sorted(set().union(*map(detection.find, texts)) & detection.PERSONAL)
+    if held:
+        return Concern("words", f"holds {' and '.join(detection.WORDS[kind] for kind in held)}")
+    if any("://" in value for value in texts):
+        return Concern("url", "a URL, which may name a person")
+    is_kind = {*detection.words(keys[-1])[-1:]} <= OF_CHOICES
+    if len(keys) > 1 and detection.is_person(keys[-2]) and not is_kind:
+        return Concern("person", "told of a person")
+    if any(len(value.split()) > (2 if is_kind else 1) for value in texts):
+        return Concern("words", "free text")
+    return None
+
+
+def _named(kind: str | None) -> Concern | None:
+    return Concern(kind, f"by its name {detection.WORDS[kind]}") if kind in detection.PERSONAL else None
+
+
+def _form(texts: Sequence[str], count: int) -> str | None:
+    """Return the form that all values of a place have, so many, if it is one of personal data."""
+    kinds = {detection.detect(value) for value in texts} if texts and len(texts) == count else set()
+    (kind,) = kinds if len(kinds) == 1 else (None,)
+    return kind if kind in detection.PERSONAL else None

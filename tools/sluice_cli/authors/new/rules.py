@@ -1,0 +1,199 @@
+"""Rules of samples: the values at a place in, the narrowest rule that surely takes others like them out."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from sluice.declaration.rules import (
+    LARGEST_BIGINT,
+    LARGEST_INTEGER,
+    Boolean,
+    Each,
+    Email,
+    Integer,
+    IpAddress,
+    Number,
+    OneOf,
+    Phone,
+    Rule,
+    Text,
+    Timestamp,
+    Uuid,
+)
+from sluice.failures import Rejected
+from tools.sluice_cli.authors import detection
+from tools.sluice_cli.authors.new.samples import Place, Scalar
+
+LENGTHS = (32, 64, 128, 256, 512, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 256_000, 1_000_000)
+SCALES = (2, 4, 6, 9, 12, 18, 30)
+PRECISIONS = (6, 9, 12, 18, 30)  # digits before the point
+MOST_ELEMENTS = (1000, 10_000, 100_000, 1_000_000)
+
+CHOICES_SEEN_IN = 50  # values at least, to tell that there are no more than those
+MOST_CHOICES = 8
+RAREST_CHOICE = 5  # times
+CHOICE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
+OF_CHOICES = frozenset(  # the last word of keys that name a kind of things, not a thing
+    "action category channel direction environment event kind level method mode object outcome phase plan platform"
+    " priority result severity stage status tier type".split()
+)
+COUNTED = frozenset("age attempt byte count duration index length number port quantity size total".split())
+MONEY = frozenset("amount balance charge cost discount fee paid price subtotal tax total".split())
+OF_TIMES = frozenset(
+    "at created date datetime epoch expire expiry modified occurred received sent time timestamp ts updated"
+    " until since start started end ended".split()
+)
+
+
+class Undeclarable(Exception):
+    """No rule takes what the samples have at a place: says why, without a value; nothing where that is told already."""
+
+
+class Guess(NamedTuple):
+    """A rule, and how it is written down."""
+
+    rule: Rule
+    source: str
+
+    @property
+    def type(self) -> str:
+        made = self.rule.element.makes.__name__
+        return f"list[{made}]" if isinstance(self.rule, Each) else str(made)
+
+
+def guess(place: Place) -> Guess:
+    """Return the rule for the values at a place. Raises Undeclarable."""
+    values = place.scalars
+    last = (detection.words(next(key for key in reversed(place.path) if key != "*")) or [""])[-1]
+    empty = sum(isinstance(value, str) and not value.strip() for value in values)
+    if empty:
+        raise Undeclarable(f"its text is empty in {empty} of {len(values)} samples, which no rule takes yet")
+    types = {type(value) for value in values}
+    if types == {bool}:
+        return Guess(Boolean(), "Boolean()")
+    if bool not in types:
+        moment = _moment(values, last)
+        if moment:
+            return moment
+        if types == {str}:
+            return _text([str(value) for value in values], last)
+        number = _number(values, last)
+        if number:
+            return number
+    raise Undeclarable(f"it is a {' or a '.join(sorted(_spoken(one) for one in types))}: unions cannot be declared yet")
+
+
+def each(element: Guess, lengths: Sequence[int]) -> Guess:
+    """Return the rule of a list of such values, with room for longer ones."""
+    most = _above(MOST_ELEMENTS, 4 * max(lengths))
+    if most == MOST_ELEMENTS[0]:
+        return Guess(Each(element.rule), f"Each({element.source})")
+    return Guess(Each(element.rule, max=most), f"Each({element.source}, max={most:_})")
+
+
+def text(values: Sequence[str]) -> Guess:
+    """Return the rule of any text, with room for ones four times as long."""
+    longest = _above(LENGTHS, 4 * max(map(len, values)))
+    return Guess(Text(max=longest), f"Text(max={_digits(longest)})")
+
+
+def takes(rule: Rule, values: Sequence[Scalar]) -> bool:
+    """Tell whether a rule takes all of the values."""
+    of_times = isinstance(rule, Timestamp)
+    try:
+        for value in values:
+            rule.canonical(float(value) if of_times and isinstance(value, Decimal) else value)
+    except (Rejected, ArithmeticError):
+        return False
+    return True
+
+
+def _moment(values: Sequence[Scalar], last: str) -> Guess | None:
+    """Return the rule of times. Numbers are times only if the key says so: others are in the range of epochs too."""
+    is_text = all(isinstance(value, str) for value in values)
+    if is_text and all(re.match(r"\d{4}-?\d\d-?\d\d[T ]", str(value), re.IGNORECASE) for value in values):
+        seconds = Timestamp()
+        return Guess(seconds, "Timestamp()") if takes(seconds, values) else None
+    if last not in OF_TIMES:
+        return None
+    for rule, source in (Timestamp(), "Timestamp()"), (Timestamp("milliseconds"), 'Timestamp(epoch="milliseconds")'):
+        if takes(rule, values):
+            return Guess(rule, source)
+    return None
+
+
+def _text(values: Sequence[str], last: str) -> Guess:
+    kinds = {detection.detect(value) for value in values}
+    rules: dict[str, Rule] = {"uuid": Uuid(), "email": Email(), "phone": Phone(), "ip": IpAddress()}
+    for kind, rule in rules.items():
+        if kinds == {kind} and takes(rule, values) and not (kind == "ip" and last in ("version", "release", "build")):
+            return Guess(rule, f"{type(rule).__name__}()")
+    if last in MONEY and all(map(_is_amount, values)):
+        return _decimal([Decimal(value) for value in values], is_money=True)
+    return _choices(values, last) or text(values)
+
+
+def _choices(values: Sequence[str], last: str) -> Guess | None:
+    """Return a choice of the values where that is safe: their key names a kind, and each came many times."""
+    counts = Counter(values)
+    if (
+        last in OF_CHOICES
+        and len(values) >= CHOICES_SEEN_IN
+        and 2 <= len(counts) <= MOST_CHOICES
+        and min(counts.values()) >= RAREST_CHOICE
+        and all(CHOICE.fullmatch(value) for value in counts)
+    ):
+        choices = sorted(counts)
+        return Guess(OneOf(*choices), f"OneOf({', '.join(f'"{choice}"' for choice in choices)})")
+    return None
+
+
+def _number(values: Sequence[Scalar], last: str) -> Guess | None:
+    """Return the rule of numbers, some of which may be texts."""
+    if not all(_is_amount(value) if isinstance(value, str) else True for value in values):
+        return None
+    exact = [Decimal(value) for value in values]
+    if all(isinstance(value, int) for value in values):
+        return _integer([int(value) for value in exact], last)
+    return _decimal(exact, last in MONEY)
+
+
+def _integer(values: Sequence[int], last: str) -> Guess:
+    low, high = min(values), max(values)
+    if low < -LARGEST_BIGINT - 1 or high > LARGEST_BIGINT:
+        digits = _above(PRECISIONS, len(str(max(abs(low), abs(high)))) + 2)
+        return Guess(Number(digits, 0), f"Number(precision={digits}, scale=0)")
+    if low < 0 or not (last in COUNTED or last == "id" or len(values) >= 100):
+        return Guess(Integer(), "Integer()")
+    if last == "id" or high * 100 > LARGEST_INTEGER:
+        return Guess(Integer(min=0), "Integer(min=0)")
+    return Guess(Integer(min=0, max=LARGEST_INTEGER), f"Integer(min=0, max={LARGEST_INTEGER:_})")
+
+
+def _decimal(values: Sequence[Decimal], is_money: bool) -> Guess:
+    exponents = [value.as_tuple().exponent for value in values if value]
+    scale = max([0, *(-one for one in exponents if isinstance(one, int))])
+    before = max([1, *(value.adjusted() + 1 for value in values if value)])
+    room = _above(SCALES, scale if is_money else scale + 1)
+    precision = _above(PRECISIONS, before + 2) + room
+    return Guess(Number(precision, room), f"Number(precision={precision}, scale={room})")
+
+
+def _is_amount(value: object) -> bool:
+    """Tell whether a text is a number that means the same without its zeros: no code, and no version."""
+    return isinstance(value, str) and re.fullmatch(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", value) is not None
+
+
+def _above(steps: Sequence[int], least: int) -> int:
+    return next((step for step in steps if step >= least), least)
+
+
+def _digits(number: int) -> str:
+    return f"{number:_}" if number > 9999 else str(number)
+
+
+def _spoken(kind: type) -> str:
+    spoken: dict[type, str] = {str: "text", bool: "boolean"}
+    return spoken.get(kind, "number")

@@ -1,0 +1,99 @@
+"""Samples: records in, what they have at each place out."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from tools.sluice_cli.authors import detection
+
+MAPS = frozenset(  # the last words of their keys, often
+    "attribute dimension extra header label metadata parameter property tag trait variable".split()
+)
+LONGEST_KEY = 64  # characters; what is longer is no name
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)  # with all digits
+
+type Scalar = str | int | Decimal | bool
+
+
+@dataclass
+class Place:
+    """What samples have at one place of a record. It holds clear values."""
+
+    path: tuple[str, ...] = ()  # keys, `*` standing for each element of a list
+    seen: int = 0  # times that something was there, null too
+    nulls: int = 0
+    scalars: list[Scalar] = field(default_factory=list, repr=False)
+    objects: int = 0
+    members: dict[str, "Place"] = field(default_factory=dict, repr=False)
+    lengths: list[int] = field(default_factory=list)  # of the lists
+    elements: "Place | None" = None
+
+    @property
+    def pointer(self) -> str:
+        """The place as a JSON pointer (RFC 6901)."""
+        return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in self.path)
+
+    @property
+    def kinds(self) -> int:
+        """How many of scalars, objects and lists there are."""
+        return bool(self.scalars) + bool(self.objects) + bool(self.lengths)
+
+    def add(self, value: Any) -> None:
+        self.seen += 1
+        if value is None:
+            self.nulls += 1
+        elif isinstance(value, dict):
+            self.objects += 1
+            for key, member in value.items():
+                self.members.setdefault(key, Place((*self.path, key))).add(member)
+        elif isinstance(value, list):
+            self.lengths.append(len(value))
+            self.elements = self.elements or Place((*self.path, "*"))
+            for element in value:
+                self.elements.add(element)
+        else:
+            self.scalars.append(value)
+
+    def is_map(self) -> bool:
+        """Tell whether the keys of its objects are data rather than names: most differ from sample to sample."""
+        keys, named = len(self.members), sum(member.seen for member in self.members.values())
+        if 2 * sum(map(is_data, self.members)) > keys:
+            return True
+        if not self.path:
+            return False
+        varies = named < keys * self.objects
+        if varies and keys > 1 and MAPS & {*detection.words(self.path[-1])[-1:]}:
+            return True
+        return self.objects >= 4 and keys >= 4 and 3 * named <= keys * self.objects
+
+
+def records_of(bodies: Iterable[str | bytes]) -> Place:
+    """Return what the samples have. What is no JSON object is not counted."""
+    root = Place()
+    for body in bodies:
+        try:
+            record = _DECODER.decode(body)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict):
+            with suppress(RecursionError):  # what is nested so deeply is not declared
+                root.add(record)
+    return root
+
+
+def is_data(key: str) -> bool:
+    """Tell whether a key looks like a value, not like a name: an id, an address, a number, a text."""
+    return (
+        len(key) > LONGEST_KEY
+        or any(character in '"\\' or character < " " for character in key)  # which msgspec takes in no name
+        or not any(map(str.isalpha, key))
+        or "@" in key
+        or " " in key.strip()
+        or detection.detect(key) is not None
+        or (len(key) >= 16 and any(map(str.isdigit, key)) and all(one in "0123456789abcdefABCDEF-" for one in key))
+    )
