@@ -72,6 +72,16 @@ def test_names_are_quoted_where_sql_wants_it(database: TestDatabase) -> None:
     ]
 
 
+def test_a_table_in_another_schema_brings_it(database: TestDatabase) -> None:
+    stream = declare(Stream, {"field": field(KINDS["text"].rule)}, table="crm.Sign_ups")
+    assert table_sql.create_table(stream).startswith(
+        'CREATE SCHEMA IF NOT EXISTS crm;\n\nCREATE TABLE crm."Sign_ups" (\n'
+    )
+    database.sql(table_sql.create_table(stream))
+    assert database.value("SELECT to_regclass('crm.\"Sign_ups\"') IS NOT NULL")
+    database.sql("DROP SCHEMA crm CASCADE")
+
+
 def test_the_reserved_words_are_those_of_postgresql(database: TestDatabase) -> None:
     reserved = database.sql("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')")
     assert {word for (word,) in reserved} <= table_sql.RESERVED
