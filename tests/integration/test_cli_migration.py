@@ -46,16 +46,6 @@ def test_a_migration_is_written_under_the_next_number_and_the_check_passes(sluic
     (streams / "examples" / "user_logins.jsonl").unlink()  # they are of the columns of before
     before = sorted(streams.rglob("*.sql"))
 
-    code, told = sluice("check")
-    assert (code, told.splitlines()) == (
-        1,
-        [
-            "✗ SignUp: there is no table sign_ups",
-            "✗ UserLogin: the table user_logins lacks the column country",
-            "✗ UserLogin: the column user_logins.locale is character varying(32), which does not hold every value of"
-            " /locale; make it varchar(64)",
-        ],
-    )
     written = "Written to streams/migrations/1000_user_logins.sql. Read it before you deploy.\n"
     assert sluice("migration", "user_logins", "--write") == (0, SQL + written)
     assert (streams / "migrations" / "1000_user_logins.sql").read_text() == SQL
@@ -66,9 +56,6 @@ def test_a_migration_is_written_under_the_next_number_and_the_check_passes(sluic
 
     code, told = sluice("check")
     assert (code, told.count("✓")) == (0, 3)
-    code, told = sluice("migration", "user_logins", "--write")
-    assert (code, told) == (0, "The table user_logins has room for every row: there is nothing to change.\n")
-    assert len(list(streams.rglob("*.sql"))) == len(before) + 2
 
 
 LONGER = """locale: Annotated[str | None, Text(max=64)] = None
@@ -82,8 +69,3 @@ ALTER TABLE user_logins ADD COLUMN country varchar(2);
 
 ALTER TABLE user_logins ALTER COLUMN locale TYPE varchar(64);
 """
-
-
-def test_a_migration_that_fails_is_told(sluice: Sluice, tmp_path: Path) -> None:
-    (tmp_path / "streams" / "migrations" / "1000_bad.sql").write_text("CREATE TABLE orders ();\n")
-    assert sluice("migration", "orders") == (1, "sluice: migration 1000_bad.sql: SQLSTATE 42P07\n")

@@ -55,7 +55,7 @@ def test_a_table_that_fits_needs_nothing(stream: type[Stream], database: TestDat
     assert (made.is_needed, made.left) == (False, [])
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", ["alone", "array"])
 def test_the_table_that_is_made_needs_nothing(place: str, database: TestDatabase) -> None:
     for kind in KINDS.values():
         for masks in ((), (Pseudonym(),), (Redact(),)):

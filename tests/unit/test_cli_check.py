@@ -8,11 +8,15 @@ from typing import ClassVar
 
 import pytest
 
+import streams
+from sluice.migrate import schema
+from sluice.migrate.failures import MigrationFailed
 from tests.unit.cli import STREAM, run
 from tests.unit.fakes import FakePostgres
 from tests.versions import ANSWER
 from tools.local.server import NotStarted
-from tools.sluice_cli.authors import examples
+from tools.sluice_cli.authors import examples, migration_sql
+from tools.sluice_cli.authors.migration_sql import Migration
 
 
 class FakeServer:
@@ -127,3 +131,24 @@ def test_an_example_that_is_not_so_fails_the_check(
         1,
         "✗ examples/orders.jsonl, line 1: is refused: not_json, must be refused: missing\n",
     )
+
+
+def test_a_migration_is_not_made_where_those_there_are_fail(
+    server: type[FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MigrationFailed("migration 1000_bad.sql: SQLSTATE 42P07")
+
+    monkeypatch.setattr(schema, "apply", fail)
+    assert run("migration", "orders", "--write") == (1, "", "sluice: migration 1000_bad.sql: SQLSTATE 42P07\n")
+    assert server.running == set()
+
+
+def test_a_migration_is_not_written_where_nothing_is_to_change(
+    server: type[FakeServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(streams, "__path__", [str(tmp_path), *streams.__path__])
+    told = "The table orders has room for every row: there is nothing to change.\n"
+    monkeypatch.setattr(migration_sql, "of_stream", lambda *_: Migration([], []))
+    assert run("migration", "orders", "--write") == (0, told, "")
+    assert list(tmp_path.iterdir()) == []

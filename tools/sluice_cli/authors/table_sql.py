@@ -45,7 +45,9 @@ OWN = (ColumnSql("sent_at", "timestamptz", "NOT NULL"), ColumnSql("message_id", 
 def create_table(stream: type[Stream]) -> str:
     """Return the statements that make a stream's table, and its indexes for joins and for erasing a person."""
     columns = [*columns_of(stream).values(), *OWN]
-    table = f"CREATE TABLE {table_name(stream)} (\n{'\n'.join(_lines(columns))}\n);\n"
+    schema, _, _ = stream.table.rpartition(".")
+    place = f"CREATE SCHEMA IF NOT EXISTS {name(schema)};\n\n" if schema else ""
+    table = f"{place}CREATE TABLE {table_name(stream)} (\n{'\n'.join(_lines(columns))}\n);\n"
     indexes = [create_index(stream, column) for column in indexed(stream)]
     return table + ("\n" + "\n".join(indexes) + "\n" if indexes else "")
 
