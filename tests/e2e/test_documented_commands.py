@@ -22,6 +22,7 @@ from tests.clone import Clone, fresh_clone
 from tests.documentation import README, blocks, files_of_ones_own_stream
 from tests.e2e.conftest import eventually
 from tests.e2e.test_queue_to_row import login
+from tests.unit.orders import order
 from tools.local.emulator import CREDENTIALS, REGION, Emulator
 
 pytestmark = pytest.mark.timeout(600)  # seconds: SAM has built nothing in the clone before
@@ -268,6 +269,18 @@ def test_a_queue_is_looked_into(kept: Kept) -> None:
         queue_url = kept.connections["dead_letter_queue_url"]
         on_ours = command.replace("<URL of the dead-letter queue>", queue_url).replace(SHOWN_QUEUE, queue_url)
         assert "not_json" in kept.run(on_ours, exit_code=some_rejected, **settings)
+
+
+def test_records_are_sent_to_a_stream(kept: Kept) -> None:
+    rows = "SELECT count(*) FROM user_logins"
+    before = int(kept.sql(rows))
+    told = kept.run("sluice send user_logins --generate 1000 --junk 5% --duplicates 5%")
+    assert told.startswith("Sent 1,050 messages to the stream user_logins of the stack sluice: 1,000 records, 50 of")
+    eventually(lambda: int(kept.sql(rows)) - before, 950)
+    (kept.clone.folder / "events.jsonl").write_text(f"{order()}\n{order(status='lost')}\n")
+    assert "2 records" in kept.run("sluice send orders events.jsonl --rate 50")
+    letters = "sluice dead-letters list orders"
+    eventually(lambda: "not_a_choice" in kept.run(letters), True)
 
 
 def test_a_stream_is_paused_and_resumed(kept: Kept) -> None:

@@ -18,6 +18,7 @@ OWN_STREAM = f"{E2E}test_a_stream_of_ones_own_is_looked_at_before_it_is_deployed
 ERASED = f"{E2E}test_a_person_is_erased_and_erased_again_after_a_restore"
 DEAD_LETTERS = f"{E2E}test_dead_letters_are_listed_redriven_and_purged"
 QUEUE = f"{E2E}test_a_queue_is_looked_into"
+SENT = f"{E2E}test_records_are_sent_to_a_stream"
 PAUSED = f"{E2E}test_a_stream_is_paused_and_resumed"
 KEYS = f"{E2E}test_a_token_key_is_added_and_the_tokens_brought_to_it"
 AUDITED = f"{E2E}test_the_audit_log_is_listed_and_compared_with_what_was_logged"
@@ -81,6 +82,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice preview user_logins --queue <URL of the dead-letter queue> --limit 10": (QUEUE,),
     "sluice preview user_logins --queue"
     " https://sqs.eu-central-1.amazonaws.com/123456789012/login-queue-dlq --limit 10": (QUEUE,),
+    "sluice send user_logins --generate 1000 --junk 5% --duplicates 5%": (SENT,),
+    "sluice send orders events.jsonl --rate 50": (SENT,),
     "sluice status": (PAUSED,),
     "sluice pause user_logins": (PAUSED,),
     "sluice resume user_logins": (PAUSED,),

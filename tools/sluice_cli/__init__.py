@@ -1,4 +1,4 @@
-"""The command `sluice`: a declaration or sample records in, what the system makes of them out; nothing is changed."""
+"""The command `sluice`, for those who declare streams and for those who run a deployed stack."""
 
 import sys
 import traceback
@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from tools.sluice_cli.authors import check, describe, preview
-from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal
+from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal, send
 from tools.sluice_cli.terminal import USAGE, complain
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command(epilog="Example:  sluice describe orders --markdown")(describe.describe)
 app.command(epilog="Example:  sluice preview user_logins events/sqs_mixed_batch.json")(preview.preview)
 app.command(epilog="Example:  sluice check")(check.check)
+app.command(epilog="Example:  sluice send orders --generate 1000 --junk 5% --duplicates 5%")(send.send)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
 app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 from urllib.parse import urlsplit
 
+import msgspec
 import typer
 
-from sluice.aws import clients
+from sluice.aws import clients, parameters
+from sluice.breaker.record import path as parameter_path
 from sluice.operators.audit.audit_log import Reason
 from tools.project import KEPT
 from tools.sluice_cli.terminal import USAGE, complain, fail
@@ -39,6 +41,18 @@ class Deployment:
     endpoint_url: str | None  # of an emulator
     stack: str
 
+    def client(self, service: str, **options: Any) -> Any:
+        """Return a boto3 client of the service."""
+        session: Any = self.session  # it knows services by literal names only
+        return session.client(service, endpoint_url=self.endpoint_url, **options)
+
+
+class Queues(msgspec.Struct, frozen=True):
+    """The URLs of a stream's queues."""
+
+    queue: str
+    dead_letters: str
+
 
 def call(url_output: str, payload: Mapping[str, Any], stack: str = "") -> dict[str, Any]:
     """Call the function whose URL is in that output of the stack, and return its answer.
@@ -65,10 +79,10 @@ def deployed(stack: str) -> Deployment:
     import boto3  # slow to import, and most commands call nothing
 
     stack = stack or os.environ.get("SLUICE_STACK", "")
-    if stack or os.environ.get("AWS_ENDPOINT_URL") or not KEPT.exists():
+    kept = None if stack else kept_stack()
+    if kept is None:
         return Deployment(boto3.Session(), None, stack or STACK)
     complain("this is the stack that the demo has kept; --stack names another one")
-    kept = json.loads(KEPT.read_text())
     session = boto3.Session(
         aws_access_key_id=kept["access_key_id"],
         aws_secret_access_key=kept["secret_access_key"],
@@ -77,10 +91,34 @@ def deployed(stack: str) -> Deployment:
     return Deployment(session, kept["endpoint_url"], kept["stack_name"])
 
 
+def kept_stack() -> dict[str, Any] | None:
+    """Return how to talk to the stack that the demo has kept, unless the environment names another one."""
+    if os.environ.get("SLUICE_STACK") or os.environ.get("AWS_ENDPOINT_URL") or not KEPT.exists():
+        return None
+    kept: dict[str, Any] = json.loads(KEPT.read_text())
+    return kept
+
+
+def queues(deployment: Deployment, stream: str) -> Queues:
+    """Return a stream's queues by the stack's parameter of it, or end the command."""
+    path = f"{parameter_path(deployment.stack)}/stream"
+    try:
+        ssm = deployment.client("ssm")
+        text = parameters.read(ssm, f"{path}/{stream}")
+        if text is None:
+            others = ", ".join(sorted(parameters.read_below(ssm, path))) or "none"
+            fail(f"the stack {deployment.stack} has no stream {stream}; it has {others}", USAGE)
+    except clients.errors() as error:
+        fail(str(error))
+    try:
+        return msgspec.json.decode(text, type=Queues)
+    except msgspec.DecodeError:
+        fail(f"the parameter {path}/{stream} names no queue and dead letters")
+
+
 def _url(deployment: Deployment, url_output: str) -> str:
-    cloudformation = deployment.session.client("cloudformation", endpoint_url=deployment.endpoint_url)
-    (stack,) = cloudformation.describe_stacks(StackName=deployment.stack)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    (stack,) = deployment.client("cloudformation").describe_stacks(StackName=deployment.stack)["Stacks"]
+    outputs: dict[str, str] = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     if url_output not in outputs:
         fail(f"the stack {deployment.stack} has no output {url_output}", USAGE)
     return outputs[url_output]
