@@ -277,6 +277,9 @@ def test_records_are_sent_to_a_stream(kept: Kept) -> None:
     told = kept.run("sluice send user_logins --generate 1000 --junk 5% --duplicates 5%")
     assert told.startswith("Sent 1,050 messages to the stream user_logins of the stack sluice: 1,000 records, 50 of")
     eventually(lambda: int(kept.sql(rows)) - before, 950)
+    lines = kept.run("sluice tail user_logins --since 10m --seconds 5").splitlines()
+    assert sum(" row  " in line and "user_id=(kept)" in line for line in lines) >= 950
+    assert sum(" rejected " in line for line in lines) >= 50
     (kept.clone.folder / "events.jsonl").write_text(f"{order()}\n{order(status='lost')}\n")
     assert "2 records" in kept.run("sluice send orders events.jsonl --rate 50")
     letters = "sluice dead-letters list orders"

@@ -84,6 +84,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     " https://sqs.eu-central-1.amazonaws.com/123456789012/login-queue-dlq --limit 10": (QUEUE,),
     "sluice send user_logins --generate 1000 --junk 5% --duplicates 5%": (SENT,),
     "sluice send orders events.jsonl --rate 50": (SENT,),
+    "sluice tail user_logins --since 10m --seconds 5": (SENT,),
     "sluice status": (PAUSED,),
     "sluice pause user_logins": (PAUSED,),
     "sluice resume user_logins": (PAUSED,),

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from tools.sluice_cli.authors import check, describe, preview
-from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal, send
+from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal, send, tail
 from tools.sluice_cli.terminal import USAGE, complain
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command(epilog="Example:  sluice describe orders --markdown")(describe.descr
 app.command(epilog="Example:  sluice preview user_logins events/sqs_mixed_batch.json")(preview.preview)
 app.command(epilog="Example:  sluice check")(check.check)
 app.command(epilog="Example:  sluice send orders --generate 1000 --junk 5% --duplicates 5%")(send.send)
+app.command(epilog="Example:  sluice tail orders --since 10m")(tail.tail)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
 app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)

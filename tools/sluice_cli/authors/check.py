@@ -1,6 +1,5 @@
 """`sluice check`: every declared stream and every migration in, what does not fit together out."""
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import typer
 
@@ -22,35 +20,29 @@ from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
-from sluice.postgres.database import Database, outage
-from sluice.postgres.driver import Connection, DatabaseError
-from sluice.settings import ROLES, DatabaseSettings
-from tools.sluice_cli import terminal
+from sluice.settings import ROLES
+from tools.sluice_cli import databases, terminal
 from tools.sluice_cli.authors import throwaway
+from tools.sluice_cli.databases import URL, GivenDatabase
 
 if TYPE_CHECKING:
     from tools.local.postgres import Postgres
 
 SECONDS = 60  # for all of the migrations
-LOCAL = ("localhost", "127.0.0.1", "::1")  # where nobody sets up TLS
 
 
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
     database: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL",
-            help="Compare with this database instead, and change nothing in it: postgresql://user@host:5432/name."
-            " A password that is not in it is read from PGPASSWORD.",
-        ),
+        typer.Option(metavar="URL", help=f"Compare with this database instead, and change nothing in it: {URL}"),
     ] = None,
 ) -> None:
     """Import every stream, run the migrations on a PostgreSQL of its own, and compare each stream with its table.
 
     It needs no stack and no AWS, and leaves nothing behind.
     """
-    given = _given(database) if database else None
+    given = databases.given(database, "sluice-check") if database else None
     from tools.local.server import NotStarted  # the embedded server is for this command alone
 
     started = monotonic()
@@ -79,59 +71,6 @@ def check(
     raise typer.Exit(terminal.REJECTED if errors else 0)
 
 
-class GivenDatabase(Database):
-    """A database whose password is known, so that no secret is read."""
-
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        name: str,
-        credentials: Credentials,
-        tls: str = "disable",
-        certificate_authority: Path | None = None,
-    ) -> None:
-        where = DatabaseSettings(
-            host=host,
-            port=port,
-            name=name,
-            secret_id="",  # nosec B106  # there is no secret
-            username="",
-            tls=tls,
-            certificate_authority=certificate_authority,
-        )
-        super().__init__(where, application_name="sluice-check")
-        self._credentials = credentials
-
-    def _open(self, credentials: Credentials, deadline: Deadline) -> Connection:
-        try:
-            return super()._open(credentials, deadline)
-        except DatabaseError as error:
-            raise outage(error) from None  # a login that is not accepted has no secret that could be read again
-
-
-def _given(url: str) -> GivenDatabase:
-    """Return the database of a URL. A bad one ends the command, and is not told: it may hold a password.
-
-    TLS is verified as the functions do it, unless the URL says `sslmode=disable` or the server is on this machine.
-    """
-    try:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
-        port, name, user = parts.port or 5432, unquote(parts.path[1:]), unquote(parts.username or "")
-    except ValueError:
-        terminal.fail("--database: is no URL", terminal.USAGE)
-    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not name or not user:
-        terminal.fail("--database: must be postgresql://user:password@host:port/name", terminal.USAGE)
-    tls = options.pop("sslmode", "disable" if parts.hostname in LOCAL else "verify-full")
-    authority = options.pop("sslrootcert", None)
-    if options or tls not in ("disable", "verify-full"):
-        terminal.fail("--database: takes sslmode=verify-full or disable, and sslrootcert=FILE", terminal.USAGE)
-    password = unquote(parts.password) if parts.password is not None else os.environ.get("PGPASSWORD", "")
-    path = Path(authority) if authority else None
-    return GivenDatabase(parts.hostname, port, name, Credentials(user, password), tls, path)
-
-
 def _compare(database: GivenDatabase, streams: dict[str, type[Stream]]) -> schema.Comparison:
     """Compare a database that is there with the streams. Raises what `schema.compare` raises."""
     try:
@@ -157,7 +96,7 @@ def _migrate() -> Versions:
     roles = {name: Credentials(f"sluice-{name}", secrets.token_urlsafe(24)) for name in ROLES}
     with _server() as server:
         credentials = Credentials(server.user, server.password)
-        database = GivenDatabase(server.host, server.port, server.database, credentials)
+        database = GivenDatabase(server.host, server.port, server.database, credentials, "sluice-check")
         try:
             return schema.migrate(database, roles, throwaway.keyset(), Deadline(monotonic() + SECONDS))
         finally:

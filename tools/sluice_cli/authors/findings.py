@@ -1,11 +1,9 @@
 """What a stream makes of messages: clear messages in, masked rows, rejections and what they have in common out."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -20,17 +18,12 @@ from sluice.ingest.message import id_of_row_or_rejection
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
-from tools.sluice_cli.authors import declarations, space
+from tools.sluice_cli.authors import declarations, hiding, space
 from tools.sluice_cli.authors.declarations import Entry
 from tools.sluice_cli.authors.messages import Message
 from tools.sluice_cli.authors.space import Space
 
 type Clear = Mapping[str, Sequence[Any]]  # canonical values by pointer, with `*` for the elements of lists
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Stands in a row for what is stored as it came, where nobody asked to see it."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +82,7 @@ class Findings:
         """Return a row as it would be stored, but with Kept for what would be in the clear."""
         hidden = set() if show_clear else {entry.path for entry in self.entries if not self._is_masked(entry, accepted)}
         columns = [column for column, _ in self.stream.columns()]
-        lists = {entry.path[0] for entry in self.entries if len(entry.path) > 1}
-        row = {
-            column: _objects(cell, (column,), hidden) if column in lists else _shown(cell, (column,), hidden)
-            for column, cell in zip(columns, accepted.row.cells, strict=True)
-        }
+        row = hiding.hide(dict(zip(columns, accepted.row.cells, strict=True)), self.entries, hidden)
         own = {"message_id": accepted.row.message_id, "sent_at": accepted.row.sent_at}
         return row | own if accepted.message.sent else row
 
@@ -173,22 +162,3 @@ def _values(layout: Layout, record: Any, pointer: str) -> Iterator[tuple[str, An
                 yield from _values(nested.layout, element, f"{place}/*")
         elif value is not None:
             yield from _values(nested.layout, value, place)
-
-
-def _shown(value: Any, path: tuple[str, ...], hidden: set[tuple[str, ...]]) -> Any:
-    return Kept() if path in hidden and value is not None else value
-
-
-def _objects(cell: Any, path: tuple[str, ...], hidden: set[tuple[str, ...]]) -> Any:
-    """Return a column of JSON as its objects, with Kept for their hidden members."""
-    objects = json.loads(cell, parse_float=Decimal) if isinstance(cell, str) else cell
-    if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
-        return _shown(cell, path, hidden)
-    deeper = {known[: len(path) + 1] for known in hidden if len(known) > len(path) + 1}
-    return [
-        {
-            name: (_objects if (*path, name) in deeper else _shown)(value, (*path, name), hidden)
-            for name, value in one.items()
-        }
-        for one in objects
-    ]

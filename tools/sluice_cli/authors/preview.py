@@ -10,7 +10,8 @@ from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, messages, space, throwaway
-from tools.sluice_cli.authors.findings import Accepted, Column, Findings, Kept, RejectedRecord
+from tools.sluice_cli.authors.findings import Accepted, Column, Findings, RejectedRecord
+from tools.sluice_cli.authors.hiding import Kept, plain, text
 from tools.sluice_cli.authors.messages import Message, Unreadable
 
 SHOWN = 2  # records
@@ -78,8 +79,8 @@ def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
     pointers = dict(findings.stream.columns())
     for column, value in findings.row(accepted, show_clear).items():
         pointer = pointers.get(column, "")
-        given = [terminal.cell(_text(_at(document, pointer)) if pointer else "")] if show_clear else []
-        stored = terminal.cell(_text(value), "dim" if isinstance(value, Kept) else "")
+        given = [terminal.cell(text(_at(document, pointer)) if pointer else "")] if show_clear else []
+        stored = terminal.cell(text(value), "dim" if isinstance(value, Kept) else "")
         type_name = terminal.cell(_at(shape, pointer) or "missing" if pointer else "")
         table.add_row(terminal.cell(pointer or "–"), type_name, *given, terminal.cell(column), stored)
     terminal.console().print("", table)
@@ -165,7 +166,7 @@ def _seconds(column: Column, hashes_per_second: float) -> float | None:
 
 def _json_row(findings: Findings, accepted: Accepted, show_clear: bool) -> dict[str, Any]:
     message = accepted.message
-    row = {column: _plain(value) for column, value in findings.row(accepted, show_clear).items()}
+    row = {column: plain(value) for column, value in findings.row(accepted, show_clear).items()}
     return {"record": message.place, "shape": findings.stream.shape(message.body), "row": row} | _input(
         message, show_clear
     )
@@ -195,25 +196,6 @@ def _at(document: Any, pointer: str) -> Any:
             break
         document = document.get(key.replace("~1", "/").replace("~0", "~"))
     return document
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, list | dict):
-        return json.dumps(_plain(value), default=str, ensure_ascii=False)
-    return "(kept)" if isinstance(value, Kept) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: what is kept in the clear and not shown is `{"kept": true}`."""
-    if isinstance(value, Kept):
-        return {"kept": True}
-    if isinstance(value, list):
-        return [_plain(element) for element in value]
-    if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items()}
-    return value
 
 
 def _places(places: list[str]) -> str:
