@@ -195,6 +195,21 @@ def test_a_stream_of_ones_own_is_deployed(kept: Kept) -> None:
     assert " sign_ups " in kept.run("sluice status")
 
 
+def test_a_changed_stream_is_deployed_to_the_stack_that_is_kept(kept: Kept) -> None:
+    stream = kept.clone.folder / "layers" / "streams" / "sign_ups.py"
+    before, rows = stream.read_text(), int(kept.sql("SELECT count(*) FROM user_logins"))
+    stream.write_text(before.replace("Text(max=2)", "Text(max=1)"))
+    try:
+        assert "✓ Deploy" in kept.run("make redeploy")
+        kept.send("sign-up-queue", SIGN_UP | {"name": "Grace"})
+        refused = "SELECT count(*) FROM rejection WHERE stream = 'sign_ups' AND pointer = '/country'"
+        eventually(lambda: kept.sql(refused), "2\n")
+    finally:
+        stream.write_text(before)
+        kept.run("make redeploy")
+    assert int(kept.sql("SELECT count(*) FROM user_logins")) == rows
+
+
 def test_what_was_refused_is_told_by_the_database(kept: Kept) -> None:
     (query,) = [sql for sql in blocks(README, "sql") if sql.startswith("SELECT")]
     assert "missing|/user_id|6\n" in kept.sql(query)

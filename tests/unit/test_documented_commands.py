@@ -32,6 +32,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make setup": ("tests/clone.py::fresh_clone",),
     "make demo": (f"{E2E}test_the_demo_ends_as_the_readme_shows_and_leaves_nothing",),
     "make demo ARGS=--keep": (KEPT,),
+    "make redeploy": (f"{E2E}test_a_changed_stream_is_deployed_to_the_stack_that_is_kept",),
     "make help": (f"{E2E}test_make_says_what_there_is_to_make",),
     "make faults": (f"{E2E}test_the_tests_and_the_faults_alone_can_be_run",),
     "make check": (CI,),
