@@ -169,7 +169,7 @@ def test_a_table_that_is_not_there_is_one_line(stage: Stage) -> None:
 def test_a_usage_error_is_one_line(
     arguments: list[str], why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tools.sluice_cli.operators.deployment.KEPT", tmp_path / "stack.json")
+    monkeypatch.setattr("tools.sluice_cli.kept.KEPT", tmp_path / "stack.json")
     assert run("tail", "user_logins", *arguments) == (2, "", f"sluice: {why}\n")
 
 
@@ -179,7 +179,7 @@ def test_the_stack_that_the_demo_kept_is_read_unless_another_one_is_named(
     stage.send(1)
     kept = tmp_path / "stack.json"
     kept.write_text(json.dumps({"database_url": stage.database.server.url}))
-    monkeypatch.setattr("tools.sluice_cli.operators.deployment.KEPT", kept)
+    monkeypatch.setattr("tools.sluice_cli.kept.KEPT", kept)
     for name in ("SLUICE_STACK", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     assert numbered(1) in run("tail", "user_logins", "--since", "1h")[1]

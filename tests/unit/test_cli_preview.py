@@ -98,6 +98,7 @@ def test_json_tells_all_that_becomes_of_an_event(monkeypatch: pytest.MonkeyPatch
     assert seen == {
         "stream": "user_logins",
         "records": 5,
+        "duplicates": 1,
         "rows": [
             {"record": f"{name}#1", "shape": shape, "row": first},
             {"record": f"{name}#3", "shape": third_shape, "row": third},
@@ -109,6 +110,10 @@ def test_json_tells_all_that_becomes_of_an_event(monkeypatch: pytest.MonkeyPatch
                 "record": f"{name}#2",
                 "reason": "missing",
                 "pointer": "/user_id",
+                "faults": [
+                    {"reason": "missing", "pointer": f"/{name}"}
+                    for name in ("user_id", "device_type", "ip", "device_id", "app_version")
+                ],
                 "shape": {"bytes": 44, "fields": {}, "other_fields": 2},
             }
         ],
@@ -350,6 +355,28 @@ def test_an_exception_that_quotes_the_record_rejects_it_and_leaves_nothing(
     assert (code, errors) == (1, "")
     assert "internal_error" in output
     assert [leak for leak in LEAKS if leak in output] == []
+    assert "internal_error:" in run("preview", "visits", event(DIRTY_VISIT), "--show-clear")[1]
+    told = run("preview", "visits", event(DIRTY_VISIT), "--show-clear", "--json")[1]
+    assert "kn4ry" in json.loads(told)["rejected"][0]["faults"][0]["exception"]
+    quiet = json.loads(run("preview", "visits", event(DIRTY_VISIT), "--json")[1])["rejected"][0]["faults"]
+    assert quiet == [{"reason": "internal_error", "pointer": ""}]
+
+
+def test_the_summary_comes_first_and_all_that_is_wrong_with_a_record_at_once(file: Callable[..., str]) -> None:
+    body = login(ip="x", device_id=None, app_version="2.x")
+    code, output, _ = run("preview", "user_logins", file(login(), body))
+    assert (code, output.splitlines()[0]) == (
+        1,
+        "Records: 2. Rows: 1. Rejected: 1. Duplicates: 0. Nothing was written.",
+    )
+    faults = re.findall(r"│ (\w+) +│ (/\w+) ", output.partition("Rejected\n")[2] or output.partition("Because")[2])
+    assert faults[:3] == [("not_an_ip_address", "/ip"), ("null", "/device_id"), ("not_a_version", "/app_version")]
+
+
+def test_a_message_that_comes_twice_is_one_row(event: Callable[..., str]) -> None:
+    own = {"sluice_message_id": "8c9a1334-ea66-4578-9d02-6d58f2de7224"}
+    output = run("preview", "user_logins", event(login(), login(), **own))[1]
+    assert output.startswith("Records: 2. Rows: 1. Rejected: 0. Duplicates: 1. Nothing was written.\n")
 
 
 @pytest.mark.parametrize(
@@ -442,7 +469,7 @@ def test_nothing_is_written_by_the_whole_process(event: Callable[..., str], tmp_
         },
     )
     assert (process.returncode, process.stderr) == (1, "")
-    assert "Records: 2. Rows: 1. Rejected: 1. Nothing was written." in process.stdout
+    assert "Records: 2. Rows: 1. Rejected: 1. Duplicates: 0. Nothing was written." in process.stdout
 
 
 EXAMPLES = sorted((DECLARED / "streams" / "examples").glob("*.jsonl"))

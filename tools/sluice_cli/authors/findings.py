@@ -18,7 +18,7 @@ from sluice.ingest.message import id_of_row_or_rejection
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
-from tools.sluice_cli.authors import declarations, hiding, space
+from tools.sluice_cli.authors import declarations, faults, hiding, space
 from tools.sluice_cli.authors.declarations import Entry
 from tools.sluice_cli.authors.messages import Message
 from tools.sluice_cli.authors.space import Space
@@ -40,8 +40,7 @@ class RejectedRecord:
     """A message that would become none."""
 
     message: Message
-    reason: str
-    pointer: str
+    rejected: Rejected
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class Findings:
         self.stream = stream
         self.messages = messages
         self.entries = declarations.entries(stream)
+        self._keyset = keyset
         self.accepted: list[Accepted] = []
         self.rejected: list[RejectedRecord] = []
         self._writers = {entry: write for entry in self.entries if (write := _writer(entry, keyset))}
@@ -74,7 +74,7 @@ class Findings:
             try:
                 row = handle(message.record)
             except Rejected as rejected:
-                self.rejected.append(RejectedRecord(message, rejected.reason, rejected.pointer))
+                self.rejected.append(RejectedRecord(message, rejected))
             else:
                 self.accepted.append(Accepted(message, row, _canonical(stream, message.body)))
 
@@ -85,6 +85,15 @@ class Findings:
         row = hiding.hide(dict(zip(columns, accepted.row.cells, strict=True)), self.entries, hidden)
         own = {"message_id": accepted.row.message_id, "sent_at": accepted.row.sent_at}
         return row | own if accepted.message.sent else row
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there would be: messages with one id are one."""
+        return len({accepted.row.message_id for accepted in self.accepted})
+
+    def faults(self, record: RejectedRecord) -> list[Rejected]:
+        """Return all that is wrong with a record, of each field the first fault."""
+        return faults.of(self.stream, record.message.body, self._keyset, record.rejected)
 
     def repeated_messages(self) -> dict[str, list[str]]:
         """Return the message ids that came more than once, and where: each is one row."""

@@ -10,6 +10,7 @@ from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, messages, space, throwaway
+from tools.sluice_cli.authors.faults import cause
 from tools.sluice_cli.authors.findings import Accepted, Column, Findings, RejectedRecord
 from tools.sluice_cli.authors.hiding import Kept, plain, text
 from tools.sluice_cli.authors.messages import Message, Unreadable
@@ -60,16 +61,21 @@ def preview(
 
 
 def _show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None:
-    console = terminal.console()
+    terminal.console().print(_summary(findings))
     for accepted in findings.accepted[:SHOWN]:
         _show_row(findings, accepted, show_clear)
     terminal.note_more(findings.accepted, SHOWN)
     _show_rejected(findings, show_clear)
     _show_duplicates(findings)
     _show_columns(findings, hashes_per_second)
-    records, rows, rejected = len(findings.messages), len(findings.accepted), len(findings.rejected)
-    console.print(f"\nRecords: {records:,}. Rows: {rows:,}. Rejected: {rejected:,}. Nothing was written.")
-    console.print("The tokens are of a throwaway key: not those of production.")
+    terminal.note("The tokens are of a throwaway key: not those of production.")
+
+
+def _summary(findings: Findings) -> str:
+    records, rows, rejected = len(findings.messages), findings.row_count, len(findings.rejected)
+    duplicates = len(findings.accepted) - rows
+    counts = f"Records: {records:,}. Rows: {rows:,}. Rejected: {rejected:,}. Duplicates: {duplicates:,}."
+    return f"{counts} Nothing was written."
 
 
 def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
@@ -90,13 +96,26 @@ def _show_rejected(findings: Findings, show_clear: bool) -> None:
     if not findings.rejected:
         return
     table = terminal.table("Rejected", "Record", "Because", "Field", "Shape", *["Input"] * show_clear)
-    for rejected in findings.rejected[:LISTED]:
-        shape = json.dumps(findings.stream.shape(rejected.message.body))
-        given = [rejected.message.body] if show_clear else []
-        line = (rejected.message.place, rejected.reason, rejected.pointer or "(the record)", shape, *given)
-        table.add_row(*map(terminal.cell, line))
+    for record in findings.rejected[:LISTED]:
+        shape = json.dumps(findings.stream.shape(record.message.body))
+        given = [record.message.body] if show_clear else []
+        for number, fault in enumerate(findings.faults(record)):
+            of_record, of_shape = (record.message.place, [shape, *given]) if number == 0 else ("", [])
+            line = (of_record, _because(fault, show_clear), fault.pointer or "(the record)", *of_shape)
+            table.add_row(*map(terminal.cell, line))
     terminal.console().print("", table)
     terminal.note_more(findings.rejected, LISTED)
+
+
+def _because(fault: Rejected, show_clear: bool) -> str:
+    """Return the reason, and with the values the exception of a user's own code behind it."""
+    exception = _exception(fault) if show_clear else ""
+    return f"{fault.reason}: {exception}" if exception else fault.reason
+
+
+def _exception(fault: Rejected) -> str:
+    error = cause(fault)
+    return f"{type(error).__name__}: {error}" if error else ""
 
 
 def _show_duplicates(findings: Findings) -> None:
@@ -133,6 +152,7 @@ def _show_columns(findings: Findings, hashes_per_second: float) -> None:
 def _json(findings: Findings, hashes_per_second: float, show_clear: bool) -> dict[str, Any]:
     return {
         "records": len(findings.messages),
+        "duplicates": len(findings.accepted) - findings.row_count,
         "rows": [_json_row(findings, accepted, show_clear) for accepted in findings.accepted],
         "rejected": [_json_rejected(findings, rejected, show_clear) for rejected in findings.rejected],
         "same_message_id": [
@@ -172,10 +192,16 @@ def _json_row(findings: Findings, accepted: Accepted, show_clear: bool) -> dict[
     )
 
 
-def _json_rejected(findings: Findings, rejected: RejectedRecord, show_clear: bool) -> dict[str, Any]:
-    message = rejected.message
+def _json_rejected(findings: Findings, record: RejectedRecord, show_clear: bool) -> dict[str, Any]:
+    message, rejected = record.message, record.rejected
     told = {"record": message.place, "reason": rejected.reason, "pointer": rejected.pointer}
-    return told | {"shape": findings.stream.shape(message.body)} | _input(message, show_clear)
+    found = [_json_fault(fault, show_clear) for fault in findings.faults(record)]
+    return told | {"faults": found, "shape": findings.stream.shape(message.body)} | _input(message, show_clear)
+
+
+def _json_fault(fault: Rejected, show_clear: bool) -> dict[str, str]:
+    exception = _exception(fault) if show_clear else ""
+    return {"reason": fault.reason, "pointer": fault.pointer} | ({"exception": exception} if exception else {})
 
 
 def _input(message: Message, show_clear: bool) -> dict[str, str]:

@@ -13,7 +13,7 @@ import typer
 from sluice.aws import clients, parameters
 from sluice.breaker.record import path as parameter_path
 from sluice.operators.audit.audit_log import Reason
-from tools.project import KEPT
+from tools.sluice_cli import kept
 from tools.sluice_cli.terminal import USAGE, complain, fail
 
 if TYPE_CHECKING:
@@ -79,24 +79,11 @@ def deployed(stack: str) -> Deployment:
     import boto3  # slow to import, and most commands call nothing
 
     stack = stack or os.environ.get("SLUICE_STACK", "")
-    kept = None if stack else kept_stack()
-    if kept is None:
+    found = None if stack else kept.stack()
+    if found is None:
         return Deployment(boto3.Session(), None, stack or STACK)
     complain("this is the stack that the demo has kept; --stack names another one")
-    session = boto3.Session(
-        aws_access_key_id=kept["access_key_id"],
-        aws_secret_access_key=kept["secret_access_key"],
-        region_name=kept["region"],
-    )
-    return Deployment(session, kept["endpoint_url"], kept["stack_name"])
-
-
-def kept_stack() -> dict[str, Any] | None:
-    """Return how to talk to the stack that the demo has kept, unless the environment names another one."""
-    if os.environ.get("SLUICE_STACK") or os.environ.get("AWS_ENDPOINT_URL") or not KEPT.exists():
-        return None
-    kept: dict[str, Any] = json.loads(KEPT.read_text())
-    return kept
+    return Deployment(kept.session(found), found["endpoint_url"], found["stack_name"])
 
 
 def queues(deployment: Deployment, stream: str) -> Queues:

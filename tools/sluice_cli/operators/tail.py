@@ -18,11 +18,10 @@ from sluice.failures import Outage
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database, now
 from sluice.postgres.driver import Connection, identifier, quoted_table
-from tools.sluice_cli import databases, terminal
+from tools.sluice_cli import databases, kept, terminal
 from tools.sluice_cli.authors import declarations, hiding
 from tools.sluice_cli.authors.declarations import Entry
 from tools.sluice_cli.databases import URL
-from tools.sluice_cli.operators import deployment
 from tools.sluice_cli.terminal import USAGE, fail
 
 POLL_SECONDS = 1
@@ -186,7 +185,7 @@ def _moment(text: str) -> datetime:
 
 
 def _of_the_demo() -> str:
-    kept = deployment.kept_stack()
-    if kept is None:
+    found = kept.stack()
+    if found is None:
         fail("tail: --database says where the rows are; the demo has kept none", USAGE)
-    return str(kept["database_url"])
+    return str(found["database_url"])
