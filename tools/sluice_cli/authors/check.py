@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import streams as streams_package
 from sluice.deadline import Deadline
 from sluice.declaration import registry
 from sluice.declaration.layout import OWN_COLUMNS
@@ -22,7 +23,9 @@ from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
 from sluice.settings import ROLES
 from tools.sluice_cli import databases, terminal
-from tools.sluice_cli.authors import throwaway
+from tools.sluice_cli.authors import messages, throwaway
+from tools.sluice_cli.authors.findings import Findings
+from tools.sluice_cli.authors.messages import Unreadable
 from tools.sluice_cli.databases import URL, GivenDatabase
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ def check(
     ] = None,
 ) -> None:
     """Import every stream, run the migrations on a PostgreSQL of its own, and compare each stream with its table.
+
+    What a stream keeps in the clear of its examples, and looks like personal data, is a warning, no failure.
 
     It needs no stack and no AWS, and leaves nothing behind.
     """
@@ -58,6 +63,7 @@ def check(
                 versions = _migrate()
         except (MigrationFailed, Outage, NotStarted) as error:
             errors += str(error).splitlines()
+    warnings = [warning for name, stream in streams.items() for warning in _warnings(name, stream)]
     if as_json:
         told_streams = [
             {"stream": name, "table": stream.table, "columns": _column_count(stream)}
@@ -65,9 +71,9 @@ def check(
         ]
         told = versions and {"schema_version": versions.product, "streams_version": versions.streams}
         of_database = {"not_applied": not_applied} if given else {"versions": told}
-        terminal.show_json({"streams": told_streams, **of_database, "errors": errors})
+        terminal.show_json({"streams": told_streams, **of_database, "warnings": warnings, "errors": errors})
     else:
-        _show(streams, errors, monotonic() - started, not_applied if given else None)
+        _show(streams, warnings, errors, monotonic() - started, not_applied if given else None)
     raise typer.Exit(terminal.REJECTED if errors else 0)
 
 
@@ -117,12 +123,31 @@ def _server() -> "Iterator[Postgres]":
             server.stop()
 
 
+def _warnings(name: str, stream: type[Stream]) -> Iterator[str]:
+    """Yield what a stream keeps in the clear of its examples that looks like personal data."""
+    file = Path(streams_package.__path__[0], "examples", f"{name}.jsonl")
+    if not file.exists():
+        return
+    try:
+        examples = messages.read([str(file)], None)
+    except Unreadable as error:
+        yield str(error)
+        return
+    for exposure in Findings(stream, examples, throwaway.keyset()).exposures():
+        count = f"{exposure.records:,} of {len(examples):,} examples"
+        yield f"{name}: the column {exposure.column} keeps in the clear what looks like {exposure.kind}, in {count}"
+
+
 def _column_count(stream: type[Stream]) -> int:
     return len(OWN_COLUMNS) + len(stream.columns())
 
 
 def _show(
-    streams: dict[str, type[Stream]], errors: list[str], seconds: float, not_applied: list[str] | None = None
+    streams: dict[str, type[Stream]],
+    warnings: list[str],
+    errors: list[str],
+    seconds: float,
+    not_applied: list[str] | None = None,
 ) -> None:
     """Show how it went; `not_applied` is told of a database that is there."""
     console = terminal.console()
@@ -130,6 +155,8 @@ def _show(
         console.print(
             "[yellow]…[/]", terminal.cell(f"migration {name} is not applied yet: the next deployment does it")
         )
+    for warning in warnings:
+        console.print("[yellow]![/]", terminal.cell(warning), soft_wrap=True)
     if not errors:
         for name, stream in streams.items():
             fits = f"{name:<20}{_column_count(stream)} columns, as in the table {stream.table}"

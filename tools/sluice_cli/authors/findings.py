@@ -1,7 +1,7 @@
 """What a stream makes of messages: clear messages in, masked rows, rejections and what they have in common out."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from sluice.declaration.envelopes import postmark_of
-from sluice.declaration.layout import Layout
-from sluice.declaration.masks import Keep, Mask, Pseudonym
+from sluice.declaration.layout import Derived, Layout
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
@@ -18,7 +18,7 @@ from sluice.ingest.message import id_of_row_or_rejection
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
-from tools.sluice_cli.authors import declarations, faults, hiding, space
+from tools.sluice_cli.authors import declarations, detection, faults, hiding, space
 from tools.sluice_cli.authors.declarations import Entry
 from tools.sluice_cli.authors.messages import Message
 from tools.sluice_cli.authors.space import Space
@@ -41,6 +41,15 @@ class RejectedRecord:
 
     message: Message
     rejected: Rejected
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A column that keeps in the clear what looks like personal data, and of how many records."""
+
+    column: str
+    kind: str  # in the words of `detection`
+    records: int
 
 
 @dataclass(frozen=True)
@@ -116,6 +125,18 @@ class Findings:
         repeated = [(column, token, found) for (column, token), found in places.items() if len(found) > 1]
         return sorted(repeated, key=lambda one: -len(one[2]))
 
+    def exposures(self) -> list[Exposure]:
+        """Return what looks like personal data by its form, in all that would be stored as it came or less of it."""
+        kept = [entry for entry in self.entries if entry.pointer or isinstance(entry.mask, Derived)]
+        kept = [entry for entry in kept if not isinstance(entry.mask, Pseudonym | Redact) and not entry.is_constant]
+        records: Counter[tuple[str, str]] = Counter()
+        for accepted in self.accepted:
+            row = self.row(accepted, show_clear=True)
+            for entry in kept:
+                kinds = {kind for value in _stored(row, entry.path) for kind in detection.find(str(value))}
+                records.update((entry.column, kind) for kind in kinds & detection.PERSONAL)
+        return [Exposure(column, detection.WORDS[kind], count) for (column, kind), count in sorted(records.items())]
+
     def columns(self) -> list[Column]:
         """Return what is to be told of every masked column."""
         told = []
@@ -140,6 +161,17 @@ class Findings:
             write(value) not in (element.cell(value), element.text(value))
             for value in accepted.clear.get(entry.pointer, ())
         )
+
+
+def _stored(value: Any, path: Sequence[str]) -> Iterator[Any]:
+    """Yield what a row has in a column, or in a member of the objects there."""
+    if not path:
+        yield value
+    elif isinstance(value, list):
+        for element in value:
+            yield from _stored(element, path)
+    elif isinstance(value, dict):
+        yield from _stored(value.get(path[0]), path[1:])
 
 
 def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:

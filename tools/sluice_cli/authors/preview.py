@@ -66,6 +66,7 @@ def _show(findings: Findings, hashes_per_second: float, show_clear: bool) -> Non
         _show_row(findings, accepted, show_clear)
     terminal.note_more(findings.accepted, SHOWN)
     _show_rejected(findings, show_clear)
+    _show_exposures(findings)
     _show_duplicates(findings)
     _show_columns(findings, hashes_per_second)
     terminal.note("The tokens are of a throwaway key: not those of production.")
@@ -105,6 +106,16 @@ def _show_rejected(findings: Findings, show_clear: bool) -> None:
             table.add_row(*map(terminal.cell, line))
     terminal.console().print("", table)
     terminal.note_more(findings.rejected, LISTED)
+
+
+def _show_exposures(findings: Findings) -> None:
+    exposures = findings.exposures()
+    if not exposures:
+        return
+    table = terminal.table("Kept in the clear, and looks like personal data", "Column", "Looks like", "Rows")
+    for exposure in exposures:
+        table.add_row(*map(terminal.cell, (exposure.column, exposure.kind, f"{exposure.records:,}")))
+    terminal.console().print("", table)
 
 
 def _because(fault: Rejected, show_clear: bool) -> str:
@@ -155,6 +166,10 @@ def _json(findings: Findings, hashes_per_second: float, show_clear: bool) -> dic
         "duplicates": len(findings.accepted) - findings.row_count,
         "rows": [_json_row(findings, accepted, show_clear) for accepted in findings.accepted],
         "rejected": [_json_rejected(findings, rejected, show_clear) for rejected in findings.rejected],
+        "kept_in_the_clear": [
+            {"column": exposure.column, "looks_like": exposure.kind, "rows": exposure.records}
+            for exposure in findings.exposures()
+        ],
         "same_message_id": [
             {"message_id": message_id, "records": places} for message_id, places in findings.repeated_messages().items()
         ],
