@@ -162,6 +162,7 @@ def test_a_table_that_is_not_there_is_one_line(stage: Stage) -> None:
     [
         (["--since", "yesterday"], "--since: is a time such as 10m, 2h, 1d or 2026-01-31T09:00Z"),
         (["--since", "2026-01-31T09:00"], "--since: is a time such as 10m, 2h, 1d or 2026-01-31T09:00Z"),
+        (["--since", "999999d"], "--since: is a time such as 10m, 2h, 1d or 2026-01-31T09:00Z"),
         (["--database", "mysql://x"], "--database: must be postgresql://user:password@host:port/name"),
         ([], "tail: --database says where the rows are; the demo has kept none"),
     ],

@@ -89,9 +89,12 @@ def test_the_records_of_a_file_are_sent_each_with_an_id_of_its_own(
 
 def test_what_an_event_says_of_its_messages_is_sent_too(account: Account, file: Callable[[str], str]) -> None:
     own = {"sluice_message_id": "mine", "sluice_sent_at": "1767258000000", "trace": "kn4ry"}
-    event = json.dumps({"Records": [sqs_record(login(), 1, own), sqs_record(login(), 2, {})]})
+    bare = sqs_record(login(), 3, {})
+    del bare["messageAttributes"]
+    event = json.dumps({"Records": [sqs_record(login(), 1, own), sqs_record(login(), 2, {}), bare]})
     assert run("send", "user_logins", file(event))[0] == 0
-    first, second = account.sqs.attributes(URL)
+    first, second, third = account.sqs.attributes(URL)
+    assert third.keys() == {"sluice_message_id"}
     assert first == {"sluice_message_id": "mine", "sluice_sent_at": "1767258000000"}
     assert second.keys() == {"sluice_message_id"}
 
@@ -172,6 +175,16 @@ def test_an_error_says_how_many_were_sent(account: Account, file: Callable[[str]
     code, output, errors = run("send", "user_logins", file("\n".join([login()] * 25)))
     assert (code, output) == (1, "")
     assert errors.startswith("sluice: 10 of 25 messages were sent, and perhaps 10 more: An error occurred")
+
+
+def test_nothing_of_a_call_that_sqs_refuses_was_sent(account: Account, file: Callable[[str], str]) -> None:
+    def refuse(operation: str) -> None:
+        error = refusal("AccessDenied")
+        error.response["ResponseMetadata"] = {"HTTPStatusCode": 403}  # type: ignore[typeddict-item]
+        raise error
+
+    account.sqs.before = refuse
+    assert run("send", "user_logins", file(login()))[2].startswith("sluice: 0 of 1 messages were sent: An error")
 
 
 def test_an_interrupt_says_how_many_were_sent(account: Account) -> None:

@@ -61,10 +61,7 @@ def send(
     duplicates: Annotated[
         str, typer.Option(metavar="SHARE", help="Send so many twice, under one sluice_message_id: 5%.")
     ] = "0%",
-    rate: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Messages per second at most."),
-    ] = None,
+    rate: Annotated[int | None, typer.Option(min=1, metavar="N", help="Messages per second at most.")] = None,
     stack: StackOption = "",
 ) -> None:
     """Send records to a stream's queue: those of a file, or made-up ones that its rules accept.
@@ -133,9 +130,10 @@ class Queue:
                 failed = self._call(batch)
             except clients.errors() as error:
                 code = clients.reason(error).rpartition(".")[2]
+                if code in OF_ONE_MESSAGE or _is_refused(error):
+                    self.unanswered = 0
                 if code not in OF_ONE_MESSAGE:
                     raise
-                self.unanswered = 0
                 if len(batch) == 1:
                     self.refused[code] += 1
                 else:
@@ -160,6 +158,13 @@ class Queue:
         self.sent += len(answer.get("Successful", []))
         failed: list[dict[str, Any]] = answer.get("Failed", [])
         return failed
+
+
+def _is_refused(error: Exception) -> bool:
+    """Tell whether SQS has answered that it takes nothing of a call."""
+    response: dict[str, Any] = getattr(error, "response", None) or {}
+    status: int = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return 400 <= status < 500
 
 
 def batches(made: Iterable[Message], most: int) -> Iterator[list[Message]]:
@@ -241,11 +246,11 @@ def _read(file: str) -> list[Given]:
 
 
 def _attributes(record: SQSRecord) -> Attributes:
-    given = record["messageAttributes"]
+    given = record.raw_event.get("messageAttributes") or {}
     return {
         name: {"DataType": given[name].get("dataType", "String"), "StringValue": given[name].get("stringValue") or ""}
         for name in messages.ATTRIBUTES
-        if name in given
+        if isinstance(given.get(name), dict)
     }
 
 

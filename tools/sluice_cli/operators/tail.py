@@ -51,6 +51,7 @@ def tail(
     It misses a row that is written later than that, as after an outage or a redrive: --since finds it. It never locks.
     """
     declared = declarations.stream(stream)
+    entries = declarations.entries(declared)
     moment = _moment(since) if since else None
     opened = databases.given(database or _of_the_demo(), "sluice-tail")
     follower = Follower(declared, opened, moment)
@@ -58,7 +59,7 @@ def tail(
     try:
         while True:
             for event in follower.poll():
-                _show(event, declarations.entries(declared), show_clear)
+                _show(event, entries, show_clear)
             sys.stdout.flush()
             if time.monotonic() >= ends_at:
                 return
@@ -129,15 +130,15 @@ class Follower:
         ids = [str(message_id) for (message_id,) in found if (str(message_id),) not in self._rows.seen]
         if not ids:
             return []
-        columns = ", ".join(identifier(column) for column in self._columns)
+        cells = self._columns if self._is_begun else []  # else only the keys are wanted
+        columns = "".join(f", {identifier(column)}" for column in cells)
         rows: Any = connection.run(
-            f"SELECT sent_at, message_id{columns and f', {columns}'} FROM {table}"
-            " WHERE message_id = ANY (CAST(:ids AS uuid[]))",
+            f"SELECT sent_at, message_id{columns} FROM {table} WHERE message_id = ANY (CAST(:ids AS uuid[]))",
             ids=array_cell(ids),
         )
         return [
-            Event(sent_at, str(message_id), dict(zip(self._columns, cells, strict=True)))
-            for sent_at, message_id, *cells in rows
+            Event(sent_at, str(message_id), dict(zip(cells, values, strict=True)))
+            for sent_at, message_id, *values in rows
         ]
 
     def _new_rejections(self, connection: Connection) -> list[Event]:
@@ -173,11 +174,11 @@ def _is_masked(entry: Entry) -> bool:
 
 def _moment(text: str) -> datetime:
     """Return the time that the command line names: one of ISO 8601 with its zone, or how long ago it is."""
-    if ago := re.fullmatch(r"(\d{1,6})([smhd])", text, re.ASCII):
-        return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago := re.fullmatch(r"(\d{1,6})([smhd])", text, re.ASCII):
+            return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         moment = datetime.min
     if moment.tzinfo is None:
         fail("--since: is a time such as 10m, 2h, 1d or 2026-01-31T09:00Z", USAGE)
