@@ -138,7 +138,7 @@ class Generator:
         if self._envelope is eventbridge:
             told = {"id": identity, "source": "made-up", "detail-type": "made-up", "time": now}
             return json.dumps(told | {"detail": record})
-        raise NotGenerated(f"the envelope {self._envelope.__name__} is the stream's own; send a file")
+        raise NotGenerated("the envelope is the stream's own; send a file")
 
 
 def _takes(rule: Rule, value: Any) -> bool:

@@ -1,7 +1,6 @@
 """`sluice tail`: the rows and refusals of a stream as they come, masked."""
 
 import re
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +47,7 @@ def tail(
 
     Once a second it reads from the table what was sent at most ten minutes before the newest row that it has seen.
 
-    It misses a row that is written later than that, as after an outage or a redrive: --since finds it. It never locks.
+    It misses rows whose messages were sent longer before, as after an outage or a redrive: --since finds them.
     """
     declared = declarations.stream(stream)
     entries = declarations.entries(declared)
@@ -60,10 +59,10 @@ def tail(
         while True:
             for event in follower.poll():
                 _show(event, entries, show_clear)
-            sys.stdout.flush()
-            if time.monotonic() >= ends_at:
+            seconds_left = ends_at - time.monotonic()
+            if seconds_left <= 0:
                 return
-            time.sleep(min(POLL_SECONDS, ends_at - time.monotonic()))
+            time.sleep(min(POLL_SECONDS, seconds_left))
     except KeyboardInterrupt:
         return
     except Outage as error:
