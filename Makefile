@@ -17,7 +17,7 @@ TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_chec
 	tests/field/test_database_settings.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/localstack
 
-.PHONY: help setup demo test test-all faults soak test-docker pgbouncer test-oldest test-localstack coverage check bench up deploy-local send down clean lock
+.PHONY: help setup demo redeploy test test-all faults soak test-docker pgbouncer test-oldest test-localstack coverage check bench up deploy-local send down clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ setup: .venv/bin/sluice .venv-sam/installed ## install what requirements/ locks,
 
 demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running
 	@$(BIN)/python -m tools.local.demo $(ARGS)
+
+redeploy: setup ## build and deploy what has changed to the stack that `make demo ARGS=--keep` left; queues and rows stay
+	@$(BIN)/python -m tools.local.redeploy
 
 test: setup ## run the tests, on a real PostgreSQL and the deployed template, in five minutes; ARGS go to pytest
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTS) $(ARGS)

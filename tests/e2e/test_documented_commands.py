@@ -23,6 +23,7 @@ from tests.clone import Clone, fresh_clone
 from tests.documentation import README, blocks, files_of_ones_own_stream
 from tests.e2e.conftest import eventually
 from tests.e2e.test_queue_to_row import login
+from tests.unit.orders import order
 from tools.local.emulator import CREDENTIALS, REGION, Emulator
 
 pytestmark = pytest.mark.timeout(600)  # seconds: SAM has built nothing in the clone before
@@ -215,6 +216,21 @@ def test_a_stream_of_ones_own_is_deployed(kept: Kept) -> None:
     assert " sign_ups " in kept.run("sluice status")
 
 
+def test_a_changed_stream_is_deployed_to_the_stack_that_is_kept(kept: Kept) -> None:
+    stream = kept.clone.folder / "layers" / "streams" / "sign_ups.py"
+    before, rows = stream.read_text(), int(kept.sql("SELECT count(*) FROM user_logins"))
+    stream.write_text(before.replace("Text(max=2)", "Text(max=1)"))
+    try:
+        assert "✓ Deploy" in kept.run("make redeploy")
+        kept.send("sign-up-queue", SIGN_UP | {"name": "Grace"})
+        refused = "SELECT count(*) FROM rejection WHERE stream = 'sign_ups' AND pointer = '/country'"
+        eventually(lambda: kept.sql(refused), "2\n")
+    finally:
+        stream.write_text(before)
+        kept.run("make redeploy")
+    assert int(kept.sql("SELECT count(*) FROM user_logins")) == rows
+
+
 def test_what_was_refused_is_told_by_the_database(kept: Kept) -> None:
     (query,) = [sql for sql in blocks(README, "sql") if sql.startswith("SELECT")]
     assert "missing|/user_id|6\n" in kept.sql(query)
@@ -277,7 +293,7 @@ def test_a_persons_dead_letters_are_purged(kept: Kept) -> None:
 
 def test_a_queue_is_looked_into(kept: Kept) -> None:
     # What the tests before have redriven may be back: the limit must not hide what is sent now.
-    kept.client("sqs").purge_queue(QueueUrl=kept.connections["dead_letter_queue_url"])
+    kept.client("sqs").purge_queue(QueueUrl=kept.connections["queues"]["user_logins"]["dead_letters"])
     kept.send("login-queue-dlq", "junk")
     settings = {"AWS_ENDPOINT_URL": kept.connections["endpoint_url"], "AWS_DEFAULT_REGION": REGION, **CREDENTIALS}
     some_rejected = 1
@@ -286,9 +302,24 @@ def test_a_queue_is_looked_into(kept: Kept) -> None:
         "sluice preview user_logins --queue"
         " https://sqs.eu-central-1.amazonaws.com/123456789012/login-queue-dlq --limit 10",
     ):
-        queue_url = kept.connections["dead_letter_queue_url"]
+        queue_url = kept.connections["queues"]["user_logins"]["dead_letters"]
         on_ours = command.replace("<URL of the dead-letter queue>", queue_url).replace(SHOWN_QUEUE, queue_url)
         assert "not_json" in kept.run(on_ours, exit_code=some_rejected, **settings)
+
+
+def test_records_are_sent_to_a_stream(kept: Kept) -> None:
+    rows = "SELECT count(*) FROM user_logins"
+    before = int(kept.sql(rows))
+    told = kept.run("sluice send user_logins --generate 1000 --junk 5% --duplicates 5%")
+    assert told.startswith("Sent 1,050 messages to the stream user_logins of the stack sluice: 1,000 records, 50 of")
+    eventually(lambda: int(kept.sql(rows)) - before, 950)
+    lines = kept.run("sluice tail user_logins --since 10m --seconds 5").splitlines()
+    assert sum(" row  " in line and "user_id=(kept)" in line for line in lines) >= 950
+    assert sum(" rejected " in line for line in lines) >= 50
+    (kept.clone.folder / "events.jsonl").write_text(f"{order()}\n{order(status='lost')}\n")
+    assert "2 records" in kept.run("sluice send orders events.jsonl --rate 50")
+    letters = "sluice dead-letters list orders"
+    eventually(lambda: "not_a_choice" in kept.run(letters), True)
 
 
 def test_a_stream_is_paused_and_resumed(kept: Kept) -> None:

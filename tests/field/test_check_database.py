@@ -43,6 +43,7 @@ def test_a_database_that_fits_is_told(database: TestDatabase) -> None:
             {"stream": "user_logins", "table": "user_logins", "columns": 9},
         ],
         "not_applied": [],
+        "warnings": [],
         "errors": [],
     }
     code, output, _ = run("check", "--database", url(database, "?sslmode=disable"))
@@ -53,6 +54,7 @@ def test_an_empty_database_lacks_every_migration(empty_database: TestDatabase) -
     assert check(empty_database) | {"streams": []} == {
         "streams": [],
         "not_applied": [file.name for folder in (PRODUCT, STREAMS) for file in sorted(folder.glob("*.sql"))],
+        "warnings": [],
         "errors": ["Order: there is no table orders", "UserLogin: there is no table user_logins"],
     }
 

@@ -104,7 +104,7 @@ def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePostgres]:
 def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeDeployment]:
     """Return the deployment that the operators' commands call; the demo has kept none."""
     fake = FakeDeployment()
-    monkeypatch.setattr("tools.sluice_cli.operators.deployment.KEPT", tmp_path / "stack.json")
+    monkeypatch.setattr("tools.sluice_cli.kept.KEPT", tmp_path / "stack.json")
     with http_server(fake.respond) as url:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "SLUICE_STACK"):
             monkeypatch.delenv(name, raising=False)

@@ -15,7 +15,7 @@ from tests.unit.cli import STREAM, run
 from tests.unit.fakes import FakePostgres
 from tests.versions import ANSWER
 from tools.local.server import NotStarted
-from tools.sluice_cli.authors import examples, migration_sql
+from tools.sluice_cli.authors import check, examples, migration_sql
 from tools.sluice_cli.authors.migration_sql import Migration
 
 
@@ -63,6 +63,7 @@ def test_streams_that_fit_their_tables_are_told(server: type[FakeServer], postgr
             {"stream": "user_logins", "table": "user_logins", "columns": 9},
         ],
         "versions": ANSWER,
+        "warnings": [],
         "errors": [],
     }
     assert server.running == set()
@@ -104,6 +105,7 @@ def test_every_bad_declaration_is_told_and_no_server_is_started(
     assert json.loads(output) == {
         "streams": [],
         "versions": None,
+        "warnings": [],
         "errors": [
             "a: Stop: room and note are both written to the column room; name another column in a mask of one of them",
             "b: Guest.nickname: Truncate of a text needs the number of characters to keep",
@@ -152,3 +154,22 @@ def test_a_migration_is_not_written_where_nothing_is_to_change(
     monkeypatch.setattr(migration_sql, "of_stream", lambda *_: Migration([], []))
     assert run("migration", "orders", "--write") == (0, told, "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_examples_show_to_be_kept_in_the_clear_is_a_warning(
+    server: type[FakeServer], declare: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(check, "_migrate", lambda: None)  # the fake database knows this stream's table not
+    monkeypatch.setattr(examples, "differences", lambda *_: [])
+    declare("visits", STREAM)
+    visit = {"kind": "in", "version": "1", "guest": {"email": "kn4ry@example.com"}}
+    rooms = ("kitchen", "4111 1111 1111 1111")
+    lines = [json.dumps(visit | {"stops": [{"room": room, "badge": "kn4ry@example.com"}]}) for room in rooms]
+    file = tmp_path / "streams" / "examples" / "visits.jsonl"
+    file.parent.mkdir()
+    file.write_text("\n".join(lines))
+    warning = "visits: the column stops[*].room keeps in the clear what looks like a payment card, in 1 of 2 examples"
+    code, output, errors = run("check", "--json")
+    assert (code, errors, json.loads(output)["warnings"]) == (0, "", [warning])
+    code, output, errors = run("check")
+    assert (code, errors, output.splitlines()[0]) == (0, "", f"! {warning}")

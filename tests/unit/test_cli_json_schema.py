@@ -1,6 +1,7 @@
 """`sluice describe --json-schema`: what validates is accepted, and what is accepted validates."""
 
 import json
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +21,7 @@ from tests.unit.cli import STREAM, in_envelope, run
 from tests.unit.fakes import KEYSET
 from tests.unit.kinds import KINDS, PLACES, Place
 from tools.sluice_cli.authors import json_schema
-from tools.sluice_cli.authors.sample import Source
+from tools.sluice_cli.authors.generator import Generator
 
 RULES: dict[str, Rule] = {name: kind.rule for name, kind in KINDS.items()} | {
     "integer as text": Integer(min=-9, max=9, text=True),
@@ -102,9 +103,9 @@ def test_what_validates_is_accepted_and_what_is_accepted_validates(name: str, pl
 
 @pytest.mark.parametrize("stream", load_all(), ids=lambda stream: stream.stream_name)
 def test_the_samples_of_a_stream_validate(stream: type[Stream]) -> None:
-    source, check = Source(stream, seed=1), validator(stream)
+    source, check = Generator(stream, random.Random(1)), validator(stream)
     for number in range(50):
-        check.validate(json.loads(source.body(is_first=number == 0)))
+        check.validate(json.loads(source.body(is_complete=number == 0)))
 
 
 def test_the_schema_tells_what_must_be_there_what_may_be_null_and_the_defaults(

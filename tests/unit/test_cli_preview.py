@@ -98,6 +98,7 @@ def test_json_tells_all_that_becomes_of_an_event(monkeypatch: pytest.MonkeyPatch
     assert seen == {
         "stream": "user_logins",
         "records": 5,
+        "duplicates": 1,
         "rows": [
             {"record": f"{name}#1", "shape": shape, "row": first},
             {"record": f"{name}#3", "shape": third_shape, "row": third},
@@ -109,9 +110,14 @@ def test_json_tells_all_that_becomes_of_an_event(monkeypatch: pytest.MonkeyPatch
                 "record": f"{name}#2",
                 "reason": "missing",
                 "pointer": "/user_id",
+                "faults": [
+                    {"reason": "missing", "pointer": f"/{name}"}
+                    for name in ("user_id", "device_type", "ip", "device_id", "app_version")
+                ],
                 "shape": {"bytes": 44, "fields": {}, "other_fields": 2},
             }
         ],
+        "kept_in_the_clear": [],
         "same_message_id": [
             {"message_id": "8c9a1334-ea66-4578-9d02-6d58f2de7224", "records": [f"{name}#1", f"{name}#4"]}
         ],
@@ -355,6 +361,70 @@ def test_an_exception_that_quotes_the_record_rejects_it_and_leaves_nothing(
     assert (code, errors) == (1, "")
     assert "internal_error" in output
     assert [leak for leak in LEAKS if leak in output] == []
+    assert "internal_error:" in run("preview", "visits", event(DIRTY_VISIT), "--show-clear")[1]
+    told = run("preview", "visits", event(DIRTY_VISIT), "--show-clear", "--json")[1]
+    assert "kn4ry" in json.loads(told)["rejected"][0]["faults"][0]["exception"]
+    quiet = json.loads(run("preview", "visits", event(DIRTY_VISIT), "--json")[1])["rejected"][0]["faults"]
+    assert quiet == [{"reason": "internal_error", "pointer": ""}]
+
+
+def test_the_summary_comes_first_and_all_that_is_wrong_with_a_record_at_once(file: Callable[..., str]) -> None:
+    body = login(ip="x", device_id=None, app_version="2.x")
+    code, output, _ = run("preview", "user_logins", file(login(), body))
+    assert (code, output.splitlines()[0]) == (
+        1,
+        "Records: 2. Rows: 1. Rejected: 1. Duplicates: 0. No row was written.",
+    )
+    faults = re.findall(r"│ (\w+) +│ (/\w+) ", output.partition("Rejected\n")[2] or output.partition("Because")[2])
+    assert faults[:3] == [("not_an_ip_address", "/ip"), ("null", "/device_id"), ("not_a_version", "/app_version")]
+
+
+LOOKING = {
+    "kind": "in",
+    "version": "1",
+    "mails": ["kn4ry@example.com"],
+    "guest": {"email": "kn4ry@example.com", "nickname": "+44 20 7946 0018"},
+    "stops": [
+        {"room": "to kn4ry@example.com", "badge": "203.0.113.77"},
+        {"room": "203.0.113.77", "badge": "b", "note": "+442079460018"},
+        {"room": "203.0.113.78", "badge": "b"},
+    ],
+}
+FOUND = [
+    {"column": "hops", "looks_like": "an IP address", "rows": 1},
+    {"column": "shown", "looks_like": "an e-mail address", "rows": 2},
+    {"column": "stops[*].room", "looks_like": "an e-mail address", "rows": 1},
+    {"column": "stops[*].room", "looks_like": "an IP address", "rows": 1},
+]
+
+
+def test_what_is_kept_in_the_clear_and_looks_like_personal_data_is_told_without_it(
+    declare: Callable[[str, str], None], file: Callable[..., str]
+) -> None:
+    text = STREAM.replace(
+        "    guest: Guest\n", "    guest: Guest\n    hops: Annotated[list[str], Each(Text(max=40))] = []\n"
+    )
+    declare("visits", f"{text}\n    @derived\n    def shown(self) -> str:\n        return self.guest.email\n")
+    records = (json.dumps(LOOKING | {"hops": ["a", "203.0.113.9"]}), json.dumps(LOOKING | {"stops": []}))
+    name = file(*records)
+    seen = json.loads(run("preview", "visits", name, "--json")[1])
+    assert (seen["rejected"], seen["kept_in_the_clear"]) == ([], FOUND)
+    output = run("preview", "visits", name)[1]
+    assert re.findall(r"│ ([\w*\[\].]+) +│ (an? [\w -]+\w) +│ (\d) +│", output) == [
+        (one["column"], one["looks_like"], str(one["rows"])) for one in FOUND
+    ]
+    assert [leak for leak in ["kn4ry", "203.0.113", "7946"] if leak in output] == []
+
+
+def test_what_is_rejected_is_kept_nowhere(file: Callable[..., str]) -> None:
+    body = login(user_id="kn4ry@example.com", ip="x")
+    assert json.loads(run("preview", "user_logins", file(body), "--json")[1])["kept_in_the_clear"] == []
+
+
+def test_a_message_that_comes_twice_is_one_row(event: Callable[..., str]) -> None:
+    own = {"sluice_message_id": "8c9a1334-ea66-4578-9d02-6d58f2de7224"}
+    output = run("preview", "user_logins", event(login(), login(), **own))[1]
+    assert output.startswith("Records: 2. Rows: 1. Rejected: 0. Duplicates: 1. No row was written.\n")
 
 
 @pytest.mark.parametrize(
@@ -447,7 +517,7 @@ def test_nothing_is_written_by_the_whole_process(event: Callable[..., str], tmp_
         },
     )
     assert (process.returncode, process.stderr) == (1, "")
-    assert "Records: 2. Rows: 1. Rejected: 1. Nothing was written." in process.stdout
+    assert "Records: 2. Rows: 1. Rejected: 1. Duplicates: 0. No row was written." in process.stdout
 
 
 EXAMPLES = sorted((DECLARED / "streams" / "examples").glob("*.jsonl"))

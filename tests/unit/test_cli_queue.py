@@ -1,10 +1,12 @@
 """`sluice preview --queue` looks at messages and leaves them where they are."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import Message
 from hashlib import md5
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +117,21 @@ def test_an_error_of_sqs_is_one_printable_line(queue: FakeQueue) -> None:
     assert (code, output) == (2, "")
     assert errors.startswith("sluice: SQS: An error occurred") and errors.endswith("no\\x1b such\\nqueue\n")
     assert errors.count("\n") == 1
+
+
+def test_a_queue_of_the_stack_that_the_demo_kept_needs_no_settings(
+    queue: FakeQueue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    endpoint = os.environ["AWS_ENDPOINT_URL"]
+    settings = {"region": "us-east-1", "access_key_id": "kept", "secret_access_key": "secret"}
+    (tmp_path / "stack.json").write_text(json.dumps(settings | {"endpoint_url": endpoint}))
+    monkeypatch.setattr("tools.sluice_cli.kept.KEPT", tmp_path / "stack.json")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    queue.receives = [[message(1)], []]
+    code, output, errors = run("preview", "user_logins", "--queue", f"{endpoint}/000000000000/login-queue")
+    assert (code, errors) == (0, "")
+    assert output.startswith("Records: 1. Rows: 1.")
 
 
 def test_a_missing_region_is_one_line(

@@ -3,11 +3,12 @@
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli import run
+from tests.unit.cli import STREAM, run
 from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN
 from tests.unit.operators import FakeDeployment
 
@@ -36,7 +37,23 @@ def test_what_is_unknown_or_altered_fails_the_command(deployment: FakeDeployment
     code, output, errors = run("reveal", IP_TOKEN, "t1_u", DEVICE_TOKEN, *WHY)
     assert code == 1
     assert IP_TOKEN in output and "199.172.111.135" in output
-    assert errors == f"sluice: t1_u: unknown\nsluice: {DEVICE_TOKEN}: what is sealed under it was altered\n"
+    assert errors.splitlines() == [
+        "sluice: t1_u: not recoverable, for nothing is sealed under it",
+        "sluice: one-way, as declared here: orders.customer, orders.customer_phone",
+        "sluice: nothing is sealed either of a person who was erased, or of another stack",
+        f"sluice: {DEVICE_TOKEN}: what is sealed under it was altered",
+    ]
+
+
+def test_a_stream_that_is_declared_wrongly_keeps_nothing_from_being_revealed(
+    deployment: FakeDeployment, declare: Callable[[str, str], None]
+) -> None:
+    declare("bad", "from sluice import Stream\n\nnothing = Nothing()\n")
+    declare("visits", STREAM)
+    deployment.answer = (200, {"values": [], "unknown": ["t1_u"], "altered": []})
+    errors = run("reveal", "t1_u", *WHY)[2]
+    one_way = "visits.mail_tokens, visits.guest_email, visits.stops[*].badge, visits.stops[*].seats[*].holder"
+    assert f"sluice: one-way, as declared here: {one_way}\n" in errors
 
 
 def test_a_value_cannot_control_the_terminal(deployment: FakeDeployment) -> None:

@@ -1,6 +1,7 @@
 """`sluice sample` prints records that the stream takes, of nobody, in its envelope."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sluice.declaration.stream import Stream
 from sluice.pseudonyms.keyset import Keyset
 from tests.unit.cli import STREAM, in_envelope, run
 from tests.unit.kinds import KINDS, PLACES, Place
-from tools.sluice_cli.authors.sample import Source
+from tools.sluice_cli.authors.generator import Generator
 
 OF_ONES_OWN = ("custom",)  # its example is that of a text, and its function may take no such thing
 BOUNDS = {
@@ -30,16 +31,16 @@ RULES: dict[str, Rule] = {name: kind.rule for name, kind in KINDS.items() if nam
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
 def test_a_rule_takes_its_samples_wherever_it_is(rule: Rule, place: Place, keyset: Keyset) -> None:
     stream = place.declare(rule)
-    source, mask = Source(stream, seed=1), stream.masker(keyset)
-    bodies = [source.body(is_first=number == 0) for number in range(20)]
+    source, mask = Generator(stream, random.Random(1)), stream.masker(keyset)
+    bodies = [source.body(is_complete=number == 0) for number in range(20)]
     assert len({mask(body)[0] for body in bodies}) > 1 or isinstance(rule, Text)
 
 
 @pytest.mark.parametrize("stream", load_all(), ids=lambda stream: stream.stream_name)
 def test_a_stream_takes_its_samples(stream: type[Stream], keyset: Keyset) -> None:
-    source, mask = Source(stream, seed=1), stream.masker(keyset)
+    source, mask = Generator(stream, random.Random(1)), stream.masker(keyset)
     for number in range(100):
-        mask(source.body(is_first=number == 0))
+        mask(source.body(is_complete=number == 0))
 
 
 @pytest.mark.parametrize("envelope", ["plain", "sns", "eventbridge"])
@@ -83,7 +84,7 @@ def test_a_stream_that_takes_none_is_told_with_the_field(declare: Callable[[str,
     rule = "class Secret(Rule):\n    def canonical(self, value, /):\n        return value\n\n\n"
     text = STREAM.replace("    Redact,\n", "    Redact,\n    Rule,\n").replace("class Guest", f"{rule}class Guest")
     declare("visits", text.replace("badge: Annotated[str, Text(max=20)", "badge: Annotated[str, Secret()"))
-    error = "sluice: sample: visits takes no record that was made of its rules' examples: /stops/0/badge: null\n"
+    error = "sluice: sample: /stops/*/badge: Secret has no example that it takes\n"
     assert run("sample", "visits") == (1, "", error)
 
 

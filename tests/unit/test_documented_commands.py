@@ -20,6 +20,7 @@ CHANGED = f"{E2E}test_a_changed_declaration_changes_its_table"
 ERASED = f"{E2E}test_a_person_is_erased_and_erased_again_after_a_restore"
 DEAD_LETTERS = f"{E2E}test_dead_letters_are_listed_redriven_and_purged"
 QUEUE = f"{E2E}test_a_queue_is_looked_into"
+SENT = f"{E2E}test_records_are_sent_to_a_stream"
 PAUSED = f"{E2E}test_a_stream_is_paused_and_resumed"
 KEYS = f"{E2E}test_a_token_key_is_added_and_the_tokens_brought_to_it"
 AUDITED = f"{E2E}test_the_audit_log_is_listed_and_compared_with_what_was_logged"
@@ -33,6 +34,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make setup": ("tests/clone.py::fresh_clone",),
     "make demo": (f"{E2E}test_the_demo_ends_as_the_readme_shows_and_leaves_nothing",),
     "make demo ARGS=--keep": (KEPT,),
+    "make redeploy": (f"{E2E}test_a_changed_stream_is_deployed_to_the_stack_that_is_kept",),
     "make help": (f"{E2E}test_make_says_what_there_is_to_make",),
     "make faults": (f"{E2E}test_the_tests_and_the_faults_alone_can_be_run",),
     "make check": (CI,),
@@ -89,6 +91,9 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice preview user_logins --queue <URL of the dead-letter queue> --limit 10": (QUEUE,),
     "sluice preview user_logins --queue"
     " https://sqs.eu-central-1.amazonaws.com/123456789012/login-queue-dlq --limit 10": (QUEUE,),
+    "sluice send user_logins --generate 1000 --junk 5% --duplicates 5%": (SENT,),
+    "sluice send orders events.jsonl --rate 50": (SENT,),
+    "sluice tail user_logins --since 10m --seconds 5": (SENT,),
     "sluice status": (PAUSED,),
     "sluice pause user_logins": (PAUSED,),
     "sluice resume user_logins": (PAUSED,),

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from tools.local.server import PORT_TRIES, NotStarted, free_port
 
 REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # the emulator takes any
+MEMORY = Path("/dev/shm")  # a file system in memory, on Linux
+ROOM = 4 * 2**30  # bytes
 START_SECONDS = 30
 STOP_SECONDS = 3
 
@@ -54,6 +57,13 @@ class Emulator:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def scratch(self) -> Path:
+        """Where each function that runs unpacks its layers: thousands of files, which a disk is slow to remove."""
+        if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM:
+            return MEMORY / self.folder.parent.name
+        return self.folder
+
+    @property
     def log(self) -> Path:
         """What the emulator and the functions in it wrote."""
         return self.folder / "emulator.log"
@@ -69,7 +79,8 @@ class Emulator:
 
     def start(self) -> None:
         """Start with no state, in a folder that is empty or missing. Raises NotStarted."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.folder, self.scratch):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for _ in range(PORT_TRIES):
             self.port = free_port()
             self._process = self._spawn()
@@ -83,16 +94,18 @@ class Emulator:
 
     def stop(self) -> bool:
         """Stop the emulator and the functions that run in it, and return whether it ran."""
-        running = self._runs()
+        running = self.runs()
         if running:
             os.killpg(self.pid, signal.SIGTERM)
             deadline = time.monotonic() + STOP_SECONDS
-            while self._runs() and time.monotonic() < deadline:
+            while self.runs() and time.monotonic() < deadline:
                 time.sleep(0.05)
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)  # what is left of the group: functions in an endless loop
         if self._process:
             self._process.wait()
+        if self.scratch != self.folder:
+            shutil.rmtree(self.scratch, ignore_errors=True)
         return running
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -108,7 +121,7 @@ class Emulator:
                 env={  # nothing of ours: the functions inherit it all
                     "PATH": os.defpath,
                     "HOME": str(self.folder),
-                    "TMPDIR": str(self.folder),
+                    "TMPDIR": str(self.scratch),
                     "PYTHONUNBUFFERED": "1",
                     "DOCKER_HOST": f"unix://{self.folder}/none",  # at its start and end it removes others' containers
                     **self.settings,
@@ -123,7 +136,7 @@ class Emulator:
             time.sleep(0.05)
         return False
 
-    def _runs(self) -> bool:
+    def runs(self) -> bool:
         """Tell whether the process is still ours: as long as it lives it holds the lock of its log."""
         with suppress(FileNotFoundError), self.log.open("rb") as log:
             try:

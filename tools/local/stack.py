@@ -16,7 +16,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
+import msgspec
 import pg8000.native
 
 from sluice.aws import queues
@@ -41,6 +43,8 @@ class Stack:
     postgres: Postgres
     emulator: Emulator
     name: str = STACK_NAME
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    streams: Path | None = None
     outputs: Mapping[str, str] = field(default_factory=dict)
     queues: Mapping[str, Queues] = field(default_factory=dict)  # by stream
     kept: bool = False
@@ -48,6 +52,17 @@ class Stack:
     @classmethod
     def in_folder(cls, folder: Path, emulator_pid: int = 0) -> Self:
         return cls(folder, Postgres(folder / "postgres"), Emulator(folder / "emulator", pid=emulator_pid))
+
+    @classmethod
+    def of_kept(cls, kept: Mapping[str, Any]) -> Self:
+        """Return the stack that another process has kept, by what it wrote down."""
+        stack = cls.in_folder(Path(kept["folder"]), kept["emulator_pid"])
+        database = urlsplit(kept["database_url"])
+        stack.postgres.port, stack.postgres.password = database.port or 0, database.password or ""
+        stack.emulator.port = urlsplit(kept["endpoint_url"]).port or 0
+        stack.name, stack.parameters = kept["stack_name"], kept["parameters"]
+        stack.streams = Path(kept["streams"]) if kept["streams"] else None
+        return stack
 
     @property
     def queue_url(self) -> str:
@@ -78,20 +93,21 @@ class Stack:
         """Connect to the database as its owner."""
         return self.postgres.connect()
 
-    def start(self, parameters: Mapping[str, str], step: Step, streams: Path | None = None) -> None:
-        """Start both servers, build and deploy. Raises NotStarted with what CloudFormation says.
-
-        `streams` is a package to deploy instead of layers/streams.
-        """
+    def start(self, step: Step) -> None:
+        """Start both servers, build and deploy. Raises NotStarted with what CloudFormation says."""
         with step("Start PostgreSQL"):
             self.postgres.start()
         with step("Start the AWS emulator"):
             self.emulator.start()
+        self.build_and_deploy(step)
+
+    def build_and_deploy(self, step: Step) -> None:
+        """Build and deploy what has changed, the first time all of it. Raises NotStarted."""
         with step("Build: sam build"):
-            build(self.folder / "build", streams)
+            build(self.folder / "build", self.streams)
             ministack.leave_out_unknown(self.folder / "build" / "template.yaml")
         with step("Deploy: sam deploy"):
-            self.deploy(parameters)
+            self.deploy(self.parameters)
 
     def deploy(self, parameters: Mapping[str, str]) -> str:
         """Deploy what is built, the first time or again, and return what SAM said. Raises NotStarted."""
@@ -121,20 +137,20 @@ class Stack:
         return [name for name, ran in stopped.items() if ran]
 
     def keep(self) -> None:
-        """Leave the stack running, and write down how to talk to it and how to stop it."""
+        """Leave the stack running, and write down how to talk to it, how to deploy to it again and how to stop it."""
         kept = {
             "endpoint_url": self.emulator.endpoint_url,
             "region": REGION,
             "access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
             "secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             "stack_name": self.name,
-            "queue_url": self.queue_url,
-            "dead_letter_queue_url": self.dead_letter_queue_url,
+            "queues": {name: msgspec.to_builtins(queues) for name, queues in self.queues.items()},
             "database_url": self.postgres.url,
-            "ingest_function": self.ingest_function,
             "migrate_function": self.migrate_function,
             "folder": str(self.folder),
             "emulator_pid": self.emulator.pid,
+            "parameters": dict(self.parameters),
+            "streams": str(self.streams) if self.streams else None,
         }
         write_private(KEPT, json.dumps(kept, indent=2) + "\n")
         self.kept = True
@@ -177,8 +193,9 @@ def running_stack(
     folder = Path(tempfile.mkdtemp(prefix="sluice-"))
     folder.chmod(0o711)  # PostgreSQL runs as another user where we are root, and must get to its folder in this one
     stack = Stack.in_folder(folder)
+    stack.parameters, stack.streams = parameters or {}, streams
     try:
-        stack.start(parameters or {}, step, streams)
+        stack.start(step)
         yield stack
     finally:
         if not stack.kept:
@@ -186,7 +203,7 @@ def running_stack(
 
 
 def build(target: Path, streams: Path | None = None) -> None:
-    """Build template.yaml into the new folder `target`, taking from the last build what has not changed.
+    """Build template.yaml into the folder `target`, taking from the last build what has not changed.
 
     `streams` is a package that takes the place of layers/streams; the template gets the streams of the tests with it.
     """
@@ -202,11 +219,28 @@ def build(target: Path, streams: Path | None = None) -> None:
         )
         if built.returncode != 0:
             raise NotStarted(f"sam build failed:\n{built.stdout}")
-        shutil.copytree(STATE / "build", target)
+        for part in (STATE / "build").iterdir():
+            _renew(part, target / part.name)
     if streams:
         package = target / "StreamsLayer" / "python" / "streams"
         shutil.rmtree(package)
         shutil.copytree(streams, package, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def _renew(source: Path, target: Path) -> None:
+    """Make the target what the source is. A tree that is the same stays: it takes long to remove thousands of files."""
+    if source.is_file():
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy2(source, target)
+    elif not target.exists() or _listed(source) != _listed(target):
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+
+
+def _listed(folder: Path) -> set[tuple[str, int, int]]:
+    """Return the files of a folder, each with its size and time."""
+    files = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
+    return {(str(path.relative_to(folder)), found.st_size, found.st_mtime_ns) for path, found in files}
 
 
 def down() -> int:

@@ -1,4 +1,4 @@
-"""The command `sluice`: a declaration or sample records in, what the system makes of them out."""
+"""The command `sluice`, for those who declare streams and for those who run a deployed stack."""
 
 import sys
 import traceback
@@ -8,7 +8,7 @@ import typer
 
 from tools.sluice_cli.authors import check, describe, migration, preview, sample, test
 from tools.sluice_cli.authors.new import command as new
-from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal
+from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal, send, tail
 from tools.sluice_cli.terminal import USAGE, complain
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.command(epilog="Example:  sluice test orders")(test.test)
 app.command(epilog="Example:  sluice migration orders --write")(migration.migration)
 app.command(epilog="Example:  sluice check")(check.check)
 app.command(epilog="Example:  sluice new pushes --samples pushes.jsonl --subject pusher.email")(new.new)
+app.command(epilog="Example:  sluice send orders --generate 1000 --junk 5% --duplicates 5%")(send.send)
+app.command(epilog="Example:  sluice tail orders --since 10m")(tail.tail)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
 app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)

@@ -1,10 +1,8 @@
 """`sluice check`: every declared stream and every migration in, what does not fit together out."""
 
-import os
-from pathlib import Path
+from collections.abc import Iterator
 from time import monotonic
 from typing import Annotated
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import typer
 
@@ -17,27 +15,23 @@ from sluice.failures import DeclarationError, Outage
 from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
-from sluice.postgres.credentials import Credentials
-from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import contract, examples, marks, throwaway
+from tools.sluice_cli import databases, terminal
+from tools.sluice_cli.authors import contract, embedded, examples, marks, messages, throwaway
 from tools.sluice_cli.authors import revision as git
 from tools.sluice_cli.authors.contract import Change
+from tools.sluice_cli.authors.findings import Findings
+from tools.sluice_cli.authors.messages import Unreadable
 from tools.sluice_cli.authors.revision import NotThere
-from tools.sluice_cli.authors.throwaway import GivenDatabase
+from tools.sluice_cli.databases import URL, GivenDatabase
 
 SECONDS = 60  # for all of the migrations
-LOCAL = ("localhost", "127.0.0.1", "::1")  # where nobody sets up TLS
 
 
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
     database: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL",
-            help="Compare with this database instead, and change nothing in it: postgresql://user@host:5432/name."
-            " A password that is not in it is read from PGPASSWORD.",
-        ),
+        typer.Option(metavar="URL", help=f"Compare with this database instead, and change nothing in it: {URL}"),
     ] = None,
     against: Annotated[
         str | None,
@@ -46,9 +40,12 @@ def check(
 ) -> None:
     """Import every stream, run the migrations on a PostgreSQL of its own, and compare each stream with its table.
 
-    The streams' examples are run, too, as by `sluice test`. It needs no stack and no AWS, and leaves nothing behind.
+    The streams' examples are run, too, as by `sluice test`. What a stream keeps in the clear of them, and looks like
+    personal data, is a warning, no failure.
+
+    It needs no stack and no AWS, and leaves nothing behind.
     """
-    given = _given(database) if database else None
+    given = databases.given(database, "sluice-check") if database else None
     from tools.local.server import NotStarted  # the embedded server is for this command alone
 
     started = monotonic()
@@ -68,6 +65,7 @@ def check(
     for name, stream in streams.items():
         errors += examples.differences(name, stream, throwaway.keyset())
     errors += marks.unconfirmed()
+    warnings = [warning for name, stream in streams.items() for warning in _warnings(name, stream)]
     if as_json:
         told_streams = [
             {"stream": name, "table": stream.table, "columns": _column_count(stream)}
@@ -75,34 +73,13 @@ def check(
         ]
         told = versions and {"schema_version": versions.product, "streams_version": versions.streams}
         of_database = {"not_applied": not_applied} if given else {"versions": told}
-        terminal.show_json({"streams": told_streams, **of_database, **_changed(changes), "errors": errors})
+        found_by_look = {"warnings": warnings, "errors": errors}
+        terminal.show_json({"streams": told_streams, **of_database, **_changed(changes), **found_by_look})
     else:
-        _show(streams, errors, monotonic() - started, not_applied if given else None)
+        _show(streams, warnings, errors, monotonic() - started, not_applied if given else None)
         _show_changes(changes, against)
     is_breaking = any(change.is_breaking for change in changes or [])
     raise typer.Exit(terminal.REJECTED if errors or is_breaking else 0)
-
-
-def _given(url: str) -> GivenDatabase:
-    """Return the database of a URL. A bad one ends the command, and is not told: it may hold a password.
-
-    TLS is verified as the functions do it, unless the URL says `sslmode=disable` or the server is on this machine.
-    """
-    try:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
-        port, name, user = parts.port or 5432, unquote(parts.path[1:]), unquote(parts.username or "")
-    except ValueError:
-        terminal.fail("--database: is no URL", terminal.USAGE)
-    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not name or not user:
-        terminal.fail("--database: must be postgresql://user:password@host:port/name", terminal.USAGE)
-    tls = options.pop("sslmode", "disable" if parts.hostname in LOCAL else "verify-full")
-    authority = options.pop("sslrootcert", None)
-    if options or tls not in ("disable", "verify-full"):
-        terminal.fail("--database: takes sslmode=verify-full or disable, and sslrootcert=FILE", terminal.USAGE)
-    password = unquote(parts.password) if parts.password is not None else os.environ.get("PGPASSWORD", "")
-    path = Path(authority) if authority else None
-    return GivenDatabase(parts.hostname, port, name, Credentials(user, password), tls, path)
 
 
 def _compare(database: GivenDatabase, streams: dict[str, type[Stream]]) -> schema.Comparison:
@@ -145,8 +122,22 @@ def _changed(changes: list[Change] | None) -> dict[str, list[str]]:
 
 def _migrate() -> Versions:
     """Return the versions that the migrations lead to. Raises what `schema.migrate` raises, and NotStarted."""
-    with throwaway.database() as database:
+    with embedded.database() as database:
         return schema.migrate(database, throwaway.roles(), throwaway.keyset(), Deadline(monotonic() + SECONDS))
+
+
+def _warnings(name: str, stream: type[Stream]) -> Iterator[str]:
+    """Yield what a stream keeps in the clear of its examples that looks like personal data."""
+    file = examples.file(name)
+    if not file.exists():
+        return
+    try:
+        found = messages.read(stream, [str(file)], None)
+    except Unreadable:
+        return  # the comparison with what they must become tells it
+    for exposure in Findings(stream, found, throwaway.keyset()).exposures():
+        count = f"{exposure.records:,} of {len(found):,} examples"
+        yield f"{name}: the column {exposure.column} keeps in the clear what looks like {exposure.kind}, in {count}"
 
 
 def _column_count(stream: type[Stream]) -> int:
@@ -154,7 +145,11 @@ def _column_count(stream: type[Stream]) -> int:
 
 
 def _show(
-    streams: dict[str, type[Stream]], errors: list[str], seconds: float, not_applied: list[str] | None = None
+    streams: dict[str, type[Stream]],
+    warnings: list[str],
+    errors: list[str],
+    seconds: float,
+    not_applied: list[str] | None = None,
 ) -> None:
     """Show how it went; `not_applied` is told of a database that is there."""
     console = terminal.console()
@@ -162,6 +157,8 @@ def _show(
         console.print(
             "[yellow]…[/]", terminal.cell(f"migration {name} is not applied yet: the next deployment does it")
         )
+    for warning in warnings:
+        console.print("[yellow]![/]", terminal.cell(warning), soft_wrap=True)
     if not errors:
         for name, stream in streams.items():
             fits = f"{name:<20}{_column_count(stream)} columns, as in the table {stream.table}"

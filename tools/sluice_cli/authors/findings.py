@@ -1,18 +1,16 @@
 """What a stream makes of messages: clear messages in, masked rows, rejections and what they have in common out."""
 
-import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from sluice.declaration.envelopes import postmark_of
-from sluice.declaration.layout import Layout
-from sluice.declaration.masks import Keep, Mask, Pseudonym
+from sluice.declaration.layout import Derived, Layout
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
@@ -20,17 +18,12 @@ from sluice.ingest.message import id_of_row_or_rejection
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
-from tools.sluice_cli.authors import declarations, space
+from tools.sluice_cli.authors import declarations, detection, faults, hiding, space
 from tools.sluice_cli.authors.declarations import Entry
 from tools.sluice_cli.authors.messages import Message
 from tools.sluice_cli.authors.space import Space
 
 type Clear = Mapping[str, Sequence[Any]]  # canonical values by pointer, with `*` for the elements of lists
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Stands in a row for what is stored as it came, where nobody asked to see it."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +40,16 @@ class RejectedRecord:
     """A message that would become none."""
 
     message: Message
-    reason: str
-    pointer: str
+    rejected: Rejected
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A column that keeps in the clear what looks like personal data, and of how many records."""
+
+    column: str
+    kind: str  # in the words of `detection`
+    records: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Findings:
         self.stream = stream
         self.messages = messages
         self.entries = declarations.entries(stream)
+        self._keyset = keyset
         self.accepted: list[Accepted] = []
         self.rejected: list[RejectedRecord] = []
         self._writers = {entry: write for entry in self.entries if (write := _writer(entry, keyset))}
@@ -81,7 +83,7 @@ class Findings:
             try:
                 row = handle(message.record)
             except Rejected as rejected:
-                self.rejected.append(RejectedRecord(message, rejected.reason, rejected.pointer))
+                self.rejected.append(RejectedRecord(message, rejected))
             else:
                 self.accepted.append(Accepted(message, row, _canonical(stream, message.body)))
 
@@ -89,13 +91,18 @@ class Findings:
         """Return a row as it would be stored, but with Kept for what would be in the clear."""
         hidden = set() if show_clear else {entry.path for entry in self.entries if not self._is_masked(entry, accepted)}
         columns = [column for column, _ in self.stream.columns()]
-        lists = {entry.path[0] for entry in self.entries if len(entry.path) > 1}
-        row = {
-            column: _objects(cell, (column,), hidden) if column in lists else _shown(cell, (column,), hidden)
-            for column, cell in zip(columns, accepted.row.cells, strict=True)
-        }
+        row = hiding.hide(dict(zip(columns, accepted.row.cells, strict=True)), self.entries, hidden)
         own = {"message_id": accepted.row.message_id, "sent_at": accepted.row.sent_at}
         return row | own if accepted.message.sent else row
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there would be: messages with one id are one."""
+        return len({accepted.row.message_id for accepted in self.accepted})
+
+    def faults(self, record: RejectedRecord) -> list[Rejected]:
+        """Return all that is wrong with a record, of each field the first fault."""
+        return faults.of(self.stream, record.message.body, self._keyset, record.rejected)
 
     def repeated_messages(self) -> dict[str, list[str]]:
         """Return the message ids that came more than once, and where: each is one row."""
@@ -117,6 +124,18 @@ class Findings:
                         places[entry.column, token].append(accepted.message.place)
         repeated = [(column, token, found) for (column, token), found in places.items() if len(found) > 1]
         return sorted(repeated, key=lambda one: -len(one[2]))
+
+    def exposures(self) -> list[Exposure]:
+        """Return what looks like personal data by its form, in all that would be stored as it came or less of it."""
+        kept = [entry for entry in self.entries if entry.pointer or isinstance(entry.mask, Derived)]
+        kept = [entry for entry in kept if not isinstance(entry.mask, Pseudonym | Redact) and not entry.is_constant]
+        records: Counter[tuple[str, str]] = Counter()
+        for accepted in self.accepted:
+            row = self.row(accepted, show_clear=True)
+            for entry in kept:
+                kinds = {kind for value in _stored(row, entry.path) for kind in detection.find(str(value))}
+                records.update((entry.column, kind) for kind in kinds & detection.PERSONAL)
+        return [Exposure(column, detection.WORDS[kind], count) for (column, kind), count in sorted(records.items())]
 
     def columns(self) -> list[Column]:
         """Return what is to be told of every masked column."""
@@ -142,6 +161,17 @@ class Findings:
             write(value) not in (element.cell(value), element.text(value))
             for value in accepted.clear.get(entry.pointer, ())
         )
+
+
+def _stored(value: Any, path: Sequence[str]) -> Iterator[Any]:
+    """Yield what a row has in a column, or in a member of the objects there."""
+    if not path:
+        yield value
+    elif isinstance(value, list):
+        for element in value:
+            yield from _stored(element, path)
+    elif isinstance(value, dict):
+        yield from _stored(value.get(path[0]), path[1:])
 
 
 def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
@@ -173,22 +203,3 @@ def _values(layout: Layout, record: Any, pointer: str) -> Iterator[tuple[str, An
                 yield from _values(nested.layout, element, f"{place}/*")
         elif value is not None:
             yield from _values(nested.layout, value, place)
-
-
-def _shown(value: Any, path: tuple[str, ...], hidden: set[tuple[str, ...]]) -> Any:
-    return Kept() if path in hidden and value is not None else value
-
-
-def _objects(cell: Any, path: tuple[str, ...], hidden: set[tuple[str, ...]]) -> Any:
-    """Return a column of JSON as its objects, with Kept for their hidden members."""
-    objects = json.loads(cell, parse_float=Decimal) if isinstance(cell, str) else cell
-    if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
-        return _shown(cell, path, hidden)
-    deeper = {known[: len(path) + 1] for known in hidden if len(known) > len(path) + 1}
-    return [
-        {
-            name: (_objects if (*path, name) in deeper else _shown)(value, (*path, name), hidden)
-            for name, value in one.items()
-        }
-        for one in objects
-    ]

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sluice.aws import clients
 from sluice.declaration.stream import Stream
 from sluice.ingest.message import NotAnSqsEvent, sqs_records
+from tools.sluice_cli import kept
 from tools.sluice_cli.authors import examples
 from tools.sluice_cli.authors.examples import NotAnExample
 
@@ -55,8 +56,9 @@ def peek(queue_url: str, limit: int) -> list[Message]:
     """
     found: dict[str, Message] = {}
     try:
+        sqs = _sqs(queue_url)
         while len(found) < limit:
-            received = clients.client("sqs").receive_message(
+            received = sqs.receive_message(
                 QueueUrl=queue_url,
                 MaxNumberOfMessages=min(LARGEST_RECEIVE, limit - len(found)),
                 VisibilityTimeout=0,  # nothing is hidden from anybody
@@ -73,6 +75,15 @@ def peek(queue_url: str, limit: int) -> list[Message]:
     except ValueError:
         raise Unreadable("SQS: that is no queue's URL") from None
     return list(found.values())
+
+
+def _sqs(queue_url: str) -> Any:
+    """Return a client: for a queue of the stack that the demo has kept that of its emulator."""
+    found = kept.stack()
+    if found is None or not queue_url.startswith(f"{found['endpoint_url']}/"):
+        return clients.client("sqs")
+    session: Any = kept.session(found)
+    return session.client("sqs", endpoint_url=found["endpoint_url"])
 
 
 def _text(file: str) -> str:

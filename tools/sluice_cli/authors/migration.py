@@ -15,7 +15,7 @@ from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.postgres.driver import Connection
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import declarations, migration_sql, throwaway
+from tools.sluice_cli.authors import declarations, embedded, migration_sql, throwaway
 from tools.sluice_cli.authors.migration_sql import Migration
 
 SECONDS = 60  # for all of the migrations
@@ -57,7 +57,7 @@ def _migration(stream: type[Stream]) -> Migration:
     def compare(connection: Connection) -> Migration:
         return migration_sql.of_stream(connection, stream, roles)
 
-    with throwaway.database() as database:
+    with embedded.database() as database:
         schema.apply(database, roles, deadline)
         return database.transact(compare, deadline, undo=True)
 

@@ -10,7 +10,9 @@ from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, messages, space, throwaway
-from tools.sluice_cli.authors.findings import Accepted, Column, Findings, Kept, RejectedRecord
+from tools.sluice_cli.authors.faults import cause
+from tools.sluice_cli.authors.findings import Accepted, Column, Findings, RejectedRecord
+from tools.sluice_cli.authors.hiding import Kept, plain, text
 from tools.sluice_cli.authors.messages import Message, Unreadable
 
 SHOWN = 2  # records
@@ -64,15 +66,22 @@ def preview(
 def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None:
     """Print what the stream would make of the messages, and what masking is worth."""
     console = terminal.console()
+    console.print(_summary(findings))
     for accepted in findings.accepted[:SHOWN]:
         _show_row(findings, accepted, show_clear)
     terminal.note_more(findings.accepted, SHOWN)
     _show_rejected(findings, show_clear)
+    _show_exposures(findings)
     _show_duplicates(findings)
     _show_columns(findings, hashes_per_second)
-    records, rows, rejected = len(findings.messages), len(findings.accepted), len(findings.rejected)
-    console.print(f"\nRecords: {records:,}. Rows: {rows:,}. Rejected: {rejected:,}. Nothing was written.")
-    console.print("The tokens are of a throwaway key: not those of production.")
+    terminal.note("The tokens are of a throwaway key: not those of production.")
+
+
+def _summary(findings: Findings) -> str:
+    records, rows, rejected = len(findings.messages), findings.row_count, len(findings.rejected)
+    duplicates = len(findings.accepted) - rows
+    counts = f"Records: {records:,}. Rows: {rows:,}. Rejected: {rejected:,}. Duplicates: {duplicates:,}."
+    return f"{counts} No row was written."
 
 
 def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
@@ -82,8 +91,8 @@ def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
     pointers = dict(findings.stream.columns())
     for column, value in findings.row(accepted, show_clear).items():
         pointer = pointers.get(column, "")
-        given = [terminal.cell(_text(_at(document, pointer)) if pointer else "")] if show_clear else []
-        stored = terminal.cell(_text(value), "dim" if isinstance(value, Kept) else "")
+        given = [terminal.cell(text(_at(document, pointer)) if pointer else "")] if show_clear else []
+        stored = terminal.cell(text(value), "dim" if isinstance(value, Kept) else "")
         type_name = terminal.cell(_at(shape, pointer) or "missing" if pointer else "")
         table.add_row(terminal.cell(pointer or "–"), type_name, *given, terminal.cell(column), stored)
     terminal.console().print("", table)
@@ -93,13 +102,36 @@ def _show_rejected(findings: Findings, show_clear: bool) -> None:
     if not findings.rejected:
         return
     table = terminal.table("Rejected", "Record", "Because", "Field", "Shape", *["Input"] * show_clear)
-    for rejected in findings.rejected[:LISTED]:
-        shape = json.dumps(findings.stream.shape(rejected.message.body))
-        given = [rejected.message.body] if show_clear else []
-        line = (rejected.message.place, rejected.reason, rejected.pointer or "(the record)", shape, *given)
-        table.add_row(*map(terminal.cell, line))
+    for record in findings.rejected[:LISTED]:
+        shape = json.dumps(findings.stream.shape(record.message.body))
+        given = [record.message.body] if show_clear else []
+        for number, fault in enumerate(findings.faults(record)):
+            of_record, of_shape = (record.message.place, [shape, *given]) if number == 0 else ("", [])
+            line = (of_record, _because(fault, show_clear), fault.pointer or "(the record)", *of_shape)
+            table.add_row(*map(terminal.cell, line))
     terminal.console().print("", table)
     terminal.note_more(findings.rejected, LISTED)
+
+
+def _show_exposures(findings: Findings) -> None:
+    exposures = findings.exposures()
+    if not exposures:
+        return
+    table = terminal.table("Kept in the clear, and looks like personal data", "Column", "Looks like", "Rows")
+    for exposure in exposures:
+        table.add_row(*map(terminal.cell, (exposure.column, exposure.kind, f"{exposure.records:,}")))
+    terminal.console().print("", table)
+
+
+def _because(fault: Rejected, show_clear: bool) -> str:
+    """Return the reason, and with the values the exception of a user's own code behind it."""
+    exception = _exception(fault) if show_clear else ""
+    return f"{fault.reason}: {exception}" if exception else fault.reason
+
+
+def _exception(fault: Rejected) -> str:
+    error = cause(fault)
+    return f"{type(error).__name__}: {error}" if error else ""
 
 
 def _show_duplicates(findings: Findings) -> None:
@@ -136,8 +168,13 @@ def _show_columns(findings: Findings, hashes_per_second: float) -> None:
 def _json(findings: Findings, hashes_per_second: float, show_clear: bool) -> dict[str, Any]:
     return {
         "records": len(findings.messages),
+        "duplicates": len(findings.accepted) - findings.row_count,
         "rows": [_json_row(findings, accepted, show_clear) for accepted in findings.accepted],
         "rejected": [_json_rejected(findings, rejected, show_clear) for rejected in findings.rejected],
+        "kept_in_the_clear": [
+            {"column": exposure.column, "looks_like": exposure.kind, "rows": exposure.records}
+            for exposure in findings.exposures()
+        ],
         "same_message_id": [
             {"message_id": message_id, "records": places} for message_id, places in findings.repeated_messages().items()
         ],
@@ -169,16 +206,22 @@ def _seconds(column: Column, hashes_per_second: float) -> float | None:
 
 def _json_row(findings: Findings, accepted: Accepted, show_clear: bool) -> dict[str, Any]:
     message = accepted.message
-    row = {column: _plain(value) for column, value in findings.row(accepted, show_clear).items()}
+    row = {column: plain(value) for column, value in findings.row(accepted, show_clear).items()}
     return {"record": message.place, "shape": findings.stream.shape(message.body), "row": row} | _input(
         message, show_clear
     )
 
 
-def _json_rejected(findings: Findings, rejected: RejectedRecord, show_clear: bool) -> dict[str, Any]:
-    message = rejected.message
+def _json_rejected(findings: Findings, record: RejectedRecord, show_clear: bool) -> dict[str, Any]:
+    message, rejected = record.message, record.rejected
     told = {"record": message.place, "reason": rejected.reason, "pointer": rejected.pointer}
-    return told | {"shape": findings.stream.shape(message.body)} | _input(message, show_clear)
+    found = [_json_fault(fault, show_clear) for fault in findings.faults(record)]
+    return told | {"faults": found, "shape": findings.stream.shape(message.body)} | _input(message, show_clear)
+
+
+def _json_fault(fault: Rejected, show_clear: bool) -> dict[str, str]:
+    exception = _exception(fault) if show_clear else ""
+    return {"reason": fault.reason, "pointer": fault.pointer} | ({"exception": exception} if exception else {})
 
 
 def _input(message: Message, show_clear: bool) -> dict[str, str]:
@@ -199,25 +242,6 @@ def _at(document: Any, pointer: str) -> Any:
             break
         document = document.get(key.replace("~1", "/").replace("~0", "~"))
     return document
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, list | dict):
-        return json.dumps(_plain(value), default=str, ensure_ascii=False)
-    return "(kept)" if isinstance(value, Kept) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: what is kept in the clear and not shown is `{"kept": true}`."""
-    if isinstance(value, Kept):
-        return {"kept": True}
-    if isinstance(value, list):
-        return [_plain(element) for element in value]
-    if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items()}
-    return value
 
 
 def _places(places: list[str]) -> str:

@@ -46,11 +46,11 @@ class Switchboard:
     def __init__(self, stack: str) -> None:
         self._deployment = deployment.deployed(stack)
         self.stack = self._deployment.stack
-        self.ssm, self.functions, self._sqs = map(self._client, ("ssm", "lambda", "sqs"))
+        self.ssm, self.functions, self._sqs = map(self._deployment.client, ("ssm", "lambda", "sqs"))
 
     def sources(self) -> list[Source]:
         """Return the source of every stream, sorted by stream."""
-        cloudformation = self._client("cloudformation")
+        cloudformation = self._deployment.client("cloudformation")
         pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.stack)
         found = [
             self._source(resource["PhysicalResourceId"])
@@ -76,9 +76,6 @@ class Switchboard:
         redrive = json.loads(attributes.get("RedrivePolicy", "{}"))
         dead_letters = self._attributes(redrive["deadLetterTargetArn"]) if "deadLetterTargetArn" in redrive else {}
         return depth(attributes), depth(dead_letters)
-
-    def _client(self, service: Any) -> Any:
-        return self._deployment.session.client(service, endpoint_url=self._deployment.endpoint_url)
 
     def _source(self, uuid: str) -> Source:
         mapping = self.functions.get_event_source_mapping(UUID=uuid)

@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 import typer
 
 from sluice.aws import clients
+from sluice.aws.queues import Queues, of_stack
+from sluice.failures import Outage
 from sluice.operators.audit.audit_log import Reason
-from tools.project import KEPT
+from tools.sluice_cli import kept
 from tools.sluice_cli.terminal import USAGE, complain, fail
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ class Deployment:
     endpoint_url: str | None  # of an emulator
     stack: str
 
+    def client(self, service: str, **options: Any) -> Any:
+        """Return a boto3 client of the service."""
+        session: Any = self.session  # it knows services by literal names only
+        return session.client(service, endpoint_url=self.endpoint_url, **options)
+
 
 def call(url_output: str, payload: Mapping[str, Any], stack: str = "") -> dict[str, Any]:
     """Call the function whose URL is in that output of the stack, and return its answer.
@@ -65,22 +72,30 @@ def deployed(stack: str) -> Deployment:
     import boto3  # slow to import, and most commands call nothing
 
     stack = stack or os.environ.get("SLUICE_STACK", "")
-    if stack or os.environ.get("AWS_ENDPOINT_URL") or not KEPT.exists():
+    found = None if stack else kept.stack()
+    if found is None:
         return Deployment(boto3.Session(), None, stack or STACK)
     complain("this is the stack that the demo has kept; --stack names another one")
-    kept = json.loads(KEPT.read_text())
-    session = boto3.Session(
-        aws_access_key_id=kept["access_key_id"],
-        aws_secret_access_key=kept["secret_access_key"],
-        region_name=kept["region"],
-    )
-    return Deployment(session, kept["endpoint_url"], kept["stack_name"])
+    return Deployment(kept.session(found), found["endpoint_url"], found["stack_name"])
+
+
+def queues(deployment: Deployment, stream: str) -> Queues:
+    """Return a stream's queues by the stack's parameter of it, or end the command."""
+    try:
+        found = of_stack(deployment.client("ssm"), deployment.stack)
+    except Outage as outage:
+        fail(str(outage))
+    except clients.errors() as error:  # there are no credentials, or no region
+        fail(str(error))
+    if stream not in found:
+        others = ", ".join(sorted(found)) or "none"
+        fail(f"the stack {deployment.stack} has no stream {stream}; it has {others}", USAGE)
+    return found[stream]
 
 
 def _url(deployment: Deployment, url_output: str) -> str:
-    cloudformation = deployment.session.client("cloudformation", endpoint_url=deployment.endpoint_url)
-    (stack,) = cloudformation.describe_stacks(StackName=deployment.stack)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    (stack,) = deployment.client("cloudformation").describe_stacks(StackName=deployment.stack)["Stacks"]
+    outputs: dict[str, str] = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     if url_output not in outputs:
         fail(f"the stack {deployment.stack} has no output {url_output}", USAGE)
     return outputs[url_output]

@@ -1,9 +1,14 @@
 """`sluice reveal`: tokens in, their clear values out; the audit log says who asked, and why."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from sluice.declaration import registry
+from sluice.declaration.stream import Stream
+from sluice.failures import DeclarationError
 from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import deployment
 from tools.sluice_cli.operators.deployment import ReasonOption, StackOption, TicketOption
@@ -16,7 +21,10 @@ def reveal(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
     stack: StackOption = "",
 ) -> None:
-    """Recover the clear values of tokens. It is logged, and counted against what one may ask for in a day."""
+    """Recover the clear values of tokens. It is logged, and counted against what one may ask for in a day.
+
+    A token of a column that is not declared as recoverable cannot be turned back.
+    """
     answer = deployment.call("RevealUrl", {"tokens": tokens, "reason": reason, "ticket": ticket}, stack)
     if as_json:
         terminal.show_json(answer)
@@ -28,7 +36,33 @@ def reveal(
         if answer["values"]:
             terminal.console().print(table)
         for token in answer["unknown"]:
-            terminal.complain(f"{token}: unknown")
+            terminal.complain(f"{token}: not recoverable, for nothing is sealed under it")
+        if answer["unknown"]:
+            _explain()
         for token in answer["altered"]:
             terminal.complain(f"{token}: what is sealed under it was altered")
     raise typer.Exit(terminal.REJECTED if answer["unknown"] or answer["altered"] else 0)
+
+
+def _explain() -> None:
+    """Say why nothing may be sealed under a token. The token itself does not tell of which column it is."""
+    one_way = ", ".join(_one_way_columns())
+    if one_way:
+        terminal.complain(f"one-way, as declared here: {one_way}")
+    terminal.complain("nothing is sealed either of a person who was erased, or of another stack")
+
+
+def _one_way_columns() -> Iterator[str]:
+    """Yield the columns whose tokens cannot be turned back: no column of their domain is recoverable."""
+    declared = list(_declared())
+    recoverable = {place.domain for stream in declared for place in stream.token_places if place.recoverable}
+    for stream in declared:
+        for place in stream.token_places:
+            if place.domain not in recoverable:
+                yield ".".join((stream.table, "[*].".join((place.column, *place.path))))
+
+
+def _declared() -> Iterator[type[Stream]]:
+    for name in registry.names():
+        with suppress(DeclarationError):
+            yield registry.load(name)

@@ -1,0 +1,191 @@
+"""`sluice tail`: the rows and refusals of a stream as they come, masked."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from sluice.deadline import Deadline
+from sluice.declaration.masks import Pseudonym, Redact, Truncate
+from sluice.declaration.rules import Email, IpAddress
+from sluice.declaration.stream import Stream
+from sluice.failures import Outage
+from sluice.postgres.cells import array_cell
+from sluice.postgres.database import Database, now
+from sluice.postgres.driver import Connection, identifier, quoted_table
+from tools.sluice_cli import databases, kept, terminal
+from tools.sluice_cli.authors import declarations, hiding
+from tools.sluice_cli.authors.declarations import Entry
+from tools.sluice_cli.databases import URL
+from tools.sluice_cli.terminal import USAGE, fail
+
+POLL_SECONDS = 1
+QUERY_SECONDS = 30
+LATE = timedelta(minutes=10)  # by which a message may be older than the newest row, and still be seen
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+type Key = tuple[Any, ...]
+
+
+def tail(
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/streams.")],
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Begin with what was sent since: 10m, 2h, 1d or 2026-01-31T09:00Z."),
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help=f"Where the rows are; by default the demo's. {URL}")
+    ] = None,
+    seconds: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after that; else with Ctrl-C.")] = None,
+    show_clear: Annotated[bool, typer.Option("--show-clear", help="Show what is kept in the clear too.")] = False,
+) -> None:
+    """Show rows and refusals of a stream as they come, a line each, with the time at which they were sent or refused.
+
+    Once a second it reads from the table what was sent at most ten minutes before the newest row that it has seen.
+
+    It misses rows whose messages were sent longer before, as after an outage or a redrive: --since finds them.
+    """
+    declared = declarations.stream(stream)
+    entries = declarations.entries(declared)
+    moment = _moment(since) if since else None
+    opened = databases.given(database or _of_the_demo(), "sluice-tail")
+    follower = Follower(declared, opened, moment)
+    ends_at = time.monotonic() + seconds if seconds else float("inf")
+    try:
+        while True:
+            for event in follower.poll():
+                _show(event, entries, show_clear)
+            seconds_left = ends_at - time.monotonic()
+            if seconds_left <= 0:
+                return
+            time.sleep(min(POLL_SECONDS, seconds_left))
+    except KeyboardInterrupt:
+        return
+    except Outage as error:
+        fail(str(error))
+    finally:
+        opened.close()
+
+
+@dataclass(frozen=True)
+class Event:
+    """A row, or a refusal: then the row is empty."""
+
+    at: datetime
+    message_id: str
+    row: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    why: str = ""
+
+
+@dataclass
+class Window:
+    """The times that are read again with each poll, and the keys of them that were seen."""
+
+    since: datetime
+    seen: dict[Key, datetime] = field(default_factory=dict)
+
+    def add(self, found: Mapping[Key, datetime], at: datetime) -> None:
+        """Remember what was found at a time, and move on. A time of a producer's may be ahead of ours."""
+        self.seen |= found
+        newest = min(max(self.seen.values(), default=self.since), at)
+        self.since = max(self.since, newest - LATE)
+        self.seen = {key: moment for key, moment in self.seen.items() if moment >= self.since}
+
+
+class Follower:
+    """Reads what is new in a stream's table, and in the table of rejections."""
+
+    def __init__(self, stream: type[Stream], database: Database, since: datetime | None) -> None:
+        self._stream = stream
+        self._database = database
+        self._columns = [column for column, _ in stream.columns()]
+        self._is_begun = since is not None
+        self._rows = Window(since or datetime.min.replace(tzinfo=UTC))
+        self._rejections = Window(self._rows.since)
+
+    def poll(self) -> list[Event]:
+        """Return what is new, sorted by time; without a time to begin with, the first time nothing. Raises Outage."""
+        deadline = Deadline(time.monotonic() + QUERY_SECONDS)
+        at, rows, rejections = self._database.transact(self._read, deadline, undo=True)
+        self._rows.add({(row.message_id,): row.at for row in rows}, at)
+        self._rejections.add({(one.message_id, one.why): one.at for one in rejections}, at)
+        is_begun, self._is_begun = self._is_begun, True
+        return sorted([*rows, *rejections], key=lambda event: event.at) if is_begun else []
+
+    def _read(self, connection: Connection) -> tuple[datetime, list[Event], list[Event]]:
+        connection.run("SET TRANSACTION READ ONLY")
+        at = now(connection)
+        if not self._is_begun:
+            self._rows.since = self._rejections.since = at - LATE
+        return at, self._new_rows(connection), self._new_rejections(connection)
+
+    def _new_rows(self, connection: Connection) -> list[Event]:
+        table = quoted_table(self._stream.table)
+        found: Any = connection.run(f"SELECT message_id FROM {table} WHERE sent_at >= :since", since=self._rows.since)
+        ids = [str(message_id) for (message_id,) in found if (str(message_id),) not in self._rows.seen]
+        if not ids:
+            return []
+        cells = self._columns if self._is_begun else []  # else only the keys are wanted
+        columns = "".join(f", {identifier(column)}" for column in cells)
+        rows: Any = connection.run(
+            f"SELECT sent_at, message_id{columns} FROM {table} WHERE message_id = ANY (CAST(:ids AS uuid[]))",
+            ids=array_cell(ids),
+        )
+        return [
+            Event(sent_at, str(message_id), dict(zip(cells, values, strict=True)))
+            for sent_at, message_id, *values in rows
+        ]
+
+    def _new_rejections(self, connection: Connection) -> list[Event]:
+        found: Any = connection.run(
+            "SELECT at, message_id, reason, pointer FROM rejection WHERE stream = :name AND at >= :since",
+            name=self._stream.stream_name,
+            since=self._rejections.since,
+        )
+        events = [
+            Event(at, str(id_), why=f"{reason} {pointer or '(the record)'}") for at, id_, reason, pointer in found
+        ]
+        return [event for event in events if (event.message_id, event.why) not in self._rejections.seen]
+
+
+def _show(event: Event, entries: Sequence[Entry], show_clear: bool) -> None:
+    told = event.why
+    if event.row:
+        hidden = set() if show_clear else {entry.path for entry in entries if not _is_masked(entry)}
+        row = hiding.hide(event.row, entries, hidden)
+        told = " ".join(f"{column}={hiding.text(value)}" for column, value in row.items())
+    kind = "rejected" if event.why else "row"
+    line = terminal.cell(f"{event.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z ")
+    line.append_text(terminal.cell(f"{kind:<9}", "red" if event.why else "green"))
+    terminal.console().print(line.append_text(terminal.cell(f"{event.message_id} {told}")), soft_wrap=True)
+
+
+def _is_masked(entry: Entry) -> bool:
+    """Tell whether nothing in the column can be a whole value: of a short text Truncate leaves all."""
+    if isinstance(entry.mask, Truncate):
+        return entry.rule is not None and type(entry.rule.element) in (Email, IpAddress)
+    return entry.is_constant or type(entry.mask) in (Pseudonym, Redact)
+
+
+def _moment(text: str) -> datetime:
+    """Return the time that the command line names: one of ISO 8601 with its zone, or how long ago it is."""
+    try:
+        if ago := re.fullmatch(r"(\d{1,6})([smhd])", text, re.ASCII):
+            return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        moment = datetime.min
+    if moment.tzinfo is None:
+        fail("--since: is a time such as 10m, 2h, 1d or 2026-01-31T09:00Z", USAGE)
+    return moment
+
+
+def _of_the_demo() -> str:
+    found = kept.stack()
+    if found is None:
+        fail("tail: --database says where the rows are; the demo has kept none", USAGE)
+    return str(found["database_url"])
