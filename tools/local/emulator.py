@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import suppress
@@ -57,13 +58,6 @@ class Emulator:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def scratch(self) -> Path:
-        """Where each function that runs unpacks its layers: thousands of files, which a disk is slow to remove."""
-        if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM:
-            return MEMORY / self.folder.parent.name
-        return self.folder
-
-    @property
     def log(self) -> Path:
         """What the emulator and the functions in it wrote."""
         return self.folder / "emulator.log"
@@ -79,8 +73,7 @@ class Emulator:
 
     def start(self) -> None:
         """Start with no state, in a folder that is empty or missing. Raises NotStarted."""
-        for folder in (self.folder, self.scratch):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for _ in range(PORT_TRIES):
             self.port = free_port()
             self._process = self._spawn()
@@ -104,8 +97,9 @@ class Emulator:
                 os.killpg(self.pid, signal.SIGKILL)  # what is left of the group: functions in an endless loop
         if self._process:
             self._process.wait()
-        if self.scratch != self.folder:
-            shutil.rmtree(self.scratch, ignore_errors=True)
+        if self._scratch.is_symlink():
+            shutil.rmtree(self._scratch.readlink(), ignore_errors=True)
+            self._scratch.unlink()
         return running
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -121,12 +115,27 @@ class Emulator:
                 env={  # nothing of ours: the functions inherit it all
                     "PATH": os.defpath,
                     "HOME": str(self.folder),
-                    "TMPDIR": str(self.scratch),
+                    "TMPDIR": str(self._make_scratch()),
                     "PYTHONUNBUFFERED": "1",
                     "DOCKER_HOST": f"unix://{self.folder}/none",  # at its start and end it removes others' containers
                     **self.settings,
                 },
             )
+
+    @property
+    def _scratch(self) -> Path:
+        return self.folder / "scratch"
+
+    def _make_scratch(self) -> Path:
+        """Make the folder in which each function that runs unpacks its layers, and return where it is.
+
+        These are thousands of files, which a disk is slow to remove: so it is in memory, where there is room.
+        """
+        if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM:
+            self._scratch.symlink_to(tempfile.mkdtemp(prefix="sluice-", dir=MEMORY))
+        else:
+            self._scratch.mkdir(exist_ok=True)
+        return self._scratch.resolve()
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + START_SECONDS
