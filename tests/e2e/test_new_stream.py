@@ -1,0 +1,99 @@
+"""From a file of samples to rows of a deployed stream, by the commands alone, as its author types them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clone import Clone, fresh_clone
+from tests.e2e.conftest import eventually
+from tests.e2e.test_documented_commands import Kept
+from tools.local.template import with_streams
+
+# In the form of a conference's webhook, with values of nobody.
+SAMPLES = [
+    {
+        "event": "meeting.participant_joined",
+        "event_ts": 1_772_355_000_000 + number,
+        "payload": {
+            "accountId": "AAAAAABBBB",
+            "object": {
+                "uuid": f"7d1c5b1e-2c2b-4f0a-9f0e-0b1c2d3e4f{number:02}",
+                "topic": "Weekly",
+                "start_time": "2026-03-01T09:30:00Z",
+                "duration": 40 + number,
+                "participant": {
+                    "user_name": f"Person {number}",
+                    "email": f"person{number % 3}@example.com",
+                    "ip_address": f"192.0.2.{number}",
+                    "join_time": "2026-03-01T09:31:00Z",
+                },
+            },
+        },
+    }
+    for number in range(10)
+]
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Kept]:
+    with fresh_clone() as clone:
+        for name, samples in {"meetings": SAMPLES, "door_events": SAMPLES[:5], "visits": SAMPLES[5:]}.items():
+            (clone.folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, samples)))
+        try:
+            yield Kept(clone, clone.run("make demo ARGS=--keep"))
+        finally:
+            clone.run("make down")
+
+
+def make(clone: Clone, name: str) -> None:
+    """Have a stream written of its samples, and confirm what is proposed by deleting the marks."""
+    clone.run(f"sluice new {name} --samples {name}.jsonl --subject payload.object.participant.email")
+    declaration = clone.folder / "layers" / "streams" / f"{name}.py"
+    assert "  # confirm: " in declaration.read_text()
+    clone.run(f"sed -i 's/  # confirm: .*//' {declaration}")
+
+
+def words(clone: Clone, *kept: str) -> None:
+    """Leave these words in the template's list."""
+    template = clone.folder / "template.yaml"
+    template.write_text(with_streams(template.read_text(), dict.fromkeys(kept, {})))
+
+
+def test_a_file_of_samples_becomes_a_stream_that_runs_with_no_other_edit(kept: Kept) -> None:
+    make(kept.clone, "meetings")
+    assert "✓ meetings " in kept.run("sluice check")
+    assert "✓ Deploy" in kept.run("make redeploy")
+    assert "Sent 10 messages to the stream meetings" in kept.run("sluice send meetings meetings.jsonl")
+    eventually(lambda: kept.sql("SELECT count(*) FROM meetings"), "10\n")
+    people = "SELECT count(DISTINCT payload_object_participant_email) FROM meetings"
+    assert kept.sql(people) == "3\n"
+    assert " meetings " in kept.run("sluice status")
+
+
+def test_streams_come_and_go_and_the_others_stay_as_they_are(kept: Kept) -> None:
+    for name in ("door_events", "visits"):
+        make(kept.clone, name)
+    kept.run("make redeploy")
+    for name in ("door_events", "visits"):
+        kept.run(f"sluice send {name} {name}.jsonl")
+        eventually(lambda: kept.sql(f"SELECT count(*) FROM {name}"), "5\n")  # noqa: B023
+
+    words(kept.clone, "meetings")
+    kept.run("make redeploy")
+    assert [line.split()[1] for line in status(kept)] == ["meetings"]
+    kept.run("sluice send meetings meetings.jsonl")
+    eventually(lambda: kept.sql("SELECT count(*) FROM meetings"), "20\n")
+
+
+def test_a_stack_may_have_no_stream_at_all(kept: Kept) -> None:
+    words(kept.clone)
+    assert "✓ Deploy" in kept.run("make redeploy")
+    assert status(kept) == []
+    assert kept.sql("SELECT count(*) FROM meetings") == "20\n"  # what was stored stays
+    assert Path(kept.connections["folder"]).is_dir()
+
+
+def status(kept: Kept) -> list[str]:
+    return [line for line in kept.run("sluice status").splitlines() if line.startswith("│")]
