@@ -70,7 +70,7 @@ def test_queues_have_their_settings(stack: Stack, name: str) -> None:
     assert {
         "KmsMasterKeyId": key,
         "MessageRetentionPeriod": "604800",
-        "VisibilityTimeout": "360",
+        "VisibilityTimeout": "660",
     }.items() <= found.items()
     dead_letters = queue(stack, f"{name}-dlq")
     assert {"KmsMasterKeyId": key, "MessageRetentionPeriod": "1209600"}.items() <= dead_letters.items()
@@ -220,11 +220,11 @@ def test_alarms_have_their_settings(stack: Stack) -> None:
     }
     alarms = {alarm["AlarmName"]: alarm for alarm in stack.client("cloudwatch").describe_alarms()["MetricAlarms"]}
     assert alarms.keys() == wanted
-    alarm = alarms[found["LoginsBreakerAlarm"]["PhysicalResourceId"]]
+    alarm = alarms[found["BreakerAlarm"]["PhysicalResourceId"]]
     settings = {
         "Namespace": "Sluice/sluice",
         "MetricName": "BreakerOpen",
-        "Dimensions": [{"Name": "service", "Value": "breaker"}, {"Name": "stream", "Value": "user_logins"}],
+        "Dimensions": [{"Name": "service", "Value": "breaker"}],
         "Statistic": "Maximum",
         "Period": 60,
         "EvaluationPeriods": 15,
