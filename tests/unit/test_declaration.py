@@ -277,7 +277,8 @@ def test_a_default_that_would_be_rejected_is_a_declaration_error(annotation: Any
 
 
 @pytest.mark.parametrize(
-    "name", ["columns", "shape", "masker", "table", "unwrap", "layout", "token_places", "subject", "stream_name"]
+    "name",
+    ["columns", "shape", "masker", "table", "unwrap", "layout", "token_places", "subject", "postmark", "stream_name"],
 )
 def test_a_name_that_a_stream_has_already_is_a_declaration_error(name: str) -> None:
     for members, defaults in (({name: field(TEXT)}, {}), ({"field": field(TEXT)}, {name: constant(1)})):
