@@ -152,13 +152,8 @@ def test_a_record_that_is_sent_under_two_ids_of_sqs_is_one() -> None:
 def test_the_identity_of_the_record_goes_before_that_of_its_envelope_and_after_the_attribute() -> None:
     body = notification(Message=json.dumps(PUSH))
     assert identities(process(NotifiedPush, record(body))) == [(OWN_ID, IN_TIME)]
-    for attributed in (
-        record(body, sluice_message_id=numbered(7), sluice_sent_at="1767222000001"),
-        record(
-            body
-            | {"MessageAttributes": left_in_envelope(sluice_message_id=numbered(7), sluice_sent_at="1767222000001")}
-        ),
-    ):
+    own = {"sluice_message_id": numbered(7), "sluice_sent_at": "1767222000001"}
+    for attributed in (record(body, 1, **own), record(body | {"MessageAttributes": left_in_envelope(**own)})):
         assert identities(process(NotifiedPush, attributed)) == [(numbered(7), "2025-12-31T23:00:00.001Z")]
 
 

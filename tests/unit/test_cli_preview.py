@@ -546,14 +546,8 @@ def test_records_of_one_identity_are_one_row_before_they_were_ever_sent(
     declare: Callable[[str, str], None], file: Callable[..., str]
 ) -> None:
     declare("pushes", PUSHES)
-    lines = [
-        json.dumps({"commit": {"id": name}, "at": at})
-        for name, at in (
-            ("a", "2026-01-01T00:00:00Z"),
-            ("b", "2026-01-01T00:00:00.0019Z"),
-            ("a", "2026-01-02T00:00:00Z"),
-        )
-    ]
+    sent = (("a", "2026-01-01T00:00:00Z"), ("b", "2026-01-01T00:00:00.0019Z"), ("a", "2026-01-02T00:00:00Z"))
+    lines = [json.dumps({"commit": {"id": name}, "at": at}) for name, at in sent]
     path = file(*lines, json.dumps({"commit": {"id": "c"}, "at": "2000-01-01T00:00:00Z"}))
     told = json.loads(run("preview", "pushes", path, "--json")[1])
     assert (told["records"], told["duplicates"]) == (4, 1)
