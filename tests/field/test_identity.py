@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sluice import Integer, Number, Part, Rejected, Rule, Stream, Text, Timestamp, eventbridge, sns
 from sluice.deadline import Deadline
 from sluice.declaration.postmark import NAMESPACE, as_uuid
+from sluice.failures import Outage
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from tests.field.test_user_code import OWN
 from tests.unit.fakes import FakeStore, numbered, sqs_record
@@ -262,6 +263,30 @@ def test_an_identity_that_cannot_be_made_is_rejected_at_its_field_and_quoted_now
     assert (told.message_id, told.reason, told.pointer) == (numbered(1), reason, "/id")
     errors = [error for _, error, _ in processor.exceptions]
     assert "kn4ry" not in repr(store.rejections) + "".join(map(repr, traceback_of(errors)))
+
+
+class Broken(Text):
+    """A rule whose code is wrong: it fails of everything."""
+
+    def text(self, value: str, /) -> str:
+        raise KeyError(value)
+
+
+def test_code_that_can_make_no_identity_at_all_stops_the_queue_and_empties_it_not() -> None:
+    class Odd(Stream, table="t", identity="id"):
+        id: Annotated[str, Broken(max=9)]
+
+    with pytest.raises(Outage, match=r"^every record failed: KeyError$"):
+        process(Odd, record({"id": "kn4ry"}))
+
+
+def test_fields_may_be_called_like_the_options() -> None:
+    class Event(Stream, table="t", identity="identity", time="time"):
+        identity: Annotated[int, Integer()]
+        time: Annotated[datetime, Timestamp()]
+
+    made = uuid5(uuid5(NAMESPACE, "test_identity"), "7")
+    assert identities(process(Event, record({"identity": 7, "time": AT}))) == [(str(made), IN_TIME)]
 
 
 def traceback_of(errors: list[Any]) -> list[str]:
