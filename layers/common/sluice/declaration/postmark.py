@@ -23,7 +23,8 @@ from sluice.failures import OF_A_USERS_CODE, DeclarationError, Rejected, rejecti
 
 NAMESPACE = UUID("6b1d7a3e-0d0a-5c5e-9a55-5c1d5e0f4a11")  # of the UUIDs that stand for ids of producers (RFC 9562, 5.5)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING = Postmark()
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,18 @@ class OwnPostmark:
             return _none if unwrap is plain else partial(postmark_of, unwrap)
 
         def read(body: str) -> Postmark:
-            postmark = postmark_of(unwrap, body) or Postmark()
+            around = postmark_of(unwrap, body) or _NOTHING
+            identity, sent_at, pointer, fault = None, around.sent_at, "", None
             try:
                 record = unwrap(body)
                 if self.identity is not None:
-                    postmark = postmark._replace(identity=self.identity.read(record, self._message_id))
+                    identity = self.identity.read(record, self._message_id)
                 if self.time is not None:
                     sent_at = self.time.read(record, _milliseconds)
-                    postmark = postmark._replace(sent_at=sent_at, time_pointer=self.time.pointer)
+                    pointer = self.time.pointer
             except Rejected as rejected:
-                return postmark._replace(fault=rejected.at(""))  # without its context, which may quote the record
-            return postmark
+                fault = rejected.at("")  # without its context, which may quote the record
+            return Postmark(around.message_id, sent_at, around.attributes, identity, pointer, fault)
 
         return read
 
@@ -94,8 +96,9 @@ def of_stream(stream: Layout, stream_name: str, identity: str, time: str, subjec
 
 def as_uuid(text: str, namespace: UUID = NAMESPACE) -> str:
     """Return the UUID that a text is, or one that stands for it (RFC 9562, 5.5). Raises Rejected when it is blank."""
-    with suppress(Rejected):
-        return canonical.uuid(text)
+    if len(text) in (32, 36):  # without its hyphens, or with them
+        with suppress(Rejected):
+            return canonical.uuid(text)
     if not text.strip():
         raise Rejected("empty")
     return str(uuid5(namespace, text))
@@ -133,7 +136,7 @@ def _wire_type(members: list[Field | Nested]) -> type[msgspec.Struct]:
 
 
 def _milliseconds(rule: Rule, moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(milliseconds=1)  # cut off, not rounded: that could cross a month
+    return (moment - _EPOCH) // _MILLISECOND  # cut off, not rounded: that could cross a month
 
 
 def _none(body: str) -> None:

@@ -53,7 +53,9 @@ def message_id(record: SQSRecord, postmark: Postmark | None = None) -> str:
     """
     identity = _attribute(record, "sluice_message_id", postmark)
     if identity is None and postmark is not None:
-        identity = postmark.identity or postmark.message_id
+        if postmark.identity is not None:
+            return postmark.identity
+        identity = postmark.message_id
     if identity is None:
         return _id_of_sqs(record)
     try:
