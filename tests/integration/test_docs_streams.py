@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.declaration import canonical, diagnosis, envelopes, masks, rules
 from sluice.declaration.masks import Mask
 from sluice.declaration.rules import Each, Rule
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
+from sluice.ingest.batch import record_handler
 from sluice.ingest.rows import MaskedRow
 from sluice.migrate import tables
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
 from tests.integration.messages import KEYSET, numbered
+from tests.integration.messages import record as message
 from tests.unit.kinds import KINDS, read
 from tools.project import DECLARED
 
@@ -74,7 +77,7 @@ def cut(row: object) -> object:
 
 def test_every_example_does_what_it_says(database: TestDatabase, open_store: OpenStore) -> None:
     database.sql("DROP TABLE orders")
-    namespace: dict[str, Any] = {"__name__": "docs.streams"}
+    namespace: dict[str, Any] = {"__name__": "docs.pushes"}  # the stream's name, of which an id is made
     numbers = count(1)
     seen = {"tables": 0, "rows": 0, "errors": 0}
     for example in EXAMPLES:
@@ -93,8 +96,8 @@ def test_every_example_does_what_it_says(database: TestDatabase, open_store: Ope
         if not example.json:
             continue
         assert declared
-        record, row = example.json
-        cells = declared.masker(Keyset.parse(KEYSET))(record)[0]
+        given, row = example.json
+        cells = declared.masker(Keyset.parse(KEYSET))(given)[0]
         wanted = json.loads(row, parse_float=str)
         if example.sql:
             message_id = numbered(next(numbers))
@@ -107,6 +110,9 @@ def test_every_example_does_what_it_says(database: TestDatabase, open_store: Ope
         else:
             names = [column for column, _ in declared.columns()]
             found = dict(zip(names, read(cells), strict=True))
+            if declared.postmark.identity:
+                sent = record_handler(declared, Keyset.parse(KEYSET))(SQSRecord(message(given)))
+                found |= {"sent_at": sent.sent_at, "message_id": sent.message_id}
         assert (declared, cut(found)) == (declared, cut(wanted))
         seen["rows"] += 1
     assert seen == {

@@ -7,6 +7,24 @@ from typer.testing import CliRunner
 
 from tools.sluice_cli import app
 
+PUSHES = '''"""Pushes."""
+
+from datetime import datetime
+from typing import Annotated
+
+from sluice import Part, Stream, Text, Timestamp
+
+
+class Commit(Part):
+    id: Annotated[str, Text(max=40)]
+
+
+class Push(Stream, table="pushes", identity="commit.id", time="at"):
+    commit: Commit
+    at: Annotated[datetime, Timestamp()]
+    note: Annotated[str | None, Text(max=9)] = None
+'''
+
 STREAM = '''"""Visits."""
 
 from typing import Annotated

@@ -157,6 +157,8 @@ CASES = [
     ('table="visits"', 'table="calls"', True, "the table is calls, was visits"),
     ('table="visits"', 'table="visits", envelope=sns', True, "the envelope is sns, was plain"),
     ('table="visits"', 'table="visits", subject="kind"', True, "the subject is kind, was None"),
+    ('table="visits"', 'table="visits", identity="kind"', True, "the identity is kind, was None"),
+    ('table="visits"', 'table="visits", time="born"', True, "the time is born, was None"),
 ]
 
 

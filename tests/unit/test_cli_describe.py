@@ -11,7 +11,7 @@ from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import load_all
 from sluice.declaration.rules import Email, Integer, Timestamp
 from sluice.declaration.stream import Stream
-from tests.unit.cli import STREAM, run
+from tests.unit.cli import PUSHES, STREAM, run
 from tools.sluice_cli.authors import declarations
 
 EMAIL = {"name": "Email", "max": 254, "fold": False}
@@ -26,6 +26,14 @@ def test_the_columns_are_those_of_a_row_in_their_order(stream: type[Stream]) -> 
     assert described == [*(column for column, _ in stream.columns()), *OWN_COLUMNS]
 
 
+def test_the_head_names_the_fields_of_identity_and_time(declare: Callable[[str, str], None]) -> None:
+    declare("pushes", PUSHES)
+    described = json.loads(run("describe", "pushes", "--json")[1])
+    assert (described["identity"], described["time"]) == ("commit.id", "at")
+    assert "identity commit.id, time at, envelope plain." in run("describe", "pushes")[1]
+    assert "identity `commit.id`, time `at`, envelope `plain`." in run("describe", "pushes", "--markdown")[1]
+
+
 def test_json_holds_everything_that_is_declared(declare: Callable[[str, str], None]) -> None:
     declare("visits", STREAM)
     code, output, errors = run("describe", "visits", "--json")
@@ -37,6 +45,8 @@ def test_json_holds_everything_that_is_declared(declare: Callable[[str, str], No
         "about": "A visit, as the door sends it.",
         "table": "visits",
         "subject": None,
+        "identity": None,
+        "time": None,
         "envelope": "plain",
     }
     kept = {"name": "Keep", "as_": None}

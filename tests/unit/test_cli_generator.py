@@ -137,6 +137,20 @@ def test_a_stream_without_a_field_that_must_be_there_is_broken_too(
     check(registry.load("visits"), keyset)
 
 
+@pytest.mark.parametrize(
+    "rule", [Text(max=12), Text(max=40), Integer(), Number(precision=20, scale=2), KINDS["uuid"].rule], ids=repr
+)
+def test_no_two_records_have_the_same_identity(rule: Rule) -> None:
+    stream = declare(Stream, {"field": field(rule)}, table="declared", identity="field")
+    assert len({json.loads(body)["field"] for body in made(stream, 3000)}) == 3000
+
+
+def test_an_identity_of_which_there_are_few_is_told() -> None:
+    stream = declare(Stream, {"field": field(Integer(min=1, max=5))}, table="declared", identity="field")
+    with pytest.raises(NotGenerated, match="no more values for its identity"):
+        made(stream)
+
+
 def test_nothing_is_done_to_a_body_that_is_no_record() -> None:
     generator = Generator(registry.load("orders"), random.Random(SEED))
     assert generator.spoiled("{") == "{"

@@ -80,6 +80,18 @@ def test_a_stream_is_written_that_takes_all_samples(
     assert registry.load(name).subject is not None
 
 
+def test_identity_and_time_are_named_as_the_declaration_calls_them(
+    new: Callable[..., tuple[int, str, str]], project: Path, tmp_path: Path
+) -> None:
+    samples = [{"meta": {"eventID": f"evt_{n}", "sentAt": f"2026-01-{n:02}T12:00:00Z"}, "n": n} for n in range(1, 13)]
+    code, output, errors = new("events", [*samples, samples[0]], "--identity", "meta.eventID", "--time", "meta.sentAt")
+    assert (code, errors) == (0, "")
+    assert "Records: 13. Rows: 12. Rejected: 0. Duplicates: 1." in output
+    assert 'identity="meta.event_id", time="meta.sent_at"' in contents(project)["layers/streams/events.py"]
+    examples = str(project / "layers/streams/examples/events.jsonl")
+    assert json.loads(run("preview", "events", examples, "--json")[1])["duplicates"] == 0
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_no_value_of_a_sample_is_shown_or_written(
     name: str, new: Callable[..., tuple[int, str, str]], project: Path
@@ -260,6 +272,11 @@ def test_a_template_without_the_list_is_left_alone(new: Callable[..., tuple[int,
         ("orders", lines([SIGN_UP]), (), "layers/streams/orders.py is there already; nothing was written"),
         ("x", lines([SIGN_UP]), ("--queue", "a b"), "--queue: must be 1 to 76 letters, digits, - and _"),
         ("x", lines([SIGN_UP]), ("--subject", "age"), "--subject: age is no field with a single value"),
+        ("x", lines([SIGN_UP]), ("--identity", "age"), "--identity: age is no field with a single value"),
+        ("x", lines([SIGN_UP]), ("--identity", "email"), "the identity email must be kept in the clear"),
+        ("x", lines([SIGN_UP, {"email": "b@example.com"}]), ("--identity", "plan"), "plan must be in every record"),
+        ("x", lines([SIGN_UP | {"tags": ["a"]}]), ("--identity", "tags"), "--identity: tags is no field"),
+        ("x", lines([SIGN_UP]), ("--time", "plan"), "the time plan must be a Timestamp; nothing was written"),
         ("x", "kn4ry\nkn4ry\n", (), "samples.jsonl: neither a Lambda event nor JSON lines"),
         ("x", "kn4ry", (), "samples.jsonl: none of the samples is a JSON object"),
         ("x", "", (), "samples.jsonl: none of the samples is a JSON object"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli import STREAM, in_envelope, numbered_tokens, run, without
+from tests.unit.cli import PUSHES, STREAM, in_envelope, numbered_tokens, run, without
 from tests.unit.fakes import LOGIN, ROOT, login, sqs_record
 from tools.project import DECLARED
 from tools.sluice_cli import main
@@ -540,3 +540,18 @@ def test_an_example_is_previewed_in_the_envelope_of_its_stream(
     example = {"record": json.loads(DIRTY_VISIT), "row": {}}
     code, output, _ = run("preview", "visits", file(json.dumps(example)))
     assert (code, "Records: 1. Rows: 1. Rejected: 0." in output) == (0, True)
+
+
+def test_records_of_one_identity_are_one_row_before_they_were_ever_sent(
+    declare: Callable[[str, str], None], file: Callable[..., str]
+) -> None:
+    declare("pushes", PUSHES)
+    sent = (("a", "2026-01-01T00:00:00Z"), ("b", "2026-01-01T00:00:00.0019Z"), ("a", "2026-01-02T00:00:00Z"))
+    lines = [json.dumps({"commit": {"id": name}, "at": at}) for name, at in sent]
+    path = file(*lines, json.dumps({"commit": {"id": "c"}, "at": "2000-01-01T00:00:00Z"}))
+    told = json.loads(run("preview", "pushes", path, "--json")[1])
+    assert (told["records"], told["duplicates"]) == (4, 1)
+    assert told["rows"][1]["row"]["sent_at"] == "2026-01-01T00:00:00.001Z"
+    (same,) = told["same_message_id"]
+    assert (same["message_id"], same["records"]) == (told["rows"][0]["row"]["message_id"], [f"{path}:1", f"{path}:3"])
+    assert [(one["reason"], one["pointer"]) for one in told["rejected"]] == [("out_of_range", "/at")]

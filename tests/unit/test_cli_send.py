@@ -13,7 +13,7 @@ from sluice.breaker.record import path
 from sluice.declaration import registry
 from sluice.failures import Rejected
 from sluice.pseudonyms.keyset import Keyset
-from tests.unit.cli import STREAM, run
+from tests.unit.cli import PUSHES, STREAM, run
 from tests.unit.fakes import KEYSET, login, sqs_record
 from tools.sluice_cli.operators import deployment, send
 from tools.sluice_cli.operators.deployment import Deployment
@@ -116,6 +116,19 @@ def test_a_message_in_an_envelope_keeps_the_id_of_the_envelope(
     assert run("send", "visits", "--generate", "20", "--duplicates", "10%")[0] == 0
     assert sum("sluice_message_id" in attributes for attributes in account.sqs.attributes(URL)) == 4
     assert not any(rejected("visits", body) for body in account.bodies)
+
+
+def test_a_record_with_an_identity_of_its_own_gets_no_other(
+    account: Account, declare: Callable[[str, str], None]
+) -> None:
+    declare("visits", PUSHES)
+    assert run("send", "visits", "--generate", "30", "--junk", "10%")[0] == 0
+    alone = [
+        body
+        for body, attributes in zip(account.bodies, account.sqs.attributes(URL), strict=True)
+        if "sluice_message_id" not in attributes
+    ]
+    assert len({json.loads(body)["commit"]["id"] for body in alone}) == len(alone) >= 27
 
 
 def test_a_share_of_a_file_is_broken(account: Account, file: Callable[[str], str]) -> None:

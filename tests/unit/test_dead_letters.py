@@ -1,13 +1,19 @@
 """A dead letter is hidden while it is handled, is sent before it is deleted, and keeps its id and its time."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Annotated
+from uuid import uuid5
 
 import pytest
 
+from sluice import Stream, Text, Timestamp
 from sluice.aws import clients
 from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration import whose
+from sluice.declaration.envelopes import Postmark
+from sluice.declaration.postmark import NAMESPACE
 from sluice.failures import Outage
 from sluice.operators.dead_letters import letters
 from sluice.operators.dead_letters.letters import DeadLetterQueue, Letter, batches
@@ -36,8 +42,13 @@ def fifo(sqs: FakeSqs) -> DeadLetterQueue:
     return opened(sqs, queues=Queues(FIFO_QUEUE, FIFO_DEAD))
 
 
-def opened(sqs: FakeSqs, seconds: float = 900, queues: Queues = Queues(QUEUE, DEAD)) -> DeadLetterQueue:  # noqa: B008
-    return DeadLetterQueue(queues, Deadline(sqs.now + seconds, sqs.clock.monotonic))
+def opened(
+    sqs: FakeSqs,
+    seconds: float = 900,
+    queues: Queues = Queues(QUEUE, DEAD),  # noqa: B008
+    postmark_of: Callable[[str], Postmark | None] = lambda body: None,
+) -> DeadLetterQueue:
+    return DeadLetterQueue(queues, Deadline(sqs.now + seconds, sqs.clock.monotonic), postmark_of)
 
 
 def one(queue: DeadLetterQueue) -> Letter:
@@ -316,3 +327,43 @@ def test_a_rule_that_raises_anything_tells_nobody(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(whose, "canonical", canonical)
     assert whose.of_body(UserLogin, login()) is None
+
+
+# A stream's own identity and time
+
+
+class Push(Stream, table="t", identity="id", time="at"):
+    id: Annotated[str, Text(max=9)]
+    at: Annotated[datetime, Timestamp()]
+
+
+OWN_ID = str(uuid5(uuid5(NAMESPACE, "test_dead_letters"), "abc"))
+
+
+@pytest.mark.parametrize(
+    "body", ['{"id": "abc", "at": "2026-01-01T09:00:00.1239Z"}', '{"at": 1767258000.1239, "id": " abc"}']
+)
+def test_a_letter_is_redriven_with_the_identity_and_the_time_in_its_record(sqs: FakeSqs, body: str) -> None:
+    queue = opened(sqs, postmark_of=Push.postmark.reader(Push.unwrap))
+    sqs.put(body, message_id=numbered(1))
+    letter = one(queue)
+    assert (letter.message_id, letter.ids) == (OWN_ID, {OWN_ID, numbered(1)})
+    queue.send([letter])
+    assert sqs.attributes() == [{"sluice_message_id": OWN_ID, "sluice_sent_at": SENT_AT}]
+
+
+@pytest.mark.parametrize(
+    ("body", "message_id"),
+    [
+        ("junk", numbered(1)),
+        ('{"id": "", "at": "2026-01-01T09:00:00Z"}', numbered(1)),
+        ('{"id": "abc", "at": "9999-12-31T23:59:59Z"}', OWN_ID),
+        ('{"id": "abc", "at": 1767258000}', OWN_ID),
+    ],
+)
+def test_of_a_letter_without_a_good_time_the_time_of_sqs_counts(sqs: FakeSqs, body: str, message_id: str) -> None:
+    sqs.put(body, message_id=numbered(1))
+    letter = one(opened(sqs, postmark_of=Push.postmark.reader(Push.unwrap)))
+    is_good = body.endswith("1767258000}")
+    assert letter.sent_at.timestamp() * 1000 == (1767258000000 if is_good else LONG_AGO)
+    assert letter.message_id == message_id

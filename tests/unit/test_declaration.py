@@ -277,13 +277,107 @@ def test_a_default_that_would_be_rejected_is_a_declaration_error(annotation: Any
 
 
 @pytest.mark.parametrize(
-    "name", ["columns", "shape", "masker", "table", "unwrap", "layout", "token_places", "subject", "stream_name"]
+    "name",
+    ["columns", "shape", "masker", "table", "unwrap", "layout", "token_places", "subject", "postmark", "stream_name"],
 )
 def test_a_name_that_a_stream_has_already_is_a_declaration_error(name: str) -> None:
     for members, defaults in (({name: field(TEXT)}, {}), ({"field": field(TEXT)}, {name: constant(1)})):
         with pytest.raises(DeclarationError) as caught:
             declare(Stream, members, defaults, table="declared")
         assert str(caught.value).startswith(f"Declared.{name}: this name is taken")
+
+
+# What makes a record one, and its time
+
+
+class Head(Part):
+    id: Annotated[str, TEXT]
+    parent: Annotated[str | None, TEXT] = None
+    at: Annotated[datetime, Timestamp()]
+
+
+IN_THE_CLEAR = "must be kept in the clear, without a token of it or a constant for it"
+
+
+@pytest.mark.parametrize("path", ["nothing", "head", "tags", "head.nothing", "heads.id", "missing.at", "plain.id"])
+@pytest.mark.parametrize("option", ["subject", "identity", "time"])
+def test_a_path_that_leads_to_no_single_value_is_a_declaration_error(option: str, path: str) -> None:
+    through = path.partition(".")[0]
+    reason = f"goes through {through}, which is no object" if "." in path else "is no field with a single value"
+    reason = "is no field with a single value" if through == "head" else reason
+    assert refusal(**{option: path}) == f"the {option} {path} {reason}"
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "name"),
+    [
+        ("identity", "plan", "plan"),
+        ("identity", "nullable", "nullable"),
+        ("identity", "head.parent", "parent"),
+        ("identity", "base.id", "base"),
+        ("time", "perhaps", "perhaps"),
+        ("time", "base.at", "base"),
+    ],
+)
+def test_identity_and_time_must_be_in_every_record(option: str, path: str, name: str) -> None:
+    reason = f"must be in every record, but {name} has a default or can be null"
+    assert refusal(**{option: path}) == f"the {option} {path} {reason}"
+
+
+@pytest.mark.parametrize("path", ["token", "both", "redacted", "short", "made"])
+def test_an_identity_is_no_masked_field(path: str) -> None:
+    assert refusal(identity=path) == f"the identity {path} {IN_THE_CLEAR}: the UUID made of it would give it away"
+
+
+def test_a_time_is_a_timestamp_that_is_not_masked() -> None:
+    assert refusal(time="born") == f"the time born {IN_THE_CLEAR}: sent_at holds it"
+    assert refusal(time="plain") == "the time plain must be a Timestamp"
+
+
+def test_an_identity_is_not_the_subject() -> None:
+    reason = "the identity plain is the subject, too; ids are in logs and rejections, which no erasure reaches"
+    assert refusal(identity="plain", subject="plain") == reason
+
+
+def test_a_field_in_an_object_and_one_that_is_also_shortened_may_be_identity_or_time() -> None:
+    postmark = declare_push(identity="head.id", time="head.at").postmark
+    assert [named.pointer for named in (postmark.identity, postmark.time)] == ["/head/id", "/head/at"]
+    assert declare_push(identity="prefixed").postmark.time is None
+
+
+@pytest.mark.parametrize("option", ["subject", "identity", "time"])
+def test_a_part_names_none_of_them(option: str) -> None:
+    named: Any = {option: "field"}
+    with pytest.raises(DeclarationError) as caught:
+        declare(Part, {"field": field(TEXT)}, **named)
+    assert str(caught.value) == f"Declared: a Part has no {option}, a Stream names it"
+
+
+def refusal(**options: str) -> str:
+    with pytest.raises(DeclarationError) as caught:
+        declare_push(**options)
+    return str(caught.value).removeprefix("Declared: ")
+
+
+def declare_push(**options: Any) -> Any:
+    members = {
+        "plain": field(TEXT),
+        "plan": field(TEXT),
+        "nullable": Annotated[str | None, TEXT],
+        "token": field(TEXT, Pseudonym()),
+        "both": field(TEXT, Keep(), Pseudonym("both_token")),
+        "redacted": field(TEXT, Keep(), Redact("nothing")),
+        "short": field(TEXT, Truncate(to=3)),
+        "made": field(TEXT, Keep(as_=len)),
+        "prefixed": field(TEXT, Keep(), Truncate("prefix", to=3)),
+        "tags": field(Each(TEXT)),
+        "head": Head,
+        "base": Head | None,
+        "heads": list[Head],
+        "born": field(Timestamp(), Truncate(to="year")),
+        "perhaps": Annotated[datetime | None, Timestamp()],
+    }
+    return declare(Stream, members, {"plan": "free", "base": None}, table="declared", **options)
 
 
 # Names in the record

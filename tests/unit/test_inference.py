@@ -22,7 +22,8 @@ def planned(records: list[Any], subject: str = "") -> tuple[Planner, str]:
     """Return what was planned for samples, and the text of the declaration."""
     planner = Planner("Thing", subject)
     plan = planner.plan(samples.records_of(json.dumps(record) for record in records))
-    return planner, declaration.source("things", plan, "plain", planner.subject_path) if plan.members else ""
+    named = {"subject": planner.subject_path}
+    return planner, declaration.source("things", plan, "plain", named) if plan.members else ""
 
 
 def field(values: list[Any], key: str = "x", many: int = 1) -> str:
@@ -337,7 +338,7 @@ def test_every_sample_becomes_a_row(records: list[dict[str, Any]]) -> None:
     planner = Planner("Thing")
     plan = planner.plan(root)
     assume(plan.members)
-    stream = declaration.load("things", declaration.source("things", plan, "plain", ""))
+    stream = declaration.load("things", declaration.source("things", plan, "plain", {}))
     reasons = [reason for record in records if (reason := _refusal(stream, record))]
     assert [reason for reason in reasons if reason not in STORABLE] == []
     assert [column for column, _ in stream.columns()] == [column.name for column in column_types.columns(stream.layout)]

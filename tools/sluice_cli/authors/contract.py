@@ -49,6 +49,8 @@ def of_stream(stream: type[Stream]) -> Contract:
         "table": stream.table,
         "envelope": stream.unwrap.__name__,
         "subject": ".".join(stream.subject.field) if stream.subject else None,
+        "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
+        "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "fields": dict(_fields(stream.layout, "")),
         "columns": columns,
     }
@@ -121,7 +123,7 @@ def _form(rule: Rule | None) -> Contract | None:
 
 
 def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
-    for what in ("table", "envelope", "subject"):
+    for what in ("table", "envelope", "subject", "identity", "time"):
         if old[what] != new[what]:
             yield Change(True, f"the {what} is {new[what]}, was {old[what]}")
     yield from _of_fields(old["fields"], new["fields"])

@@ -48,6 +48,8 @@ def _head(stream: type[Stream]) -> dict[str, object]:
         "about": declarations.about(stream),
         "table": stream.table,
         "subject": ".".join(stream.subject.field) if stream.subject else None,
+        "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
+        "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "envelope": stream.unwrap.__name__,
     }
 
@@ -55,7 +57,7 @@ def _head(stream: type[Stream]) -> dict[str, object]:
 def _sentences(stream: type[Stream], quote: str = "") -> str:
     """Return what a stream is about, and its names, in quotes of their own."""
     head = _head(stream)
-    names = [f"{key} {quote}{head[key]}{quote}" for key in ("subject", "envelope") if head[key]]
+    names = [f"{key} {quote}{head[key]}{quote}" for key in ("subject", "identity", "time", "envelope") if head[key]]
     return f"{head['about']} Table {quote}{stream.table}{quote}, {', '.join(names)}."
 
 

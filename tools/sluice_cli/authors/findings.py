@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration.envelopes import postmark_of
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.stream import Stream
@@ -92,8 +91,11 @@ class Findings:
         hidden = set() if show_clear else {entry.path for entry in self.entries if not self._is_masked(entry, accepted)}
         columns = [column for column, _ in self.stream.columns()]
         row = hiding.hide(dict(zip(columns, accepted.row.cells, strict=True)), self.entries, hidden)
-        own = {"message_id": accepted.row.message_id, "sent_at": accepted.row.sent_at}
-        return row | own if accepted.message.sent else row
+        if accepted.message.sent or self.stream.postmark.identity:
+            row["message_id"] = accepted.row.message_id
+        if accepted.message.sent or self.stream.postmark.time:
+            row["sent_at"] = accepted.row.sent_at
+        return row
 
     @property
     def row_count(self) -> int:
@@ -107,9 +109,10 @@ class Findings:
     def repeated_messages(self) -> dict[str, list[str]]:
         """Return the message ids that came more than once, and where: each is one row."""
         places: dict[str, list[str]] = defaultdict(list)
+        postmark_of = self.stream.postmark.reader(self.stream.unwrap)
         for message in self.messages:
-            if message.sent:
-                postmark = postmark_of(self.stream.unwrap, message.body)
+            postmark = postmark_of(message.body)
+            if message.sent or (postmark and postmark.identity):
                 places[id_of_row_or_rejection(message.record, postmark)].append(message.place)
         return {message_id: found for message_id, found in places.items() if len(found) > 1}
 

@@ -39,6 +39,7 @@ from tools.sluice_cli.authors import envelopes, throwaway
 NULL_SHARE = 0.2  # of the values that may be null
 MOST_ELEMENTS = 3
 DIGITS = 4  # of a number before its point
+DIGITS_OF_IDENTITY = 15
 DOMAINS = ("example.com", "example.net", "example.org")  # RFC 2606
 NETWORKS = ("192.0.2.0", "198.51.100.0", "203.0.113.0")  # RFC 5737
 TRIES = 50  # for a value or record that is as it should be
@@ -49,7 +50,7 @@ class NotGenerated(Exception):
 
 
 class Generator:
-    """Makes up bodies of messages for a stream, the same for the same source."""
+    """Makes up bodies of messages for a stream, the same for the same source. No two have the same identity."""
 
     def __init__(self, stream: type[Stream], source: random.Random, now: datetime | None = None) -> None:
         """`now` is what times are not after; by default it is the time."""
@@ -58,6 +59,8 @@ class Generator:
         self._now = now or datetime.now(UTC)
         self._mask = stream.masker(throwaway.keyset(), envelope=plain)
         self._null_share = NULL_SHARE
+        self._postmark_of = stream.postmark.reader(plain)
+        self._identities: set[str] = set()
 
     def record(self, is_complete: bool = False) -> str:
         """Return a record that the stream takes, as JSON; a complete one has no null. Raises NotGenerated."""
@@ -66,8 +69,10 @@ class Generator:
         for _ in range(TRIES):
             record = str(json_cell(self._record(self._stream.layout, "")))
             rejected = self._rejected(self._mask, record)
-            if rejected is None:
+            if rejected is None and self._is_one(record):
                 return record
+        if rejected is None:
+            raise NotGenerated("there are no more values for its identity that can be made up")
         raise NotGenerated(f"every record that was made up is rejected: {rejected}")
 
     def body(self, is_complete: bool = False) -> str:
@@ -88,6 +93,15 @@ class Generator:
             if self._rejected(mask, spoiled):
                 return spoiled
         raise NotGenerated("no record was found that the stream rejects")
+
+    def _is_one(self, record: str) -> bool:
+        """Tell whether a record is not the same message as one that was made up before."""
+        postmark = self._postmark_of(record)
+        if postmark is None or postmark.identity is None:
+            return True
+        is_new = postmark.identity not in self._identities
+        self._identities.add(postmark.identity)
+        return is_new
 
     @staticmethod
     def _rejected(mask: Callable[[str], object], body: str) -> Rejected | None:
@@ -113,9 +127,11 @@ class Generator:
         if isinstance(rule, Each):
             count = min(rule.max, self._source.randint(1, MOST_ELEMENTS))
             return [self._value(rule.element, f"{pointer}/*", key) for _ in range(count)]
+        identity = self._stream.postmark.identity
+        digits = DIGITS_OF_IDENTITY if identity and identity.pointer == pointer else DIGITS
         with suppress(*OF_A_USERS_CODE):  # such as the `example` of a rule of one's own
             for _ in range(TRIES):
-                value = self._made_up(rule, key)
+                value = self._made_up(rule, key, digits)
                 if _takes(rule, value):
                     return value
             if _takes(rule, rule.example):
@@ -140,8 +156,8 @@ class Generator:
         message_id = UUID(int=self._source.getrandbits(128), version=4)
         return envelopes.wrap(self._stream, record, message_id, self._now)
 
-    def _made_up(self, rule: Rule, key: str) -> Any:
-        """Return a random value of the rule's form; one of a user's own is like its example."""
+    def _made_up(self, rule: Rule, key: str, digits: int) -> Any:
+        """Return a random value of the rule's form, of so many digits; one of a user's own is like its example."""
         source = self._source
         match rule:
             case OneOf():
@@ -150,10 +166,10 @@ class Generator:
                 return source.random() < 0.5
             case Integer():
                 low = max(rule.min, 0) if rule.max >= 0 else rule.min
-                return source.randint(low, min(low + 10**DIGITS - 1, rule.max))
+                return source.randint(low, min(low + 10**digits - 1, rule.max))
             case Number():
-                digits = min(rule.precision, rule.scale + DIGITS)
-                return Decimal(source.randrange(10**digits)).scaleb(-rule.scale)
+                most = min(rule.precision, rule.scale + digits)
+                return Decimal(source.randrange(10**most)).scaleb(-rule.scale)
             case Uuid():
                 return str(UUID(int=source.getrandbits(128), version=4))
             case Timestamp():
@@ -161,13 +177,14 @@ class Generator:
             case IpAddress():
                 return str(IPv4Address(source.choice(NETWORKS)) + source.randrange(1, 255))
             case Email():
-                return f"user{source.randrange(10**DIGITS)}@{source.choice(DOMAINS)}"
+                return f"user{source.randrange(10**digits)}@{source.choice(DOMAINS)}"
             case Phone():
                 return f"+442079460{source.randrange(1000):03}"  # of those that Ofcom reserves for fiction
             case Version():
                 return ".".join(str(source.randrange(10)) for _ in range(source.randint(2, 3)))
             case Text() if not isinstance(rule, Custom) and type(rule).__module__ == Rule.__module__:
-                return f"{key} {source.randrange(1000)}"[: rule.max].strip()
+                made = f"{key} {source.randrange(1000 if digits == DIGITS else 10**digits)}"
+                return (made[: rule.max] if digits == DIGITS else made[-rule.max :]).strip()
         return _like(rule.example, source)
 
     def _moment(self, rule: Timestamp) -> datetime:

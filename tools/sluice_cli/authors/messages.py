@@ -1,6 +1,7 @@
 """Where messages come from: files, standard input or a queue in, SQS records as the function gets them out."""
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -106,7 +107,7 @@ def _messages(stream: type[Stream] | None, file: str, text: str) -> Iterator[Mes
         return
     if isinstance(document, list) and document and all(isinstance(one, dict) for one in document):
         for number, one in enumerate(msgspec.json.decode(text, type=list[msgspec.Raw]), 1):
-            yield Message(f"{file}[{number}]", _record(str(uuid4()), bytes(one).decode(), "0", {}), sent=False)
+            yield Message(f"{file}[{number}]", _record(str(uuid4()), bytes(one).decode(), _now(), {}), sent=False)
         return
     lines = [text.strip()] if document is not None else text.split("\n")  # no other sign ends a line
     numbered = [(number, line) for number, line in enumerate((line.strip(" \t\r") for line in lines), 1) if line]
@@ -114,7 +115,7 @@ def _messages(stream: type[Stream] | None, file: str, text: str) -> Iterator[Mes
         raise Unreadable(f"{file}: neither a Lambda event nor JSON lines")
     for number, line in numbered:
         place = f"{file}:{number}"
-        yield Message(place, _record(str(uuid4()), _body(stream, place, line), "0", {}), sent=False)
+        yield Message(place, _record(str(uuid4()), _body(stream, place, line), _now(), {}), sent=False)
 
 
 def _body(stream: type[Stream] | None, place: str, line: str) -> str:
@@ -142,6 +143,10 @@ def _received(message: dict[str, Any]) -> Message:
     }
     record = _record(message["MessageId"], message["Body"], message["Attributes"]["SentTimestamp"], attributes)
     return Message(message["MessageId"], record, sent=True)
+
+
+def _now() -> str:
+    return str(int(time.time() * 1000))
 
 
 def _record(message_id: str, body: str, sent_timestamp: str, attributes: dict[str, Any]) -> SQSRecord:

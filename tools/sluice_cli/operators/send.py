@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sluice.aws import clients
-from sluice.declaration.envelopes import postmark_of
 from sluice.declaration.stream import Stream
 from tools.sluice_cli.authors import declarations, messages
 from tools.sluice_cli.authors.generator import Generator, NotGenerated
@@ -186,14 +185,16 @@ def _messages(stream: type[Stream], given: Sequence[Given], selection: Selection
 
     Raises NotGenerated.
     """
-    generator = Generator(stream, RANDOM)
+    generator, postmark_of = Generator(stream, RANDOM), stream.postmark.reader(stream.unwrap)
     again = []
     for number in range(selection.count):
         body, attributes = given[number] if given else (generator.body(), {})
         if number in selection.junk:
             body = generator.spoiled(body)
         is_twice = number in selection.twice
-        if "sluice_message_id" not in attributes and (is_twice or postmark_of(stream.unwrap, body) is None):
+        postmark = postmark_of(body)
+        is_one = postmark is not None and (postmark.identity or postmark.message_id)
+        if "sluice_message_id" not in attributes and (is_twice or not is_one):
             attributes = attributes | {"sluice_message_id": {"DataType": "String", "StringValue": str(uuid4())}}
         message = Message(body, attributes)
         again += [message] * is_twice

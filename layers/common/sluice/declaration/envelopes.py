@@ -1,6 +1,6 @@
 """Envelopes: what AWS wraps around a record on its way to the queue in, the record's JSON out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from json import JSONDecodeError
@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sluice.failures import OF_A_USERS_CODE, Rejected, rejection_of
+
+ATTRIBUTES = ("sluice_message_id", "sluice_sent_at")  # of a message: its producer's own id and time
 
 type Envelope = Callable[[str], Any]  # from a body to the record's JSON, or to what that JSON stands for
 
@@ -44,10 +46,14 @@ class _EventPostmark(msgspec.Struct):
 
 
 class Postmark(NamedTuple):
-    """What an envelope of AWS says of its message."""
+    """What a body says of its message: an envelope of AWS, or the record, where its stream names fields for that."""
 
-    message_id: str
-    sent_at: int | None  # milliseconds since 1970, UTC
+    message_id: str | None = None
+    sent_at: int | None = None  # milliseconds since 1970, UTC
+    attributes: Mapping[str, str] = {}  # those that we read of the ones that SNS left in the envelope
+    identity: str | None = None  # a UUID, of the record's field
+    time_pointer: str = ""  # of the record's field that the time is of
+    fault: Rejected | None = None  # why a field that the stream names cannot be read
 
 
 def plain(body: str) -> str:
@@ -68,7 +74,7 @@ def eventbridge(body: str) -> bytes:
 def postmark_of(envelope: Envelope, body: str) -> Postmark | None:
     """Return the postmark of a body in an envelope of AWS; None for other envelopes, and where it cannot be read.
 
-    An attribute `sluice_message_id` of a notification is the id: SNS leaves it in the envelope, unless it delivers raw.
+    SNS leaves the attributes of a notification in the envelope, unless it delivers raw.
     """
     if envelope is plain:
         return None
@@ -76,8 +82,8 @@ def postmark_of(envelope: Envelope, body: str) -> Postmark | None:
     try:
         if kind is sns:
             notification = _NOTIFICATION_POSTMARK.decode(body)
-            own = notification.attributes.get("sluice_message_id")
-            return Postmark(own.value if own else notification.message_id, _milliseconds(notification.sent_at))
+            own = {name: one.value for name, one in notification.attributes.items() if name in ATTRIBUTES}
+            return Postmark(notification.message_id, _milliseconds(notification.sent_at), own)
         if kind is eventbridge:
             event = _EVENT_POSTMARK.decode(body)
             return Postmark(event.message_id, _milliseconds(event.sent_at))

@@ -8,6 +8,7 @@ import msgspec
 
 from sluice.declaration.masks import Mask
 from sluice.declaration.rules import Rule
+from sluice.failures import DeclarationError
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every stream's table has these two, from the message
 
@@ -108,3 +109,22 @@ class Layout:
                 yield from nested.layout.places(f"{name}_", place, f"{source}.", can_be_null)
         for name, derived in self.derived.items():
             yield Column(prefix + name, "", path + name, self.name, derived, None, optional)
+
+
+def single_field(stream: Layout, what: str, path: str) -> tuple[list[Nested], Field]:
+    """Return the field with a single value that a stream names as `field` or `object.field`, after the objects around.
+
+    Raises DeclarationError, in which `what` says what the stream names it for.
+    """
+    *outer, last = path.split(".")
+    layout, around = stream, []
+    for name in outer:
+        nested = next((nested for nested in layout.nested if nested.name == name and not nested.many), None)
+        if nested is None:
+            raise DeclarationError(f"{stream.name}: the {what} {path} goes through {name}, which is no object")
+        layout = nested.layout
+        around.append(nested)
+    field = next((field for field in layout.fields if field.name == last), None)
+    if field is None or field.rule.element is not field.rule:
+        raise DeclarationError(f"{stream.name}: the {what} {path} is no field with a single value")
+    return around, field

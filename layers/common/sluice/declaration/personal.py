@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration.layout import Layout
+from sluice.declaration.layout import Layout, single_field
 from sluice.declaration.masks import Keep, Pseudonym
 from sluice.declaration.rules import Rule
 from sluice.failures import DeclarationError
@@ -81,20 +81,12 @@ def token_places(
 
 def subject(stream: Layout, path: str) -> Subject:
     """Return the subject that the stream names, as `field` or `object.field`. Raises DeclarationError."""
-    *outer, last = path.split(".")
-    layout, prefix = stream, ""
-    for name in outer:
-        nested = next((nested for nested in layout.nested if nested.name == name and not nested.many), None)
-        if nested is None:
-            raise DeclarationError(f"{stream.name}: the subject {path} goes through {name}, which is no object")
-        layout, prefix = nested.layout, f"{prefix}{name}_"
-    field = next((field for field in layout.fields if field.name == last), None)
-    if field is None or field.rule.element is not field.rule:
-        raise DeclarationError(f"{stream.name}: the subject {path} is no field with a single value")
+    around, field = single_field(stream, "subject", path)
+    names = (*(nested.name for nested in around), field.name)
     for mask in field.masks:
         is_kept = isinstance(mask, Keep) and mask.as_ is None
-        if is_kept or (isinstance(mask, Pseudonym) and mask.domain_of(last) == SUBJECT):
-            return Subject((*outer, last), field.rule, mask.column or prefix + last, is_kept)
+        if is_kept or (isinstance(mask, Pseudonym) and mask.domain_of(field.name) == SUBJECT):
+            return Subject(names, field.rule, mask.column or "_".join(names), is_kept)
     raise DeclarationError(f"{stream.name}: the subject {path} must be kept, or be a Pseudonym of the domain subject")
 
 

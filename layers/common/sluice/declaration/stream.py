@@ -6,11 +6,12 @@ from typing import Any, ClassVar, cast, dataclass_transform, get_type_hints
 
 import msgspec
 
-from sluice.declaration import annotations, diagnosis, envelopes, masking, personal, wire
+from sluice.declaration import annotations, diagnosis, envelopes, masking, personal, postmark, wire
 from sluice.declaration.envelopes import Envelope, plain
 from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
 from sluice.declaration.originals import Original, Originals
 from sluice.declaration.personal import Subject, TokenPlace
+from sluice.declaration.postmark import OwnPostmark
 from sluice.failures import DeclarationError, Rejected
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
@@ -38,6 +39,8 @@ class _PartType(msgspec.StructMeta):
         namespace: dict[str, Any],
         table: str = "",
         subject: str = "",
+        identity: str = "",
+        time: str = "",
         envelope: Envelope = plain,
         **options: Any,
     ) -> type:
@@ -54,13 +57,17 @@ class _PartType(msgspec.StructMeta):
             raise DeclarationError(f"{name}: the envelope must be a function, such as sluice.sns")
         declared.layout = annotations.read(declared)
         _check_columns(declared.layout, OWN_COLUMNS if is_stream else ())
-        if subject and not is_stream:
-            raise DeclarationError(f"{name}: a Part has no subject, a Stream names it")
+        for what, path in (("subject", subject), ("identity", identity), ("time", time)):
+            if path and not is_stream:
+                raise DeclarationError(f"{name}: a Part has no {what}, a Stream names it")
         if is_stream:
             declared.stream_name = declared.__module__.rpartition(".")[2]
             declared.table = table
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
             declared.subject = personal.subject(declared.layout, subject) if subject else None
+            declared.postmark = postmark.of_stream(
+                declared.layout, declared.stream_name, identity, time, declared.subject
+            )
         declared.token_places = tuple(personal.token_places(declared.layout))
         return cast("type", declared)
 
@@ -91,6 +98,7 @@ class Stream(Part):
     stream_name: ClassVar[str]  # that of its module: metrics, logs, breaker, dead letters and rejections go by it
     table: ClassVar[str]  # as `table`, or as `schema.table`
     subject: ClassVar[Subject | None]
+    postmark: ClassVar[OwnPostmark]
     unwrap: ClassVar[Envelope]
 
     @classmethod

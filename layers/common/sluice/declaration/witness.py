@@ -27,4 +27,8 @@ def mask(stream: type[Stream], keyset: Keyset) -> tuple[Row, Originals]:
         body = msgspec.json.encode(example(stream.layout)).decode()
     except OF_A_USERS_CODE as error:  # the `example` of a rule of the user's own
         raise rejection_of(error) from None
-    return stream.masker(keyset, envelope=plain)(body)
+    masked = stream.masker(keyset, envelope=plain)(body)
+    postmark = stream.postmark.reader(plain)(body)
+    if postmark and postmark.fault:
+        raise postmark.fault
+    return masked

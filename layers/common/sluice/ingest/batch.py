@@ -10,7 +10,6 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.deadline import Deadline
 from sluice.declaration import witness
-from sluice.declaration.envelopes import postmark_of
 from sluice.declaration.stream import Stream
 from sluice.failures import OF_A_USERS_CODE, Outage, Rejected, Unforeseen, rejection_of
 from sluice.ingest.message import id_of_row_or_rejection, message_id, sent_at
@@ -29,13 +28,16 @@ class RecordHandler:
         self._stream = stream
         self._keyset = keyset
         self._mask = stream.masker(keyset)
-        self._envelope = stream.unwrap
+        self._postmark = stream.postmark.reader(stream.unwrap)
 
     def __call__(self, record: SQSRecord) -> MaskedRow:
         try:
             body = record.raw_event["body"]
-            postmark = postmark_of(self._envelope, body)
-            return MaskedRow(message_id(record, postmark), sent_at(record, postmark), *self._mask(body))
+            cells, originals = self._mask(body)
+            postmark = self._postmark(body)
+            if postmark is not None and postmark.fault is not None:
+                raise postmark.fault
+            return MaskedRow(message_id(record, postmark), sent_at(record, postmark), cells, originals)
         except OF_A_USERS_CODE as error:
             raise rejection_of(error) from None  # the cause may quote the record
 
@@ -121,7 +123,7 @@ class StoringBatchProcessor(BatchProcessor):
         return [cast("Rejected", error) for _, error, _ in self.exceptions]  # all that the record handler raises
 
     def _rejection(self, record: SQSRecord, rejected: Rejected) -> Rejection:
-        identity = id_of_row_or_rejection(record, postmark_of(self._stream.unwrap, record.body))
+        identity = id_of_row_or_rejection(record, self._stream.postmark.reader(self._stream.unwrap)(record.body))
         shape = self._stream.shape(record.body)
         # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
         return Rejection(identity, self._stream.stream_name, rejected.reason[:64], rejected.pointer[:256], shape)

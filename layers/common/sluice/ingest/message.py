@@ -4,17 +4,15 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
-from uuid import UUID, uuid5
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.declaration.envelopes import Postmark
+from sluice.declaration.postmark import as_uuid
 from sluice.failures import Rejected
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
-_HEX_UUID = re.compile("[0-9a-f]{32}", re.IGNORECASE)
 
-NAMESPACE = UUID("6b1d7a3e-0d0a-5c5e-9a55-5c1d5e0f4a11")  # of the UUIDs that stand for ids of producers (RFC 9562, 5.5)
 EARLIEST = 1_000_000_000_000  # milliseconds since 1970: 9 September 2001, the first of 13 digits
 DAY = 86_400_000  # milliseconds
 
@@ -47,18 +45,23 @@ def sqs_records(event: Any) -> list[dict[str, Any]]:
 
 
 def message_id(record: SQSRecord, postmark: Postmark | None = None) -> str:
-    """Return the UUID that makes the message one; `postmark` is what its envelope says of it.
+    """Return the UUID that makes the message one; `postmark` is what its body says of it.
 
-    That is its attribute `sluice_message_id`, else the id in its envelope, else the id that SQS gave it. SNS and
-    EventBridge may deliver one message twice, under two ids of SQS. An id that is no UUID stands for a UUIDv5 of it.
-    Raises Rejected when the attribute is empty.
+    That is its attribute `sluice_message_id`, else the identity in the record, else the id in its envelope, else the id
+    that SQS gave it. SNS and EventBridge may deliver one message twice, under two ids of SQS. An id that is no UUID
+    stands for a UUIDv5 of it. Raises Rejected when the attribute is empty.
     """
-    identity = _attribute(record, "sluice_message_id")
-    if identity is not None:
-        return _uuid(identity)
-    if postmark is not None:
-        return _uuid(postmark.message_id)
-    return _id_of_sqs(record)
+    identity = _attribute(record, "sluice_message_id", postmark)
+    if identity is None and postmark is not None:
+        if postmark.identity is not None:
+            return postmark.identity
+        identity = postmark.message_id
+    if identity is None:
+        return _id_of_sqs(record)
+    try:
+        return as_uuid(identity)
+    except Rejected as rejected:
+        raise rejected.at("/sluice_message_id") from None
 
 
 def id_of_row_or_rejection(record: SQSRecord, postmark: Postmark | None = None) -> str:
@@ -72,20 +75,24 @@ def id_of_row_or_rejection(record: SQSRecord, postmark: Postmark | None = None) 
 def sent_at(record: SQSRecord, postmark: Postmark | None = None) -> str:
     """Return when the message was first sent, in ISO 8601 and UTC, to the millisecond.
 
-    That is its attribute `sluice_sent_at`, else the time in its envelope, else SentTimestamp. The attribute is in
-    milliseconds since 1970. Raises Rejected when it is not, or when it cannot be: a time in seconds would be one of
-    January 1970, before every erasure, and the message would not be stored.
+    That is its attribute `sluice_sent_at`, else the time in the record, else the time in its envelope, else
+    SentTimestamp. The attribute is in milliseconds since 1970. Raises Rejected when it is not, or when it or the time
+    in the record cannot be: a time in seconds would be one of January 1970, before every erasure, and the message would
+    not be stored.
     """
     of_sqs = str(record.raw_event["attributes"]["SentTimestamp"])
-    timestamp = _attribute(record, "sluice_sent_at")
+    timestamp = _attribute(record, "sluice_sent_at", postmark)
     if timestamp is not None:
         if not _is_timestamp(timestamp):
             raise Rejected("not_a_timestamp", "/sluice_sent_at")
         if not _is_plausible(int(timestamp), of_sqs):
             raise Rejected("out_of_range", "/sluice_sent_at")
         return _iso(timestamp)
-    if postmark is not None and postmark.sent_at is not None and _is_plausible(postmark.sent_at, of_sqs):
-        return _iso(str(postmark.sent_at))
+    if postmark is not None and postmark.sent_at is not None:
+        if _is_plausible(postmark.sent_at, of_sqs):
+            return _iso(str(postmark.sent_at))
+        if postmark.time_pointer:
+            raise Rejected("out_of_range", postmark.time_pointer)
     return _iso(of_sqs)
 
 
@@ -93,26 +100,16 @@ def _id_of_sqs(record: SQSRecord) -> str:
     return str(record.raw_event["messageId"]).lower()
 
 
-def _uuid(identity: str) -> str:
-    if _UUID.fullmatch(identity):
-        return identity.lower()
-    if _HEX_UUID.fullmatch(identity):
-        return str(UUID(identity))
-    if not identity.strip():
-        raise Rejected("empty", "/sluice_message_id")
-    return str(uuid5(NAMESPACE, identity))
-
-
 def _is_plausible(milliseconds: int, of_sqs: str) -> bool:
     """Tell whether a message can have been sent then: since 2001, and not a day after SQS got it."""
     return EARLIEST <= milliseconds <= int(of_sqs) + DAY
 
 
-def _attribute(record: SQSRecord, name: str) -> str | None:
+def _attribute(record: SQSRecord, name: str, postmark: Postmark | None) -> str | None:
     """Return the text of a message attribute, empty when it is of another type, or None when there is none."""
     attributes = record.raw_event.get("messageAttributes")
     if not attributes or name not in attributes:
-        return None
+        return None if postmark is None else postmark.attributes.get(name)
     attribute = attributes[name]
     return str(attribute.get("stringValue") or "") if isinstance(attribute, dict) else ""
 

@@ -10,7 +10,7 @@ import typer
 
 from sluice.declaration import envelopes
 from sluice.declaration.stream import Stream
-from sluice.failures import Rejected
+from sluice.failures import DeclarationError, Rejected
 from tools.project import PROJECT
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import detection, marks, messages, preview, space, table_sql, throwaway
@@ -48,6 +48,13 @@ def new(
     subject: Annotated[
         str, typer.Option(metavar="FIELD", help="The field that says whose record it is: user_id, customer.email.")
     ] = "",
+    identity: Annotated[
+        str,
+        typer.Option(metavar="FIELD", help="The field that makes a record one, however often sent: event_id."),
+    ] = "",
+    time: Annotated[
+        str, typer.Option(metavar="FIELD", help="The field that tells when it was sent: meta.created_at.")
+    ] = "",
     queue: Annotated[
         str | None, typer.Option(metavar="NAME", help="The queue's name, if not the one that the template derives.")
     ] = None,
@@ -68,14 +75,11 @@ def new(
         terminal.fail(f"{sample_file}: none of the samples is a JSON object", terminal.USAGE)
     if root.is_map():
         terminal.fail(f"{sample_file}: the keys of the samples are values, not names of fields", terminal.USAGE)
-    planner = Planner(_class_name(name), subject)
+    planner = Planner(_class_name(name), subject, identity, time)
     plan = planner.plan(root)
     if not plan.members:
         terminal.fail(f"{sample_file}: there is nothing in the samples that can be declared", terminal.USAGE)
-    if subject and not planner.subject_path:
-        terminal.fail(f"--subject: {subject} is no field with a single value that can be declared", terminal.USAGE)
-    source = declaration.source(name, plan, envelope, planner.subject_path)
-    stream = declaration.load(name, source)
+    source, stream = _declared(name, plan, planner, envelope)
     made = _made(name, source, stream, plan, envelope, queue)
     findings = Findings(stream, found, throwaway.keyset())
     preview.show(findings, space.hashes_per_second(), show_clear=False)
@@ -85,6 +89,23 @@ def new(
         terminal.fail(str(error), terminal.USAGE)
     _tell(made, planner, plan)
     raise typer.Exit(terminal.REJECTED if findings.rejected else 0)
+
+
+def _declared(name: str, plan: ObjectPlan, planner: Planner, envelope: EnvelopeName) -> tuple[str, type[Stream]]:
+    """Return a declaration's text and the stream, or end the command where a field cannot be what it is named for."""
+    named = {
+        "subject": (planner.subject, planner.subject_path),
+        "identity": (planner.identity, planner.identity_path),
+        "time": (planner.time, planner.time_path),
+    }
+    for option, (field, path) in named.items():
+        if field and not path:
+            terminal.fail(f"--{option}: {field} is no field with a single value that can be declared", terminal.USAGE)
+    source = declaration.source(name, plan, envelope, {option: path for option, (_, path) in named.items()})
+    try:
+        return source, declaration.load(name, source)
+    except DeclarationError as error:
+        terminal.fail(f"{error}; nothing was written", terminal.USAGE)
 
 
 def _check_names(name: str, queue: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess  # nosec B404
 import sys
+from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,10 +19,11 @@ LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
-def source(name: str, plan: ObjectPlan, envelope: str, subject: str) -> str:
-    """Return the module's text, formatted as `make check` wants it."""
+def source(name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str]) -> str:
+    """Return the module's text, formatted as `make check` wants it; `named` are paths by the stream's option."""
     classes = _Classes()
-    options = [f'table="{name}"', f'subject="{subject}"' if subject else "", _rename_option(plan)]
+    options = [f'table="{name}"', *(f'{option}="{path}"' for option, path in named.items() if path)]
+    options.append(_rename_option(plan))
     options.append(f"envelope={envelope}" if envelope != "plain" else "")
     head = f"class {plan.class_name}({', '.join(['Stream', *filter(None, options)])}):"
     stream = f'{head}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'

@@ -78,13 +78,21 @@ class ObjectPlan:
 
 @dataclass
 class Planner:
-    """Makes the plan of a stream. `subject` is the field that says whose record it is: keys with dots between."""
+    """Makes the plan of a stream.
+
+    `subject` is the field that says whose record it is, `identity` the one that makes it one, `time` the one that tells
+    its time: keys with dots between.
+    """
 
     stream_class: str
     subject: str = ""
+    identity: str = ""
+    time: str = ""
     left_out: list[LeftOut] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
     subject_path: str = ""  # of names in the classes, once it is found
+    identity_path: str = ""
+    time_path: str = ""
     _classes: set[str] = field(default_factory=set)
 
     def plan(self, root: Place) -> ObjectPlan:
@@ -169,11 +177,15 @@ class Planner:
         named = None if column == prefix + name else column
         network = _column(f"{column}_network", columns)
         made = masks.masks(concern, guess, named, network, _domain(place, name, concern))
-        if path is not None and self.subject == ".".join(place.path) and not place.lengths:
-            token = _column(f"{column}_subject", columns)
-            made = masks.subject(made, named, token)
-            columns |= {token}
-            self.subject_path = path + name
+        if path is not None and not place.lengths:
+            keys = ".".join(place.path)
+            if self.subject == keys:
+                token = _column(f"{column}_subject", columns)
+                made = masks.subject(made, named, token)
+                columns |= {token}
+                self.subject_path = path + name
+            self.identity_path = path + name if self.identity == keys else self.identity_path
+            self.time_path = path + name if self.time == keys else self.time_path
         columns |= {network} if any(network in mask for mask in made) else set()
         optional = is_null or (absent and not place.lengths)
         return FieldPlan(place, name, guess, made, concern, optional, absent)

@@ -1,5 +1,6 @@
 """Why letters are dead: what the table `rejection` remembers of them."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -20,11 +21,17 @@ class Cause(NamedTuple):
 
 def read(connection: Connection, stream: type[Stream], letters: Sequence[Letter]) -> Mapping[Letter, Cause]:
     """Return the cause of each letter."""
+    letters_by_id = defaultdict(list)
+    for letter in letters:
+        for message_id in letter.ids:
+            letters_by_id[message_id].append(letter)
     rows: Any = connection.run(
         "SELECT message_id, reason, pointer, at FROM rejection"
         " WHERE stream = :name AND message_id = ANY(CAST(:ids AS uuid[])) ORDER BY at",  # the newest counts
         name=stream.stream_name,
-        ids=array_cell(sorted({letter.message_id for letter in letters})),
+        ids=array_cell(sorted(letters_by_id)),
     )
-    known = {str(message_id): Cause(*cause) for message_id, *cause in rows}
-    return {letter: known.get(letter.message_id, Cause()) for letter in letters}
+    found = dict.fromkeys(letters, Cause())
+    for message_id, *cause in rows:
+        found |= dict.fromkeys(letters_by_id[str(message_id)], Cause(*cause))
+    return found

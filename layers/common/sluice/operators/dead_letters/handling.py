@@ -30,7 +30,8 @@ class DeadLetters:
         if request.stream not in self._queues:
             raise Refused(400, "bad_request", f"stream: must be one of {', '.join(sorted(self._queues))}")
         stream = load(request.stream)
-        with DeadLetterQueue(self._queues[request.stream], deadline, stream.unwrap) as queue:
+        postmark_of = stream.postmark.reader(stream.unwrap)
+        with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of) as queue:
             call = Call(actor, stream, queue, self._database, self._keyset, deadline)
             match request:
                 case List():

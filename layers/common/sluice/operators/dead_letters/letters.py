@@ -3,7 +3,7 @@
 Of a group of a FIFO queue SQS gives at most ten letters, and more only once those are deleted.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import batched, islice
@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sluice.aws import clients
 from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
-from sluice.declaration.envelopes import Envelope, Postmark, plain, postmark_of
+from sluice.declaration.envelopes import Postmark
 from sluice.failures import Outage, Rejected
 from sluice.ingest import message
 from sluice.telemetry import logger
@@ -36,7 +36,7 @@ class Letter:
 
     record: SQSRecord = field(repr=False)  # as Lambda would hand it over
     attributes: dict[str, Any] = field(repr=False)  # as SQS has them
-    envelope: Envelope = plain  # of its stream
+    postmark: Postmark | None = field(default=None, repr=False)  # what its body says of it
 
     @property
     def sqs_message_id(self) -> str:
@@ -45,19 +45,21 @@ class Letter:
     @property
     def message_id(self) -> str:
         """The id of its row or rejection."""
-        return message.id_of_row_or_rejection(self.record, self._postmark)
+        return message.id_of_row_or_rejection(self.record, self.postmark)
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids that its rejection may have: its own, and that from when the identity in it could not be read."""
+        earlier = self.postmark and self.postmark._replace(identity=None)
+        return {self.message_id, message.id_of_row_or_rejection(self.record, earlier)}
 
     @property
     def sent_at(self) -> datetime:
         """When it was sent for the first time, UTC."""
         try:
-            return datetime.fromisoformat(message.sent_at(self.record, self._postmark))
+            return datetime.fromisoformat(message.sent_at(self.record, self.postmark))
         except Rejected:
             return datetime.fromtimestamp(self.last_sent_milliseconds / 1000, UTC)
-
-    @property
-    def _postmark(self) -> Postmark | None:
-        return postmark_of(self.envelope, self.body)
 
     @property
     def last_sent_milliseconds(self) -> int:
@@ -93,9 +95,12 @@ class Letter:
 class DeadLetterQueue:
     """The dead letters of a stream in one invocation: at the end of `with` those that it still holds are released."""
 
-    def __init__(self, queues: Queues, deadline: Deadline, envelope: Envelope = plain) -> None:
+    def __init__(
+        self, queues: Queues, deadline: Deadline, postmark_of: Callable[[str], Postmark | None] = lambda body: None
+    ) -> None:
+        """`postmark_of` returns what a body says of its message, as the stream reads it."""
         self._queues = queues
-        self._envelope = envelope
+        self._postmark_of = postmark_of
         self._deadline = deadline
         self._held: dict[str, str] = {}  # receipt handles by SQS's message id
         self._heads: set[str] = set()  # of those held in a FIFO queue: behind them their groups may go on
@@ -154,7 +159,7 @@ class DeadLetterQueue:
                 is_new = received_message["MessageId"] not in self._held  # SQS may give one twice
                 self._held[received_message["MessageId"]] = received_message["ReceiptHandle"]
                 if is_new:
-                    letters.append(_letter(received_message, self._envelope))
+                    letters.append(_letter(received_message, self._postmark_of(received_message["Body"])))
                     size += len(received_message["Body"])
         return letters
 
@@ -211,7 +216,7 @@ def batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
         yield taken
 
 
-def _letter(message: dict[str, Any], envelope: Envelope) -> Letter:
+def _letter(message: dict[str, Any], postmark: Postmark | None) -> Letter:
     attributes = {
         name: {part: value[part] for part in ("DataType", "StringValue", "BinaryValue") if part in value}
         for name, value in message.get("MessageAttributes", {}).items()
@@ -225,7 +230,7 @@ def _letter(message: dict[str, Any], envelope: Envelope) -> Letter:
             for name, value in attributes.items()
         },
     }
-    return Letter(SQSRecord(record), attributes, envelope)
+    return Letter(SQSRecord(record), attributes, postmark)
 
 
 def _is_fifo(queue_url: str) -> bool:
