@@ -9,7 +9,7 @@ import pytest
 from tests.clone import Clone, fresh_clone
 from tests.e2e.conftest import eventually
 from tests.e2e.test_documented_commands import Kept
-from tools.local.template import with_streams
+from tools.template import with_streams
 
 # In the form of a conference's webhook, with values of nobody.
 SAMPLES = [
@@ -58,7 +58,7 @@ def make(clone: Clone, name: str) -> None:
 def words(clone: Clone, *kept: str) -> None:
     """Leave these words in the template's list."""
     template = clone.folder / "template.yaml"
-    template.write_text(with_streams(template.read_text(), dict.fromkeys(kept, {})))
+    template.write_text(with_streams(template.read_text(), {word: {} for word in kept}))
 
 
 def test_a_file_of_samples_becomes_a_stream_that_runs_with_no_other_edit(kept: Kept) -> None:

@@ -16,7 +16,7 @@ from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
 from tools.sluice_cli import databases, terminal
-from tools.sluice_cli.authors import contract, embedded, examples, marks, messages, throwaway
+from tools.sluice_cli.authors import contract, embedded, examples, marks, messages, template, throwaway
 from tools.sluice_cli.authors import revision as git
 from tools.sluice_cli.authors.contract import Change
 from tools.sluice_cli.authors.findings import Findings
@@ -39,6 +39,8 @@ def check(
     ] = None,
 ) -> None:
     """Import every stream, run the migrations on a PostgreSQL of its own, and compare each stream with its table.
+
+    Each stream must have a word in template.yaml, of which its queue is made, and each word there its stream.
 
     The streams' examples are run, too, as by `sluice test`. What a stream keeps in the clear of them, and looks like
     personal data, is a warning, no failure.
@@ -64,7 +66,7 @@ def check(
             errors += str(error).splitlines()
     for name, stream in streams.items():
         errors += examples.differences(name, stream, throwaway.keyset())
-    errors += marks.unconfirmed()
+    errors += [*marks.unconfirmed(), *template.misfits(names())]
     warnings = [warning for name, stream in streams.items() for warning in _warnings(name, stream)]
     if as_json:
         told_streams = [

@@ -16,10 +16,10 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import detection, marks, messages, preview, space, table_sql, throwaway
 from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Message, Unreadable
-from tools.sluice_cli.authors.new import declaration, examples, files, samples, template
+from tools.sluice_cli.authors.new import declaration, examples, files, samples
 from tools.sluice_cli.authors.new.files import NotWritten
 from tools.sluice_cli.authors.new.plan import CLASSES, ObjectPlan, Planner, pascal
-from tools.sluice_cli.authors.new.template import NoSuchPlace
+from tools.template import FILE, NoSuchPlace, with_stream
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 LONGEST_NAME = 40  # characters: it is part of the names of queues and alarms
@@ -133,9 +133,10 @@ def _made(
     }
     try:
         files.refuse_existing(PROJECT, made)
-        return made | {files.TEMPLATE: template.with_stream((PROJECT / files.TEMPLATE).read_text("utf-8"), name, queue)}
+        template = (PROJECT / FILE).read_text("utf-8")
+        return made | {FILE: with_stream(template, name, queue)}
     except NoSuchPlace as error:
-        terminal.fail(f"{files.TEMPLATE}: {error}; nothing was written", terminal.USAGE)
+        terminal.fail(f"{FILE}: {error}; nothing was written", terminal.USAGE)
     except NotWritten as error:
         terminal.fail(str(error), terminal.USAGE)
 
