@@ -76,7 +76,7 @@ def new(
         terminal.fail(f"--subject: {subject} is no field with a single value that can be declared", terminal.USAGE)
     source = declaration.source(name, plan, envelope, planner.subject_path)
     stream = declaration.load(name, source)
-    made = _made(name, source, stream, plan, envelope, queue)
+    made = _made(name, source, stream, plan, queue)
     findings = Findings(stream, found, throwaway.keyset())
     preview.show(findings, space.hashes_per_second(), show_clear=False)
     try:
@@ -117,9 +117,7 @@ def _class_name(name: str) -> str:
     return f"{made}Record" if made in CLASSES else made
 
 
-def _made(
-    name: str, source: str, stream: type[Stream], plan: ObjectPlan, envelope: EnvelopeName, queue: str | None
-) -> dict[str, str]:
+def _made(name: str, source: str, stream: type[Stream], plan: ObjectPlan, queue: str | None) -> dict[str, str]:
     """Return the text of each file, or end the command if one of them is there or the template has no place for it."""
     folder = "layers/streams"
     number = files.next_migration(PROJECT / folder / "migrations")
@@ -129,7 +127,7 @@ def _made(
         f"{folder}/migrations/{number:04}_{name}.sql": f"-- The table of the stream `{name}`.\n\n"
         + table_sql.create_table(stream),
         f"{folder}/examples/{name}.jsonl": "".join(f"{line}\n" for line in examples.lines(stream, plan)),
-        f"events/{name}.json": examples.event(stream, plan, envelope, queue_name),
+        f"events/{name}.json": examples.event(stream, plan, queue_name),
     }
     try:
         files.refuse_existing(PROJECT, made)
