@@ -1,4 +1,4 @@
-"""`sluice check`: every declared stream and every migration in, what does not fit together out."""
+"""`sluice check`: tells where streams, migrations, examples and template do not fit together."""
 
 from collections.abc import Iterator
 from time import monotonic
@@ -40,10 +40,11 @@ def check(
 ) -> None:
     """Import every stream, run the migrations on a PostgreSQL of its own, and compare each stream with its table.
 
-    Each stream must have a word in template.yaml, of which its queue is made, and each word there its stream.
+    Each stream must have a word in template.yaml, and each word a stream.
 
-    The streams' examples are run, too, as by `sluice test`. What a stream keeps in the clear of them, and looks like
-    personal data, is a warning, no failure.
+    The check also runs the examples, as `sluice test` does.
+
+    If a column keeps in the clear what looks like personal data in an example, that is a warning.
 
     It needs no stack and no AWS, and leaves nothing behind.
     """

@@ -12,7 +12,7 @@ TOPIC = "arn:aws:sns:eu-central-1:123456789012:example"
 
 
 def wrap(stream: type[Stream], record: str, message_id: UUID | None = None, sent_at: datetime | None = None) -> str:
-    """Return the body in which the stream gets a record, given as JSON. An envelope of one's own is left out."""
+    """Return the body in which the stream gets a record, given as JSON. An envelope of the user's own is left out."""
     kind = _kind(stream)
     identity = str(message_id or uuid4())
     time = f"{sent_at or datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,4 +1,4 @@
-"""What does not fit together in template.yaml and the declared streams: without a word in it a stream has no queue."""
+"""Finds the streams that have no word in template.yaml, the words that have no stream, and wrong words."""
 
 import re
 from collections import Counter

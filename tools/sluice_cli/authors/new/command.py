@@ -1,4 +1,4 @@
-"""`sluice new`: writes a stream of samples, and shows what it makes of them and what its author has to decide."""
+"""`sluice new`: writes a stream from samples, and shows what its author has to decide."""
 
 import keyword
 import re
@@ -35,7 +35,7 @@ class EnvelopeName(StrEnum):
 
 
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The stream's: of its module, its table, its metrics.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The stream's name: that of its module and its table.")],
     sample_file: Annotated[
         str,
         typer.Option(
@@ -49,14 +49,14 @@ def new(
         str, typer.Option(metavar="FIELD", help="The field that says whose record it is: user_id, customer.email.")
     ] = "",
     queue: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The queue's name, if not the one that the template derives.")
+        str | None, typer.Option(metavar="NAME", help="The queue's name; by default the template derives it.")
     ] = None,
 ) -> None:
-    """Write a stream of samples: its declaration, its table, examples, an event, and its word in the template.
+    """Write a stream from samples: its declaration, its table, examples, an event, and its word in the template.
 
-    What may be personal data is masked, and marked to be confirmed: `sluice check` fails until the marks are deleted.
+    It masks what may be personal data, and marks each such field. `sluice check` fails until you delete the marks.
 
-    Nothing is written over, and no value of the samples is shown or written down.
+    No file is overwritten. No value of the samples is shown or written.
     """
     _check_names(name, queue)
     try:

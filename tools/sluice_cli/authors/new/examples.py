@@ -1,4 +1,4 @@
-"""Examples of a new stream: records of nobody, of the samples' form, and the rows that they become."""
+"""Makes the examples of a new stream: made-up records in the form of the samples, and the rows that they become."""
 
 import json
 import re

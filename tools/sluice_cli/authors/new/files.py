@@ -1,4 +1,4 @@
-"""The files of a new stream: written all or none, and none that is there is written over."""
+"""Writes all files of a new stream or none, and overwrites none but the template."""
 
 import os
 import re
