@@ -143,7 +143,7 @@ NAMES = {
     "tax_id": "ssn tax_id social_security_number passport_number national_id",
     "card": "card_number cardNumber pan credit_card",
     "iban": "iban account_number bankAccount",
-    "secret": "password api_key access_token client_secret cvc Authorization",
+    "credential": "password api_key access_token client_secret cvc Authorization",
     "free_text": "description comment notes categories.bodies message body review",
 }
 NO_NAMES = [

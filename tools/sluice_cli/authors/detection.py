@@ -28,7 +28,7 @@ WORDS = {  # kinds as they are told to a person
     "user_id": "a person's id",
     "device_id": "a device's id",
     "tax_id": "a number that a state gives a person",
-    "secret": "a secret",
+    "credential": "a secret",
     "free_text": "free text",
 }
 PERSONAL = frozenset(WORDS) - {"uuid"}
@@ -217,7 +217,7 @@ _NAMES = _table(
     "personnummer, aadhaar, aadhar, fiscal code, codice fiscale, id card, identity card",
     card="card number, cardnumber, credit card, creditcard, credit card number, debit card, card no, pan",
     iban="iban, account number, bank account, bank account number, accountnumber, routing number",
-    secret="password, passwd, pwd, passphrase, secret, client secret, api key, apikey, access key, access token,"
+    credential="password, passwd, pwd, passphrase, secret, client secret, api key, apikey, access key, access token,"
     "refresh token, auth token, id token, bearer token, authorization, private key, cvc, cvv, cvv2, otp, cookie, jwt",
     free_text="description, comment, note, message, body, text, remark, bio, biography, about, feedback, memo, content,"
     "free text, freetext, review, caption, transcript, commentary, instruction",

@@ -30,7 +30,7 @@ def concern(path: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Conc
         return None
     texts = [str(value) for value in values if isinstance(value, str) or (type(value) is int and value >= 10**12)]
     by_form = _form(texts, len(values))
-    if by_form and by_name not in ("secret", "tax_id", "card", "iban"):
+    if by_form and by_name not in ("credential", "tax_id", "card", "iban"):
         is_version = by_form == "ip" and not isinstance(rule, IpAddress)
         return None if is_version else Concern(by_form, f"looks like {detection.WORDS[by_form]}")
     if isinstance(rule, Integer | Number):
