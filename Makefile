@@ -2,7 +2,7 @@
 PYTHON := $(shell command -v python3.13 || command -v python3)
 BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(BIN):$$PATH" .venv-sam/bin/sam
-LOCALSTACK := AWS_ENDPOINT_URL=http://localhost:4566 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+LOCALSTACK := AWS_ENDPOINT_URL=http://localhost:4566 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 EMULATOR := localstack
 ENGINE :=
 SETTINGS := .sluice/functions.json
@@ -84,8 +84,8 @@ deploy-local: setup ## build, and deploy to what `make up` started
 	@if [ $(EMULATOR) = localstack ]; then $(LOCALSTACK) $(BIN)/python -m tools.local.localstack migrate; fi
 	@mkdir -p $(dir $(SETTINGS)) && $(LOCALSTACK) $(BIN)/python -m tools.local.functions http://$(EMULATOR):4566 >$(SETTINGS)
 
-send: setup ## send 100 sample logins to what `make deploy-local` deployed; ARGS=1000 for another number
-	@$(LOCALSTACK) $(BIN)/python -m tools.local.send $(ARGS)
+send: setup ## send 100 made-up logins to what `make deploy-local` deployed; ARGS='--generate 1000' for another number
+	@$(LOCALSTACK) $(BIN)/sluice send user_logins --generate 100 --junk 5% --stack sluice $(ARGS)
 
 down: ## stop what `make demo ARGS=--keep` or `make up` left running; ARGS=--volumes throws its data away
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.local.stack down; fi

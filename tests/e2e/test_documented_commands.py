@@ -25,6 +25,7 @@ from tests.e2e.conftest import eventually
 from tests.e2e.test_queue_to_row import login
 from tests.unit.orders import order
 from tools.local.emulator import CREDENTIALS, REGION, Emulator
+from tools.template import with_stream
 
 pytestmark = pytest.mark.timeout(600)  # seconds: SAM has built nothing in the clone before
 
@@ -189,15 +190,20 @@ def test_a_changed_declaration_changes_its_table(clone: Clone, own_stream: None)
     streams = clone.folder / "layers" / "streams"
     declaration, clicks = streams / "user_logins.py", streams / "clicks.py"
     before = declaration.read_text()
+    template = clone.folder / "template.yaml"
+    template_before = template.read_text()
     try:
         declaration.write_text(before.replace("str | None, Text(max=32)", "str | None, Text(max=64)"))
         assert "locale TYPE varchar(64);" in clone.run("sluice migration user_logins --write")
         clicks.write_text(before.replace("user_logins", "clicks"))
         assert "CREATE TABLE clicks (" in clone.run("sluice migration clicks --write")
+        assert "✗ clicks: template.yaml has no word for it" in clone.run("sluice check", exit_code=1)
+        template.write_text(with_stream(template_before, "clicks"))
         assert "✓ clicks " in clone.run("sluice check")
         assert "nothing to change" in clone.run("sluice migration sign_ups --write")
     finally:
         declaration.write_text(before)
+        template.write_text(template_before)
         for written in (
             clicks,
             *streams.glob("migrations/*_user_logins.sql"),

@@ -3,14 +3,20 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.clone import Clone, fresh_clone
 from tests.e2e.conftest import eventually
 from tests.e2e.test_documented_commands import Kept
-from tools.local.template import with_streams
+from tools.template import with_streams, word
 
+# As the README has them.
+SIGN_UPS = [
+    {"name": f"Person {number}", "email": f"person{number % 3}@example.com", "country": "GB", "note": "Call me"}
+    for number in range(10)
+]
 # In the form of a conference's webhook, with values of nobody.
 SAMPLES = [
     {
@@ -39,7 +45,8 @@ SAMPLES = [
 @pytest.fixture(scope="module")
 def kept() -> Iterator[Kept]:
     with fresh_clone() as clone:
-        for name, samples in {"meetings": SAMPLES, "door_events": SAMPLES[:5], "visits": SAMPLES[5:]}.items():
+        files: dict[str, list[Any]] = {"samples": SIGN_UPS, "door_events": SAMPLES[:5], "visits": SAMPLES[5:]}
+        for name, samples in files.items():
             (clone.folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, samples)))
         try:
             yield Kept(clone, clone.run("make demo ARGS=--keep"))
@@ -47,51 +54,52 @@ def kept() -> Iterator[Kept]:
             clone.run("make down")
 
 
-def make(clone: Clone, name: str) -> None:
-    """Have a stream written of its samples, and confirm what is proposed by deleting the marks."""
-    clone.run(f"sluice new {name} --samples {name}.jsonl --subject payload.object.participant.email")
+def confirm(clone: Clone, name: str) -> None:
+    """Confirm what `sluice new` proposes, by deleting the marks."""
     declaration = clone.folder / "layers" / "streams" / f"{name}.py"
     assert "  # confirm: " in declaration.read_text()
     clone.run(f"sed -i 's/  # confirm: .*//' {declaration}")
 
 
 def words(clone: Clone, *kept: str) -> None:
-    """Leave these words in the template's list."""
+    """Leave these streams in the template."""
     template = clone.folder / "template.yaml"
-    template.write_text(with_streams(template.read_text(), {word: {} for word in kept}))
+    template.write_text(with_streams(template.read_text(), {word(name): {"Name": name} for name in kept}))
 
 
 def test_a_file_of_samples_becomes_a_stream_that_runs_with_no_other_edit(kept: Kept) -> None:
-    make(kept.clone, "meetings")
-    assert "✓ meetings " in kept.run("sluice check")
+    kept.run("sluice new sign_ups --samples samples.jsonl --subject email")
+    confirm(kept.clone, "sign_ups")
+    assert "✓ sign_ups " in kept.run("sluice check")
     assert "✓ Deploy" in kept.run("make redeploy")
-    assert "Sent 10 messages to the stream meetings" in kept.run("sluice send meetings meetings.jsonl")
-    eventually(lambda: kept.sql("SELECT count(*) FROM meetings"), "10\n")
-    people = "SELECT count(DISTINCT payload_object_participant_email) FROM meetings"
-    assert kept.sql(people) == "3\n"
-    assert " meetings " in kept.run("sluice status")
+    assert "Sent 10 messages to the stream sign_ups" in kept.run("sluice send sign_ups samples.jsonl")
+    eventually(lambda: kept.sql("SELECT count(*) FROM sign_ups"), "10\n")
+    assert kept.sql("SELECT count(DISTINCT email) FROM sign_ups") == "3\n"
+    assert kept.run("sluice tail sign_ups --since 10m --seconds 1").count(" row ") == 10
+    assert " sign_ups " in kept.run("sluice status")
 
 
 def test_streams_come_and_go_and_the_others_stay_as_they_are(kept: Kept) -> None:
     for name in ("door_events", "visits"):
-        make(kept.clone, name)
+        kept.run(f"sluice new {name} --samples {name}.jsonl --subject payload.object.participant.email")
+        confirm(kept.clone, name)
     kept.run("make redeploy")
     for name in ("door_events", "visits"):
         kept.run(f"sluice send {name} {name}.jsonl")
         eventually(lambda: kept.sql(f"SELECT count(*) FROM {name}"), "5\n")  # noqa: B023
 
-    words(kept.clone, "meetings")
+    words(kept.clone, "sign_ups")
     kept.run("make redeploy")
-    assert [line.split()[1] for line in status(kept)] == ["meetings"]
-    kept.run("sluice send meetings meetings.jsonl")
-    eventually(lambda: kept.sql("SELECT count(*) FROM meetings"), "20\n")
+    assert [line.split()[1] for line in status(kept)] == ["sign_ups"]
+    kept.run("sluice send sign_ups samples.jsonl")
+    eventually(lambda: kept.sql("SELECT count(*) FROM sign_ups"), "20\n")
 
 
 def test_a_stack_may_have_no_stream_at_all(kept: Kept) -> None:
     words(kept.clone)
     assert "✓ Deploy" in kept.run("make redeploy")
     assert status(kept) == []
-    assert kept.sql("SELECT count(*) FROM meetings") == "20\n"  # what was stored stays
+    assert kept.sql("SELECT count(*) FROM sign_ups") == "20\n"  # what was stored stays
     assert Path(kept.connections["folder"]).is_dir()
 
 

@@ -10,7 +10,14 @@ import pytest
 from sluice.migrate import migrations
 from tests.integration.databases import TestDatabase
 from tests.unit.cli import run
+from tests.unit.new_stream import template_of_declared
 from tests.versions import PRODUCT, STREAMS
+from tools.sluice_cli.authors import template
+
+
+@pytest.fixture(autouse=True)
+def fitting_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template, "text", template_of_declared)
 
 
 def url(database: TestDatabase, options: str = "") -> str:

@@ -1,7 +1,6 @@
 """`sluice migration --write` writes what makes `sluice check` pass, on PostgreSQLs of their own."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.documentation import files_of_ones_own_stream
-from tools.project import DECLARED, PROJECT
+from tests.unit.new_stream import TEMPLATE, make_project
+from tools.project import PROJECT
+from tools.template import with_stream
 
 type Sluice = Callable[..., tuple[int, str]]
 
@@ -18,8 +19,8 @@ type Sluice = Callable[..., tuple[int, str]]
 @pytest.fixture
 def sluice(tmp_path: Path) -> Sluice:
     """Return the command, as it runs with streams of its own; no other file is in their folder."""
-    shutil.copytree(DECLARED / "streams", tmp_path / "streams", ignore=shutil.ignore_patterns("__pycache__"))
-    path = os.pathsep.join(map(str, (tmp_path, PROJECT / "layers" / "common", PROJECT)))
+    project = make_project(tmp_path / "project")
+    path = os.pathsep.join(map(str, (project / "layers", PROJECT / "layers" / "common", PROJECT)))
 
     def run(*arguments: str) -> tuple[int, str]:
         ran = subprocess.run(
@@ -37,7 +38,8 @@ def sluice(tmp_path: Path) -> Sluice:
 
 
 def test_a_migration_is_written_under_the_next_number_and_the_check_passes(sluice: Sluice, tmp_path: Path) -> None:
-    streams = tmp_path / "streams"
+    streams = tmp_path / "project" / "layers" / "streams"
+    (tmp_path / "project" / "template.yaml").write_text(with_stream(TEMPLATE, "sign_ups"))
     logins, sign_ups = streams / "user_logins.py", streams / "sign_ups.py"
     declared = logins.read_text().replace("locale: Annotated[str | None, Text(max=32)] = None", LONGER)
     logins.write_text(declared)

@@ -15,9 +15,9 @@ import pytest
 
 from tests.e2e.conftest import eventually
 from tests.localstack.conftest import TRUST, Migration, Probe, messages
+from tools.local.demo import send
 from tools.local.generator import messages as generated
 from tools.local.localstack import LocalStack
-from tools.local.send import send
 from tools.local.stack import STACK_NAME, Stack
 
 ACCOUNT = "000000000000"

@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
+from sluice.declaration.registry import names
 from tools.project import DECLARED
+from tools.template import with_streams, word
 
 TEMPLATE = """\
 Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]
@@ -24,6 +26,11 @@ Resources:
     - ${Stream}Queue:
         Type: AWS::SQS::Queue
 """
+
+
+def template_of_declared() -> str:
+    """Return the small template with the streams that are declared."""
+    return with_streams(TEMPLATE, {word(name): {"Name": name} for name in names()})
 
 
 def make_project(folder: Path) -> Path:

@@ -9,13 +9,17 @@ from typing import ClassVar
 import pytest
 
 import streams
+from sluice.declaration.registry import names
 from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from tests.unit.cli import STREAM, run
 from tests.unit.fakes import FakePostgres
+from tests.unit.new_stream import TEMPLATE, template_of_declared
 from tests.versions import ANSWER
 from tools.local.server import NotStarted
-from tools.sluice_cli.authors import check, examples, migration_sql
+from tools.local.template import declared
+from tools.project import DECLARED, PROJECT
+from tools.sluice_cli.authors import check, examples, migration_sql, template
 from tools.sluice_cli.authors.migration_sql import Migration
 
 
@@ -45,6 +49,7 @@ class FakeServer:
 def server(postgres: FakePostgres, monkeypatch: pytest.MonkeyPatch) -> type[FakeServer]:
     """Return the server that the command starts, before the first migration."""
     monkeypatch.setattr("tools.local.postgres.Postgres", FakeServer)
+    monkeypatch.setattr(template, "text", template_of_declared)
     postgres.check_values.clear()
     return FakeServer
 
@@ -173,3 +178,68 @@ def test_what_the_examples_show_to_be_kept_in_the_clear_is_a_warning(
     assert (code, errors, json.loads(output)["warnings"]) == (0, "", [warning])
     code, output, errors = run("check")
     assert (code, errors, output.splitlines()[0]) == (0, "", f"! {warning}")
+
+
+def test_a_stream_without_a_word_in_the_template_fails_the_check(
+    server: type[FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template, "text", lambda: TEMPLATE.replace("[Logins, Orders]", "[Logins, pushes]"))
+    assert run("check") == (
+        1,
+        "✗ orders: template.yaml has no word for it in Fn::ForEach::Streams, so it would have no queue\n"
+        "✗ template.yaml: Fn::ForEach::Streams has pushes, but there is no layers/streams/pushes.py\n",
+        "",
+    )
+
+
+LOOP = "Fn::ForEach::Streams"
+NO_LIST = f"template.yaml: has no list of the streams: {LOOP}, a variable, and [words]"
+NO_TEXT = f"template.yaml: {LOOP}: each word must be a text; put in quotes what YAML takes for something else: on, 12"
+OPTIONS = "Name, Queue, BatchSize, WindowSeconds, Concurrency"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("Orders]", "Orders, Orders]", f"template.yaml: {LOOP} has Orders twice"),
+        ("Orders]", "Orders, orders]", f"orders: template.yaml has two words for it in {LOOP}: Orders, orders"),
+        ("Orders]", "Orders, on]", NO_TEXT),
+        ("Orders]", "Orders, !Ref More]", NO_TEXT),
+        ("[Logins, Orders]", "!Ref Names", NO_LIST),
+        ("ForEach::Streams", "ForEach::Queues", NO_LIST),
+        ("Orders]", "Orders", "template.yaml: is no YAML"),
+        (
+            "Orders: {",
+            "Orders: { Batchsize: 10,",
+            f"template.yaml: Mappings, Streams, Orders: there is no option Batchsize; there are {OPTIONS}",
+        ),
+        (
+            "Logins",
+            "user_logins",
+            f"template.yaml: {LOOP}: user_logins must have letters and digits only; the mapping gives its Name",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_templates_words_is_told(
+    before: str, after: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert before in TEMPLATE
+    monkeypatch.setattr(template, "text", lambda: TEMPLATE.replace(before, after))
+    assert list(template.misfits(["orders", "user_logins"])) == [told]
+
+
+def test_a_word_without_a_line_is_the_name_of_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template, "text", lambda: TEMPLATE.replace("Mappings:", "Others:"))
+    assert list(template.misfits(["Logins", "Orders"])) == []
+
+
+def test_a_template_that_is_not_there_fails_the_check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(streams, "__path__", [str(tmp_path)])
+    assert list(template.misfits([])) == ["template.yaml: No such file or directory"]
+
+
+def test_the_shipped_template_has_the_shipped_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "__path__", [str(DECLARED / "streams")])
+    monkeypatch.setattr(template, "text", lambda: declared((PROJECT / "template.yaml").read_text()))
+    assert list(template.misfits(names())) == []

@@ -17,8 +17,8 @@ from tests.unit.fakes import ROOT, sqs_record
 from tests.unit.new_stream import TEMPLATE, contents, make_project
 from tests.unit.samples import CANARIES, lines, payments, pushes, uplinks
 from tools.sluice_cli.authors import marks
-from tools.sluice_cli.authors.new import command, files, template
-from tools.sluice_cli.authors.new.template import NoSuchPlace
+from tools.sluice_cli.authors.new import command, files
+from tools.template import NoSuchPlace, with_stream
 
 pytestmark = pytest.mark.usefixtures("hashing_clock")
 
@@ -324,7 +324,7 @@ LIST = "    - [Logins, Orders] # yours go here\n"
 def test_the_template_gets_a_word_and_a_line_where_it_needs_one(
     name: str, queue: str | None, listed: str, mapped: str
 ) -> None:
-    after = template.with_stream(TEMPLATE, name, queue)
+    after = with_stream(TEMPLATE, name, queue)
     last = "    Orders: { Name: orders }\n"
     expected = TEMPLATE.replace(LIST, LIST.replace("Orders]", f"Orders, {listed}]")).replace(last, last + mapped)
     assert after == expected
@@ -339,13 +339,13 @@ def test_the_template_gets_a_word_and_a_line_where_it_needs_one(
     ],
 )
 def test_the_list_may_be_written_in_any_way(before: str, after: str) -> None:
-    assert template.with_stream(TEMPLATE.replace(LIST, before), "pushes") == TEMPLATE.replace(LIST, after)
+    assert with_stream(TEMPLATE.replace(LIST, before), "pushes") == TEMPLATE.replace(LIST, after)
 
 
 def test_an_empty_or_last_mapping_gets_its_line() -> None:
     for mapping in ("Mappings:\n  Streams:\n", "Mappings:\n  Functions:\n    A: { B: c }\n  Streams:\n"):
         resources = TEMPLATE.partition("Resources:")[2]
-        after = template.with_stream(f"{mapping}\nResources:{resources}", "sign_ups")
+        after = with_stream(f"{mapping}\nResources:{resources}", "sign_ups")
         assert after.startswith(f"{mapping}    SignUps: {{ Name: sign_ups }}\n\nResources:")
 
 
@@ -361,4 +361,4 @@ def test_an_empty_or_last_mapping_gets_its_line() -> None:
 )
 def test_a_template_that_has_no_place_is_refused(text: str, name: str, why: str) -> None:
     with pytest.raises(NoSuchPlace, match=why):
-        template.with_stream(text, name)
+        with_stream(text, name)

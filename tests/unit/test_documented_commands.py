@@ -14,6 +14,7 @@ NEEDS = ("needs an AWS account", "needs images that can be pulled")
 CI = ".ci/run"
 NEW = "tests/unit/test_cli_new.py::test_the_page_shows_what_the_command_prints_and_writes"
 E2E = "tests/e2e/test_documented_commands.py::"
+FROM_SAMPLES = "tests/e2e/test_new_stream.py::test_a_file_of_samples_becomes_a_stream_that_runs_with_no_other_edit"
 KEPT = f"{E2E}kept"
 OWN_STREAM = f"{E2E}test_a_stream_of_ones_own_is_looked_at_before_it_is_deployed"
 CHANGED = f"{E2E}test_a_changed_declaration_changes_its_table"
@@ -63,9 +64,11 @@ RUN_BY: dict[str, tuple[str, ...]] = {
         "tests/docker/conftest.py::Compose.sam_local",
     ),
     "sam build": (OWN_STREAM,),
-    ".venv/bin/sluice check": (OWN_STREAM,),
-    ".venv/bin/sluice preview sign_ups samples.jsonl": (OWN_STREAM,),
-    "sluice check": (OWN_STREAM,),
+    "sluice new sign_ups --samples samples.jsonl --subject email": (FROM_SAMPLES,),
+    "sluice check": (OWN_STREAM, FROM_SAMPLES),
+    "sluice preview sign_ups samples.jsonl": (OWN_STREAM,),
+    "sluice send sign_ups samples.jsonl": (FROM_SAMPLES,),
+    "sluice tail sign_ups --since 10m": (FROM_SAMPLES,),
     "sluice migration user_logins --write": (CHANGED,),
     "sluice migration sign_ups --write": (CHANGED,),
     "sluice migration clicks --write": (CHANGED,),

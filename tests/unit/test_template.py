@@ -22,7 +22,8 @@ from tests.unit.template import (
     transformed,
     vault_actions,
 )
-from tools.local.template import expanded, with_streams
+from tools.local.template import expanded
+from tools.template import with_streams
 
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 

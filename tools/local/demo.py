@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
@@ -82,7 +82,7 @@ def demonstrate(stack: Stack) -> bool:
         Lane("orders", "order_id", stack.queues["orders"], orders_made),
     ]
     with step(f"Send {LOGINS:,} logins and {ORDERS:,} orders"):
-        sent = [send(stack, lane) for lane in lanes]
+        sent = [send(stack.client("sqs"), lane.queues.queue, lane.made) for lane in lanes]
     wait_until_drained(stack, lanes)
     show_rejections(stack)
     show_rows(stack)
@@ -105,13 +105,13 @@ def step(name: str) -> Iterator[None]:
     console.print(f"[green]✓[/] {name:<32}{time.monotonic() - started:6.1f} s")
 
 
-def send(stack: Stack, lane: Lane) -> Sent:
-    sqs = stack.client("sqs")
+def send(sqs: Any, queue_url: str, made: Sequence[Message]) -> Sent:
+    """Send them all, and return those that the queue took."""
     sent: dict[str, Message] = {}
-    for ten in batched(lane.made, 10):  # SQS takes no more at once
+    for ten in batched(made, 10):  # SQS takes no more at once
         entries = [{"Id": str(number), "MessageBody": message.body} for number, message in enumerate(ten)]
-        answer = sqs.send_message_batch(QueueUrl=lane.queues.queue, Entries=entries)
-        sent |= {entry["MessageId"]: ten[int(entry["Id"])] for entry in answer["Successful"]}
+        answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
+        sent |= {entry["MessageId"]: ten[int(entry["Id"])] for entry in answer.get("Successful", [])}
     return sent
 
 

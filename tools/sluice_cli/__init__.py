@@ -12,18 +12,18 @@ from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, key
 from tools.sluice_cli.terminal import USAGE, complain
 
 app = typer.Typer(
-    help="Show what a stream takes in, what it masks, and what it would make of records.",
+    help="Declare streams, look at what they make of records, and run what is deployed.",
     add_completion=False,
     pretty_exceptions_enable=False,  # they show local variables, which may hold a record
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(epilog="Example:  sluice describe orders --markdown")(describe.describe)
-app.command(epilog="Example:  sluice preview user_logins events/sqs_mixed_batch.json")(preview.preview)
-app.command(epilog="Example:  sluice sample orders --count 10")(sample.sample)
-app.command(epilog="Example:  sluice test orders")(test.test)
-app.command(epilog="Example:  sluice migration orders --write")(migration.migration)
+app.command(epilog="Example:  sluice new sign_ups --samples samples.jsonl --subject email")(new.new)
 app.command(epilog="Example:  sluice check")(check.check)
-app.command(epilog="Example:  sluice new pushes --samples pushes.jsonl --subject pusher.email")(new.new)
+app.command(epilog="Example:  sluice preview user_logins events/sqs_mixed_batch.json")(preview.preview)
+app.command(epilog="Example:  sluice test orders")(test.test)
+app.command(epilog="Example:  sluice sample orders --count 10")(sample.sample)
+app.command(epilog="Example:  sluice describe orders --markdown")(describe.describe)
+app.command(epilog="Example:  sluice migration orders --write")(migration.migration)
 app.command(epilog="Example:  sluice send orders --generate 1000 --junk 5% --duplicates 5%")(send.send)
 app.command(epilog="Example:  sluice tail orders --since 10m")(tail.tail)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)

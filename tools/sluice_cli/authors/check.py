@@ -1,4 +1,4 @@
-"""`sluice check`: every declared stream and every migration in, what does not fit together out."""
+"""`sluice check`: tells where streams, migrations, examples and template do not fit together."""
 
 from collections.abc import Iterator
 from time import monotonic
@@ -16,7 +16,7 @@ from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
 from tools.sluice_cli import databases, terminal
-from tools.sluice_cli.authors import contract, embedded, examples, marks, messages, throwaway
+from tools.sluice_cli.authors import contract, embedded, examples, marks, messages, template, throwaway
 from tools.sluice_cli.authors import revision as git
 from tools.sluice_cli.authors.contract import Change
 from tools.sluice_cli.authors.findings import Findings
@@ -40,8 +40,11 @@ def check(
 ) -> None:
     """Import every stream, run the migrations on a PostgreSQL of its own, and compare each stream with its table.
 
-    The streams' examples are run, too, as by `sluice test`. What a stream keeps in the clear of them, and looks like
-    personal data, is a warning, no failure.
+    Each stream must have a word in template.yaml, and each word a stream.
+
+    The check also runs the examples, as `sluice test` does.
+
+    If a column keeps in the clear what looks like personal data in an example, that is a warning.
 
     It needs no stack and no AWS, and leaves nothing behind.
     """
@@ -64,7 +67,7 @@ def check(
             errors += str(error).splitlines()
     for name, stream in streams.items():
         errors += examples.differences(name, stream, throwaway.keyset())
-    errors += marks.unconfirmed()
+    errors += [*marks.unconfirmed(), *template.misfits(names())]
     warnings = [warning for name, stream in streams.items() for warning in _warnings(name, stream)]
     if as_json:
         told_streams = [

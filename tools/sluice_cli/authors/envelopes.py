@@ -1,4 +1,4 @@
-"""Envelopes as AWS makes them: a record in, the body of the message that brings it out."""
+"""Wraps a record as AWS does: the body of the message that brings it."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -12,8 +12,8 @@ TOPIC = "arn:aws:sns:eu-central-1:123456789012:example"
 
 
 def wrap(stream: type[Stream], record: str, message_id: UUID | None = None, sent_at: datetime | None = None) -> str:
-    """Return the body in which the stream gets a record, given as JSON. An envelope of one's own is left out."""
-    kind = getattr(stream.unwrap, "__wrapped__", stream.unwrap)
+    """Return the body in which the stream gets a record, given as JSON. An envelope of the user's own is left out."""
+    kind = _kind(stream)
     identity = str(message_id or uuid4())
     time = f"{sent_at or datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     if kind is envelopes.sns:  # https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html
@@ -45,8 +45,12 @@ def wrap(stream: type[Stream], record: str, message_id: UUID | None = None, sent
 
 def is_of_ones_own(stream: type[Stream]) -> bool:
     """Tell whether nobody but the stream's author knows how to wrap a record."""
-    kind = getattr(stream.unwrap, "__wrapped__", stream.unwrap)
-    return kind not in (envelopes.plain, envelopes.sns, envelopes.eventbridge)
+    return _kind(stream) not in (envelopes.plain, envelopes.sns, envelopes.eventbridge)
+
+
+def _kind(stream: type[Stream]) -> object:
+    """Return the envelope that the declaration names."""
+    return getattr(stream.unwrap, "__wrapped__", stream.unwrap)
 
 
 def _json(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Made-up records: values of nobody that each rule of a declaration accepts, and records that break one."""
+"""Makes up records that a stream accepts, and records that break one of its rules."""
 
 import json
 import random
@@ -129,7 +129,7 @@ class Generator:
             return [self._value(rule.element, f"{pointer}/*", key) for _ in range(count)]
         identity = self._stream.postmark.identity
         digits = DIGITS_OF_IDENTITY if identity and identity.pointer == pointer else DIGITS
-        with suppress(*OF_A_USERS_CODE):  # such as the `example` of a rule of one's own
+        with suppress(*OF_A_USERS_CODE):  # such as the `example` of a user's own rule
             for _ in range(TRIES):
                 value = self._made_up(rule, key, digits)
                 if _takes(rule, value):

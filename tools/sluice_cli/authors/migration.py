@@ -1,4 +1,4 @@
-"""`sluice migration`: a changed declaration in, the SQL that makes its table fit out; nothing is applied."""
+"""`sluice migration`: writes the SQL that makes a stream's table fit its declaration; applies nothing."""
 
 import re
 from pathlib import Path
@@ -28,10 +28,11 @@ def migration(
         bool, typer.Option("--write", help="Write it to layers/streams/migrations, under the next free number.")
     ] = False,
 ) -> None:
-    """Print the SQL that makes a stream's table fit its declaration, or makes the table if there is none.
+    """Print the SQL that makes a stream's table fit its declaration, or that creates the table.
 
-    It compares the declaration with the table that the migrations make on a PostgreSQL of its own. What would lose
-    data is a comment that asks. Nothing is applied: read it, and have the next deployment do it.
+    It compares the declaration with the table that the migrations make on a PostgreSQL of its own.
+
+    What would lose data stands in a comment, as a question to you. Nothing is applied: the next deployment does that.
     """
     from tools.local.server import NotStarted  # the embedded server is for these commands alone
 

@@ -1,4 +1,4 @@
-"""The streams of another revision: what git has of their folder, read in a process of its own."""
+"""Reads the streams of another revision of git, in a process of its own."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`sluice sample`: a stream in, records as its producers would send them out; they are nobody's."""
+"""`sluice sample`: makes up records as a stream's producers would send them."""
 
 import random
 from datetime import UTC, datetime
@@ -20,8 +20,9 @@ def sample(
 ) -> None:
     """Print example records, one in each line, in the stream's envelope. The stream takes every one of them.
 
-    Rules of your own give values like their `example`. E-mail addresses, phone numbers and IP addresses are of those
-    that are reserved for examples.
+    A rule of your own gives values like its `example`.
+
+    E-mail addresses, phone numbers and IP addresses are from ranges that are reserved for examples.
     """
     declared = declarations.stream(stream)
     generator = Generator(declared, random.Random(seed), None if seed is None else SEEDED)  # nosec B311  # no secret

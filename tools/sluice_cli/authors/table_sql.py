@@ -1,4 +1,4 @@
-"""The SQL of a declaration: the table that a stream's rows go to, as one would write it by hand."""
+"""Writes the CREATE TABLE of a stream's table, as a person would write it."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""`sluice test`: a stream's examples in, where one of them does not become what it says out."""
+"""`sluice test`: compares what a stream's examples become with what they say."""
 
 from typing import Annotated
 

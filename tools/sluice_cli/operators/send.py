@@ -1,4 +1,4 @@
-"""`sluice send`: records of a file, or made-up ones, to the queue of a deployed stream."""
+"""`sluice send`: sends records to the queue of a deployed stream."""
 
 import random
 import sys
@@ -55,18 +55,17 @@ def send(
         str | None,
         typer.Argument(metavar="FILE", help="A Lambda event of SQS, or JSON lines; - is standard input."),
     ] = None,
-    generate: Annotated[int | None, typer.Option(min=1, metavar="N", help="Make up N records, of nobody.")] = None,
-    junk: Annotated[str, typer.Option(metavar="SHARE", help="Of the records, break a rule in so many: 5%.")] = "0%",
+    generate: Annotated[int | None, typer.Option(min=1, metavar="N", help="Make up N records.")] = None,
+    junk: Annotated[str, typer.Option(metavar="SHARE", help="Break a rule in this share: 5%.")] = "0%",
     duplicates: Annotated[
-        str, typer.Option(metavar="SHARE", help="Send so many twice, under one sluice_message_id: 5%.")
+        str, typer.Option(metavar="SHARE", help="Send this share twice, under one sluice_message_id: 5%.")
     ] = "0%",
     rate: Annotated[int | None, typer.Option(min=1, metavar="N", help="Messages per second at most.")] = None,
     stack: StackOption = "",
 ) -> None:
     """Send records to a stream's queue: those of a file, or made-up ones that its rules accept.
 
-    Each message gets an id of its own in the attribute sluice_message_id, unless it has one, or its envelope has. So
-    what is sent again after an error is still one row.
+    A message without an id gets one in the attribute sluice_message_id, so that sending it again adds no row.
     """
     if bool(file) == bool(generate):
         fail("send: either a file or --generate", USAGE)

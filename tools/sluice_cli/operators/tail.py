@@ -1,4 +1,4 @@
-"""`sluice tail`: the rows and refusals of a stream as they come, masked."""
+"""`sluice tail`: shows the rows and refusals of a stream as they come."""
 
 import re
 import time
@@ -40,14 +40,14 @@ def tail(
     database: Annotated[
         str | None, typer.Option(metavar="URL", help=f"Where the rows are; by default the demo's. {URL}")
     ] = None,
-    seconds: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after that; else with Ctrl-C.")] = None,
+    seconds: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after N seconds.")] = None,
     show_clear: Annotated[bool, typer.Option("--show-clear", help="Show what is kept in the clear too.")] = False,
 ) -> None:
-    """Show rows and refusals of a stream as they come, a line each, with the time at which they were sent or refused.
+    """Show rows and refusals of a stream as they come, a line each.
 
-    Once a second it reads from the table what was sent at most ten minutes before the newest row that it has seen.
+    Once a second it reads what was sent at most ten minutes before the newest row that it has seen.
 
-    It misses rows whose messages were sent longer before, as after an outage or a redrive: --since finds them.
+    After an outage or a redrive, messages may have been sent earlier than that. Use --since to find their rows.
     """
     declared = declarations.stream(stream)
     entries = declarations.entries(declared)

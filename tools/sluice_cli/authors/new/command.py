@@ -1,4 +1,4 @@
-"""`sluice new`: writes a stream of samples, and shows what it makes of them and what its author has to decide."""
+"""`sluice new`: writes a stream from samples, and shows what its author has to decide."""
 
 import keyword
 import re
@@ -16,10 +16,10 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import detection, marks, messages, preview, space, table_sql, throwaway
 from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Message, Unreadable
-from tools.sluice_cli.authors.new import declaration, examples, files, samples, template
+from tools.sluice_cli.authors.new import declaration, examples, files, samples
 from tools.sluice_cli.authors.new.files import NotWritten
 from tools.sluice_cli.authors.new.plan import CLASSES, ObjectPlan, Planner, pascal
-from tools.sluice_cli.authors.new.template import NoSuchPlace
+from tools.template import FILE, NoSuchPlace, with_stream
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 LONGEST_NAME = 40  # characters: it is part of the names of queues and alarms
@@ -35,7 +35,7 @@ class EnvelopeName(StrEnum):
 
 
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The stream's: of its module, its table, its metrics.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The stream's name: that of its module and its table.")],
     sample_file: Annotated[
         str,
         typer.Option(
@@ -56,14 +56,14 @@ def new(
         str, typer.Option(metavar="FIELD", help="The field that tells when it was sent: meta.created_at.")
     ] = "",
     queue: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The queue's name, if not the one that the template derives.")
+        str | None, typer.Option(metavar="NAME", help="The queue's name; by default the template derives it.")
     ] = None,
 ) -> None:
-    """Write a stream of samples: its declaration, its table, examples, an event, and its word in the template.
+    """Write a stream from samples: its declaration, its table, examples, an event, and its word in the template.
 
-    What may be personal data is masked, and marked to be confirmed: `sluice check` fails until the marks are deleted.
+    It masks what may be personal data, and marks each such field. `sluice check` fails until you delete the marks.
 
-    Nothing is written over, and no value of the samples is shown or written down.
+    No file is overwritten. No value of the samples is shown or written.
     """
     _check_names(name, queue)
     try:
@@ -80,7 +80,7 @@ def new(
     if not plan.members:
         terminal.fail(f"{sample_file}: there is nothing in the samples that can be declared", terminal.USAGE)
     source, stream = _declared(name, plan, planner, envelope)
-    made = _made(name, source, stream, plan, envelope, queue)
+    made = _made(name, source, stream, plan, queue)
     findings = Findings(stream, found, throwaway.keyset())
     preview.show(findings, space.hashes_per_second(), show_clear=False)
     try:
@@ -138,9 +138,7 @@ def _class_name(name: str) -> str:
     return f"{made}Record" if made in CLASSES else made
 
 
-def _made(
-    name: str, source: str, stream: type[Stream], plan: ObjectPlan, envelope: EnvelopeName, queue: str | None
-) -> dict[str, str]:
+def _made(name: str, source: str, stream: type[Stream], plan: ObjectPlan, queue: str | None) -> dict[str, str]:
     """Return the text of each file, or end the command if one of them is there or the template has no place for it."""
     folder = "layers/streams"
     number = files.next_migration(PROJECT / folder / "migrations")
@@ -150,13 +148,14 @@ def _made(
         f"{folder}/migrations/{number:04}_{name}.sql": f"-- The table of the stream `{name}`.\n\n"
         + table_sql.create_table(stream),
         f"{folder}/examples/{name}.jsonl": "".join(f"{line}\n" for line in examples.lines(stream, plan)),
-        f"events/{name}.json": examples.event(stream, plan, envelope, queue_name),
+        f"events/{name}.json": examples.event(stream, plan, queue_name),
     }
     try:
         files.refuse_existing(PROJECT, made)
-        return made | {files.TEMPLATE: template.with_stream((PROJECT / files.TEMPLATE).read_text("utf-8"), name, queue)}
+        template = (PROJECT / FILE).read_text("utf-8")
+        return made | {FILE: with_stream(template, name, queue)}
     except NoSuchPlace as error:
-        terminal.fail(f"{files.TEMPLATE}: {error}; nothing was written", terminal.USAGE)
+        terminal.fail(f"{FILE}: {error}; nothing was written", terminal.USAGE)
     except NotWritten as error:
         terminal.fail(str(error), terminal.USAGE)
 

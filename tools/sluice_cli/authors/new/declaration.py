@@ -1,4 +1,4 @@
-"""The text of a declaration: a plan in, the module of the stream out, and the stream that it declares."""
+"""Writes the module that declares a planned stream, and loads the stream from that text."""
 
 import subprocess  # nosec B404
 import sys

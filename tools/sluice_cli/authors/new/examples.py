@@ -1,4 +1,4 @@
-"""Examples of a new stream: records of nobody, of the samples' form, and the rows that they become."""
+"""Makes the examples of a new stream: made-up records in the form of the samples, and the rows that they become."""
 
 import json
 import re
@@ -30,7 +30,7 @@ from sluice.declaration.rules import (
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.postgres.cells import json_cell, json_member
-from tools.sluice_cli.authors import throwaway
+from tools.sluice_cli.authors import envelopes, throwaway
 from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan
 from tools.sluice_cli.authors.new.samples import Scalar
 
@@ -77,10 +77,10 @@ def record(plan: ObjectPlan, number: int, whole: bool = True) -> dict[str, Any]:
     return made
 
 
-def event(stream: type[Stream], plan: ObjectPlan, envelope: str, queue: str) -> str:
+def event(stream: type[Stream], plan: ObjectPlan, queue: str) -> str:
     """Return an event of SQS, as Lambda gets it, with one record."""
     message_id = str(UUID(int=1, version=4))
-    body = json.dumps(_wrapped(record(plan, 1), envelope, stream.__name__))
+    body = envelopes.wrap(stream, json.dumps(record(plan, 1)), UUID(int=2, version=4), MOMENT)
     told = {
         "messageId": message_id,
         "receiptHandle": "example",
@@ -92,23 +92,6 @@ def event(stream: type[Stream], plan: ObjectPlan, envelope: str, queue: str) -> 
         "awsRegion": "eu-central-1",
     }
     return json.dumps({"Records": [told]}, indent=2) + "\n"
-
-
-def _wrapped(made: dict[str, Any], envelope: str, name: str) -> dict[str, Any]:
-    identity, moment = str(UUID(int=2, version=4)), f"{MOMENT:%Y-%m-%dT%H:%M:%SZ}"
-    if envelope == "sns":
-        topic, text = "arn:aws:sns:eu-central-1:123456789012:example", json.dumps(made)
-        return {
-            "Type": "Notification",
-            "MessageId": identity,
-            "TopicArn": topic,
-            "Message": text,
-            "Timestamp": moment,
-        }
-    if envelope == "eventbridge":
-        told = {"version": "0", "id": identity, "detail-type": name, "source": "example", "account": "123456789012"}
-        return told | {"time": moment, "region": "eu-central-1", "resources": [], "detail": made}
-    return made
 
 
 def _rows(layout: Layout, records: list[dict[str, Any]]) -> list[str]:

@@ -1,11 +1,12 @@
-"""The files of a new stream: written all or none, and none that is there is written over."""
+"""Writes all files of a new stream or none, and overwrites none but the template."""
 
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-TEMPLATE = "template.yaml"
+from tools.template import FILE
+
 FIRST_NUMBER = 1000  # of the migrations of one's own
 
 
@@ -29,10 +30,10 @@ def refuse_existing(root: Path, names: Iterable[str]) -> None:
 def write(root: Path, made: Mapping[str, str]) -> None:
     """Write files that are not there, and the template anew. Raises NotWritten, and has changed nothing then."""
     written: list[Path] = []
-    draft, template = root / f".{TEMPLATE}.new", root / TEMPLATE
+    draft, template = root / f".{FILE}.new", root / FILE
     try:
         for name, text in made.items():
-            path = draft if name == TEMPLATE else root / name
+            path = draft if name == FILE else root / name
             path.parent.mkdir(exist_ok=True)
             with path.open("x", encoding="utf-8") as file:
                 written.append(path)

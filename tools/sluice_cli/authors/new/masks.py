@@ -1,4 +1,4 @@
-"""Masks of samples: what a place seems to hold of a person, and the masks to propose for it."""
+"""Proposes masks for what samples seem to hold of a person."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The plan of a declaration: what samples have in, the fields and objects to declare, and what is left out, out."""
+"""Plans a declaration: decides which fields and objects of samples are declared, and which are left out."""
 
 import keyword
 import re

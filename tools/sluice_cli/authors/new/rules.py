@@ -1,4 +1,4 @@
-"""Rules of samples: the values at a place in, the narrowest rule that surely takes others like them out."""
+"""Finds the narrowest rule that accepts the values at a place of samples, and others like them."""
 
 import re
 from collections import Counter

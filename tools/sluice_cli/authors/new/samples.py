@@ -1,4 +1,4 @@
-"""Samples: records in, what they have at each place out."""
+"""Collects what samples have at each place of a record."""
 
 from collections.abc import Iterable
 from contextlib import suppress

@@ -1,0 +1,65 @@
+"""Finds the streams that have no word in template.yaml, the words that have no stream, and wrong words."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import streams
+from tools.template import FILE, LOOP, NoSuchPlace, declared
+
+OPTIONS = ("Name", "Queue", "BatchSize", "WindowSeconds", "Concurrency")  # of a line in the mapping `Streams`
+
+
+def text() -> str:
+    """Return the template's text. Raises OSError."""
+    return (Path(streams.__path__[0]).parents[1] / FILE).read_text("utf-8")  # beside layers/streams
+
+
+def misfits(names: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with the template's words, and which of the streams and words lack the other."""
+    from yaml import MarkedYAMLError
+
+    try:
+        words, lines = declared(text())
+    except OSError as error:
+        yield f"{FILE}: {error.strerror}"
+    except NoSuchPlace as error:
+        yield f"{FILE}: {error}"
+    except MarkedYAMLError:
+        yield f"{FILE}: is no YAML"
+    else:
+        texts = [word for word in words if isinstance(word, str)]
+        if texts != words:
+            yield f"{FILE}: {LOOP}: each word must be a text; put in quotes what YAML takes for something else: on, 12"
+        yield from _bad_words(texts)
+        yield from _bad_options(lines)
+        yield from _without_the_other({word: lines.get(word, {}).get("Name", word) for word in texts}, names)
+
+
+def _bad_words(words: Collection[str]) -> Iterator[str]:
+    for word, count in Counter(words).items():
+        if not re.fullmatch("[A-Za-z0-9]+", word):
+            yield f"{FILE}: {LOOP}: {word} must have letters and digits only; the mapping gives its Name"
+        if count > 1:
+            yield f"{FILE}: {LOOP} has {word} {'twice' if count == 2 else f'{count} times'}"
+
+
+def _bad_options(lines: Mapping[Any, Mapping[Any, Any]]) -> Iterator[str]:
+    for word, options in lines.items():
+        for option in options.keys() - set(OPTIONS):
+            yield f"{FILE}: Mappings, Streams, {word}: there is no option {option}; there are {', '.join(OPTIONS)}"
+
+
+def _without_the_other(named: Mapping[str, Any], names: Collection[str]) -> Iterator[str]:
+    for name in names:
+        words = [word for word, found in named.items() if found == name]
+        if not words:
+            yield f"{name}: {FILE} has no word for it in {LOOP}, so it would have no queue"
+        if len(words) > 1:
+            count = "two" if len(words) == 2 else len(words)
+            yield f"{name}: {FILE} has {count} words for it in {LOOP}: {', '.join(words)}"
+    for word, name in named.items():
+        if name not in names:
+            yield f"{FILE}: {LOOP} has {word}, but there is no layers/streams/{name}.py"
