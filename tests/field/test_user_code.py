@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from sluice import Custom, Each, Keep, Part, Pseudonym, Rejected, Rule, Stream, Text, derived
@@ -268,14 +269,32 @@ def test_what_postgresql_cannot_store_rejects_that_record_and_not_the_batch(retu
     assert [(one.reason, one.pointer) for one in store.rejections] == [(reason, "/name")]
 
 
+class Odd(Part):
+    """Its key is one that no terminal shows."""
+
+    text: Annotated[str, Text(max=9)] = msgspec.field(name="A\x7f")
+
+
+class OfOdd(Stream, table="t"):
+    """Has a declared key that is not printable in its pointers."""
+
+    inner: Odd
+
+
+def test_a_declared_key_that_is_not_printable_is_named_in_the_pointer() -> None:
+    (rejection,) = process(OfOdd, {"inner": {"A\x7f": "\0"}}, {"inner": {"A\x7f": "good"}}).rejections
+    assert (rejection.reason, rejection.pointer) == ("nul_character", "/inner/A\x7f")
+
+
 NO_WORDS: list[Any] = ["a\0", "\ud800", "\n", None, b"a"]
 
 
 @pytest.mark.parametrize("no_word", NO_WORDS, ids=range(5))
-def test_a_reason_or_pointer_that_is_no_printable_text_is_an_error_as_any_other(
+def test_a_reason_that_is_not_printable_or_a_pointer_that_cannot_be_stored_is_an_error_as_any_other(
     no_word: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for error in (Rejected(no_word), Rejected("mine", no_word)):
+    of_pointer = [Rejected("mine", no_word)] if no_word != "\n" else []  # which may be in a key
+    for error in (Rejected(no_word), *of_pointer):
         monkeypatch.setattr(Switch, "error", error)
         (rejection,) = process(OfRule, {"name": "ok"}, {"name": "bad"}).rejections
         assert (rejection.reason, rejection.pointer) == ("internal_error", "/name")

@@ -52,13 +52,21 @@ class Unforeseen(Rejected):
 def rejection_of(error: BaseException) -> Rejected:
     """Return an error of a user's own code as the rejection of the record that it was given.
 
-    A user's own `Rejected` whose reason or pointer is no printable text is an error as any other: it cannot be stored.
+    A user's own `Rejected` whose reason is no printable text, or whose pointer is none that can be stored, is an error
+    as any other.
     """
-    if isinstance(error, Rejected) and all(
-        isinstance(one, str) and one.isprintable() for one in (error.reason, error.pointer)
-    ):
+    if isinstance(error, Rejected) and _is_printable(error.reason) and _is_storable(error.pointer):
         return error
     return Unforeseen(type(error).__name__)
+
+
+def _is_printable(reason: object) -> bool:
+    return isinstance(reason, str) and reason.isprintable()
+
+
+def _is_storable(pointer: object) -> bool:
+    """Tell whether PostgreSQL takes a text. A key that is declared may well hold what is not printable."""
+    return isinstance(pointer, str) and not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in pointer)
 
 
 # What code of a user's own may raise: `sys.exit()` in it must not end the function.
