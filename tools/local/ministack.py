@@ -1,22 +1,25 @@
-"""What MiniStack needs otherwise than AWS: a template without the resources that it does not know.
+"""What MiniStack needs otherwise than AWS: a template without the resources that it does not know, and few batches.
 
-`python -m tools.local.ministack FILE` changes a built template.
+`python -m tools.local.ministack FILE` changes a built template, with its loops or without them.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
 UNKNOWN = ("AWS::SecretsManager::ResourcePolicy",)
+CONCURRENCY = 2  # batches of a stream at a time: each function that runs unpacks thousands of files of its layers
 
 
-def leave_out_unknown(template: Path) -> None:
-    """Remove the resources that MiniStack does not know from a built template."""
+def fit(template: Path) -> None:
+    """Remove the resources that MiniStack does not know from a built template, and lower the streams' concurrency."""
     parsed = yaml_parse(template.read_text())
     for name in [name for name, resource in parsed["Resources"].items() if _is_unknown(resource)]:
         del parsed["Resources"][name]
+    _slow_down(parsed["Resources"])
     template.write_text(json.dumps(parsed))  # which is YAML too
 
 
@@ -24,11 +27,19 @@ def _is_unknown(resource: object) -> bool:
     return isinstance(resource, dict) and resource["Type"] in UNKNOWN  # a loop is a list
 
 
+def _slow_down(part: Any) -> None:
+    """Give every event source mapping in a part of the template as few batches at a time."""
+    if isinstance(part, dict) and "ScalingConfig" in part:
+        part["ScalingConfig"] = {"MaximumConcurrency": CONCURRENCY}
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _slow_down(inner)
+
+
 def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m tools.local.ministack FILE", file=sys.stderr)
         return 2
-    leave_out_unknown(Path(sys.argv[1]))
+    fit(Path(sys.argv[1]))
     return 0
 
 

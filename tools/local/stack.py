@@ -105,7 +105,7 @@ class Stack:
         """Build and deploy what has changed, the first time all of it. Raises NotStarted."""
         with step("Build: sam build"):
             build(self.folder / "build", self.streams)
-            ministack.leave_out_unknown(self.folder / "build" / "template.yaml")
+            ministack.fit(self.folder / "build" / "template.yaml")
         with step("Deploy: sam deploy"):
             self.deploy(self.parameters)
 

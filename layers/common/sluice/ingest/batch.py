@@ -69,6 +69,7 @@ class StoringBatchProcessor(BatchProcessor):
         super().__init__(EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
         self._store = store
         self._stream = stream
+        self._postmark = stream.postmark.reader(stream.unwrap)
         self._deadline = deadline
         self.written = Written(0, 0, [], 0.0)
         self.rejected: list[tuple[SQSRecord, Rejection]] = []
@@ -123,7 +124,7 @@ class StoringBatchProcessor(BatchProcessor):
         return [cast("Rejected", error) for _, error, _ in self.exceptions]  # all that the record handler raises
 
     def _rejection(self, record: SQSRecord, rejected: Rejected) -> Rejection:
-        identity = id_of_row_or_rejection(record, self._stream.postmark.reader(self._stream.unwrap)(record.body))
+        identity = id_of_row_or_rejection(record, self._postmark(record.body))
         shape = self._stream.shape(record.body)
         # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
         return Rejection(identity, self._stream.stream_name, rejected.reason[:64], rejected.pointer[:256], shape)
