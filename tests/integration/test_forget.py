@@ -73,7 +73,7 @@ def order(email: str, *recipients: str) -> str:
 
 def put(open_store: OpenStore, stream: type[Stream], number: int, body: str, keyset: Keyset = OLD) -> None:
     """Write one record, as ingest would."""
-    cells, originals = stream.masker(keyset)(body)
+    cells, originals, _ = stream.masker(keyset)(body)
     rows = [MaskedRow(numbered(number), SENT_AT, cells, originals)]
     assert write(open_store(stream), rows, in_seconds(60)) == (1, 0, [])
 

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sluice.declaration.originals import Originals
 from sluice.declaration.rules import (
     Boolean,
     CaseFolded,
@@ -32,7 +31,7 @@ from sluice.declaration.rules import (
     Uuid,
     Version,
 )
-from sluice.declaration.stream import Part, Row, Stream
+from sluice.declaration.stream import Masked, Part, Row, Stream
 from sluice.failures import Rejected
 from sluice.ingest.rows import MaskedRow
 from sluice.migrate import tables
@@ -185,7 +184,7 @@ def given_in_json(value: Any) -> str:
     return msgspec.json.Encoder(decimal_format="number").encode(value).decode()
 
 
-def refusal(mask: Callable[[str], tuple[Row, Originals]], body: str) -> tuple[Row, str]:
+def refusal(mask: Callable[[str], Masked], body: str) -> tuple[Row, str]:
     """Return the cells of a body, or none and the pointer of its rejection."""
     try:
         return mask(body)[0], ""

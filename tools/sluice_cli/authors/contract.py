@@ -11,7 +11,7 @@ import msgspec
 from sluice.declaration import registry
 from sluice.declaration.layout import Field, Layout
 from sluice.declaration.masks import Mask
-from sluice.declaration.rules import Rule
+from sluice.declaration.rules.rule import Rule, is_ours
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
 from tools.sluice_cli.authors import declarations, table_sql
@@ -111,7 +111,7 @@ def _rule(rule: Rule) -> Contract:
         told[bound] = moment and moment.astimezone(UTC).isoformat()
     if "rule" in told:
         told["rule"] = _rule(rule.element)
-    return told | {"is_ours": type(rule).__module__ == Rule.__module__}
+    return told | {"is_ours": is_ours(rule)}
 
 
 def _form(rule: Rule | None) -> Contract | None:

@@ -121,7 +121,7 @@ class _Examples:
     def differences(self, number: int, line: str) -> Iterator[str]:
         try:
             example = parse(line)
-            cells, _ = self._mask(body(self._stream, example))
+            cells = self._mask(body(self._stream, example)).cells
         except NotAnExample as error:
             yield str(error)
         except Rejected as rejected:

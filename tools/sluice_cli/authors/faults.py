@@ -7,6 +7,7 @@ import msgspec
 
 from sluice.declaration import diagnosis, masking, wire
 from sluice.declaration.layout import Field, Layout, Nested
+from sluice.declaration.originals import Notes
 from sluice.declaration.stream import Stream
 from sluice.failures import OF_A_USERS_CODE, Rejected, Unforeseen, rejection_of
 from sluice.pseudonyms.keyset import Keyset
@@ -74,7 +75,7 @@ def _of_member(
     except (ValueError, RecursionError) as error:
         return diagnosis.rejection(error, alone)
     try:
-        masking.masker(alone, keyset, lambda original: None, in_json)(decoded)
+        masking.masker(alone, keyset, Notes(), in_json)(decoded)
     except OF_A_USERS_CODE as error:
         return rejection_of(error)
     return None

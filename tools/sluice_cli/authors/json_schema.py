@@ -30,6 +30,7 @@ from sluice.declaration.rules import (
     Uuid,
     Version,
 )
+from sluice.declaration.rules.rule import is_ours
 from sluice.declaration.stream import Stream
 from sluice.declaration.wire import Numeric
 from tools.sluice_cli.authors import declarations
@@ -54,7 +55,7 @@ def of_stream(stream: type[Stream]) -> Schema:
 
 def of_rule(rule: Rule) -> Schema:
     """Return the schema of the values that a rule takes."""
-    made = _of_kind(rule) if type(rule).__module__ == Rule.__module__ else _of_type(rule.accepts)
+    made = _of_kind(rule) if is_ours(rule) else _of_type(rule.accepts)
     return made | {"description": declarations.rule_text(rule)}
 
 

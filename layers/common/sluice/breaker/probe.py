@@ -45,7 +45,7 @@ def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> N
 def _row(stream: type[Stream], keyset: Keyset, why: str) -> MaskedRow:
     """Return the row of a message that the stream accepts, or a row of NULLs: if that is refused, it proves as much."""
     try:
-        cells, originals = witness.mask(stream, keyset)
+        cells, originals, _ = witness.mask(stream, keyset)
     except Rejected as rejected:  # a rule of the user's own knows no example, or its code fails of it
         if isinstance(rejected, Unforeseen):
             outage = f"every record failed: {rejected.cause}"

@@ -7,28 +7,26 @@ from msgspec.structs import astuple
 
 from sluice.declaration.layout import Layout, Nested
 from sluice.declaration.masks import Mask, Pseudonym, Writer
-from sluice.declaration.originals import Original
-from sluice.declaration.rules import Rule
+from sluice.declaration.originals import Notes
+from sluice.declaration.rules.rule import Rule, is_ours
 from sluice.failures import OF_A_USERS_CODE, rejection_of
 from sluice.postgres.cells import Cell, cell_of, json_cell, json_member
 from sluice.pseudonyms.keyset import Keyset
 
-type Remember = Callable[[Original], None]
-
 
 def masker(
-    layout: Layout, keyset: Keyset, remember: Remember, in_json: bool = False
+    layout: Layout, keyset: Keyset, notes: Notes, in_json: bool = False
 ) -> Callable[[Any], tuple[list[Any], list[Cell]]]:
     """Return the function from an object as JSON has it to its canonical values, and to the cells of its columns.
 
-    Of every recoverable value it tells `remember` what the token stands for.
+    It adds to the notes what the tokens of recoverable values stand for.
     """
     plan = []
     for field in layout.fields:
         rule = field.rule.in_json if in_json else field.rule
-        writers = [_writer(mask, field.name, rule, keyset, remember) for mask in field.masks]
+        writers = [_writer(mask, field.name, rule, keyset, notes) for mask in field.masks]
         plan.append((field.pointer, rule.canonical, writers))
-    inner = [(nested, _nested_masker(nested, keyset, remember, in_json)) for nested in layout.nested]
+    inner = [(nested, _nested_masker(nested, keyset, notes, in_json)) for nested in layout.nested]
 
     def mask(record: Any) -> tuple[list[Any], list[Cell]]:
         values: list[Any] = []
@@ -62,18 +60,18 @@ def masker(
     return mask
 
 
-def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, remember: Remember) -> Writer:
+def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, notes: Notes) -> Writer:
     if isinstance(mask, Pseudonym):
-        return mask.writer(field, rule, keyset, remember)
+        return mask.writer(field, rule, keyset, notes.originals.append)
     write = mask.writer(field, rule, keyset)
-    return write if type(mask).__module__ == Mask.__module__ else lambda value: cell_of(write(value))
+    return write if is_ours(mask) else lambda value: cell_of(write(value))
 
 
 def _nested_masker(
-    nested: Nested, keyset: Keyset, remember: Remember, in_json: bool
+    nested: Nested, keyset: Keyset, notes: Notes, in_json: bool
 ) -> Callable[[Any], tuple[Any, list[Cell]]]:
     """Return the same function for a nested object, or for a list of them, which is one cell of JSON."""
-    mask = masker(nested.layout, keyset, remember, in_json or nested.many)
+    mask = masker(nested.layout, keyset, notes, in_json or nested.many)
     columns = [column for column, _ in nested.layout.columns()]
 
     def mask_one(value: Any) -> tuple[Any, list[Cell]]:

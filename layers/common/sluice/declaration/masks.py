@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice.declaration.originals import Original
-from sluice.declaration.rules import Rule
+from sluice.declaration.rules.rule import Rule, is_ours
 from sluice.postgres.cells import Cell, cell_of
 from sluice.pseudonyms.keyset import Keyset
 
@@ -28,8 +28,8 @@ class Mask:
 
 def _cells(rule: Rule, write: Writer) -> Writer:
     """Return the function itself, or the one that makes cells of all that a user's own rule or function returns."""
-    is_ours = Rule.__module__ == type(rule.element).__module__ == getattr(write, "__module__", None)
-    return write if is_ours else lambda value: cell_of(write(value))
+    is_of_sluice = is_ours(rule.element) and str(getattr(write, "__module__", "")).startswith("sluice.")
+    return write if is_of_sluice else lambda value: cell_of(write(value))
 
 
 @dataclass(frozen=True)

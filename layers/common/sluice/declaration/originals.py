@@ -1,5 +1,7 @@
 """Clear values on their way from the masking to the vault: personal data, so no representation shows them."""
 
+from dataclasses import dataclass, field
+
 import msgspec
 
 
@@ -22,3 +24,15 @@ class Originals(msgspec.Struct, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         return f"Originals(values={self.values!r})"
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What the masking of one record finds on its way; cleared before the next."""
+
+    originals: list[Original] = field(default_factory=list, repr=False)
+    nulled: list[str] = field(default_factory=list)  # pointers of the fields whose value broke its rule and became NULL
+
+    def clear(self) -> None:
+        self.originals.clear()
+        self.nulled.clear()

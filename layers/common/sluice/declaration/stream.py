@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, cast, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, NamedTuple, cast, dataclass_transform, get_type_hints
 
 import msgspec
 
 from sluice.declaration import annotations, diagnosis, envelopes, masking, personal, postmark, wire
 from sluice.declaration.envelopes import Envelope, plain
 from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
-from sluice.declaration.originals import Original, Originals
+from sluice.declaration.originals import Notes, Originals
 from sluice.declaration.personal import Subject, TokenPlace
 from sluice.declaration.postmark import OwnPostmark
 from sluice.failures import DeclarationError, Rejected
@@ -17,6 +17,14 @@ from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
 
 type Row = tuple[Cell, ...]
+
+
+class Masked(NamedTuple):
+    """What becomes of a record."""
+
+    cells: Row
+    originals: Originals
+    nulled: tuple[str, ...] = ()  # pointers of the fields whose value broke its rule and became NULL
 
 
 def derived(function: Callable[[Any], Any]) -> Any:
@@ -102,20 +110,20 @@ class Stream(Part):
     unwrap: ClassVar[Envelope]
 
     @classmethod
-    def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Callable[[str], tuple[Row, Originals]]:
-        """Return the function from a message body to the masked cells of its row, and to what may be recovered of it.
+    def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Callable[[str], Masked]:
+        """Return the function from a message body to the masked record.
 
         The body is in the stream's envelope, unless another one is given. It raises Rejected for a bad body.
         """
         layout, subject = cls.layout, cls.subject
         decode = wire.decoder(layout.wire)
         unwrap = envelope or cls.unwrap
-        found: list[Original] = []
-        mask = masking.masker(layout, keyset, found.append)
+        notes = Notes()
+        mask = masking.masker(layout, keyset, notes)
         place = [member.name for member in layout.members].index(subject.field[0]) if subject else 0
 
-        def mask_body(body: str) -> tuple[Row, Originals]:
-            found.clear()
+        def mask_body(body: str) -> Masked:
+            notes.clear()
             record_text = unwrap(body)
             try:
                 record = decode(record_text)
@@ -123,7 +131,8 @@ class Stream(Part):
                 known = envelopes.recognised(body) if unwrap is plain else None
                 raise known or diagnosis.rejection(error, layout) from None  # the cause may quote the body
             values, cells = mask(record)
-            return tuple(cells), Originals(subject.text(values[place]) if subject else None, tuple(found))
+            originals = Originals(subject.text(values[place]) if subject else None, tuple(notes.originals))
+            return Masked(tuple(cells), originals, tuple(notes.nulled))
 
         return mask_body
 

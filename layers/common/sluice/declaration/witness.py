@@ -6,8 +6,7 @@ import msgspec
 
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Layout
-from sluice.declaration.originals import Originals
-from sluice.declaration.stream import Row, Stream
+from sluice.declaration.stream import Masked, Stream
 from sluice.failures import OF_A_USERS_CODE, rejection_of
 from sluice.pseudonyms.keyset import Keyset
 
@@ -18,7 +17,7 @@ def example(layout: Layout) -> dict[str, Any]:
     return fields | {nested.key: [] if nested.many else example(nested.layout) for nested in layout.nested}
 
 
-def mask(stream: type[Stream], keyset: Keyset) -> tuple[Row, Originals]:
+def mask(stream: type[Stream], keyset: Keyset) -> Masked:
     """Mask the example as ingest masks a record, without an envelope.
 
     Raises Unforeseen when code of the user's own fails of it, Rejected when a rule of the user's own has no example.

@@ -33,11 +33,13 @@ class RecordHandler:
     def __call__(self, record: SQSRecord) -> MaskedRow:
         try:
             body = record.raw_event["body"]
-            cells, originals = self._mask(body)
+            masked = self._mask(body)
             postmark = self._postmark(body)
             if postmark is not None and postmark.fault is not None:
                 raise postmark.fault
-            return MaskedRow(message_id(record, postmark), sent_at(record, postmark), cells, originals)
+            return MaskedRow(
+                message_id(record, postmark), sent_at(record, postmark), masked.cells, masked.originals, masked.nulled
+            )
         except OF_A_USERS_CODE as error:
             raise rejection_of(error) from None  # the cause may quote the record
 

@@ -18,6 +18,7 @@ class MaskedRow(msgspec.Struct, frozen=True, gc=False):
     sent_at: str  # ISO 8601, UTC
     cells: Row
     originals: Originals = NOTHING
+    nulled: tuple[str, ...] = ()  # pointers of the fields whose value broke its rule and became NULL
 
 
 class Rejection(msgspec.Struct, frozen=True):

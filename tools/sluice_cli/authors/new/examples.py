@@ -13,6 +13,7 @@ import msgspec
 from sluice.declaration import masking, wire
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Layout
+from sluice.declaration.originals import Notes
 from sluice.declaration.rules import (
     Boolean,
     Each,
@@ -97,7 +98,7 @@ def event(stream: type[Stream], plan: ObjectPlan, queue: str) -> str:
 def _rows(layout: Layout, records: list[dict[str, Any]]) -> list[str]:
     """Return the rows of records as JSON has them, with a label in the place of each token."""
     decode = wire.decoder(layout.wire)
-    mask = masking.masker(layout, throwaway.keyset(), lambda original: None, in_json=True)
+    mask = masking.masker(layout, throwaway.keyset(), Notes(), in_json=True)
     columns = [column for column, _ in layout.columns()]
     rows = []
     for one in records:

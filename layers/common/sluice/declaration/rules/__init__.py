@@ -1,0 +1,41 @@
+"""Rules: what a field accepts, and the one canonical value of all its spellings."""
+
+from sluice.declaration.rules.lists import Each
+from sluice.declaration.rules.moments import EPOCHS_FROM, EPOCHS_TO, Timestamp
+from sluice.declaration.rules.numbers import LARGEST_BIGINT, LARGEST_INTEGER, Boolean, Integer, Number
+from sluice.declaration.rules.rule import Rule
+from sluice.declaration.rules.texts import (
+    CaseFolded,
+    Custom,
+    Email,
+    IpAddress,
+    OneOf,
+    Phone,
+    Text,
+    Uuid,
+    Version,
+    version_number,
+)
+
+__all__ = [
+    "EPOCHS_FROM",
+    "EPOCHS_TO",
+    "LARGEST_BIGINT",
+    "LARGEST_INTEGER",
+    "Boolean",
+    "CaseFolded",
+    "Custom",
+    "Each",
+    "Email",
+    "Integer",
+    "IpAddress",
+    "Number",
+    "OneOf",
+    "Phone",
+    "Rule",
+    "Text",
+    "Timestamp",
+    "Uuid",
+    "Version",
+    "version_number",
+]

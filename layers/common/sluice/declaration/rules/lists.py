@@ -1,0 +1,59 @@
+"""Rules for lists."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sluice.declaration.rules.rule import Rule
+from sluice.failures import OF_A_USERS_CODE, DeclarationError, Rejected, rejection_of
+from sluice.postgres.cells import Cell, array_cell, json_cell, json_member
+
+
+@dataclass(frozen=True)
+class Each(Rule):
+    """A list of at most `max` elements, each of one rule, as a PostgreSQL array, or with `json` as a JSON array."""
+
+    rule: Rule
+    max: int = 1000
+    json: bool = False
+
+    @property
+    def accepts(self) -> Any:
+        return list[self.rule.accepts]  # type: ignore[name-defined]
+
+    @property
+    def makes(self) -> Any:
+        return list[self.rule.makes]  # type: ignore[name-defined]
+
+    @property
+    def example(self) -> list[Any]:
+        return []
+
+    def check(self) -> None:
+        if not isinstance(self.rule, Rule) or isinstance(self.rule, Each):
+            raise DeclarationError("Each needs the rule of a single element")
+        self.rule.check()
+
+    @property
+    def element(self) -> Rule:
+        return self.rule
+
+    @property
+    def in_json(self) -> Rule:
+        return replace(self, json=True)
+
+    def canonical(self, values: Sequence[Any], /) -> list[Any]:
+        if len(values) > self.max:
+            raise Rejected("too_many")
+        elements = []
+        for index, value in enumerate(values):
+            try:
+                elements.append(self.rule.canonical(value))
+            except OF_A_USERS_CODE as error:
+                raise rejection_of(error).at(f"/{index}") from None
+        return elements
+
+    def over(self, write: Callable[[Any], Cell]) -> Callable[[Any], Cell]:
+        if self.json:
+            return lambda values: json_cell([json_member(write(value)) for value in values])
+        return lambda values: array_cell([write(value) for value in values])
