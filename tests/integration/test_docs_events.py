@@ -1,0 +1,190 @@
+"""docs/events: real events become rows of a real PostgreSQL, each once, and nobody in them is anywhere in the clear."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from importlib import invalidate_caches
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from sluice.declaration.records import Listed, Splitter
+
+import streams
+from sluice.declaration import registry
+from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.stream import Stream
+from sluice.migrate import schema
+from sluice.postgres.database import Database
+from sluice.pseudonyms.keyset import Keyset
+from tests.integration.databases import LOGINS, OWNER, TestDatabase, in_seconds
+from tests.integration.environment import Environment
+from tests.integration.messages import KEYSET, event, failures, numbered, record
+from tools.project import PROJECT
+from tools.sluice_cli.authors import envelopes, examples
+from tools.sluice_cli.authors.examples import Example, Refused
+
+PAGES = PROJECT / "docs" / "events"
+NAMES = sorted(page.parent.name for page in PAGES.glob("*/README.md"))
+FEWEST = 10  # good samples
+TOKENS = re.compile(r"t1_[\w-]{43}")
+PEOPLE = [  # what the samples say of people
+    *["maren", "holt", "tomas", "tomás", "ibáñez", "ibanez", "zoe", "zoë", "müller", "yuki", "sato", "佐藤", "由紀"],
+    *["203.0.113.77", "2001:db8:12:34::5", "7946", "555-01", "beispielgasse", "例町", "4242", "door code"],
+]
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a stream that is copied into a project as the page says."""
+    name: str = request.param
+    (tmp_path / "docs").symlink_to(PROJECT / "docs")
+    for folder in ("examples", "migrations"):
+        (tmp_path / "layers" / "streams" / folder).mkdir(parents=True)
+    commands = re.findall(r"^cp .*", (PAGES / "README.md").read_text("utf-8"), re.MULTILINE)
+    for command in commands:
+        subprocess.run(command.replace("stripe", name).split(), cwd=tmp_path, check=True)
+    assert len(commands) == 3
+    monkeypatch.setattr(streams, "__path__", [str(tmp_path / "layers" / "streams"), *streams.__path__])
+    invalidate_caches()
+    yield name
+    sys.modules.pop(f"streams.{name}", None)
+
+
+@pytest.fixture
+def stream(name: str) -> type[Stream]:
+    return registry.load(name)
+
+
+@pytest.fixture
+def send(
+    name: str,
+    tmp_path: Path,
+    database: TestDatabase,
+    environments: Callable[[], Environment],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[list[str]], Any]:
+    """Deploy the stream, and return the function from the bodies of messages to the answer of the ingest function."""
+    (migration,) = (tmp_path / "layers" / "streams" / "migrations").iterdir()
+    database.sql(f"SET ROLE {OWNER.username}; {migration.read_text('utf-8')}; RESET ROLE")
+    owner = Database(database.settings("owner"), "sluice-migrate")
+    schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), in_seconds(60))
+    owner.close()
+    monkeypatch.setenv("STREAM", name)
+    ingest = environments()
+    return lambda bodies: ingest.invoke(event(*messages(bodies)))
+
+
+def messages(bodies: list[str]) -> list[dict[str, Any]]:
+    return [record(body, numbered(number)) for number, body in enumerate(bodies, 1)]
+
+
+def of_file(name: str) -> tuple[list[Example], list[Example]]:
+    """Return the examples of a stream: those that become rows, and those that are refused."""
+    found = [examples.parse(line) for _, line in examples.numbered(name)]
+    good = [example for example in found if isinstance(example.row, dict)]
+    return good, [example for example in found if example not in good]
+
+
+def test_its_examples_become_what_they_say(name: str, stream: type[Stream]) -> None:
+    good, bad = of_file(name)
+    assert examples.differences(name, stream, Keyset.parse(KEYSET)) == []
+    assert len(good) >= FEWEST
+    assert len(bad) >= FEWEST // 2
+
+
+def bodies_of(stream: type[Stream], found: list[Example]) -> list[str]:
+    """Return the bodies of the messages that bring examples; a message that can hold several records holds all."""
+    records = [bytes(example.record).decode() for example in found if isinstance(example.record, msgspec.Raw)]
+    if isinstance(stream.splitter, Splitter) and isinstance(stream.splitter.records, Listed):
+        held = f"[{','.join(records)}]"
+        for key in reversed(stream.splitter.records.keys):
+            held = f"{{{json.dumps(key)}: {held}}}"
+        records = [held] if records else []
+    wrapped = [envelopes.wrap(stream, text, UUID(numbered(number))) for number, text in enumerate(records, 1)]
+    return [*wrapped, *(example.body for example in found if isinstance(example.body, str))]
+
+
+def alike(row: dict[str, Any], tokens: re.Pattern[str]) -> Any:
+    """Return a row as it is compared: with one word for all tokens, and one spelling of each moment."""
+
+    def spelled(value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                return datetime.fromisoformat(value).isoformat()
+            except ValueError:
+                return tokens.sub("…", value)
+        if isinstance(value, list):
+            return [spelled(element) for element in value]
+        return {key: spelled(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+    return spelled({column: value for column, value in row.items() if column not in OWN_COLUMNS})
+
+
+def labels_of(stream: type[Stream], rows: list[dict[str, Any]]) -> re.Pattern[str]:
+    """Return the pattern of the labels that stand for tokens in the rows of examples."""
+    found: set[str] = set()
+
+    def note(label: str) -> str:
+        found.add(label)
+        return label
+
+    for row in rows:
+        for place in stream.token_places:
+            place.replace(row[place.column], note)
+    return re.compile("|".join(map(re.escape, sorted(found, key=len, reverse=True))))
+
+
+def test_its_records_become_rows_each_once(
+    name: str, stream: type[Stream], send: Callable[[list[str]], Any], database: TestDatabase
+) -> None:
+    good, _ = of_file(name)
+    wanted: list[Any] = [example.row for example in good]
+    bodies = bodies_of(stream, good)
+    for _ in range(2):
+        assert send(bodies) == failures()
+        found = [alike(row, TOKENS) for row in database.rows(stream.table)]
+        for row in [alike(row, labels_of(stream, wanted)) for row in wanted]:
+            assert row in found
+            found.remove(row)
+        assert found == []
+    assert database.rejections() == {}
+    assert people_in(database) == set()
+
+
+def test_what_is_bad_is_refused_where_its_example_says(
+    name: str, stream: type[Stream], send: Callable[[list[str]], Any], database: TestDatabase
+) -> None:
+    _, bad = of_file(name)
+    for example in bad:
+        database.sql("DELETE FROM rejection")
+        (body,) = bodies_of(stream, [example])
+        refused = example.refused
+        assert isinstance(refused, Refused)
+        around = "" if stream.splitter is None or isinstance(example.body, str) else stream.splitter.pointer(0)
+        assert send([body]) == {"batchItemFailures": [{"itemIdentifier": numbered(1)}]}
+        assert [*database.rejections().values()] == [(refused.reason, around + refused.pointer)]
+        assert people_in(database) == set()
+    assert database.rows(stream.table) == []
+
+
+def people_in(database: TestDatabase) -> set[str]:
+    """Return what the tables say of people in the clear."""
+    tables = [name for (name,) in database.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+    rows = str([database.sql(f"SELECT row_to_json(t)::text FROM {table} t") for table in tables]).casefold()
+    return {one for one in PEOPLE if one in rows}
+
+
+def test_the_samples_have_what_must_be_nowhere() -> None:
+    samples = "".join(path.read_text("utf-8") for path in PAGES.glob("*/*.jsonl")).casefold()
+    assert [one for one in PEOPLE if one not in samples] == []
+
+
+def test_the_page_names_every_stream() -> None:
+    named = re.findall(r"\]\((\w+)/README\.md\)", (PAGES / "README.md").read_text("utf-8"))
+    assert sorted(named) == NAMES
