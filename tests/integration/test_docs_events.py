@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ FEWEST = 10  # good samples
 TOKENS = re.compile(r"t1_[\w-]{43}")
 PEOPLE = [  # what the samples say of people
     *["maren", "holt", "tomas", "tomás", "ibáñez", "ibanez", "zoe", "zoë", "müller", "yuki", "sato", "佐藤", "由紀"],
-    *["203.0.113.77", "2001:db8:12:34::5", "7946", "555-01", "beispielgasse", "例町", "4242", "door code"],
+    *["203.0.113.77", "2001:db8:12:34::5", "7946", "5550143", "beispielgasse", "例町", "4242", "5555 5555"],
 ]
 
 
@@ -111,7 +112,7 @@ def bodies_of(stream: type[Stream], found: list[Example]) -> list[str]:
 
 
 def alike(row: dict[str, Any], tokens: re.Pattern[str]) -> Any:
-    """Return a row as it is compared: with one word for all tokens, and one spelling of each moment."""
+    """Return a row as it is compared: with one word for all tokens, and one spelling of each moment and number."""
 
     def spelled(value: Any) -> Any:
         if isinstance(value, str):
@@ -119,6 +120,8 @@ def alike(row: dict[str, Any], tokens: re.Pattern[str]) -> Any:
                 return datetime.fromisoformat(value).isoformat()
             except ValueError:
                 return tokens.sub("…", value)
+        if isinstance(value, Decimal):
+            return float(value)
         if isinstance(value, list):
             return [spelled(element) for element in value]
         return {key: spelled(one) for key, one in value.items()} if isinstance(value, dict) else value
@@ -141,7 +144,7 @@ def labels_of(stream: type[Stream], rows: list[dict[str, Any]]) -> re.Pattern[st
 
 
 def test_its_records_become_rows_each_once(
-    name: str, stream: type[Stream], send: Callable[[list[str]], Any], database: TestDatabase
+    database: TestDatabase, name: str, stream: type[Stream], send: Callable[[list[str]], Any]
 ) -> None:
     good, _ = of_file(name)
     wanted: list[Any] = [example.row for example in good]
@@ -158,7 +161,7 @@ def test_its_records_become_rows_each_once(
 
 
 def test_what_is_bad_is_refused_where_its_example_says(
-    name: str, stream: type[Stream], send: Callable[[list[str]], Any], database: TestDatabase
+    database: TestDatabase, name: str, stream: type[Stream], send: Callable[[list[str]], Any]
 ) -> None:
     _, bad = of_file(name)
     for example in bad:
