@@ -25,7 +25,7 @@ def test_a_service_that_fails_is_an_outage_that_costs_no_row(
     here.aws.heals()
 
 
-@pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.SLOW, Fault.DOWN])
+@pytest.mark.parametrize("fault", [Fault.THROTTLED, pytest.param(Fault.SLOW, marks=pytest.mark.long), Fault.DOWN])
 @pytest.mark.parametrize("service", BOTH)
 def test_a_service_that_fails_once_costs_no_batch(service: Service, fault: Fault, here: Site, sending: Sending) -> None:
     queue = sending(junk=True)
@@ -34,6 +34,7 @@ def test_a_service_that_fails_once_costs_no_batch(service: Service, fault: Fault
     assert queue.failures == []
 
 
+@pytest.mark.long
 def test_a_service_that_stays_slow_is_an_outage_in_time(here: Site, sending: Sending) -> None:
     queue = sending()
     here.aws.breaks(Service.KMS, Fault.SLOW)

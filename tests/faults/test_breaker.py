@@ -70,7 +70,7 @@ def test_an_outage_stops_the_queue_until_a_tick_after_it(here: Site, sending: Se
     ("service", "fault"),
     [
         (Service.SSM, Fault.THROTTLED),
-        (Service.SSM, Fault.SLOW),
+        pytest.param(Service.SSM, Fault.SLOW, marks=pytest.mark.long),
         (Service.SSM, Fault.DOWN),
         (Service.LAMBDA, Fault.THROTTLED),
         (Service.LAMBDA, Fault.DOWN),
@@ -112,7 +112,7 @@ def test_a_service_that_fails_once_hinders_neither_trip_nor_tick(
         (Service.SSM, Fault.THROTTLED, "failed"),
         (Service.SSM, Fault.DOWN, "failed"),
         (Service.LAMBDA, Fault.THROTTLED, {"user_logins": None}),
-        (Service.LAMBDA, Fault.SLOW, {"user_logins": None}),
+        pytest.param(Service.LAMBDA, Fault.SLOW, {"user_logins": None}, marks=pytest.mark.long),
         (Service.LAMBDA, Fault.DOWN, {"user_logins": None}),
         (Service.SECRETS_MANAGER, Fault.DOWN, {"user_logins": "open"}),
         (Service.KMS, Fault.DOWN, {"user_logins": "open"}),

@@ -5,18 +5,31 @@ from hypothesis import settings as hypothesis_settings
 
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.conftest import (
+    any_database,
     database,
     deadline,
     empty_database,
     environments,
     fake_aws,
     ingest,
+    migrated,
     open_store,
     settings,
 )
 from tests.unit.fakes import KEYSET
 
-__all__ = ["database", "deadline", "empty_database", "environments", "fake_aws", "ingest", "open_store", "settings"]
+__all__ = [
+    "any_database",
+    "database",
+    "deadline",
+    "empty_database",
+    "environments",
+    "fake_aws",
+    "ingest",
+    "migrated",
+    "open_store",
+    "settings",
+]
 
 hypothesis_settings.register_profile("field", deadline=None, database=None)  # a slow machine is no failure
 hypothesis_settings.load_profile("field")

@@ -34,9 +34,9 @@ type Open = Callable[[int], Database]
 
 
 @pytest.fixture
-def way(empty_database: TestDatabase) -> Iterator[Proxy]:
+def way(any_database: TestDatabase) -> Iterator[Proxy]:
     """A proxy before the server."""
-    with proxy((empty_database.server.host, empty_database.server.port)) as way:
+    with proxy((any_database.server.host, any_database.server.port)) as way:
         yield way
 
 

@@ -28,9 +28,9 @@ LOGGED_IN = (*LOGINS.values(), OWNER)
 
 
 @pytest.fixture
-def pooler(empty_database: TestDatabase) -> Iterator[PgBouncer]:
+def pooler(any_database: TestDatabase) -> Iterator[PgBouncer]:
     folder = Path(tempfile.mkdtemp(prefix="sluice-"))
-    pooler = PgBouncer(empty_database.server, folder, LOGGED_IN)
+    pooler = PgBouncer(any_database.server, folder, LOGGED_IN)
     pooler.start()
     try:
         yield pooler

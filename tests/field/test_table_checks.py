@@ -53,11 +53,11 @@ def deploy(database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays(empty_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_stays(any_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Begin without the module of the test before, and drop the schemas that a test made."""
     monkeypatch.delitem(sys.modules, "streams.visits", raising=False)
     yield
-    empty_database.sql(f"DROP SCHEMA IF EXISTS {', '.join(SCHEMAS)} CASCADE")
+    any_database.sql(f"DROP SCHEMA IF EXISTS {', '.join(SCHEMAS)} CASCADE")
 
 
 def deployed(database: TestDatabase) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
-from pg8000.native import literal
 
 from sluice.aws import clients
 from sluice.deadline import Deadline
@@ -16,7 +15,7 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import DatabaseSettings, VaultSettings
 from sluice.vault.sealing import Vault
 from streams.user_logins import UserLogin
-from tests.integration.databases import LOGINS, OWNER, TestDatabase, connect, in_seconds, until
+from tests.integration.databases import LOGINS, OWNER, Migrated, TestDatabase, connect, in_seconds, until
 from tests.integration.environment import VAULT_KEY, Environment, OpenStore
 from tests.integration.messages import KEYSET
 from tools.local.postgres import Postgres
@@ -29,22 +28,25 @@ def deadline() -> Deadline:
 
 
 @pytest.fixture
-def empty_database(server: Postgres) -> Iterator[TestDatabase]:
-    """The database without any table, function or setting, and without the ingest role."""
+def any_database(server: Postgres) -> Iterator[TestDatabase]:
+    """The database as the last test left it, without a connection of a function."""
     with connect(server, server.user, server.password) as owner:
         database = TestDatabase(server, owner)
         database.disconnect_all()
         owner.run("SET TimeZone TO 'UTC'; SET default_transaction_read_only TO off")
-        owner.run(f"ALTER DATABASE {server.database} RESET ALL")
-        owner.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION pg_database_owner")
-        owner.run("GRANT USAGE ON SCHEMA public TO PUBLIC")
-        owner.run(f"ALTER DATABASE {server.database} OWNER TO CURRENT_USER")
-        for login in (*LOGINS.values(), OWNER):
-            if owner.run("SELECT FROM pg_roles WHERE rolname = :name", name=login.username):
-                owner.run(f"DROP OWNED BY {login.username}; DROP ROLE {login.username}")
-        owner.run(f"CREATE ROLE {OWNER.username} LOGIN CREATEROLE PASSWORD {literal(OWNER.password)}")
-        owner.run(f"ALTER DATABASE {server.database} OWNER TO {OWNER.username}")
         yield database
+
+
+@pytest.fixture
+def empty_database(any_database: TestDatabase) -> TestDatabase:
+    """The database without any table, function or setting, and without the ingest role."""
+    any_database.empty()
+    return any_database
+
+
+@pytest.fixture(scope="session")
+def migrated() -> Migrated:
+    return Migrated()
 
 
 @pytest.fixture
@@ -57,14 +59,23 @@ def fake_aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
 
 
 @pytest.fixture
-def database(empty_database: TestDatabase, fake_aws: FakeAws, deadline: Deadline) -> TestDatabase:
+def database(
+    any_database: TestDatabase,
+    migrated: Migrated,
+    fake_aws: FakeAws,
+    deadline: Deadline,
+    request: pytest.FixtureRequest,
+) -> TestDatabase:
     """The database as the migrations leave it."""
     fake_aws.secretsmanager.put_credentials("owner", OWNER.username, OWNER.password)
-    connection = Database(empty_database.settings("owner"), "sluice-migrate")
-    schema.migrate(connection, LOGINS, Keyset.parse(KEYSET), deadline)
-    connection.close()
-    fake_aws.secretsmanager.reads.clear()
-    return empty_database
+    if "empty_database" in request.fixturenames or not migrated.restore(any_database):
+        request.getfixturevalue("empty_database")
+        connection = Database(any_database.settings("owner"), "sluice-migrate")
+        schema.migrate(connection, LOGINS, Keyset.parse(KEYSET), deadline)
+        connection.close()
+        fake_aws.secretsmanager.reads.clear()
+        migrated.remember(any_database)
+    return any_database
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def sluice(tmp_path: Path) -> Sluice:
     return run
 
 
+@pytest.mark.long
 def test_a_migration_is_written_under_the_next_number_and_the_check_passes(sluice: Sluice, tmp_path: Path) -> None:
     streams = tmp_path / "project" / "layers" / "streams"
     (tmp_path / "project" / "template.yaml").write_text(with_stream(TEMPLATE, "sign_ups"))

@@ -45,6 +45,7 @@ def run(project: Path, *arguments: str, cwd: str = ".") -> tuple[int, str]:
     return made.returncode, made.stdout + made.stderr
 
 
+@pytest.mark.long
 def test_ruff_and_mypy_have_nothing_to_say(project: Path) -> None:
     for check in (["check"], ["format", "--check"]):
         assert run(project, "-m", "ruff", *check, "--config", CONFIGURATION, "layers/streams")[0] == 0
@@ -52,6 +53,7 @@ def test_ruff_and_mypy_have_nothing_to_say(project: Path) -> None:
     assert (code, output) == (0, "Success: no issues found in 6 source files\n")
 
 
+@pytest.mark.long
 def test_check_passes_once_every_mark_is_deleted(project: Path) -> None:
     modules = [project / "layers" / "streams" / f"{name}.py" for name in SHAPES]
     marks = {

@@ -591,6 +591,7 @@ def orders(first: int, second: int) -> Iterator[list[int]]:
         yield [0 if place in places else 1 for place in range(first + second)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("prepare", [lambda world: None, half_open])
 def test_of_two_trips_at_once_one_counts(prepare: Callable[[World], None], in_world: Callable[..., World]) -> None:
     for turns in orders(6, 6):
@@ -605,6 +606,7 @@ def test_of_two_trips_at_once_one_counts(prepare: Callable[[World], None], in_wo
         assert_healed(world)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("prepare", [about_to_be_half_open, about_to_be_closed])
 def test_a_trip_at_the_moment_of_a_tick_is_mended_in_every_order_of_their_calls(
     prepare: Callable[[World], None], in_world: Callable[..., World]
