@@ -20,6 +20,7 @@ from sluice.declaration.rules import (
     Custom,
     Each,
     Email,
+    Id,
     Integer,
     IpAddress,
     Number,
@@ -92,6 +93,9 @@ MOMENTS = ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-31T00
 KINDS = {
     "text": Kind(Text(max=50), "varchar(50)", NASTY, texts),
     "case_folded": Kind(CaseFolded(max=50), "varchar(50)", NASTY, texts),
+    "id": Kind(
+        Id(max=20), "varchar(20)", [*NASTY, 42, 42.0, 4.2, 2**64, -(2**63)], texts | st.integers(-(2**63), 2**63)
+    ),
     "email": Kind(
         Email(),
         "varchar(254)",

@@ -12,6 +12,7 @@ from sluice.declaration.rules import (
     Custom,
     Each,
     Email,
+    Id,
     Integer,
     IpAddress,
     Number,
@@ -50,6 +51,7 @@ def plate(value: str) -> str:
 KINDS = {
     "text": Kind(Text(max=9), '" e\\u0301t\\u00e9 "', "été", "été", to=1, short="é"),
     "case-folded": Kind(CaseFolded(max=9), '"STRAẞE"', "strasse", "strasse", to=4, short="stra"),
+    "id": Kind(Id(max=9), "42", "42", "42", to=1, short="4"),
     "e-mail": Kind(Email(), '"Ada@Example.COM"', "Ada@example.com", "Ada@example.com", short="example.com"),
     "phone": Kind(Phone(region="GB"), '"020 7946 0018"', "+442079460018", "+442079460018", to=3, short="+44"),
     "ip address": Kind(IpAddress(), '"::ffff:192.0.2.7"', "192.0.2.7", "192.0.2.7", short="192.0.2.0/24"),

@@ -1,10 +1,13 @@
 """Rules: what a field accepts, on both sides of every limit."""
 
+from decimal import Decimal
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.declaration.rules import IpAddress, Rule, Text, Version, version_number
+from sluice.declaration.rules import Id, IpAddress, Rule, Text, Version, version_number
 from sluice.failures import Rejected
 
 
@@ -15,13 +18,18 @@ from sluice.failures import Rejected
         (Text(max=3), "  abc  ", "abc"),  # the limit is that of the column, so of the canonical value
         (Text(max=1), "e\N{COMBINING ACUTE ACCENT}", "é"),
         (Text(max=3), "😀😀😀", "😀😀😀"),  # characters, as PostgreSQL counts
+        (Id(max=3), " 042 ", "042"),  # a text stays as it is
+        (Id(max=3), 42, "42"),
+        (Id(max=3), Decimal("42.0"), "42"),
+        (Id(max=3), -42, "-42"),
+        (Id(max=19), 2**63, str(2**63)),
         (IpAddress(), "::ffff:1.2.3.4", "1.2.3.4"),
         (Version(), "6.02", "6.02"),
         (Version(), "0" * 31 + "1", "0" * 31 + "1"),
         (Version(max=3), "2.3", "2.3"),
     ],
 )
-def test_a_rule_returns_the_canonical_value(rule: Rule, value: str, canonical_value: str) -> None:
+def test_a_rule_returns_the_canonical_value(rule: Rule, value: Any, canonical_value: str) -> None:
     assert rule.canonical(value) == canonical_value
 
 
@@ -31,6 +39,12 @@ def test_a_rule_returns_the_canonical_value(rule: Rule, value: str, canonical_va
         (Text(max=3), "abcd", "too_long"),
         (Text(max=3), "", "empty"),
         (Text(max=3), "a\0", "nul_character"),
+        (Id(max=3), 4200, "too_long"),
+        (Id(max=3), " ", "empty"),
+        (Id(max=3), Decimal("4.2"), "too_precise"),
+        (Id(max=30), Decimal("1e30"), "out_of_range"),
+        (Id(max=3), True, "wrong_type"),
+        (Id(max=3), [42], "wrong_type"),
         (IpAddress(), "1.2.3", "not_an_ip_address"),
         (Version(), "0" * 33, "too_long"),
         (Version(max=3), "2.30", "too_long"),
@@ -38,7 +52,7 @@ def test_a_rule_returns_the_canonical_value(rule: Rule, value: str, canonical_va
         (Version(), "2.1000", "out_of_range"),
     ],
 )
-def test_a_rule_rejects_with_a_reason(rule: Rule, value: str, reason: str) -> None:
+def test_a_rule_rejects_with_a_reason(rule: Rule, value: Any, reason: str) -> None:
     with pytest.raises(Rejected) as caught:
         rule.canonical(value)
     assert (caught.value.reason, caught.value.pointer) == (reason, "")

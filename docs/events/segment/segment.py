@@ -10,6 +10,7 @@ from sluice import (
     Card,
     Email,
     Find,
+    Id,
     IpAddress,
     NullIf,
     Number,
@@ -98,13 +99,13 @@ class Call(
     call_id: Annotated[str, Text(max=100)] = msgspec.field(name="messageId")
     type: Annotated[str, OneOf("track", "identify", "page", "screen", "group", "alias")]
     timestamp: Annotated[datetime, Timestamp()]
-    user_id: Annotated[str | None, Text(max=256), NullIf("blank"), Pseudonym("user_token", domain="subject")] = None
+    user_id: Annotated[str | None, Id(max=256), NullIf("blank"), Pseudonym("user_token", domain="subject")] = None
     anonymous_id: Annotated[
-        str | None, Text(max=256), NullIf("blank"), Pseudonym("anonymous_token", domain="subject")
+        str | None, Id(max=256), NullIf("blank"), Pseudonym("anonymous_token", domain="subject")
     ] = None
     event: Annotated[str | None, Text(max=256)] = None
     name: Annotated[str | None, Text(max=256)] = None
-    group_id: Annotated[str | None, Text(max=256)] = None
+    group_id: Annotated[str | None, Id(max=256)] = None
     properties: Annotated[
         dict[str, Any] | None,
         Tree(

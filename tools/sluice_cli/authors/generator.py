@@ -20,6 +20,7 @@ from sluice.declaration.rules import (
     Custom,
     Each,
     Email,
+    Id,
     Integer,
     IpAddress,
     Number,
@@ -183,6 +184,8 @@ class Generator:
                 return f"+442079460{source.randrange(1000):03}"  # of those that Ofcom reserves for fiction
             case Version():
                 return ".".join(str(source.randrange(10)) for _ in range(source.randint(2, 3)))
+            case Id() if source.random() < 0.5:
+                return source.randrange(10 ** min(digits, rule.max))
             case Text() if not isinstance(rule, Custom) and is_ours(rule):
                 made = f"{key} {source.randrange(1000 if digits == DIGITS else 10**digits)}"
                 return (made[: rule.max] if digits == DIGITS else made[-rule.max :]).strip()

@@ -19,6 +19,7 @@ from sluice.declaration.rules import (
     Custom,
     Each,
     Email,
+    Id,
     Integer,
     IpAddress,
     Number,
@@ -107,6 +108,9 @@ def _of_kind(rule: Rule) -> Schema:
             return {"type": "string", "maxLength": rule.max, "pattern": VERSION}
         case Email():
             return {"type": "string", "format": "idn-email", "maxLength": rule.max, "pattern": EMAIL}
+        case Id():
+            text: Schema = {"type": "string", "minLength": 1, "maxLength": rule.max, "pattern": NOT_BLANK}
+            return {"anyOf": [{"type": "integer"}, text]}
         case Custom():  # its `max` is that of what the function returns
             return {"type": "string", "pattern": NOT_BLANK}
         case Text() | CaseFolded() | Phone():

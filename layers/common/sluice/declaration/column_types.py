@@ -21,6 +21,7 @@ from sluice.declaration.rules import (
     Custom,
     Each,
     Email,
+    Id,
     Integer,
     IpAddress,
     Number,
@@ -207,7 +208,7 @@ def _kept(rule: Rule) -> Cells:
     kind = type(rule)
     if kind is Phone:
         return _texts(PHONE_CHARACTERS)
-    if kind in (Text, CaseFolded, Email, Version, Custom):
+    if kind in (Text, CaseFolded, Id, Email, Version, Custom):
         return _texts(rule.max)  # type: ignore[attr-defined]
     if isinstance(rule, Integer) and kind is Integer:
         return _integers(rule.min, rule.max)

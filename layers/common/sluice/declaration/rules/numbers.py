@@ -52,7 +52,7 @@ class Integer(Rule):
             raise DeclarationError("Integer has a min above its max")
 
     def canonical(self, value: Any, /) -> int:
-        number: int = _whole(canonical.number(value)) if self.takes_text else value
+        number: int = whole(canonical.number(value)) if self.takes_text else value
         if not self.min <= number <= self.max:
             raise Rejected("out_of_range")
         return number
@@ -123,7 +123,8 @@ class Boolean(Rule):
         return Json(self.text(value))  # which PostgreSQL spells the same, in a row and in JSON
 
 
-def _whole(number: Decimal) -> int:
+def whole(number: Decimal) -> int:
+    """Return a whole number. Raises Rejected when it has digits after the point, or more than a column may have."""
     if number.adjusted() > 20:  # more than a bigint has
         raise Rejected("out_of_range")
     if number != number.to_integral_value():

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import Any, ClassVar
 
 from sluice.declaration import canonical
-from sluice.declaration.rules.numbers import LARGEST_INTEGER
+from sluice.declaration.rules.numbers import LARGEST_INTEGER, whole
 from sluice.declaration.rules.rule import Rule
+from sluice.declaration.wire import Numeric
 from sluice.failures import DeclarationError, Rejected
 
 
@@ -39,6 +41,20 @@ class CaseFolded(Text):
 
     def canonical(self, value: str, /) -> str:
         return super().canonical(canonical.case_folded(canonical.text(value)))
+
+
+@dataclass(frozen=True)
+class Id(Text):
+    """An id that comes as a text or as a whole number, which has the text of its digits: `42` and `"42"` are one."""
+
+    accepts: ClassVar[Any] = Numeric
+
+    @property
+    def makes(self) -> Any:
+        return str
+
+    def canonical(self, value: Any, /) -> str:
+        return super().canonical(value if isinstance(value, str) else str(whole(canonical.number(value))))
 
 
 @dataclass(frozen=True)
