@@ -10,6 +10,7 @@ from sluice import telemetry
 from sluice.breaker.trip import tripping
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load
+from sluice.declaration.route import streams_of
 from sluice.declaration.stream import Stream
 from sluice.ingest import metrics, visibility
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
@@ -59,4 +60,4 @@ def _stream() -> type[Stream]:
 def _store() -> Store:
     """Return the store of this execution environment; it connects with the first batch, and stays connected."""
     database = Database(_settings().database, application_name="sluice-ingest")
-    return Store(database, _stream(), Vault(_settings().vault))
+    return Store(database, streams_of(_stream()), Vault(_settings().vault))

@@ -169,7 +169,7 @@ def to_seal(event: Event, repeats: int) -> float:
 
 def _store_on(nowhere: _Nowhere, stream: type[Stream], rows: list[MaskedRow]) -> Callable[[], object]:
     database = cast("Database", SimpleNamespace(transact=lambda work, deadline, undo: work(nowhere)))
-    store = Store(database, stream, Vault(VaultSettings.read()))
+    store = Store(database, [stream], Vault(VaultSettings.read()))
     never: Any = None
     return lambda: store.write(rows, [], never, Deadline.of(LambdaContext()))
 

@@ -150,6 +150,13 @@ class Stream(Part):
         return shape | {"fields": declared, "other_fields": len(record) - len(declared)}
 
 
+def in_envelope(stream: type[Stream], unwrap: Envelope) -> type[Stream]:
+    """Return the same stream, as a queue brings it that puts another envelope around its records."""
+    namespace = {"__module__": stream.__module__, "__doc__": stream.__doc__, "unwrap": staticmethod(unwrap)}
+    made: Any = msgspec.StructMeta.__new__(_PartType, stream.__name__, (stream,), namespace, frozen=True, kw_only=True)
+    return cast("type[Stream]", made)
+
+
 def _check_names(declared: Any) -> None:
     """Raise DeclarationError when a field or a derived column is called like something that a Stream has."""
     taken = {*vars(Part), *vars(Stream), *get_type_hints(Stream)}

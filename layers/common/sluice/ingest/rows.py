@@ -19,6 +19,12 @@ class MaskedRow(msgspec.Struct, frozen=True, gc=False):
     cells: Row
     originals: Originals = NOTHING
     nulled: tuple[str, ...] = ()  # pointers of the fields whose value broke its rule and became NULL
+    stream: str = ""  # the name of its stream; a store of one stream does not need it
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it one among the rows of all streams."""
+        return self.stream, self.message_id
 
 
 class Rejection(msgspec.Struct, frozen=True):
