@@ -41,8 +41,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
 
     newly_rejected = processor.newly_rejected
     again = len(processor.rejected) - len(newly_rejected)
-    metrics.count_batch(stream.stream_name, records, processor.written, newly_rejected, again)
-    visibility.release([record for record, _ in processor.rejected], deadline)
+    metrics.count_batch(
+        stream.stream_name, records, processor.written, newly_rejected, again, processor.received, processor.ignored
+    )
+    visibility.release(processor.failed, deadline)
     return processor.response()
 
 

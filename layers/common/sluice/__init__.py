@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sluice.declaration.envelopes import Envelope, eventbridge, plain, sns
     from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
+    from sluice.declaration.records import Records, json_lines, listed
     from sluice.declaration.route import Route
     from sluice.declaration.rules import (
         Boolean,
@@ -36,7 +37,7 @@ else:  # a type checker that saw this would take any name
     def __getattr__(name: str) -> Any:
         """Import a name of `__all__` when it is first asked for (PEP 562)."""
         if name in __all__:
-            for module in ("stream", "masks", "rules", "envelopes", "route"):
+            for module in ("stream", "masks", "rules", "envelopes", "records", "route"):
                 home = import_module(f"sluice.declaration.{module}")
                 if hasattr(home, name):
                     return getattr(home, name)
@@ -60,6 +61,7 @@ __all__ = [
     "Part",
     "Phone",
     "Pseudonym",
+    "Records",
     "Redact",
     "Rejected",
     "Route",
@@ -73,6 +75,8 @@ __all__ = [
     "constant",
     "derived",
     "eventbridge",
+    "json_lines",
+    "listed",
     "plain",
     "sns",
     "version_number",

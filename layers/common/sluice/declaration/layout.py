@@ -13,6 +13,11 @@ from sluice.failures import DeclarationError
 OWN_COLUMNS = ("message_id", "sent_at")  # every stream's table has these two, from the message
 
 
+def pointer_of(key: str) -> str:
+    """Return the JSON pointer to a member of an object (RFC 6901)."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
 @dataclass(frozen=True)
 class Member:
     """What a declaration names: `name` in the class, `key` in the record."""
@@ -24,7 +29,7 @@ class Member:
     @property
     def pointer(self) -> str:
         """The key as a JSON pointer (RFC 6901)."""
-        return "/" + self.key.replace("~", "~0").replace("/", "~1")
+        return pointer_of(self.key)
 
 
 @dataclass(frozen=True)

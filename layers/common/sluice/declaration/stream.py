@@ -1,17 +1,19 @@
 """A stream is declared once: what a record looks like, what is personal in it, which table its rows go to."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, cast, dataclass_transform, get_type_hints
 
 import msgspec
 
-from sluice.declaration import annotations, diagnosis, envelopes, masking, personal, postmark, wire
-from sluice.declaration.envelopes import Envelope, plain
+from sluice.declaration import annotations, diagnosis, envelopes, ignored, masking, personal, postmark, wire
+from sluice.declaration.envelopes import Envelope, Postmark, plain
+from sluice.declaration.ignored import Members
 from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
 from sluice.declaration.originals import Notes, Originals
 from sluice.declaration.personal import Subject, TokenPlace
 from sluice.declaration.postmark import OwnPostmark
+from sluice.declaration.records import Records, Splitter, listed
 from sluice.failures import DeclarationError, Rejected
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
@@ -50,6 +52,8 @@ class _PartType(msgspec.StructMeta):
         identity: str = "",
         time: str = "",
         envelope: Envelope = plain,
+        records: Records | None = None,
+        ignore: Sequence[Members] = (),
         **options: Any,
     ) -> type:
         declared: Any = super().__new__(mcls, name, bases, namespace, frozen=True, kw_only=True, **options)
@@ -63,15 +67,24 @@ class _PartType(msgspec.StructMeta):
             raise DeclarationError(f"{name}: the table is named as table or as schema.table, without quotes")
         if not callable(envelope):
             raise DeclarationError(f"{name}: the envelope must be a function, such as sluice.sns")
+        if records is not None and (not callable(records) or records is listed):
+            raise DeclarationError(f'{name}: records is listed("Records"), json_lines or a function of your own')
+        try:
+            ignored.check(ignore)
+        except DeclarationError as error:
+            raise DeclarationError(f"{name}: {error}") from None
         declared.layout = annotations.read(declared)
         _check_columns(declared.layout, OWN_COLUMNS if is_stream else ())
-        for what, path in (("subject", subject), ("identity", identity), ("time", time)):
-            if path and not is_stream:
+        of_a_stream = {"subject": subject, "identity": identity, "time": time, "records": records, "ignore": ignore}
+        for what, said in of_a_stream.items():
+            if said and not is_stream:
                 raise DeclarationError(f"{name}: a Part has no {what}, a Stream names it")
         if is_stream:
             declared.stream_name = declared.__module__.rpartition(".")[2]
             declared.table = table
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
+            declared.splitter = None if records is None else Splitter(records)
+            declared.ignored_members = tuple(ignore)
             declared.subject = personal.subject(declared.layout, subject) if subject else None
             declared.postmark = postmark.of_stream(
                 declared.layout, declared.stream_name, identity, time, declared.subject
@@ -108,6 +121,8 @@ class Stream(Part):
     subject: ClassVar[Subject | None]
     postmark: ClassVar[OwnPostmark]
     unwrap: ClassVar[Envelope]
+    splitter: ClassVar[Splitter | None]  # of a message that holds several records
+    ignored_members: ClassVar[tuple[Members, ...]]  # what has all of one of these is not stored
 
     @classmethod
     def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Callable[[str], Masked]:
@@ -137,14 +152,25 @@ class Stream(Part):
         return mask_body
 
     @classmethod
-    def shape(cls, body: str) -> dict[str, object]:
+    def ignores(cls) -> Callable[[str | bytes], bool] | None:
+        """Return the function that tells whether a message or a record is to be ignored; None where none is."""
+        return ignored.matcher(cls.ignored_members) if cls.ignored_members else None
+
+    @classmethod
+    def message_postmark(cls) -> Callable[[str], Postmark | None]:
+        """Return the function from a body to what it says of its message; of several records in it, it says nothing."""
+        own = cls.postmark if cls.splitter is None else OwnPostmark(None, None, cls.postmark.namespace)
+        return own.reader(cls.unwrap)
+
+    @classmethod
+    def shape(cls, body: str, envelope: Envelope | None = None) -> dict[str, object]:
         """Tell what a body looks like and nothing of what it says: bytes, declared fields' JSON types, other fields."""
         shape: dict[str, object] = {"bytes": len(body.encode(errors="surrogatepass"))}
         try:
-            record = msgspec.json.decode(cls.unwrap(body))
+            record = msgspec.json.decode((envelope or cls.unwrap)(body))
         except (ValueError, RecursionError, Rejected):
             return shape
-        if not isinstance(record, dict):
+        if not isinstance(record, dict) or (cls.splitter is not None and envelope is None):
             return shape | {"type": diagnosis.json_type(record)}
         declared = diagnosis.shape(cls.layout, record)
         return shape | {"fields": declared, "other_fields": len(record) - len(declared)}

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+from uuid import UUID, uuid5
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
@@ -72,6 +73,13 @@ def id_of_row_or_rejection(record: SQSRecord, postmark: Postmark | None = None) 
         return _id_of_sqs(record)
 
 
+def id_of_record(of_message: str, index: int, own: Postmark | None = None) -> str:
+    """Return the id of one of several records: its own identity, else a UUIDv5 of the message's id and its place."""
+    if own is not None and own.identity is not None:
+        return own.identity
+    return str(uuid5(UUID(of_message), str(index)))
+
+
 def sent_at(record: SQSRecord, postmark: Postmark | None = None) -> str:
     """Return when the message was first sent, in ISO 8601 and UTC, to the millisecond.
 
@@ -94,6 +102,18 @@ def sent_at(record: SQSRecord, postmark: Postmark | None = None) -> str:
         if postmark.time_pointer:
             raise Rejected("out_of_range", postmark.time_pointer)
     return _iso(of_sqs)
+
+
+def sent_at_of_record(record: SQSRecord, own: Postmark | None, of_message: str) -> str:
+    """Return when one of several records was sent: the time in it goes before all that is said of the message.
+
+    So a redrive, which says when the message was sent, changes nothing. Raises Rejected when that time cannot be.
+    """
+    if own is None or own.sent_at is None:
+        return of_message
+    if not _is_plausible(own.sent_at, str(record.raw_event["attributes"]["SentTimestamp"])):
+        raise Rejected("out_of_range", own.time_pointer)
+    return _iso(str(own.sent_at))
 
 
 def _id_of_sqs(record: SQSRecord) -> str:

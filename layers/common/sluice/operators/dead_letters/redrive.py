@@ -56,10 +56,10 @@ class Redriver(Worker):
     def _why_rejected(self, letter: Letter) -> str | None:
         """Return why ingest would reject the letter today, or None when it would not."""
         try:
-            self._handle(letter.record)
+            refusals = self._handle(letter.record).refusals
         except Rejected as rejected:
             return rejected.reason
-        return None
+        return refusals[0].rejected.reason if refusals else None
 
     def _counts(self, plan: Plan) -> dict[str, int]:
         return {"redriven": len(plan.send), "erased": len(plan.delete), "newer": plan.newer}
