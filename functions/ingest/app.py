@@ -9,9 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import telemetry
 from sluice.breaker.trip import tripping
 from sluice.deadline import Deadline
-from sluice.declaration.registry import load
-from sluice.declaration.route import streams_of
-from sluice.declaration.stream import Stream
+from sluice.declaration.registry import load_queued
+from sluice.declaration.route import Queued, streams_of
 from sluice.ingest import metrics, visibility
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.ingest.message import sqs_records
@@ -32,17 +31,17 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     deadline = Deadline.of(context)
 
     with tripping(TripSettings.read(), records, context.invoked_function_arn):
-        stream, store = _stream(), _store()
+        queued, store = _stream(), _store()
         keyset = keyset_secret.recent(_settings().token_key_secret_id)
         store.verify(keyset, deadline)
-        processor = StoringBatchProcessor(store, stream, deadline)
-        with processor(records, handler=record_handler(stream, keyset)):
+        processor = StoringBatchProcessor(store, deadline)
+        with processor(records, handler=record_handler(queued, keyset)):
             processor.process()
 
     newly_rejected = processor.newly_rejected
     again = len(processor.rejected) - len(newly_rejected)
     metrics.count_batch(
-        stream.stream_name, records, processor.written, newly_rejected, again, processor.received, processor.ignored
+        queued.stream_name, records, processor.written, newly_rejected, again, processor.received, processor.ignored
     )
     visibility.release(processor.failed, deadline)
     return processor.response()
@@ -54,8 +53,8 @@ def _settings() -> IngestSettings:
 
 
 @cache
-def _stream() -> type[Stream]:
-    return load(_settings().stream)
+def _stream() -> Queued:
+    return load_queued(_settings().stream)
 
 
 @cache

@@ -6,49 +6,52 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from sluice.declaration import diagnosis, envelopes, wire
-from sluice.declaration.envelopes import Envelope, plain
-from sluice.declaration.layout import Layout
+from sluice.declaration import diagnosis, wire
+from sluice.declaration.envelopes import Envelope, plain, recognised
+from sluice.declaration.ignored import Members
+from sluice.declaration.records import Records
 from sluice.declaration.rules import OneOf
 from sluice.declaration.stream import Part, Stream, in_envelope
 from sluice.failures import DeclarationError, Rejected
 
-type Queued = type[Stream] | type[Route]  # what a queue's module declares
+type Queued = type[Stream] | type[Route]  # what the module of a queue declares
 
 
 class Route:
     """One queue for several streams; a subclass says in `to` which stream takes the records of which value.
 
-    The value is that of the key `by`, or of a key inside of objects: `by="detail.type"`. What is around the records is
-    the route's `envelope`; that of a stream is for its own queue alone.
+    The value is that of the key `by`, or of a key inside of objects: `by="detail.type"`. The route says what is around
+    its records: the `envelope` of a stream is for that stream's own queue alone.
     """
 
     to: ClassVar[Mapping[str, type[Stream]]]
     stream_name: ClassVar[str]  # that of its module: queue, metrics, breaker and dead letters go by it
-    by: ClassVar[tuple[str, ...]]  # keys, from the record inwards
-    layout: ClassVar[Layout]  # of a record, with no more than the key that decides
-    unwrap: ClassVar[Envelope]
+    by: ClassVar[str]  # the JSON pointer of the key that decides
+    head: ClassVar[type[Stream]]  # its records with no more than that key; no table has it
     brought: ClassVar[Mapping[str, type[Stream]]]  # the streams by value, in the route's envelope
 
-    def __init_subclass__(cls, *, by: str, envelope: Envelope = plain) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        by: str,
+        envelope: Envelope = plain,
+        records: Records | None = None,
+        ignore: Sequence[Members] = (),
+    ) -> None:
         name, to = cls.__name__, vars(cls).get("to")
         if not isinstance(by, str) or not all(by.split(".")):
             raise DeclarationError(f'{name}: by names the key that decides, as in by="type" or by="detail.type"')
         if not isinstance(to, Mapping) or not to or not all(map(_is_destination, to.items())):
             raise DeclarationError(f'{name}: to names a stream\'s class for each value, as in to = {{"track": Track}}')
-        if not callable(envelope):
-            raise DeclarationError(f"{name}: the envelope must be a function, such as sluice.sns")
-        cls.stream_name = cls.__module__.rpartition(".")[2]
-        cls.by = tuple(by.split("."))
-        cls.layout = _with_key(cls.by, OneOf(*to)).layout
-        cls.unwrap = staticmethod(envelopes.guarded(envelope))
-        streams = {stream: in_envelope(stream, cls.unwrap) for stream in to.values()}
+        options = {"table": name, "envelope": envelope, "records": records, "ignore": ignore}
+        cls.head = _with_key(cls, by.split("."), Stream, **options)
+        cls.stream_name = cls.head.stream_name
+        ((_, cls.by),) = cls.head.columns()
+        streams = {stream: in_envelope(stream, cls.head.unwrap) for stream in to.values()}
         cls.brought = {value: streams[stream] for value, stream in to.items()}
-
-    @classmethod
-    def pointer(cls) -> str:
-        """Return the JSON pointer of the key that decides."""
-        return next(cls.layout.places()).pointer
+        for stream in streams if cls.head.splitter else ():
+            if stream.splitter:
+                raise DeclarationError(f"{name}: the route and {stream.__name__} have records=, one of them must not")
 
     @classmethod
     def streams(cls) -> tuple[type[Stream], ...]:
@@ -56,20 +59,26 @@ class Route:
         return tuple(dict.fromkeys(cls.brought.values()))
 
     @classmethod
-    def chooser(cls) -> Callable[[str | bytes], type[Stream]]:
-        """Return the function from a record's JSON to its stream. It raises Rejected for a record of none."""
-        decode = wire.decoder(cls.layout.wire)
-        value_of: Callable[[Any], str] = attrgetter(".".join(["key"] * len(cls.by)))
-        streams, layout, pointer = cls.brought, cls.layout, cls.pointer()
+    def chooser(cls, envelope: Envelope | None = None) -> Callable[[str], type[Stream]]:
+        """Return the function from a message body to the stream of its record.
 
-        def choose(record: str | bytes) -> type[Stream]:
+        The body is in the route's envelope, unless another one is given. It raises Rejected for a record of no stream.
+        """
+        layout, streams, by = cls.head.layout, cls.brought, cls.by
+        decode = wire.decoder(layout.wire)
+        value_of: Callable[[Any], str] = attrgetter(".".join(["key"] * by.count("/")))
+        unwrap = envelope or cls.head.unwrap
+
+        def choose(body: str) -> type[Stream]:
+            record = unwrap(body)
             try:
-                value = value_of(decode(record))
+                return streams[value_of(decode(record))]
+            except KeyError:
+                rejected = Rejected("not_a_choice", by)
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
-                raise diagnosis.rejection(error, layout) from None  # the cause may quote the record
-            if value not in streams:
-                raise Rejected("not_a_choice", pointer)
-            return streams[value]
+                rejected = diagnosis.rejection(error, layout)
+            known = recognised(body) if unwrap is plain else None
+            raise known or rejected from None  # the cause may quote the record
 
         return choose
 
@@ -79,14 +88,33 @@ def streams_of(queued: Queued) -> tuple[type[Stream], ...]:
     return queued.streams() if issubclass(queued, Route) else (queued,)
 
 
+def reader_of(queued: Queued) -> Callable[[str], type[Stream]]:
+    """Return the function from a message body to the stream that reads it, a route's head where it is of none.
+
+    It raises nothing.
+    """
+    if not issubclass(queued, Route):
+        return lambda body: queued
+    choose, head = queued.chooser(), queued.head
+
+    def read(body: str) -> type[Stream]:
+        try:
+            return choose(body)
+        except Rejected:
+            return head
+
+    return read
+
+
 def _is_destination(member: tuple[object, object]) -> bool:
     value, stream = member
     return isinstance(value, str) and isinstance(stream, type) and issubclass(stream, Stream) and stream is not Stream
 
 
-def _with_key(keys: Sequence[str], rule: OneOf) -> type[Part]:
+def _with_key(route: type[Route], keys: Sequence[str], base: type[Part], **options: Any) -> Any:
     """Return the object that has the first key, with the others inside of it."""
     first, *inner = keys
-    annotation = _with_key(inner, rule) if inner else Annotated[str, rule]
-    members = {"__annotations__": {"key": annotation}, "key": msgspec.field(name=first), "__module__": Route.__module__}
-    return type("Routed", (Part,), members)
+    annotation = _with_key(route, inner, Part) if inner else Annotated[str, OneOf(*route.to)]
+    members = {"__annotations__": {"key": annotation}, "key": msgspec.field(name=first), "__module__": route.__module__}
+    make: Any = type(base)
+    return make(route.__name__, (base,), members, **options)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cache, lru_cache
 from typing import Any, cast
 
@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.deadline import Deadline
-from sluice.declaration.stream import Stream
+from sluice.declaration.route import Queued
 from sluice.failures import Outage, Rejected, Unforeseen
-from sluice.ingest.handler import Handled, RecordHandler, RecordsHandler
-from sluice.ingest.rows import MaskedRow, Rejection
+from sluice.ingest.handler import Handled, RecordHandler, Refusal, handler
+from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.ingest.store import Store, Written
 from sluice.pseudonyms.keyset import Keyset
 
@@ -21,11 +21,12 @@ from sluice.pseudonyms.keyset import Keyset
 OF_THE_CODE = ("ImportError", "ModuleNotFoundError", "NameError")
 
 
-@lru_cache(maxsize=1)
-def record_handler(stream: type[Stream], keyset: Keyset) -> RecordHandler:
-    """Return the handler of a stream's records, made once for each keyset."""
-    splitter = stream.splitter
-    return RecordHandler(stream, keyset) if splitter is None else RecordsHandler(stream, keyset, splitter)
+def record_handler(queued: Queued, keyset: Keyset) -> RecordHandler:
+    """Return the handler of the messages of a queue, made once for each keyset."""
+    return _handler(cast("Hashable", queued), keyset)
+
+
+_handler = lru_cache(maxsize=1)(handler)
 
 
 class StoringBatchProcessor(BatchProcessor):
@@ -35,12 +36,9 @@ class StoringBatchProcessor(BatchProcessor):
     with the rejection. `received` and `ignored` count records.
     """
 
-    def __init__(
-        self, store: Store, stream: type[Stream], deadline: Deadline, logger: logging.Logger | None = None
-    ) -> None:
+    def __init__(self, store: Store, deadline: Deadline, logger: logging.Logger | None = None) -> None:
         super().__init__(EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
         self._store = store
-        self._stream = stream
         self._deadline = deadline
         self.written = Written(0, 0, [], 0.0)
         self.rejected: list[tuple[SQSRecord, Rejection]] = []
@@ -58,23 +56,23 @@ class StoringBatchProcessor(BatchProcessor):
         refusals = [refusal for one, _ in mixed for refusal in one.refusals]
         self.ignored = sum(one.ignored for one, _ in mixed)
         self.received = len(whole) + len(rows) + len(refusals) + self.ignored
-        if not rows:
-            self._raise_if_it_is_our_fault([*self._errors(), *(refusal.rejected for refusal in refusals)])
         handler = cast("RecordHandler", self.handler)
+        failed = [Refusal(error, handler.rejection(record, error)) for record, error in whole]
+        self._raise_if_it_is_our_fault(rows, [*failed, *refusals])
 
         @cache
-        def messages_by_id() -> dict[str, list[tuple[SQSRecord, Handled]]]:  # wanted only when a row is refused
+        def messages_by_key() -> dict[Key, list[tuple[SQSRecord, Handled]]]:  # wanted only when a row is refused
             messages = defaultdict(list)
             for one, record in handled:
                 for row in one.rows:
-                    messages[row.message_id].append((SQSRecord(record), one))
+                    messages[row.key].append((SQSRecord(record), one))
             return messages
 
         def rejections(row: MaskedRow, rejected: Rejected) -> list[tuple[SQSRecord, Rejection]]:
-            messages = messages_by_id()[row.message_id]
+            messages = messages_by_key()[row.key]
             return [(record, handler.rejection_of_row(record, one, row, rejected)) for record, one in messages]
 
-        self.rejected = [(record, handler.rejection(record, error)) for record, error in whole]
+        self.rejected = [(record, rejection) for (record, _), (_, rejection) in zip(whole, failed, strict=True)]
         for one, record in mixed:
             self._fail([(record, refusal.rejection) for refusal in one.refusals])
         self.written = self._store.write(
@@ -97,16 +95,20 @@ class StoringBatchProcessor(BatchProcessor):
         """The rejections that are to be told: a message is received ten times before it is a dead letter."""
         return [rejection for _, rejection in self.rejected if rejection.message_id in self.written.newly_rejected]
 
-    def _raise_if_it_is_our_fault(self, errors: Sequence[Rejected]) -> None:
-        """Raise Outage when all records failed of something unforeseen, and the stream's own example fails too.
+    def _raise_if_it_is_our_fault(self, rows: Sequence[MaskedRow], failed: Sequence[Refusal]) -> None:
+        """Raise Outage when all records of a stream failed of something unforeseen, and its own example fails too.
 
         A bad deployment must not empty the queue into the dead letters. A bad record must not stop the queue.
         """
-        causes = {error.cause for error in errors if isinstance(error, Unforeseen)}
-        if not causes or not all(isinstance(error, Unforeseen) for error in errors):
-            return
-        if causes & set(OF_THE_CODE) or cast("RecordHandler", self.handler).fails_of_everything():
-            raise Outage(f"every record failed: {', '.join(sorted(causes))}")
+        errors = defaultdict(list)
+        for rejected, rejection in failed:
+            errors[rejection.stream].append(rejected)
+        for stream in errors.keys() - {row.stream for row in rows if errors}:
+            causes = {error.cause for error in errors[stream] if isinstance(error, Unforeseen)}
+            if not causes or not all(isinstance(error, Unforeseen) for error in errors[stream]):
+                continue
+            if causes & set(OF_THE_CODE) or cast("RecordHandler", self.handler).fails_of_everything(stream):
+                raise Outage(f"every record failed: {', '.join(sorted(causes))}")
 
     def _errors(self) -> list[Rejected]:
         return [cast("Rejected", error) for _, error, _ in self.exceptions]  # all that the record handler raises

@@ -10,10 +10,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sluice.declaration import witness
 from sluice.declaration.envelopes import plain, recognised
 from sluice.declaration.records import Splitter
+from sluice.declaration.route import Queued, Route
 from sluice.declaration.stream import Stream
 from sluice.failures import OF_A_USERS_CODE, Rejected, Unforeseen, rejection_of
 from sluice.ingest.message import id_of_record, id_of_row_or_rejection, message_id, sent_at, sent_at_of_record
-from sluice.ingest.rows import MaskedRow, Rejection
+from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.pseudonyms.keyset import Keyset
 
 
@@ -21,6 +22,7 @@ from sluice.pseudonyms.keyset import Keyset
 class Place:
     """Where in its message a record is. Its text is clear personal data, so no representation shows it."""
 
+    index: int
     pointer: str
     text: str = field(repr=False)
 
@@ -38,10 +40,19 @@ class Handled(msgspec.Struct, frozen=True, gc=False):
     rows: Sequence[MaskedRow] = ()
     refusals: Sequence[Refusal] = ()  # the message fails of them; the rows are written
     ignored: int = 0  # records that are acknowledged, and not stored
-    places: Mapping[str, Place] | None = None  # of the rows, by message id; None where the message is the record
+    places: Mapping[Key, Place] | None = None  # of the rows; None where the message is the record
 
 
 IGNORED = Handled(ignored=1)
+
+
+def handler(queued: Queued, keyset: Keyset) -> "RecordHandler":
+    """Return the handler of the messages of a queue."""
+    if issubclass(queued, Route):
+        splitter = queued.head.splitter
+        return RouteHandler(queued, keyset) if splitter is None else RouteRecordsHandler(queued, keyset, splitter)
+    splitter = queued.splitter
+    return RecordHandler(queued, keyset) if splitter is None else RecordsHandler(queued, keyset, splitter)
 
 
 class RecordHandler:
@@ -72,6 +83,7 @@ class RecordHandler:
                         masked.cells,
                         masked.originals,
                         masked.nulled,
+                        self._stream.stream_name,
                     ),
                 )
             )
@@ -87,10 +99,10 @@ class RecordHandler:
         """Return what is told of a row that PostgreSQL refuses."""
         if handled.places is None:
             return self.rejection(record, rejected)
-        return self._rejection_at(handled.places[row.message_id], row.message_id, rejected)
+        return self._rejection_at(handled.places[row.key], row.message_id, rejected)
 
-    def fails_of_everything(self) -> bool:
-        """Tell whether the stream's code fails of the stream's own example too: then no record is at fault."""
+    def fails_of_everything(self, stream: str) -> bool:
+        """Tell whether a stream's code fails of the stream's own example too: then no record is at fault."""
         try:
             witness.mask(self._stream, self._keyset)
         except Rejected as rejected:
@@ -136,26 +148,36 @@ class RecordsHandler(RecordHandler):
             raise rejection_of(error) from None  # the cause may quote the message
         rows: list[MaskedRow] = []
         refusals: list[Refusal] = []
-        places: dict[str, Place] = {}
+        places: dict[Key, Place] = {}
         ignored = 0
         for index, text in enumerate(texts):
-            if self._ignores is not None and self._ignores(text):
-                ignored += 1
-                continue
-            own = self._own_postmark(text)
-            identity = id_of_record(of_message, index, own)
-            place = Place(self._splitter.pointer(index), text)
-            try:
-                masked = self._mask(text)
-                if own is not None and own.fault is not None:
-                    raise own.fault
-                at = sent_at_of_record(record, own, sent)
-                rows.append(MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled))
-                places.setdefault(identity, place)
-            except OF_A_USERS_CODE as error:
-                rejected = rejection_of(error)
-                refusals.append(Refusal(rejected, self._rejection_at(place, identity, rejected)))
+            place = Place(index, self._splitter.pointer(index), text)
+            match self._record(record, place, of_message, sent):
+                case MaskedRow() as row:
+                    rows.append(row)
+                    places.setdefault(row.key, place)
+                case Refusal() as refusal:
+                    refusals.append(refusal)
+                case None:
+                    ignored += 1
         return Handled(rows, refusals, ignored, places)
+
+    def _record(self, record: SQSRecord, place: Place, of_message: str, sent: str) -> MaskedRow | Refusal | None:
+        """Return what becomes of one of the message's records, given the message's id and time; None: it is ignored."""
+        if self._ignores is not None and self._ignores(place.text):
+            return None
+        own = self._own_postmark(place.text)
+        identity = id_of_record(of_message, place.index, own)
+        try:
+            masked = self._mask(place.text)
+            if own is not None and own.fault is not None:
+                raise own.fault
+            at = sent_at_of_record(record, own, sent)
+            name = self._stream.stream_name
+            return MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled, name)
+        except OF_A_USERS_CODE as error:
+            rejected = rejection_of(error)
+            return Refusal(rejected, self._rejection_at(place, identity, rejected))
 
     def _texts(self, body: str) -> list[str]:
         try:
@@ -163,3 +185,60 @@ class RecordsHandler(RecordHandler):
         except Rejected as rejected:
             known = recognised(body) if self._unwrap is plain else None
             raise known or rejected from None
+
+
+class _Routing(RecordHandler):
+    """What is asked of a row's or an error's stream, where there are several."""
+
+    _handlers: Mapping[str, RecordHandler]  # by stream
+
+    def rejection_of_row(self, record: SQSRecord, handled: Handled, row: MaskedRow, rejected: Rejected) -> Rejection:
+        return self._handlers[row.stream].rejection_of_row(record, handled, row, rejected)
+
+    def fails_of_everything(self, stream: str) -> bool:
+        return stream in self._handlers and self._handlers[stream].fails_of_everything(stream)
+
+
+class RouteHandler(_Routing):
+    """The function from an SQS message to the row of its one record, which is of one of several streams."""
+
+    def __init__(self, route: type[Route], keyset: Keyset) -> None:
+        super().__init__(route.head, keyset)
+        self._choose = route.chooser()
+        self._handlers = {stream.stream_name: handler(stream, keyset) for stream in route.streams()}
+
+    def __call__(self, record: SQSRecord) -> Handled:
+        try:
+            if self._ignores is not None and self._is_ignored(record.body):
+                return IGNORED
+            stream = self._choose(record.raw_event["body"])
+        except OF_A_USERS_CODE as error:
+            raise rejection_of(error) from None  # the cause may quote the message
+        return self._handlers[stream.stream_name](record)
+
+    def rejection(self, record: SQSRecord, rejected: Rejected) -> Rejection:
+        try:
+            stream = self._choose(record.body)
+        except Rejected:
+            return super().rejection(record, rejected)
+        return self._handlers[stream.stream_name].rejection(record, rejected)
+
+
+class RouteRecordsHandler(_Routing, RecordsHandler):
+    """The function from an SQS message with several records, each of which is of one of several streams."""
+
+    def __init__(self, route: type[Route], keyset: Keyset, splitter: Splitter) -> None:
+        super().__init__(route.head, keyset, splitter)
+        self._choose = route.chooser(envelope=plain)
+        self._handlers: Mapping[str, RecordsHandler] = {
+            stream.stream_name: RecordsHandler(stream, keyset, splitter) for stream in route.streams()
+        }
+
+    def _record(self, record: SQSRecord, place: Place, of_message: str, sent: str) -> MaskedRow | Refusal | None:
+        if self._ignores is not None and self._ignores(place.text):
+            return None
+        try:
+            stream = self._choose(place.text)
+        except Rejected as rejected:
+            return Refusal(rejected, self._rejection_at(place, id_of_record(of_message, place.index), rejected))
+        return self._handlers[stream.stream_name]._record(record, place, of_message, sent)

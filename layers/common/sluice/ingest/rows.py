@@ -5,6 +5,8 @@ import msgspec
 from sluice.declaration.originals import Originals
 from sluice.declaration.stream import Row
 
+type Key = tuple[str, str]  # of a row: what makes it one among those of all streams
+
 NOTHING = Originals()
 
 
@@ -22,8 +24,7 @@ class MaskedRow(msgspec.Struct, frozen=True, gc=False):
     stream: str = ""  # the name of its stream; a store of one stream does not need it
 
     @property
-    def key(self) -> tuple[str, str]:
-        """What makes it one among the rows of all streams."""
+    def key(self) -> Key:
         return self.stream, self.message_id
 
 

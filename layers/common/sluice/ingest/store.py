@@ -1,6 +1,7 @@
 """The store of streams: the rows and rejections of a batch are written in one transaction, each message once."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
@@ -13,7 +14,7 @@ from sluice.declaration.originals import Original
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected
 from sluice.ingest.insertion import Inserted, insert
-from sluice.ingest.rows import MaskedRow, Rejection
+from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.ingest.table import StreamTable
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database
@@ -22,8 +23,6 @@ from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.vault import erasures
 from sluice.vault.sealing import Sealed, Vault, WrappedDataKey
-
-type Key = tuple[str, str]  # of a row: see MaskedRow
 
 
 class Written(NamedTuple):
@@ -35,6 +34,7 @@ class Written(NamedTuple):
     milliseconds: float
     erased: int = 0  # sent before the person was erased: not stored
     sealed: int = 0  # values that are new in the vault, as far as this environment knows
+    written_by_stream: Mapping[str, int] = {}  # of a queue with several
     newly_rejected: frozenset[str] = frozenset()  # message ids: the others were rejected for the same reason before
 
 
@@ -112,7 +112,8 @@ class Store:
             newly_rejected = _insert_rejections(connection, [*rejections, *refusals])
             milliseconds = (time.perf_counter() - started) * 1000
             counted = _count(rows, inserted, erased, len(sealed), milliseconds)
-            return counted._replace(newly_rejected=newly_rejected), sealed
+            by_stream = Counter(row.stream for row in inserted.written) if len(self._tables) > 1 else {}
+            return counted._replace(written_by_stream=by_stream, newly_rejected=newly_rejected), sealed
 
         return work
 

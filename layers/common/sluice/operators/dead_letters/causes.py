@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sluice.declaration.stream import Stream
+from sluice.declaration.route import Queued, streams_of
 from sluice.operators.dead_letters.letters import Letter
 from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection
@@ -19,16 +19,17 @@ class Cause(NamedTuple):
     rejected_at: datetime | None = None
 
 
-def read(connection: Connection, stream: type[Stream], letters: Sequence[Letter]) -> Mapping[Letter, Cause]:
-    """Return the cause of each letter."""
+def read(connection: Connection, queued: Queued, letters: Sequence[Letter]) -> Mapping[Letter, Cause]:
+    """Return the cause of each letter of a queue."""
     letters_by_id = defaultdict(list)
     for letter in letters:
         for message_id in letter.ids:
             letters_by_id[message_id].append(letter)
     rows: Any = connection.run(
         "SELECT message_id, reason, pointer, at FROM rejection"
-        " WHERE stream = :name AND message_id = ANY(CAST(:ids AS uuid[])) ORDER BY at",  # the newest counts
-        name=stream.stream_name,
+        " WHERE stream = ANY(CAST(:names AS varchar[])) AND message_id = ANY(CAST(:ids AS uuid[]))"
+        " ORDER BY at",  # the newest counts
+        names=array_cell([queued.stream_name, *(stream.stream_name for stream in streams_of(queued))]),
         ids=array_cell(sorted(letters_by_id)),
     )
     found = dict.fromkeys(letters, Cause())

@@ -29,7 +29,7 @@ class Redriver(Worker):
     def __init__(self, call: Call, request: Redrive) -> None:
         super().__init__(call, request)
         self._request = request
-        self._handle = record_handler(call.stream, call.keyset)
+        self._handle = record_handler(call.queued, call.keyset)
         self._free_at = 0.0  # seconds on the monotonic clock: when the rate allows the next letters
 
     def _page_letters(self) -> int:
