@@ -9,10 +9,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.declaration import witness
 from sluice.declaration.envelopes import plain, recognised
+from sluice.declaration.outside import below
 from sluice.declaration.records import Splitter
 from sluice.declaration.stream import Stream
 from sluice.failures import OF_A_USERS_CODE, Rejected, Unforeseen, rejection_of
-from sluice.ingest.message import id_of_record, id_of_row_or_rejection, message_id, sent_at, sent_at_of_record
+from sluice.ingest.message import id_of_record, id_of_row_or_rejection, message_id, outside, sent_at, sent_at_of_record
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.pseudonyms.keyset import Keyset
 
@@ -54,13 +55,14 @@ class RecordHandler:
         self._ignores = stream.ignores()
         self._postmark = stream.message_postmark()
         self._mask = stream.masker(keyset)
+        self._outside = outside if any(nested.source for nested in stream.layout.nested) else None
 
     def __call__(self, record: SQSRecord) -> Handled:
         try:
             body = record.raw_event["body"]
             if self._ignores is not None and self._is_ignored(body):
                 return IGNORED
-            masked = self._mask(body)
+            masked = self._mask(body) if self._outside is None else self._mask(body, self._outside(record))
             postmark = self._postmark(body)
             if postmark is not None and postmark.fault is not None:
                 raise postmark.fault
@@ -109,7 +111,8 @@ class RecordHandler:
             return False
 
     def _rejection_at(self, place: Place, identity: str, rejected: Rejected) -> Rejection:
-        return self._rejection(identity, rejected.at(place.pointer), self._stream.shape(place.text, envelope=plain))
+        shape = self._stream.shape(place.text, envelope=plain)
+        return self._rejection(identity, below(place.pointer, rejected), shape)
 
     def _rejection(self, identity: str, rejected: Rejected, shape: dict[str, object]) -> Rejection:
         # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
@@ -132,6 +135,7 @@ class RecordsHandler(RecordHandler):
             postmark = self._postmark(record.body)
             of_message, sent = message_id(record, postmark), sent_at(record, postmark)
             texts = self._texts(record.body)
+            around = None if self._outside is None else self._outside(record)
         except OF_A_USERS_CODE as error:
             raise rejection_of(error) from None  # the cause may quote the message
         rows: list[MaskedRow] = []
@@ -146,7 +150,7 @@ class RecordsHandler(RecordHandler):
             identity = id_of_record(of_message, index, own)
             place = Place(self._splitter.pointer(index), text)
             try:
-                masked = self._mask(text)
+                masked = self._mask(text, around)
                 if own is not None and own.fault is not None:
                     raise own.fault
                 at = sent_at_of_record(record, own, sent)

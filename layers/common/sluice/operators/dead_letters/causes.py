@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from sluice.declaration.envelopes import plain
 from sluice.declaration.stream import Stream
+from sluice.failures import Rejected
+from sluice.ingest.message import id_of_record
 from sluice.operators.dead_letters.letters import Letter
 from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection
@@ -17,21 +20,42 @@ class Cause(NamedTuple):
     reason: str = "unknown"
     pointer: str = ""
     rejected_at: datetime | None = None
+    others: frozenset[str] = frozenset()  # why other records of the letter were rejected, where it holds several
+
+    @property
+    def reasons(self) -> frozenset[str]:
+        """All that is remembered."""
+        return self.others | {self.reason}
+
+
+def ids(stream: type[Stream], letter: Letter) -> set[str]:
+    """Return the ids under which the database may know a letter: its own, and those of its records."""
+    if stream.splitter is None:
+        return letter.ids
+    try:
+        texts = stream.texts(letter.body)
+    except Rejected:
+        return letter.ids
+    own = stream.postmark.reader(plain)
+    identities = {id_of_record(letter.message_id, index, own(str(text))) for index, text in enumerate(texts)}
+    unread = {id_of_record(letter.message_id, index) for index in range(len(texts))}
+    return letter.ids | identities | unread
 
 
 def read(connection: Connection, stream: type[Stream], letters: Sequence[Letter]) -> Mapping[Letter, Cause]:
-    """Return the cause of each letter."""
+    """Return the cause of each letter: of several the newest."""
     letters_by_id = defaultdict(list)
     for letter in letters:
-        for message_id in letter.ids:
+        for message_id in ids(stream, letter):
             letters_by_id[message_id].append(letter)
     rows: Any = connection.run(
         "SELECT message_id, reason, pointer, at FROM rejection"
-        " WHERE stream = :name AND message_id = ANY(CAST(:ids AS uuid[])) ORDER BY at",  # the newest counts
+        " WHERE stream = :name AND message_id = ANY(CAST(:ids AS uuid[])) ORDER BY at, pointer",  # the newest counts
         name=stream.stream_name,
         ids=array_cell(sorted(letters_by_id)),
     )
     found = dict.fromkeys(letters, Cause())
     for message_id, *cause in rows:
-        found |= dict.fromkeys(letters_by_id[str(message_id)], Cause(*cause))
+        for letter in letters_by_id[str(message_id)]:
+            found[letter] = Cause(*cause, found[letter].reasons if stream.splitter else frozenset())
     return found

@@ -5,10 +5,11 @@ from typing import Any
 
 from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
+from sluice.declaration import outside
 from sluice.declaration.registry import load
 from sluice.operators.call import Refused
 from sluice.operators.dead_letters import listing
-from sluice.operators.dead_letters.letters import DeadLetterQueue
+from sluice.operators.dead_letters.letters import DeadLetterQueue, Wanted
 from sluice.operators.dead_letters.purge import Purger
 from sluice.operators.dead_letters.redrive import Redriver
 from sluice.operators.dead_letters.requests import List, Purge, Redrive, Request
@@ -30,8 +31,9 @@ class DeadLetters:
         if request.stream not in self._queues:
             raise Refused(400, "bad_request", f"stream: must be one of {', '.join(sorted(self._queues))}")
         stream = load(request.stream)
-        postmark_of = stream.postmark.reader(stream.unwrap)
-        with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of) as queue:
+        postmark_of = stream.message_postmark()
+        wanted = Wanted(*outside.names(stream.layout))
+        with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of, wanted) as queue:
             call = Call(actor, stream, queue, self._database, self._keyset, deadline)
             match request:
                 case List():

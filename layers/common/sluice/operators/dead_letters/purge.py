@@ -30,11 +30,11 @@ class Purger(Worker):
             self._subject_token = call.keyset.tokens(SUBJECT, self._subject)[-1]
 
     def _selects(self, candidate: Candidate) -> bool:
-        return super()._selects(candidate) and (self._subject is None or candidate.subject == self._subject)
+        return super()._selects(candidate) and (self._subject is None or self._subject in candidate.subjects)
 
     def _plan(self, connection: Connection, candidates: Sequence[Candidate]) -> Plan:
         older, newer = self._select(candidates)
-        unknown = [candidate for candidate in candidates if candidate.subject is None]
+        unknown = [one for one in candidates if None in one.subjects and self._subject not in one.subjects]
         return Plan(
             delete=[candidate.letter for candidate in older],
             newer=newer,

@@ -42,11 +42,11 @@ class Call:
 
 
 class Candidate(NamedTuple):
-    """A letter with what may select it. Its subject is clear personal data: the person's canonical text."""
+    """A letter with what may select it. Its subjects are clear personal data: the persons' canonical texts."""
 
     letter: Letter
     cause: Cause
-    subject: str | None  # None where the body does not say whose it is
+    subjects: Sequence[str | None]  # of each record; None where it does not say whose it is
 
 
 class Plan(NamedTuple):
@@ -143,7 +143,7 @@ class Worker(ABC):
     def _candidates(self, connection: Connection, letters: Sequence[Letter]) -> list[Candidate]:
         stream = self._call.stream
         found = causes.read(connection, stream, letters)
-        return [Candidate(letter, found[letter], whose.of_body(stream, letter.body)) for letter in letters]
+        return [Candidate(letter, found[letter], whose.of_each(stream, letter.body)) for letter in letters]
 
     def _select(self, candidates: Iterable[Candidate]) -> tuple[list[Candidate], int]:
         """Return the selected letters that are older than the first call, and how many are newer."""
@@ -153,8 +153,10 @@ class Worker(ABC):
 
     def _selects(self, candidate: Candidate) -> bool:
         letter, reason = candidate.letter, self._selection.rejected_as
-        has_id = not self._ids or not self._ids.isdisjoint((letter.message_id, letter.sqs_message_id))
-        return has_id and (reason is None or candidate.cause.reason == reason)
+        has_id = not self._ids or not self._ids.isdisjoint(
+            {letter.message_id, letter.sqs_message_id, *causes.ids(self._call.stream, letter)}
+        )
+        return has_id and (reason is None or reason in candidate.cause.reasons)
 
     def _entry(self, plan: Plan) -> audit_log.Entry:
         return audit_log.Entry(
