@@ -110,7 +110,7 @@ def test_what_is_wrong_there_is_refused_at_a_pointer_that_no_record_has(
     body: dict[str, Any], of_sqs: dict[str, str], reason: str, pointer: str, keyset: Keyset
 ) -> None:
     store = FakeStore()
-    process([sent(body, **of_sqs)], keyset, store, Happened)
+    process([sent(body, None, **of_sqs)], keyset, store, Happened)
     assert [one[1:] for one in told(store)] == ([(reason, pointer)] if reason else [])
     assert "kn4ry" not in repr(store.rejections) + repr(store.rows)
 

@@ -54,8 +54,9 @@ def read(connection: Connection, stream: type[Stream], letters: Sequence[Letter]
         name=stream.stream_name,
         ids=array_cell(sorted(letters_by_id)),
     )
-    found = dict.fromkeys(letters, Cause())
-    for message_id, *cause in rows:
+    found: dict[Letter, Cause] = {}
+    for message_id, reason, pointer, at in rows:
         for letter in letters_by_id[str(message_id)]:
-            found[letter] = Cause(*cause, found[letter].reasons if stream.splitter else frozenset())
-    return found
+            earlier = found.get(letter) if stream.splitter else None
+            found[letter] = Cause(reason, pointer, at, earlier.reasons if earlier else frozenset())
+    return {letter: found.get(letter, Cause()) for letter in letters}
