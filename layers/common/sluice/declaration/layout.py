@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import msgspec
@@ -40,12 +41,28 @@ class Field(Member):
     masks: tuple[Mask, ...]
 
 
+class Source(Enum):
+    """Where an object is read from that is outside of the record."""
+
+    ENVELOPE = "envelope"
+    MESSAGE = "message"
+
+
+FROM_ENVELOPE, FROM_MESSAGE = Source.ENVELOPE, Source.MESSAGE
+
+
 @dataclass(frozen=True)
 class Nested(Member):
     """An object with a layout of its own, or a list of such objects."""
 
     layout: "Layout"
     many: bool
+    source: Source | None = None  # None: the record has it
+
+    @property
+    def pointer(self) -> str:
+        """The key as a JSON pointer. Outside of the record it begins with the source, which no pointer in it can."""
+        return self.source.value if self.source else super().pointer
 
 
 @dataclass(frozen=True)
@@ -127,6 +144,8 @@ def single_field(stream: Layout, what: str, path: str) -> tuple[list[Nested], Fi
         nested = next((nested for nested in layout.nested if nested.name == name and not nested.many), None)
         if nested is None:
             raise DeclarationError(f"{stream.name}: the {what} {path} goes through {name}, which is no object")
+        if nested.source and (what, nested.source) != ("subject", Source.ENVELOPE):
+            raise DeclarationError(f"{stream.name}: the {what} {path} is outside of the record: name one in it")
         layout = nested.layout
         around.append(nested)
     field = next((field for field in layout.fields if field.name == last), None)

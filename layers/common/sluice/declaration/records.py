@@ -74,6 +74,13 @@ def json_lines(held: str) -> list[str]:
     return [line for line in held.split("\n") if line.strip()]
 
 
+def splitter(said: object) -> "Splitter | None":
+    """Return what a stream's option `records` says. Raises DeclarationError."""
+    if said is not None and (not callable(said) or said is listed):
+        raise DeclarationError('records is listed("Records"), json_lines or a function of your own')
+    return None if said is None else Splitter(said)
+
+
 @dataclass(frozen=True)
 class Splitter:
     """How the messages of a stream are taken apart."""

@@ -6,10 +6,10 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from sluice.declaration import diagnosis, wire
+from sluice.declaration import diagnosis, outside, wire
 from sluice.declaration.envelopes import Envelope, plain, recognised
 from sluice.declaration.ignored import Members
-from sluice.declaration.records import Records
+from sluice.declaration.records import Records, Splitter
 from sluice.declaration.rules import OneOf
 from sluice.declaration.stream import Part, Stream, in_envelope
 from sluice.failures import DeclarationError, Rejected
@@ -49,9 +49,8 @@ class Route:
         ((_, cls.by),) = cls.head.columns()
         streams = {stream: in_envelope(stream, cls.head.unwrap) for stream in to.values()}
         cls.brought = {value: streams[stream] for value, stream in to.items()}
-        for stream in streams if cls.head.splitter else ():
-            if stream.splitter:
-                raise DeclarationError(f"{name}: the route and {stream.__name__} have records=, one of them must not")
+        for stream in streams:
+            _check_stream(name, stream, envelope, cls.head.splitter)
 
     @classmethod
     def streams(cls) -> tuple[type[Stream], ...]:
@@ -88,14 +87,14 @@ def streams_of(queued: Queued) -> tuple[type[Stream], ...]:
     return queued.streams() if issubclass(queued, Route) else (queued,)
 
 
-def reader_of(queued: Queued) -> Callable[[str], type[Stream]]:
+def reader_of(queued: Queued, envelope: Envelope | None = None) -> Callable[[str], type[Stream]]:
     """Return the function from a message body to the stream that reads it, a route's head where it is of none.
 
-    It raises nothing.
+    The body is in the queue's envelope, unless another one is given. The function raises nothing.
     """
     if not issubclass(queued, Route):
         return lambda body: queued
-    choose, head = queued.chooser(), queued.head
+    choose, head = queued.chooser(envelope), queued.head
 
     def read(body: str) -> type[Stream]:
         try:
@@ -106,9 +105,38 @@ def reader_of(queued: Queued) -> Callable[[str], type[Stream]]:
     return read
 
 
+def records_of(queued: Queued, body: str) -> list[tuple[type[Stream], str | bytes]]:
+    """Return the JSON of each record in a body, with the stream that reads it. Raises Rejected."""
+    stream = reader_of(queued)(body)
+    texts = stream.texts(body)
+    if not (issubclass(queued, Route) and queued.head.splitter):
+        return [(stream, text) for text in texts]
+    stream_of = reader_of(queued, plain)
+    return [(stream_of(str(text)), text) for text in texts]
+
+
+def names_outside(queued: Queued) -> tuple[list[str], list[str]]:
+    """Return the names of the attributes of SQS that the queue's streams read, and those of its producers."""
+    found = [outside.names(stream.layout) for stream in streams_of(queued)]
+    of_sqs, of_producers = ({name for names in kind for name in names} for kind in zip(*found, strict=True))
+    return sorted(of_sqs), sorted(of_producers)
+
+
 def _is_destination(member: tuple[object, object]) -> bool:
     value, stream = member
     return isinstance(value, str) and isinstance(stream, type) and issubclass(stream, Stream) and stream is not Stream
+
+
+def _check_stream(name: str, stream: type[Stream], envelope: Envelope, splitter: Splitter | None) -> None:
+    """Raise DeclarationError when the messages of a route are not as the stream takes them."""
+    if splitter and stream.splitter:
+        raise DeclarationError(f"{name}: the route and {stream.__name__} have records=, one of them must not")
+    try:
+        outside.check(stream.layout, True, envelope, splitter or stream.splitter)
+    except DeclarationError:
+        raise DeclarationError(
+            f"{name}: {stream.__name__} reads what is around its records, but the route names no envelope"
+        ) from None
 
 
 def _with_key(route: type[Route], keys: Sequence[str], base: type[Part], **options: Any) -> Any:

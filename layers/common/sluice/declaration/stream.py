@@ -2,23 +2,31 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple, cast, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, NamedTuple, Protocol, cast, dataclass_transform, get_type_hints
 
 import msgspec
 
-from sluice.declaration import annotations, diagnosis, envelopes, ignored, masking, personal, postmark, wire
+from sluice.declaration import annotations, diagnosis, envelopes, ignored, masking, outside, personal, postmark, wire
+from sluice.declaration import records as records_
 from sluice.declaration.envelopes import Envelope, Postmark, plain
 from sluice.declaration.ignored import Members
 from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
 from sluice.declaration.originals import Notes, Originals
+from sluice.declaration.outside import Outside
 from sluice.declaration.personal import Subject, TokenPlace
 from sluice.declaration.postmark import OwnPostmark
-from sluice.declaration.records import Records, Splitter, listed
+from sluice.declaration.records import Records, Splitter
 from sluice.failures import DeclarationError, Rejected
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
 
 type Row = tuple[Cell, ...]
+
+
+class Masker(Protocol):
+    """From a record's body, and what is outside of the record, to what becomes of it."""
+
+    def __call__(self, body: str, around: Outside | None = None, /) -> "Masked": ...
 
 
 class Masked(NamedTuple):
@@ -67,13 +75,13 @@ class _PartType(msgspec.StructMeta):
             raise DeclarationError(f"{name}: the table is named as table or as schema.table, without quotes")
         if not callable(envelope):
             raise DeclarationError(f"{name}: the envelope must be a function, such as sluice.sns")
-        if records is not None and (not callable(records) or records is listed):
-            raise DeclarationError(f'{name}: records is listed("Records"), json_lines or a function of your own')
         try:
+            splitter = records_.splitter(records)
             ignored.check(ignore)
         except DeclarationError as error:
             raise DeclarationError(f"{name}: {error}") from None
         declared.layout = annotations.read(declared)
+        outside.check(declared.layout, is_stream, envelope, splitter)
         _check_columns(declared.layout, OWN_COLUMNS if is_stream else ())
         of_a_stream = {"subject": subject, "identity": identity, "time": time, "records": records, "ignore": ignore}
         for what, said in of_a_stream.items():
@@ -83,7 +91,7 @@ class _PartType(msgspec.StructMeta):
             declared.stream_name = declared.__module__.rpartition(".")[2]
             declared.table = table
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
-            declared.splitter = None if records is None else Splitter(records)
+            declared.splitter = splitter
             declared.ignored_members = tuple(ignore)
             declared.subject = personal.subject(declared.layout, subject) if subject else None
             declared.postmark = postmark.of_stream(
@@ -125,10 +133,11 @@ class Stream(Part):
     ignored_members: ClassVar[tuple[Members, ...]]  # what has all of one of these is not stored
 
     @classmethod
-    def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Callable[[str], Masked]:
+    def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Masker:
         """Return the function from a message body to the masked record.
 
-        The body is in the stream's envelope, unless another one is given. It raises Rejected for a bad body.
+        The body is in the stream's envelope, unless another one is given; then what is outside of the record has to
+        be given, too, where the stream reads it. The function raises Rejected for a bad body.
         """
         layout, subject = cls.layout, cls.subject
         decode = wire.decoder(layout.wire)
@@ -137,7 +146,10 @@ class Stream(Part):
         mask = masking.masker(layout, keyset, notes)
         place = [member.name for member in layout.members].index(subject.field[0]) if subject else 0
 
-        def mask_body(body: str) -> Masked:
+        reader = outside.Reader(layout)
+        read_into = reader.read_into if reader else None
+
+        def mask_body(body: str, around: Outside | None = None) -> Masked:
             notes.clear()
             record_text = unwrap(body)
             try:
@@ -145,6 +157,8 @@ class Stream(Part):
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
                 known = envelopes.recognised(body) if unwrap is plain else None
                 raise known or diagnosis.rejection(error, layout) from None  # the cause may quote the body
+            if read_into is not None:
+                read_into(record, around or Outside(body))
             values, cells = mask(record)
             originals = Originals(subject.text(values[place]) if subject else None, tuple(notes.originals))
             return Masked(tuple(cells), originals, tuple(notes.nulled))
@@ -161,6 +175,12 @@ class Stream(Part):
         """Return the function from a body to what it says of its message; of several records in it, it says nothing."""
         own = cls.postmark if cls.splitter is None else OwnPostmark(None, None, cls.postmark.namespace)
         return own.reader(cls.unwrap)
+
+    @classmethod
+    def texts(cls, body: str) -> list[str | bytes]:
+        """Return the JSON of each record in a body, without its envelope. Raises Rejected."""
+        held = cls.unwrap(body)
+        return [held] if cls.splitter is None else [*cls.splitter.split(held)]
 
     @classmethod
     def shape(cls, body: str, envelope: Envelope | None = None) -> dict[str, object]:

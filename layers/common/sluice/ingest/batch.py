@@ -4,6 +4,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any, cast
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
@@ -50,9 +51,9 @@ class StoringBatchProcessor(BatchProcessor):
         self._failed_ids.clear()
         results = super().process()
         whole = list(zip(self.failed, self._errors(), strict=True))
-        handled: list[tuple[Handled, Any]] = [(one, record) for status, one, record in results if status == "success"]
-        rows = [row for one, _ in handled for row in one.rows]
-        mixed = [(one, SQSRecord(record)) for one, record in handled if one.refusals or one.ignored]
+        handled: list[tuple[str, Handled, Any]] = [result for result in results if result[0] == "success"]
+        rows = list(chain.from_iterable([one.rows for _, one, _ in handled]))
+        mixed = [(one, SQSRecord(record)) for _, one, record in handled if one.refusals or one.ignored]
         refusals = [refusal for one, _ in mixed for refusal in one.refusals]
         self.ignored = sum(one.ignored for one, _ in mixed)
         self.received = len(whole) + len(rows) + len(refusals) + self.ignored
@@ -63,7 +64,7 @@ class StoringBatchProcessor(BatchProcessor):
         @cache
         def messages_by_key() -> dict[Key, list[tuple[SQSRecord, Handled]]]:  # wanted only when a row is refused
             messages = defaultdict(list)
-            for one, record in handled:
+            for _, one, record in handled:
                 for row in one.rows:
                     messages[row.key].append((SQSRecord(record), one))
             return messages

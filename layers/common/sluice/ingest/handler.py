@@ -9,11 +9,12 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.declaration import witness
 from sluice.declaration.envelopes import plain, recognised
+from sluice.declaration.outside import Outside, below
 from sluice.declaration.records import Splitter
 from sluice.declaration.route import Queued, Route
 from sluice.declaration.stream import Stream
 from sluice.failures import OF_A_USERS_CODE, Rejected, Unforeseen, rejection_of
-from sluice.ingest.message import id_of_record, id_of_row_or_rejection, message_id, sent_at, sent_at_of_record
+from sluice.ingest.message import id_of_record, id_of_row_or_rejection, message_id, outside, sent_at, sent_at_of_record
 from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.pseudonyms.keyset import Keyset
 
@@ -25,6 +26,16 @@ class Place:
     index: int
     pointer: str
     text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message with several records."""
+
+    record: SQSRecord = field(repr=False)  # as Lambda has it
+    id: str
+    sent_at: str
+    outside: dict[str, Outside] = field(default_factory=dict, repr=False)  # what is around its records, by stream
 
 
 class Refusal(NamedTuple):
@@ -65,13 +76,14 @@ class RecordHandler:
         self._ignores = stream.ignores()
         self._postmark = stream.message_postmark()
         self._mask = stream.masker(keyset)
+        self._outside = outside if any(nested.source for nested in stream.layout.nested) else None
 
     def __call__(self, record: SQSRecord) -> Handled:
         try:
             body = record.raw_event["body"]
             if self._ignores is not None and self._is_ignored(body):
                 return IGNORED
-            masked = self._mask(body)
+            masked = self._mask(body) if self._outside is None else self._mask(body, self._outside(record))
             postmark = self._postmark(body)
             if postmark is not None and postmark.fault is not None:
                 raise postmark.fault
@@ -121,7 +133,8 @@ class RecordHandler:
             return False
 
     def _rejection_at(self, place: Place, identity: str, rejected: Rejected) -> Rejection:
-        return self._rejection(identity, rejected.at(place.pointer), self._stream.shape(place.text, envelope=plain))
+        shape = self._stream.shape(place.text, envelope=plain)
+        return self._rejection(identity, below(place.pointer, rejected), shape)
 
     def _rejection(self, identity: str, rejected: Rejected, shape: dict[str, object]) -> Rejection:
         # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
@@ -142,7 +155,7 @@ class RecordsHandler(RecordHandler):
             if self._is_ignored(record.body):
                 return IGNORED
             postmark = self._postmark(record.body)
-            of_message, sent = message_id(record, postmark), sent_at(record, postmark)
+            message = Message(record, message_id(record, postmark), sent_at(record, postmark))
             texts = self._texts(record.body)
         except OF_A_USERS_CODE as error:
             raise rejection_of(error) from None  # the cause may quote the message
@@ -152,7 +165,7 @@ class RecordsHandler(RecordHandler):
         ignored = 0
         for index, text in enumerate(texts):
             place = Place(index, self._splitter.pointer(index), text)
-            match self._record(record, place, of_message, sent):
+            match self._record(message, place):
                 case MaskedRow() as row:
                     rows.append(row)
                     places.setdefault(row.key, place)
@@ -162,22 +175,31 @@ class RecordsHandler(RecordHandler):
                     ignored += 1
         return Handled(rows, refusals, ignored, places)
 
-    def _record(self, record: SQSRecord, place: Place, of_message: str, sent: str) -> MaskedRow | Refusal | None:
-        """Return what becomes of one of the message's records, given the message's id and time; None: it is ignored."""
+    def _record(self, message: Message, place: Place) -> MaskedRow | Refusal | None:
+        """Return what becomes of one of a message's records; None: it is ignored."""
         if self._ignores is not None and self._ignores(place.text):
             return None
         own = self._own_postmark(place.text)
-        identity = id_of_record(of_message, place.index, own)
+        identity = id_of_record(message.id, place.index, own)
         try:
-            masked = self._mask(place.text)
+            masked = self._mask(place.text, self._around(message))
             if own is not None and own.fault is not None:
                 raise own.fault
-            at = sent_at_of_record(record, own, sent)
+            at = sent_at_of_record(message.record, own, message.sent_at)
             name = self._stream.stream_name
             return MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled, name)
         except OF_A_USERS_CODE as error:
             rejected = rejection_of(error)
             return Refusal(rejected, self._rejection_at(place, identity, rejected))
+
+    def _around(self, message: Message) -> Outside | None:
+        """Return what is outside of the stream's records, made once for all of a message."""
+        if self._outside is None:
+            return None
+        name = self._stream.stream_name
+        if name not in message.outside:
+            message.outside[name] = self._outside(message.record)
+        return message.outside[name]
 
     def _texts(self, body: str) -> list[str]:
         try:
@@ -234,11 +256,11 @@ class RouteRecordsHandler(_Routing, RecordsHandler):
             stream.stream_name: RecordsHandler(stream, keyset, splitter) for stream in route.streams()
         }
 
-    def _record(self, record: SQSRecord, place: Place, of_message: str, sent: str) -> MaskedRow | Refusal | None:
+    def _record(self, message: Message, place: Place) -> MaskedRow | Refusal | None:
         if self._ignores is not None and self._ignores(place.text):
             return None
         try:
             stream = self._choose(place.text)
         except Rejected as rejected:
-            return Refusal(rejected, self._rejection_at(place, id_of_record(of_message, place.index), rejected))
-        return self._handlers[stream.stream_name]._record(record, place, of_message, sent)
+            return Refusal(rejected, self._rejection_at(place, id_of_record(message.id, place.index), rejected))
+        return self._handlers[stream.stream_name]._record(message, place)

@@ -29,11 +29,14 @@ class Purger(Worker):
         self._subject_tokens = [call.keyset.tokens(SUBJECT, text)[-1] for text in sorted(self._person or ())]
 
     def _selects(self, candidate: Candidate) -> bool:
-        return super()._selects(candidate) and (self._person is None or candidate.subject in self._person)
+        return super()._selects(candidate) and (self._person is None or self._is_theirs(candidate))
+
+    def _is_theirs(self, candidate: Candidate) -> bool:
+        return self._person is not None and not self._person.isdisjoint(candidate.subjects)
 
     def _plan(self, connection: Connection, candidates: Sequence[Candidate]) -> Plan:
         older, newer = self._select(candidates)
-        unknown = [candidate for candidate in candidates if candidate.subject is None]
+        unknown = [one for one in candidates if None in one.subjects and not self._is_theirs(one)]
         return Plan(
             delete=[candidate.letter for candidate in older],
             newer=newer,

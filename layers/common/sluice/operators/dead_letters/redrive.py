@@ -49,9 +49,15 @@ class Redriver(Worker):
         )
 
     def _erased(self, connection: Connection, candidates: Iterable[Candidate]) -> set[Letter]:
-        """Return the letters that were sent before the person they are about was erased."""
-        sent = {letter: (subject, letter.sent_at) for letter, _, subject in candidates if subject is not None}
-        return erasures.sent_before(connection, self._call.keyset, sent)
+        """Return the letters that were sent before all persons they are about were erased."""
+        sent = {
+            (letter, subject): (subject, letter.sent_at)
+            for letter, _, subjects in candidates
+            for subject in subjects
+            if subject is not None and None not in subjects
+        }
+        erased = erasures.sent_before(connection, self._call.keyset, sent)
+        return {letter for letter, _ in erased} - {letter for letter, _ in sent.keys() - erased}
 
     def _why_rejected(self, letter: Letter) -> str | None:
         """Return why ingest would reject the letter today, or None when it would not."""

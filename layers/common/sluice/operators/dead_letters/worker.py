@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from sluice.deadline import Deadline
 from sluice.declaration import whose
-from sluice.declaration.route import Queued, reader_of
+from sluice.declaration.route import Queued
 from sluice.operators.audit import audit_log
 from sluice.operators.audit.audit_log import Head
 from sluice.operators.dead_letters import causes
@@ -42,11 +42,11 @@ class Call:
 
 
 class Candidate(NamedTuple):
-    """A letter with what may select it. Its subject is clear personal data: the person's canonical text."""
+    """A letter with what may select it. Its subjects are clear personal data: the persons' canonical texts."""
 
     letter: Letter
     cause: Cause
-    subject: str | None  # None where the body does not say whose it is
+    subjects: Sequence[str | None]  # of each record; None where it does not say whose it is
 
 
 class Plan(NamedTuple):
@@ -142,10 +142,7 @@ class Worker(ABC):
 
     def _candidates(self, connection: Connection, letters: Sequence[Letter]) -> list[Candidate]:
         found = causes.read(connection, self._call.queued, letters)
-        stream_of = reader_of(self._call.queued)
-        return [
-            Candidate(letter, found[letter], whose.of_body(stream_of(letter.body), letter.body)) for letter in letters
-        ]
+        return [Candidate(letter, found[letter], whose.of_each(self._call.queued, letter.body)) for letter in letters]
 
     def _select(self, candidates: Iterable[Candidate]) -> tuple[list[Candidate], int]:
         """Return the selected letters that are older than the first call, and how many are newer."""
@@ -155,8 +152,10 @@ class Worker(ABC):
 
     def _selects(self, candidate: Candidate) -> bool:
         letter, reason = candidate.letter, self._selection.rejected_as
-        has_id = not self._ids or not self._ids.isdisjoint((letter.message_id, letter.sqs_message_id))
-        return has_id and (reason is None or candidate.cause.reason == reason)
+        has_id = not self._ids or not self._ids.isdisjoint(
+            {letter.message_id, letter.sqs_message_id, *causes.ids(self._call.queued, letter)}
+        )
+        return has_id and (reason is None or reason in candidate.cause.reasons)
 
     def _entry(self, plan: Plan) -> audit_log.Entry:
         return audit_log.Entry(
