@@ -11,7 +11,7 @@ from sluice.declaration.envelopes import Envelope, plain, recognised
 from sluice.declaration.ignored import Members
 from sluice.declaration.records import Records, Splitter
 from sluice.declaration.rules import OneOf
-from sluice.declaration.stream import Part, Stream, in_envelope
+from sluice.declaration.stream import Part, Stream, brought
 from sluice.failures import DeclarationError, Rejected
 
 type Queued = type[Stream] | type[Route]  # what the module of a queue declares
@@ -28,7 +28,7 @@ class Route:
     stream_name: ClassVar[str]  # that of its module: queue, metrics, breaker and dead letters go by it
     by: ClassVar[str]  # the JSON pointer of the key that decides
     head: ClassVar[type[Stream]]  # its records with no more than that key; no table has it
-    brought: ClassVar[Mapping[str, type[Stream]]]  # the streams by value, in the route's envelope
+    brought: ClassVar[Mapping[str, type[Stream]]]  # the streams by value, as the route brings their records
 
     def __init_subclass__(
         cls,
@@ -47,14 +47,15 @@ class Route:
         cls.head = _with_key(cls, by.split("."), Stream, **options)
         cls.stream_name = cls.head.stream_name
         ((_, cls.by),) = cls.head.columns()
-        streams = {stream: in_envelope(stream, cls.head.unwrap) for stream in to.values()}
+        splitter = cls.head.splitter
+        for stream in to.values():
+            _check_stream(name, stream, envelope, splitter)
+        streams = {stream: brought(stream, cls.head.unwrap, splitter) for stream in to.values()}
         cls.brought = {value: streams[stream] for value, stream in to.items()}
-        for stream in streams:
-            _check_stream(name, stream, envelope, cls.head.splitter)
 
     @classmethod
     def streams(cls) -> tuple[type[Stream], ...]:
-        """Return the streams in the order in which they are named, each once, in the route's envelope."""
+        """Return the streams in the order in which they are named, each once, as the route brings them."""
         return tuple(dict.fromkeys(cls.brought.values()))
 
     @classmethod

@@ -196,9 +196,14 @@ class Stream(Part):
         return shape | {"fields": declared, "other_fields": len(record) - len(declared)}
 
 
-def in_envelope(stream: type[Stream], unwrap: Envelope) -> type[Stream]:
-    """Return the same stream, as a queue brings it that puts another envelope around its records."""
-    namespace = {"__module__": stream.__module__, "__doc__": stream.__doc__, "unwrap": staticmethod(unwrap)}
+def brought(stream: type[Stream], unwrap: Envelope, splitter: Splitter | None) -> type[Stream]:
+    """Return the same stream as another queue brings it: with its envelope, and several records in a message."""
+    namespace = {
+        "__module__": stream.__module__,
+        "__doc__": stream.__doc__,
+        "unwrap": staticmethod(unwrap),
+        "splitter": splitter or stream.splitter,
+    }
     made: Any = msgspec.StructMeta.__new__(_PartType, stream.__name__, (stream,), namespace, frozen=True, kw_only=True)
     return cast("type[Stream]", made)
 
