@@ -40,7 +40,7 @@ def secret_text(keyset: Keyset) -> str:
 def masked(stream: type[Stream], keyset: Keyset, bodies: Mapping[int, object], **attributes: str) -> list[MaskedRow]:
     """Return the rows of messages with these ids, as an environment with that keyset masks them."""
     handle = record_handler(stream, keyset)
-    return [handle(SQSRecord(record(body, numbered(number), **attributes))) for number, body in bodies.items()]
+    return [handle(SQSRecord(record(body, numbered(number), **attributes))).rows[0] for number, body in bodies.items()]
 
 
 @dataclass

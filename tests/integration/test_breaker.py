@@ -286,7 +286,7 @@ def own(request: pytest.FixtureRequest, prober: Prober, monkeypatch: pytest.Monk
     )
 
     def run(stream: type[Stream], why: str = WHY) -> str | None:
-        monkeypatch.setattr(probe, "load", lambda name: stream)
+        monkeypatch.setattr(probe, "load_queued", lambda name: stream)
         return prober.run(why=why)
 
     return run

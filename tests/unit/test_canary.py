@@ -242,7 +242,7 @@ def test_a_logger_handed_to_the_processor_tells_nothing_of_the_record(
 ) -> None:
     bodies = BAD_BODIES.values() if stream is UserLogin else [BODY] * len(BAD_BODIES)
     records = [sqs_record(body, number) for number, body in enumerate([*bodies, login()], 1)]
-    processor = StoringBatchProcessor(FakeStore(), stream, Deadline(1.0, lambda: 0.0), logger)
+    processor = StoringBatchProcessor(FakeStore(), Deadline(1.0, lambda: 0.0), logger)
 
     def handle() -> object:
         with processor(records, handler=record_handler(stream, keyset)):

@@ -166,7 +166,7 @@ class Checker:
         for keyset in self._keysets:
             handle = record_handler(stream, keyset)
             for some in batched(valid, ROWS_AT_ONCE):
-                made = [(message, handle(SQSRecord(message.record()))) for message in some]
+                made = [(message, handle(SQSRecord(message.record())).rows[0]) for message in some]
                 cells = self._as_postgresql_spells(stream, [row for _, row in made])
                 for (message, row), spelled in zip(made, cells, strict=True):
                     if not message.tells_when:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sluice.declaration.envelopes import Envelope, eventbridge, plain, sns
+    from sluice.declaration.layout import FROM_ENVELOPE, FROM_MESSAGE
     from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
+    from sluice.declaration.records import Records, json_lines, listed
+    from sluice.declaration.route import Route
     from sluice.declaration.rules import (
         Boolean,
         CaseFolded,
@@ -35,7 +38,7 @@ else:  # a type checker that saw this would take any name
     def __getattr__(name: str) -> Any:
         """Import a name of `__all__` when it is first asked for (PEP 562)."""
         if name in __all__:
-            for module in ("stream", "masks", "rules", "envelopes"):
+            for module in ("stream", "masks", "rules", "envelopes", "records", "route", "layout"):
                 home = import_module(f"sluice.declaration.{module}")
                 if hasattr(home, name):
                     return getattr(home, name)
@@ -43,6 +46,8 @@ else:  # a type checker that saw this would take any name
 
 
 __all__ = [
+    "FROM_ENVELOPE",
+    "FROM_MESSAGE",
     "Boolean",
     "CaseFolded",
     "Custom",
@@ -59,8 +64,10 @@ __all__ = [
     "Part",
     "Phone",
     "Pseudonym",
+    "Records",
     "Redact",
     "Rejected",
+    "Route",
     "Rule",
     "Stream",
     "Text",
@@ -71,6 +78,8 @@ __all__ = [
     "constant",
     "derived",
     "eventbridge",
+    "json_lines",
+    "listed",
     "plain",
     "sns",
     "version_number",

@@ -11,10 +11,11 @@ import msgspec
 from sluice.declaration import registry
 from sluice.declaration.layout import Field, Layout
 from sluice.declaration.masks import Mask
+from sluice.declaration.route import Queued, Route
 from sluice.declaration.rules.rule import Rule, is_ours
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
-from tools.sluice_cli.authors import declarations, table_sql
+from tools.sluice_cli.authors import declarations, routes, table_sql
 
 type Contract = dict[str, Any]
 
@@ -58,6 +59,16 @@ def of_stream(stream: type[Stream]) -> Contract:
     return made
 
 
+def of_route(route: type[Route]) -> Contract:
+    """Return what others rely on of a route, as JSON has it."""
+    return {name: member for name, member in routes.told(route).items() if name not in ("route", "about")}
+
+
+def of_queued(queued: Queued) -> Contract:
+    """Return what others rely on of a stream or a route."""
+    return of_route(queued) if issubclass(queued, Route) else of_stream(queued)
+
+
 def compare(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[Change]:
     """Return what has changed between two sets of streams, by name; of each stream it begins with its name."""
     changes = [Change(True, f"{name}: the stream is gone") for name in old if name not in new]
@@ -67,7 +78,7 @@ def compare(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[Ch
             changes.append(Change(False, f"{name}: cannot be compared, since it was not valid: {old[name]['error']}"))
         else:
             changes += [
-                Change(is_breaking, f"{name}: {told}") for is_breaking, told in _of_stream(old[name], new[name])
+                Change(is_breaking, f"{name}: {told}") for is_breaking, told in _of_queued(old[name], new[name])
             ]
     return sorted(changes, key=lambda change: (not change.is_breaking, change.sentence.partition(":")[0]))
 
@@ -77,7 +88,7 @@ def main() -> None:
     contracts: dict[str, Contract] = {}
     for name in registry.names():
         try:
-            contracts[name] = of_stream(registry.load(name))
+            contracts[name] = of_queued(registry.load_queued(name))
         except DeclarationError as error:
             contracts[name] = {"error": str(error)}
     print(json.dumps(contracts))
@@ -120,6 +131,31 @@ def _form(rule: Rule | None) -> Contract | None:
         return None
     told = declarations.options(rule.element)
     return {option: told[option] for option in ("name", "fold", "form") if option in told}
+
+
+def _of_queued(old: Contract, new: Contract) -> Iterator[Change]:
+    if ("to" in old) != ("to" in new):
+        yield Change(True, "is a route now, was a stream" if "to" in new else "is a stream now, was a route")
+    elif "to" in new:
+        yield from _of_route(old, new)
+    else:
+        yield from _of_stream(old, new)
+
+
+def _of_route(old: Contract, new: Contract) -> Iterator[Change]:
+    for what in ("by", "envelope", "records", "ignore"):
+        if old[what] != new[what]:
+            yield Change(True, f"the {what} is {_plain(new[what])}, was {_plain(old[what])}")
+    for value, stream in new["to"].items():
+        if value not in old["to"]:
+            yield Change(False, f"{value} is new, and goes to {stream}")
+        elif stream != old["to"][value]:
+            yield Change(True, f"{value} goes to {stream} now, went to {old['to'][value]}")
+    yield from (Change(True, f"{value} is not taken any more") for value in old["to"] if value not in new["to"])
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:

@@ -12,6 +12,7 @@ from sluice.declaration import column_types, registry
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Mask, Pseudonym
 from sluice.declaration.registry import names
+from sluice.declaration.route import Queued, Route
 from sluice.declaration.rules import Rule
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
@@ -47,10 +48,19 @@ class Entry:
 
 def stream(name: str) -> type[Stream]:
     """Import the stream that the command line names, or end the command."""
+    declared = queued(name)
+    if issubclass(declared, Route):
+        led_to = ", ".join(stream.stream_name for stream in declared.streams())
+        fail(f"{name} is a route: name one of its streams, {led_to}", USAGE)
+    return declared
+
+
+def queued(name: str) -> Queued:
+    """Import the stream or the route that the command line names, or end the command."""
     if name not in names():
         fail(f"there is no stream {name}; there are {', '.join(names())}", USAGE)
     try:
-        return registry.load(name)
+        return registry.load_queued(name)
     except DeclarationError as error:
         fail(str(error))
 
@@ -64,8 +74,8 @@ def entries(stream: type[Stream]) -> list[Entry]:
     return [*_of_object(stream.layout, "", ()), *own]
 
 
-def about(stream: type[Stream]) -> str:
-    """Return the first paragraph of a stream's docstring, in one line."""
+def about(stream: Queued) -> str:
+    """Return the first paragraph of a class's docstring, in one line."""
     return " ".join((stream.__doc__ or "").split("\n\n")[0].split())
 
 

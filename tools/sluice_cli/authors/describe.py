@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from sluice.declaration.masks import Mask
+from sluice.declaration.route import Route
 from sluice.declaration.stream import Stream
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import declarations, json_schema
+from tools.sluice_cli.authors import declarations, json_schema, routes
 from tools.sluice_cli.authors.declarations import Entry, mask_text, rule_text
 
 HEADINGS = ("Field", "Type", "Rule", "Mask", "Column", "Null", "Domain")
@@ -23,11 +24,14 @@ def describe(
 ) -> None:
     """Tell what a stream takes in, what becomes of each field, and in which column it is.
 
-    A field is a JSON pointer in the record; `*` is each element of a list.
+    A field is a JSON pointer in the record; `*` is each element of a list. Of a route it tells which records go where.
     """
     if as_json + as_markdown + as_json_schema > 1:
         terminal.fail("describe: one of --json, --markdown and --json-schema", terminal.USAGE)
-    declared = declarations.stream(stream)
+    declared = declarations.queued(stream)
+    if issubclass(declared, Route):
+        _describe_route(declared, as_json, as_markdown, as_json_schema)
+        return
     entries = declarations.entries(declared)
     if as_json:
         terminal.show_json(_head(declared) | {"columns": [_json(entry) for entry in entries]})
@@ -40,6 +44,15 @@ def describe(
         for entry in entries:
             table.add_row(*map(terminal.cell, _texts(entry)))
         terminal.console().print(table)
+
+
+def _describe_route(route: type[Route], as_json: bool, as_markdown: bool, as_json_schema: bool) -> None:
+    if as_json or as_json_schema:
+        terminal.show_json(routes.schema(route) if as_json_schema else routes.told(route))
+    elif as_markdown:
+        print(routes.markdown(route))
+    else:
+        routes.show(route)
 
 
 def _head(stream: type[Stream]) -> dict[str, object]:

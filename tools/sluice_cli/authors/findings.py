@@ -80,7 +80,7 @@ class Findings:
         handle = record_handler(stream, keyset)
         for message in messages:
             try:
-                row = handle(message.record)
+                row = handle(message.record).rows[0]
             except Rejected as rejected:
                 self.rejected.append(RejectedRecord(message, rejected))
             else:

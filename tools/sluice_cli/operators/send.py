@@ -184,7 +184,7 @@ def _messages(stream: type[Stream], given: Sequence[Given], selection: Selection
 
     Raises NotGenerated.
     """
-    generator, postmark_of = Generator(stream, RANDOM), stream.postmark.reader(stream.unwrap)
+    generator, postmark_of = Generator(stream, RANDOM), stream.message_postmark()
     again = []
     for number in range(selection.count):
         body, attributes = given[number] if given else (generator.body(), {})

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from sluice.declaration.layout import Derived, Field, Layout, Nested
+from sluice.declaration.layout import Derived, Field, Layout, Nested, Source
 from sluice.declaration.masks import Keep, Mask
 from sluice.declaration.rules import Rule
 from sluice.failures import DeclarationError, Rejected
@@ -46,6 +46,13 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
     if default is None and not optional:
         raise DeclarationError("the default None needs a type with `| None`")
     layout, many = _inner_layout(types)
+    if layout and [type(one) for one in metadata] == [Source]:
+        if many or optional or default is not msgspec.NODEFAULT:
+            raise DeclarationError(
+                "what is outside of the record is one object, and always there: without a list, `| None` or a default;"
+                " its fields may have one"
+            )
+        return Nested(info.name, info.encode_name, False, layout, False, metadata[0])
     if layout and not metadata:
         if default not in (msgspec.NODEFAULT, None, []):  # what is masked is the record, not an object of this class
             raise DeclarationError("the default of an object is None, that of a list []")
@@ -87,6 +94,9 @@ def _wire_type(part: type[msgspec.Struct], members: tuple[Field | Nested, ...]) 
     defaults = {info.name: (info.default, info.default_factory) for info in msgspec.structs.fields(part)}
     wire: list[tuple[str, Any, Any]] = []
     for member in members:
+        if isinstance(member, Nested) and member.source:
+            wire.append((member.name, Any, msgspec.field(name=member.key, default=None)))  # see outside.Reader
+            continue
         accepted: Any
         if isinstance(member, Field):
             accepted = member.rule.accepts

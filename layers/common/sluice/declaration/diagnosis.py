@@ -47,7 +47,7 @@ def shape(layout: Layout, record: dict[str, Any]) -> dict[str, object]:
     present = [field.key for field in layout.fields if field.key in record]
     types: dict[str, object] = {key: json_type(record[key]) for key in present}
     for nested in layout.nested:
-        if nested.key in record:
+        if nested.key in record and not nested.source:
             value = record[nested.key]
             types[nested.key] = shape(nested.layout, value) if isinstance(value, dict) else json_type(value)
     return types

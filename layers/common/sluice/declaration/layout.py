@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import msgspec
@@ -11,6 +12,11 @@ from sluice.declaration.rules import Rule
 from sluice.failures import DeclarationError
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every stream's table has these two, from the message
+
+
+def pointer_of(key: str) -> str:
+    """Return the JSON pointer to a member of an object (RFC 6901)."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Member:
     @property
     def pointer(self) -> str:
         """The key as a JSON pointer (RFC 6901)."""
-        return "/" + self.key.replace("~", "~0").replace("/", "~1")
+        return pointer_of(self.key)
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,28 @@ class Field(Member):
     masks: tuple[Mask, ...]
 
 
+class Source(Enum):
+    """Where an object is read from that is outside of the record."""
+
+    ENVELOPE = "envelope"
+    MESSAGE = "message"
+
+
+FROM_ENVELOPE, FROM_MESSAGE = Source.ENVELOPE, Source.MESSAGE
+
+
 @dataclass(frozen=True)
 class Nested(Member):
     """An object with a layout of its own, or a list of such objects."""
 
     layout: "Layout"
     many: bool
+    source: Source | None = None  # None: the record has it
+
+    @property
+    def pointer(self) -> str:
+        """The key as a JSON pointer. Outside of the record it begins with the source, which no pointer in it can."""
+        return self.source.value if self.source else super().pointer
 
 
 @dataclass(frozen=True)
@@ -122,6 +144,8 @@ def single_field(stream: Layout, what: str, path: str) -> tuple[list[Nested], Fi
         nested = next((nested for nested in layout.nested if nested.name == name and not nested.many), None)
         if nested is None:
             raise DeclarationError(f"{stream.name}: the {what} {path} goes through {name}, which is no object")
+        if nested.source and (what, nested.source) != ("subject", Source.ENVELOPE):
+            raise DeclarationError(f"{stream.name}: the {what} {path} is outside of the record: name one in it")
         layout = nested.layout
         around.append(nested)
     field = next((field for field in layout.fields if field.name == last), None)

@@ -1,22 +1,32 @@
 """A stream is declared once: what a record looks like, what is personal in it, which table its rows go to."""
 
 import re
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, cast, dataclass_transform, get_type_hints
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, cast, dataclass_transform, get_type_hints
 
 import msgspec
 
-from sluice.declaration import annotations, diagnosis, envelopes, masking, personal, postmark, wire
-from sluice.declaration.envelopes import Envelope, plain
+from sluice.declaration import annotations, diagnosis, envelopes, ignored, masking, outside, personal, postmark, wire
+from sluice.declaration import records as records_
+from sluice.declaration.envelopes import Envelope, Postmark, plain
+from sluice.declaration.ignored import Members
 from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
 from sluice.declaration.originals import Notes, Originals
+from sluice.declaration.outside import Outside
 from sluice.declaration.personal import Subject, TokenPlace
 from sluice.declaration.postmark import OwnPostmark
+from sluice.declaration.records import Records, Splitter
 from sluice.failures import DeclarationError, Rejected
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
 
 type Row = tuple[Cell, ...]
+
+
+class Masker(Protocol):
+    """From a record's body, and what is outside of the record, to what becomes of it."""
+
+    def __call__(self, body: str, around: Outside | None = None, /) -> "Masked": ...
 
 
 class Masked(NamedTuple):
@@ -50,6 +60,8 @@ class _PartType(msgspec.StructMeta):
         identity: str = "",
         time: str = "",
         envelope: Envelope = plain,
+        records: Records | None = None,
+        ignore: Sequence[Members] = (),
         **options: Any,
     ) -> type:
         declared: Any = super().__new__(mcls, name, bases, namespace, frozen=True, kw_only=True, **options)
@@ -63,15 +75,24 @@ class _PartType(msgspec.StructMeta):
             raise DeclarationError(f"{name}: the table is named as table or as schema.table, without quotes")
         if not callable(envelope):
             raise DeclarationError(f"{name}: the envelope must be a function, such as sluice.sns")
+        try:
+            splitter = records_.splitter(records)
+            ignored.check(ignore)
+        except DeclarationError as error:
+            raise DeclarationError(f"{name}: {error}") from None
         declared.layout = annotations.read(declared)
+        outside.check(declared.layout, is_stream, envelope, splitter)
         _check_columns(declared.layout, OWN_COLUMNS if is_stream else ())
-        for what, path in (("subject", subject), ("identity", identity), ("time", time)):
-            if path and not is_stream:
+        of_a_stream = {"subject": subject, "identity": identity, "time": time, "records": records, "ignore": ignore}
+        for what, said in of_a_stream.items():
+            if said and not is_stream:
                 raise DeclarationError(f"{name}: a Part has no {what}, a Stream names it")
         if is_stream:
             declared.stream_name = declared.__module__.rpartition(".")[2]
             declared.table = table
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
+            declared.splitter = splitter
+            declared.ignored_members = tuple(ignore)
             declared.subject = personal.subject(declared.layout, subject) if subject else None
             declared.postmark = postmark.of_stream(
                 declared.layout, declared.stream_name, identity, time, declared.subject
@@ -108,12 +129,15 @@ class Stream(Part):
     subject: ClassVar[Subject | None]
     postmark: ClassVar[OwnPostmark]
     unwrap: ClassVar[Envelope]
+    splitter: ClassVar[Splitter | None]  # of a message that holds several records
+    ignored_members: ClassVar[tuple[Members, ...]]  # what has all of one of these is not stored
 
     @classmethod
-    def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Callable[[str], Masked]:
+    def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Masker:
         """Return the function from a message body to the masked record.
 
-        The body is in the stream's envelope, unless another one is given. It raises Rejected for a bad body.
+        The body is in the stream's envelope, unless another one is given; then what is outside of the record has to
+        be given, too, where the stream reads it. The function raises Rejected for a bad body.
         """
         layout, subject = cls.layout, cls.subject
         decode = wire.decoder(layout.wire)
@@ -122,7 +146,10 @@ class Stream(Part):
         mask = masking.masker(layout, keyset, notes)
         place = [member.name for member in layout.members].index(subject.field[0]) if subject else 0
 
-        def mask_body(body: str) -> Masked:
+        reader = outside.Reader(layout)
+        read_into = reader.read_into if reader else None
+
+        def mask_body(body: str, around: Outside | None = None) -> Masked:
             notes.clear()
             record_text = unwrap(body)
             try:
@@ -130,6 +157,8 @@ class Stream(Part):
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
                 known = envelopes.recognised(body) if unwrap is plain else None
                 raise known or diagnosis.rejection(error, layout) from None  # the cause may quote the body
+            if read_into is not None:
+                read_into(record, around or Outside(body))
             values, cells = mask(record)
             originals = Originals(subject.text(values[place]) if subject else None, tuple(notes.originals))
             return Masked(tuple(cells), originals, tuple(notes.nulled))
@@ -137,17 +166,46 @@ class Stream(Part):
         return mask_body
 
     @classmethod
-    def shape(cls, body: str) -> dict[str, object]:
+    def ignores(cls) -> Callable[[str | bytes], bool] | None:
+        """Return the function that tells whether a message or a record is to be ignored; None where none is."""
+        return ignored.matcher(cls.ignored_members) if cls.ignored_members else None
+
+    @classmethod
+    def message_postmark(cls) -> Callable[[str], Postmark | None]:
+        """Return the function from a body to what it says of its message; of several records in it, it says nothing."""
+        own = cls.postmark if cls.splitter is None else OwnPostmark(None, None, cls.postmark.namespace)
+        return own.reader(cls.unwrap)
+
+    @classmethod
+    def texts(cls, body: str) -> list[str | bytes]:
+        """Return the JSON of each record in a body, without its envelope. Raises Rejected."""
+        held = cls.unwrap(body)
+        return [held] if cls.splitter is None else [*cls.splitter.split(held)]
+
+    @classmethod
+    def shape(cls, body: str, envelope: Envelope | None = None) -> dict[str, object]:
         """Tell what a body looks like and nothing of what it says: bytes, declared fields' JSON types, other fields."""
         shape: dict[str, object] = {"bytes": len(body.encode(errors="surrogatepass"))}
         try:
-            record = msgspec.json.decode(cls.unwrap(body))
+            record = msgspec.json.decode((envelope or cls.unwrap)(body))
         except (ValueError, RecursionError, Rejected):
             return shape
-        if not isinstance(record, dict):
+        if not isinstance(record, dict) or (cls.splitter is not None and envelope is None):
             return shape | {"type": diagnosis.json_type(record)}
         declared = diagnosis.shape(cls.layout, record)
         return shape | {"fields": declared, "other_fields": len(record) - len(declared)}
+
+
+def brought(stream: type[Stream], unwrap: Envelope, splitter: Splitter | None) -> type[Stream]:
+    """Return the same stream as another queue brings it: with its envelope, and several records in a message."""
+    namespace = {
+        "__module__": stream.__module__,
+        "__doc__": stream.__doc__,
+        "unwrap": staticmethod(unwrap),
+        "splitter": splitter or stream.splitter,
+    }
+    made: Any = msgspec.StructMeta.__new__(_PartType, stream.__name__, (stream,), namespace, frozen=True, kw_only=True)
+    return cast("type[Stream]", made)
 
 
 def _check_names(declared: Any) -> None:

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from sluice.declaration.layout import Layout
+from sluice.declaration.layout import Layout, Nested
+from sluice.declaration.route import Queued, records_of
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 
@@ -17,17 +18,35 @@ def canonical(stream: type[Stream], text: str) -> str | None:
         return None
 
 
+def of_each(queued: Queued, body: str) -> tuple[str | None, ...]:
+    """Return whom each record of a body is about, as `of_body` does. A body that cannot be read is about None."""
+    try:
+        records = records_of(queued, body)
+    except Rejected:
+        return (None,)
+    return tuple(_of_record(stream, text, body) for stream, text in records)
+
+
 def of_body(stream: type[Stream], body: str) -> str | None:
     """Return the canonical text of whom a body is about, or None where it does not say so. It raises nothing.
 
     Of the record no more needs to be right than what names the person; a number in the place of a text does.
     """
+    try:
+        return _of_record(stream, stream.unwrap(body), body)
+    except Rejected:
+        return None
+
+
+def _of_record(stream: type[Stream], record: str | bytes, envelope: str) -> str | None:
     layout: Layout | None = stream.layout
     try:
-        value = msgspec.json.decode(stream.unwrap(body))
+        value = msgspec.json.decode(record)
         for name in stream.subject.field if stream.subject else ():
             member = next(one for one in (layout.members if layout else ()) if one.name == name)
-            value, layout = value[member.key], getattr(member, "layout", None)
+            is_around = isinstance(member, Nested) and member.source
+            value = msgspec.json.decode(envelope) if is_around else value[member.key]
+            layout = getattr(member, "layout", None)
         return canonical(stream, str(value)) if isinstance(value, str | int | float) else None
     except Exception:  # noqa: BLE001 (a rule of one's own may raise anything, and all of it may quote the body)
         return None

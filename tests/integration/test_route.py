@@ -1,0 +1,298 @@
+"""A route: the records of one queue become rows of several tables, each as its own stream declares it."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from importlib import invalidate_caches
+from pathlib import Path
+from typing import Any
+from uuid import uuid5
+
+import pytest
+
+import streams
+from sluice.breaker import probe
+from sluice.declaration.postmark import NAMESPACE
+from sluice.failures import Outage
+from sluice.migrate import schema
+from sluice.operators.dead_letters import listing, redrive, worker
+from sluice.postgres.database import Database
+from sluice.pseudonyms.keyset import Keyset
+from sluice.settings import BreakerSettings
+from tests.integration.databases import LOGINS, OWNER, TestDatabase, in_seconds
+from tests.integration.environment import Environment
+from tests.integration.messages import KEYSET, event, failures, record, token
+from tools.testing.aws.account import FakeAws
+from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
+
+CALLER = "arn:aws:sts::000000000000:assumed-role/operations/ann"
+WHY = {"reason": "operations", "ticket": "OPS-1"}
+MODULES = {
+    "tracks": """
+from typing import Annotated, Any
+from sluice import Integer, Pseudonym, Stream, Text, derived
+
+class Track(Stream, table="tracks", subject="userId", identity="messageId"):
+    messageId: Annotated[str, Text(max=64)]
+    userId: Annotated[str, Text(max=32), Pseudonym("subject", domain="subject")]
+    size: Annotated[int, Integer(max=9)] = 0
+
+    @derived
+    def reciprocal(self) -> int:
+        return 9 // self.size if self.size < 8 else 0 // 0
+""",
+    "users": """
+from typing import Annotated
+from sluice import Email, Pseudonym, Stream, Text
+
+class User(Stream, table="users", subject="email", identity="messageId"):
+    messageId: Annotated[str, Text(max=64)]
+    email: Annotated[str, Email(), Pseudonym(domain="subject", recoverable=True)]
+""",
+    "calls": """
+from sluice import Route, listed
+from streams.tracks import Track
+from streams.users import User
+
+class Calls(Route, by="type"):
+    to = {"identify": User, "alias": User, "track": Track}
+""",
+}
+SQL = """
+CREATE TABLE tracks (
+    "messageId" varchar(64) NOT NULL, subject varchar(256) NOT NULL, size bigint NOT NULL CHECK (size <> 7),
+    reciprocal bigint NOT NULL, sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY
+);
+CREATE TABLE users (
+    "messageId" varchar(64) NOT NULL, email varchar(256) NOT NULL, sent_at timestamptz NOT NULL,
+    message_id uuid PRIMARY KEY
+)
+"""
+SENT_AT = "2026-01-31T23:59:59.999+00:00"
+SHARED = "424cdd21-063a-43a7-b91b-7ca1a833afae"
+
+
+def track(message_id: str = "1", **changes: object) -> dict[str, Any]:
+    return {"type": "track", "messageId": message_id, "userId": "ada", "size": 3} | changes
+
+
+def identify(message_id: str = "1", **changes: object) -> dict[str, Any]:
+    return {"type": "identify", "messageId": message_id, "email": "ada@example.com"} | changes
+
+
+def identity(stream: str, text: str) -> str:
+    return str(uuid5(uuid5(NAMESPACE, stream), text))
+
+
+def row_of(sent: dict[str, Any]) -> dict[str, Any]:
+    """Return the row that a call becomes."""
+    own = {"messageId": sent["messageId"], "sent_at": SENT_AT}
+    if sent["type"] == "track":
+        made = {"subject": token("subject", sent["userId"]), "size": sent["size"], "reciprocal": 9 // sent["size"]}
+        return own | made | {"message_id": identity("tracks", sent["messageId"])}
+    return own | {"email": token("subject", sent["email"]), "message_id": identity("users", sent["messageId"])}
+
+
+type Declare = Callable[[str, str, str], None]
+
+
+@pytest.fixture
+def declared(
+    database: TestDatabase, settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Declare]:
+    """The streams and their route, declared and deployed. Returns the function that changes a module."""
+    monkeypatch.setattr(streams, "__path__", [*streams.__path__, str(tmp_path)])
+
+    def forget() -> None:
+        invalidate_caches()
+        for name in MODULES:
+            sys.modules.pop(f"streams.{name}", None)
+
+    def change(name: str, old: str, new: str) -> None:
+        file = tmp_path / f"{name}.py"
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+        forget()
+
+    for name, source in MODULES.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    forget()
+    database.sql(f"{SQL}; ALTER TABLE tracks OWNER TO {OWNER.username}; ALTER TABLE users OWNER TO {OWNER.username}")
+    owner = Database(database.settings("owner"), "sluice-migrate")
+    schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), in_seconds(60))
+    owner.close()
+    monkeypatch.setenv("STREAM", "calls")
+    yield change
+    forget()
+
+
+@pytest.fixture
+def sqs(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
+    sqs = FakeSqs()
+    monkeypatch.setattr(fake_aws, "sqs", sqs)
+    for module in (listing, redrive, worker):
+        monkeypatch.setattr(module, "time", sqs.clock)
+    fake_aws.ssm.name_queues("tests", "calls", QUEUE, DEAD)
+    return sqs
+
+
+def call(**request: object) -> dict[str, Any]:
+    """Call the function of the dead letters, in a new environment."""
+    environment = Environment("dead_letters")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_SECRET_ID", "dead_letters")
+        authorizer = {"iam": {"userArn": CALLER}}
+        body = json.dumps({"stream": "calls", **request})
+        response = environment.invoke({"requestContext": {"authorizer": authorizer}, "body": body}, 60)
+    environment._app._database().close()
+    assert response["statusCode"] == 200, response
+    answer: dict[str, Any] = json.loads(response["body"])
+    return answer
+
+
+def rejections(database: TestDatabase) -> list[tuple[str, str, str]]:
+    return sorted((one["stream"], one["reason"], one["pointer"]) for one in database.rows("rejection"))
+
+
+@pytest.mark.usefixtures("declared")
+def test_each_record_becomes_a_row_of_its_own_stream(ingest: Environment, database: TestDatabase) -> None:
+    sent = [track(), identify(), track("2"), identify("2") | {"type": "alias"}]
+    assert ingest.invoke(event(*map(record, sent))) == failures()
+    assert ingest.invoke(event(*map(record, sent))) == failures()
+    rows = sorted(map(row_of, sent), key=lambda row: row["message_id"])
+    assert database.rows("tracks") == [row for row in rows if "subject" in row]
+    assert database.rows("users") == [row for row in rows if "email" in row]
+
+
+@pytest.mark.parametrize(
+    ("bad", "stream", "reason", "pointer"),
+    [
+        ({"kn4ry": 1}, "calls", "missing", "/type"),
+        (identify(type="kn4ry"), "calls", "not_a_choice", "/type"),
+        (identify(type=None), "calls", "null", "/type"),
+        (identify(type=["kn4ry"]), "calls", "wrong_type", "/type"),
+        ("no JSON", "calls", "not_json", ""),
+        ("[]", "calls", "not_an_object", ""),
+        (
+            {"version": "0", "id": "1", "source": "a", "detail-type": "b", "detail": {}},
+            "calls",
+            "eventbridge_event",
+            "",
+        ),
+        (identify(email="kn4ry"), "users", "not_an_email_address", "/email"),
+        (identify(messageId=""), "users", "empty", "/messageId"),
+        (track(size=0), "tracks", "internal_error", ""),
+        (track(size=7), "tracks", "sqlstate_23514", ""),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("declared")
+def test_a_record_is_refused_alone_under_the_name_of_its_stream_or_else_of_the_route(
+    bad: object, stream: str, reason: str, pointer: str, ingest: Environment, database: TestDatabase
+) -> None:
+    refused = record(bad)
+    for _ in range(2):
+        assert ingest.invoke(event(record(track("2")), refused, record(identify("2")))) == failures(refused)
+    assert [(len(database.rows("tracks"))), len(database.rows("users"))] == [1, 1]
+    assert rejections(database) == [(stream, reason, pointer)]
+    assert "kn4ry" not in json.dumps(database.rows("rejection"))
+
+
+@pytest.mark.usefixtures("declared")
+def test_one_uuid_may_be_the_identity_of_a_row_in_each_table(ingest: Environment, database: TestDatabase) -> None:
+    database.sql("ALTER TABLE tracks ADD CHECK (size <> 4)")
+    refused = record(track(SHARED, size=4))
+    assert ingest.invoke(event(record(identify(SHARED)), refused)) == failures(refused)
+    assert [row["message_id"] for row in database.rows("users")] == [SHARED]
+    assert ingest.invoke(event(record(track(SHARED)), record(identify(SHARED)))) == failures()
+    assert [row["message_id"] for row in database.rows("tracks")] == [SHARED]
+    assert len(database.rows("users")) == 1
+
+
+def test_a_record_that_also_comes_by_the_queue_of_its_stream_is_one_row(
+    declared: Declare, environments: Callable[[], Environment], database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared("tracks", 'table="tracks"', 'table="tracks", envelope=sns')
+    declared("tracks", "import Integer", "import sns, Integer")
+    assert environments().invoke(event(record(track()))) == failures()
+    monkeypatch.setenv("STREAM", "tracks")
+    notification = {"TopicArn": "arn", "MessageId": "kn4ry", "Message": json.dumps(track())}
+    assert environments().invoke(event(record(notification))) == failures()
+    assert database.rows("tracks") == [row_of(track())]
+
+
+@pytest.mark.usefixtures("declared")
+def test_who_was_erased_is_so_in_every_table(ingest: Environment, database: TestDatabase) -> None:
+    for person in ("ada", "ada@example.com"):
+        database.sql(
+            "INSERT INTO erasure (subject_token, erased_at) VALUES (:token, '2027-01-01T00:00:00Z')",
+            token=token("subject", person),
+        )
+    others = [track("2", userId="bob"), identify("2", email="bob@example.com")]
+    assert ingest.invoke(event(*map(record, [track(), identify(), *others]))) == failures()
+    assert (database.rows("tracks"), database.rows("users")) == ([row_of(others[0])], [row_of(others[1])])
+    assert database.value("SELECT count(*) FROM pii_vault") == 1
+
+
+def test_each_of_several_records_in_a_message_goes_to_its_stream(
+    declared: Declare, ingest: Environment, database: TestDatabase
+) -> None:
+    declared("calls", 'by="type"', 'by="type", records=listed("batch"), ignore=({"type": "page"},)')
+    batch = [track(), identify(), {"type": "page"}, {"type": "kn4ry"}, track("2", size=7), identify("2", email="")]
+    message = record({"batch": batch})
+    for _ in range(2):
+        assert ingest.invoke(event(message, record({"batch": [identify("3")]}))) == failures(message)
+    assert database.rows("tracks") == [row_of(track())]
+    assert {row["messageId"] for row in database.rows("users")} == {"1", "3"}
+    assert rejections(database) == [
+        ("calls", "not_a_choice", "/batch/3/type"),
+        ("tracks", "sqlstate_23514", "/batch/4"),
+        ("users", "empty", "/batch/5/email"),
+    ]
+
+
+@pytest.mark.usefixtures("declared")
+def test_code_that_fails_of_every_record_of_its_stream_stops_the_queue(
+    declared: Declare, ingest: Environment, database: TestDatabase
+) -> None:
+    declared("tracks", "9 // self.size if self.size < 8 else 0 // 0", "9 // 0")
+    with pytest.raises(Outage, match="every record failed: ZeroDivisionError"):
+        ingest.invoke(event(record(track()), record(identify())))
+    assert database.rows("users") == []
+
+
+@pytest.mark.usefixtures("declared")
+def test_the_probe_writes_a_row_for_each_stream_of_the_route(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe.run("calls", "database: SQLSTATE 08006", in_seconds(60), BreakerSettings.read())
+    assert (database.rows("tracks"), database.rows("users"), database.rows("rejection")) == ([], [], [])
+    database.sql(f"REVOKE INSERT ON users FROM {LOGINS['ingest'].username}")
+    with pytest.raises(Outage, match="SQLSTATE 42501"):
+        probe.run("calls", "database: SQLSTATE 08006", in_seconds(60), BreakerSettings.read())
+
+
+def test_the_dead_letters_of_a_route_are_those_of_all_its_streams(
+    declared: Declare, sqs: FakeSqs, environments: Callable[[], Environment], database: TestDatabase
+) -> None:
+    bad = [
+        track("1" * 65),
+        identify("2", email="ada"),
+        {"type": "kn4ry"},
+        track("4", userId="Ada@Example.com" * 3),
+    ]
+    for one in bad:
+        sqs.put(json.dumps(one), QUEUE, receives=0)
+    sqs.deliver(environments().invoke)
+    told = [(letter["reason"], letter["pointer"]) for letter in call(action="list")["letters"]]
+    assert sorted(told) == [
+        ("not_a_choice", "/type"),
+        ("not_an_email_address", "/email"),
+        ("too_long", "/messageId"),
+        ("too_long", "/userId"),
+    ]
+    assert call(action="purge", subject="ada", **WHY)["purged"] == 1
+    declared("tracks", "Text(max=32)", "Text(max=99)")
+    assert call(action="redrive", **WHY)["redriven"] == 1
+    sqs.deliver(environments().invoke)
+    assert [row["message_id"] for row in database.rows("tracks")] == [identity("tracks", "4")]
