@@ -29,13 +29,14 @@ if TYPE_CHECKING:
         version_number,
     )
     from sluice.declaration.stream import Part, Stream, constant, derived
+    from sluice.declaration.tree import Tree
     from sluice.failures import DeclarationError, Rejected
 else:  # a type checker that saw this would take any name
 
     def __getattr__(name: str) -> Any:
         """Import a name of `__all__` when it is first asked for (PEP 562)."""
         if name in __all__:
-            for module in ("stream", "masks", "rules", "envelopes"):
+            for module in ("stream", "masks", "rules", "tree", "envelopes"):
                 home = import_module(f"sluice.declaration.{module}")
                 if hasattr(home, name):
                     return getattr(home, name)
@@ -65,6 +66,7 @@ __all__ = [
     "Stream",
     "Text",
     "Timestamp",
+    "Tree",
     "Truncate",
     "Uuid",
     "Version",

@@ -8,6 +8,7 @@ import msgspec
 from sluice.declaration.layout import Derived, Field, Layout, Nested
 from sluice.declaration.masks import Keep, Mask
 from sluice.declaration.rules import Rule
+from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError, Rejected
 
 
@@ -54,6 +55,8 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
     if not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
         raise DeclarationError("must be Annotated[type, rule, mask, …], or a Part")
     _check_rule(rule, types, default)
+    if isinstance(rule, Tree):
+        masks = [rule.mask(masks)]
     for mask in masks:
         mask.check(rule)
     return Field(info.name, info.encode_name, optional, rule, tuple(masks) or (Keep(),))
@@ -67,7 +70,7 @@ def _check_rule(rule: Rule, types: list[Any], default: Any) -> None:
         raise DeclarationError(f"{name} goes with the type {made.__name__ if isinstance(made, type) else made}")
     if default not in (msgspec.NODEFAULT, None):
         try:
-            rule.canonical(msgspec.convert(default, rule.accepts))
+            rule.canonical(default if rule.accepts is msgspec.Raw else msgspec.convert(default, rule.accepts))
         except (msgspec.ValidationError, Rejected):
             raise DeclarationError(f"the default is nothing that {name} takes") from None
 

@@ -8,6 +8,7 @@ import msgspec
 
 from sluice.declaration.masks import Mask
 from sluice.declaration.rules import Rule
+from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every stream's table has these two, from the message
@@ -125,6 +126,6 @@ def single_field(stream: Layout, what: str, path: str) -> tuple[list[Nested], Fi
         layout = nested.layout
         around.append(nested)
     field = next((field for field in layout.fields if field.name == last), None)
-    if field is None or field.rule.element is not field.rule:
+    if field is None or field.rule.element is not field.rule or isinstance(field.rule, Tree):
         raise DeclarationError(f"{stream.name}: the {what} {path} is no field with a single value")
     return around, field

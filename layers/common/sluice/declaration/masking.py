@@ -9,6 +9,7 @@ from sluice.declaration.layout import Layout, Nested
 from sluice.declaration.masks import Mask, Pseudonym, Writer
 from sluice.declaration.originals import Notes
 from sluice.declaration.rules.rule import Rule, is_ours
+from sluice.declaration.tree import ByPath, Tree
 from sluice.failures import OF_A_USERS_CODE, rejection_of
 from sluice.postgres.cells import Cell, cell_of, json_cell, json_member
 from sluice.pseudonyms.keyset import Keyset
@@ -61,6 +62,11 @@ def masker(
 
 
 def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, notes: Notes) -> Writer:
+    if isinstance(mask, ByPath) and isinstance(rule, Tree):
+        branches = [
+            _writer(branch.mask, branch.name or field, branch.rule or rule, keyset, notes) for branch in rule.branches
+        ]
+        return mask.over(branches)
     if isinstance(mask, Pseudonym):
         return mask.writer(field, rule, keyset, notes.originals.append)
     write = mask.writer(field, rule, keyset)
