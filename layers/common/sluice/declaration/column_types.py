@@ -31,7 +31,8 @@ from sluice.declaration.rules import (
     Timestamp,
     Uuid,
     Version,
-)from sluice.declaration.tree import ByPath
+)
+from sluice.declaration.tree import ByPath
 
 TOKEN_CHARACTERS = len("t999999_") + 43
 PHONE_CHARACTERS = len("+") + 15 + len(";ext=") + 11  # E.164, and an extension (RFC 3966)
@@ -194,7 +195,7 @@ def _of_mask(mask: Mask | None, rule: Rule) -> tuple[Cells, bool]:
     elif type(mask) is Keep:
         cells, can_be_null = _of_function(mask.as_) if mask.as_ else (_kept(rule.element), False)
     elif isinstance(mask, ByPath):
-        cells = Of("jsonb", types=("jsonb",))
+        cells = JSON
     else:  # a mask of one's own
         return ANYTHING, False
     if not isinstance(rule, Each):
