@@ -10,7 +10,7 @@ from sluice.declaration import annotations, diagnosis, envelopes, masking, perso
 from sluice.declaration.envelopes import Envelope, plain
 from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
 from sluice.declaration.originals import Notes, Originals
-from sluice.declaration.personal import Subject, TokenPlace
+from sluice.declaration.personal import Subject, TextPlace, TokenPlace
 from sluice.declaration.postmark import OwnPostmark
 from sluice.failures import DeclarationError, Rejected
 from sluice.postgres.cells import Cell
@@ -77,6 +77,7 @@ class _PartType(msgspec.StructMeta):
                 declared.layout, declared.stream_name, identity, time, declared.subject
             )
         declared.token_places = tuple(personal.token_places(declared.layout))
+        declared.text_places = tuple(personal.text_places(declared.layout))
         return cast("type", declared)
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
@@ -93,6 +94,7 @@ class Part(msgspec.Struct, metaclass=_PartType):
 
     layout: ClassVar[Layout]
     token_places: ClassVar[tuple[TokenPlace, ...]]
+    text_places: ClassVar[tuple[TextPlace, ...]]
 
     @classmethod
     def columns(cls) -> tuple[tuple[str, str], ...]:

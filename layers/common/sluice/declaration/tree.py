@@ -1,7 +1,7 @@
 """Trees: JSON with any keys, of which a declaration names what is kept, each value by its path."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from types import NoneType, UnionType
@@ -10,9 +10,10 @@ from typing import Any, ClassVar, NamedTuple, Union, get_args, get_origin
 import msgspec
 
 from sluice.declaration import canonical, paths, wire
-from sluice.declaration.masks import Keep, Mask, Pseudonym, Writer
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Writer, tokens_inside
 from sluice.declaration.paths import Place
 from sluice.declaration.rules.rule import Rule
+from sluice.declaration.scrub import Scrub
 from sluice.failures import OF_A_USERS_CODE, DeclarationError, Rejected, rejection_of
 from sluice.postgres.cells import Cell, Json, json_cell, json_member
 
@@ -180,6 +181,11 @@ class Tree(Rule):
 class ByPath(Mask):
     """A tree in a column of JSON, each value under the mask of its path."""
 
+    def companions(self, field: str, rule: Rule) -> tuple[Mask, ...]:
+        masks = [branch.mask for branch in rule.branches] if isinstance(rule, Tree) else []
+        found = [find.mask for mask in masks if isinstance(mask, Scrub) for find in mask.finds]
+        return tokens_inside(mask for mask in [*masks, *found] if isinstance(mask, Pseudonym))
+
     def over(self, writers: list[Writer]) -> Writer:
         """Return the function from a tree to its cell, given those of the branches."""
 
@@ -291,6 +297,10 @@ def _branch(path: str, use: Use) -> Branch:
             pass
         case _:
             raise DeclarationError(f"the path {path!r} needs a rule, a mask, or a rule and one mask")
+    if isinstance(mask, Pseudonym) and mask.domain is None:
+        if not name:
+            raise DeclarationError(f'{path}: no key says what its tokens are of; name it: Pseudonym(domain="…")')
+        mask = replace(mask, domain=name)
     return Branch(path, name, rule.in_json, mask)
 
 
