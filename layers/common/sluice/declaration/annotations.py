@@ -101,7 +101,7 @@ def _wire_type(part: type[msgspec.Struct], members: tuple[Field | Nested, ...]) 
         wire.append(
             (
                 member.name,
-                accepted | None if member.optional else accepted,
+                accepted | None if member.optional and accepted is not msgspec.Raw else accepted,  # Raw holds null too
                 field(name=member.key, default=default, default_factory=factory),
             )
         )

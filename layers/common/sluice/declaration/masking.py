@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec.structs import astuple
 
 from sluice.declaration.layout import Layout, Nested
@@ -28,7 +29,10 @@ def masker(
         rule = field.rule.in_json if in_json else field.rule
         masks = [mask.in_json if in_json else mask for mask in field.masks]
         writers = [_writer(mask, field.name, rule, keyset, notes) for mask in masks]
-        plan.append((field.pointer, rule.canonical, writers))
+        canonical = rule.canonical
+        if field.optional and rule.accepts is msgspec.Raw:
+            canonical, writers = _unless_null(canonical), [_or_null(write) for write in writers]
+        plan.append((field.pointer, canonical, writers))
     inner = [(nested, _nested_masker(nested, keyset, notes, in_json)) for nested in layout.nested]
 
     def mask(record: Any) -> tuple[list[Any], list[Cell]]:
@@ -70,6 +74,15 @@ def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, notes: Notes) ->
         return mask.writer(field, rule, keyset, notes)
     write = mask.writer(field, rule, keyset)
     return write if is_ours(mask) else lambda value: cell_of(write(value))
+
+
+def _unless_null(canonical: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the same function for what can be null, though it came as any JSON."""
+    return lambda value: None if isinstance(value, msgspec.Raw) and bytes(value) == b"null" else canonical(value)
+
+
+def _or_null(write: Writer) -> Writer:
+    return lambda value: None if value is None else write(value)
 
 
 def _branch_writer(branch: Branch, field: str, keyset: Keyset, notes: Notes) -> Writer:
