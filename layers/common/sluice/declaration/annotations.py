@@ -57,6 +57,8 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
     _check_rule(rule, types, default)
     if isinstance(rule, Tree):
         masks = [rule.mask(masks)]
+    elif isinstance(rule.element, Tree):
+        raise DeclarationError("Each takes no Tree: declare a list of a Part that has the Tree")
     for mask in masks:
         mask.check(rule)
     written = [one for mask in masks or (Keep(),) for one in (mask, *mask.companions(info.name, rule))]

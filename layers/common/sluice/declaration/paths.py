@@ -66,9 +66,7 @@ def way(paths: Sequence[tuple[Step, ...]]) -> Place:
                 raise DeclarationError("the paths can be combined in too many ways; use fewer with **")
             ends = [path for path, step in state if step == len(paths[path])]
             own = min(ends, key=rank.__getitem__, default=None)
-            leading = [_specificity(paths[path][:step]) for path, step in state if step < len(paths[path])]
-            is_whole = own is not None and _specificity(paths[own]) > max(leading, default=())
-            places[state] = Place(own, is_whole)
+            places[state] = Place(own, own is not None and _specificity(paths[own]) > _leading(paths, state))
             waiting.append(state)
         return places[state]
 
@@ -94,6 +92,15 @@ def _step(text: str) -> Step:
 
 def _specificity(steps: tuple[Step, ...]) -> tuple[int, ...]:
     return tuple(2 if isinstance(step, str) else 1 if step is Wild.STEP else 0 for step in reversed(steps))
+
+
+def _leading(paths: Sequence[tuple[Step, ...]], state: State) -> tuple[int, ...]:
+    """Return how specific the way is up to here of those paths that lead on: the greatest of all."""
+    ways = [(paths[path], step) for path, step in state if step < len(paths[path])]
+    come = [steps[:step] for steps, step in ways] + [
+        steps[: step + 1] for steps, step in ways if steps[step] is Wild.STEPS
+    ]
+    return max(map(_specificity, come), default=())
 
 
 def _after(paths: Sequence[tuple[Step, ...]], state: State, key: str | None) -> State:

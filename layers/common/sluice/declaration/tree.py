@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Union, get_args, get_origin
 import msgspec
 
 from sluice.declaration import canonical, paths, wire
-from sluice.declaration.masks import Keep, Mask, Pseudonym, Writer, tokens_inside
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Truncate, Writer, tokens_inside
 from sluice.declaration.paths import Place
 from sluice.declaration.rules.rule import Rule
 from sluice.declaration.scrub import Scrub
@@ -313,6 +313,8 @@ def _check(branch: Branch) -> None:
             raise DeclarationError("a Tree goes in no Tree; name its paths in the outer one")
         if branch.path.endswith("/**") and not _is_scalar(branch.rule.accepts):
             raise DeclarationError(f"** leads to single values, which {type(branch.rule).__name__} does not take")
+        if isinstance(branch.rule, Scalar) and isinstance(branch.mask, Truncate | Scrub):
+            raise DeclarationError(f"{type(branch.mask).__name__} needs a rule beside it")
         branch.rule.check()
         branch.mask.check(branch.rule)
         if branch.mask.column and not isinstance(branch.mask, Pseudonym):
