@@ -155,7 +155,7 @@ class Follower:
 def _show(event: Event, entries: Sequence[Entry], show_clear: bool) -> None:
     told = event.why
     if event.row:
-        hidden = set() if show_clear else {entry.path for entry in entries if not _is_masked(entry)}
+        hidden = set() if show_clear else {entry.place for entry in entries if not _is_masked(entry)}
         row = hiding.hide(event.row, entries, hidden)
         told = " ".join(f"{column}={hiding.text(value)}" for column, value in row.items())
     kind = "rejected" if event.why else "row"

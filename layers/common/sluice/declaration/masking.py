@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
+from sluice.declaration import wire
 from sluice.declaration.layout import Layout, Nested
 from sluice.declaration.masks import Mask, Pseudonym, TokensInside, Writer
 from sluice.declaration.originals import Notes
@@ -78,7 +79,7 @@ def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, notes: Notes) ->
 
 def _unless_null(canonical: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return the same function for what can be null, though it came as any JSON."""
-    return lambda value: None if isinstance(value, msgspec.Raw) and bytes(value) == b"null" else canonical(value)
+    return lambda value: None if wire.is_null(value) else canonical(value)
 
 
 def _or_null(write: Writer) -> Writer:

@@ -1,7 +1,7 @@
 """Trees: JSON with any keys, of which a declaration names what is kept, each value by its path."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from types import NoneType, UnionType
@@ -20,6 +20,7 @@ from sluice.postgres.cells import Cell, Json, json_cell, json_member
 type Use = Rule | Mask | tuple[Rule, Mask] | None  # what becomes of a value
 
 OTHERS = "/**"
+TOLD_APART = {"is_apart": True}  # options that `sluice describe` tells in lines of their own
 MOST_DIGITS = 1000
 DEEPEST = 100  # levels; Python's own stack ends at 1,000
 
@@ -92,8 +93,8 @@ class Tree(Rule):
     at most `max_keys` keys and elements, in at most `max_depth` levels.
     """
 
-    paths: tuple[tuple[str, Use], ...]
-    others: Use
+    paths: tuple[tuple[str, Use], ...] = field(metadata=TOLD_APART)
+    others: Use = field(metadata=TOLD_APART)
     keys: Rule | None
     max_bytes: int
     max_depth: int
@@ -136,7 +137,7 @@ class Tree(Rule):
             raise DeclarationError(f"Tree has 1 to {DEEPEST} levels, at least 2 bytes and at least 1 key")
         for branch in self.branches:
             _check(branch)
-        self._root  # noqa: B018 (the paths are combined)
+        self.root  # noqa: B018 (the paths are combined)
 
     @cached_property
     def branches(self) -> tuple[Branch, ...]:
@@ -145,7 +146,8 @@ class Tree(Rule):
         return tuple(_branch(path, use) for path, use in [*self.paths, *others])
 
     @cached_property
-    def _root(self) -> Place:
+    def root(self) -> Place:
+        """The place where all paths begin."""
         return paths.way([paths.parse(branch.path) for branch in self.branches])
 
     @cached_property
@@ -165,7 +167,7 @@ class Tree(Rule):
             raise Rejected("not_json") from None  # the cause may quote the value
         if not isinstance(tree, dict):
             raise Rejected("null" if tree is None else "wrong_type")
-        return _Walk(self, self._root, self._readers).tree(tree)
+        return _Walk(self, self.root, self._readers).tree(tree)
 
     def mask(self, masks: Sequence[Mask]) -> "ByPath":
         """Return the mask of the tree itself, given those that a field has beside it. Raises DeclarationError."""
