@@ -192,6 +192,22 @@ def test_tokens_in_arrays_and_in_json_are_found_and_one_that_another_stream_uses
     assert sealed_tokens(database) == {token("device_id", "d1"), token("email", "b@x.org")}
 
 
+def test_tokens_inside_of_a_tree_are_found_and_one_that_another_row_uses_stays(
+    database: TestDatabase, open_store: OpenStore, forgetter: Any, deadline: Deadline
+) -> None:
+    make_visits(database)
+    visitor = "424cdd21-063a-43a7-b91b-7ca1a833afae"
+    ann = {"seen": {"door": {"email": "a@x.org"}}, "devices": ["d1", "d2"], "words": "with b@x.org", "other": "c@x.org"}
+    bob = {"seen": [{"email": "b@x.org"}]}
+    trips = [{"guests": [{"email": "d@x.org", "details": {"devices": ["d3"]}}]}]
+    put(open_store, Visit, 1, json.dumps({"visitor": visitor, "devices": [], "trips": trips, "details": ann}))
+    put(open_store, Visit, 2, json.dumps({"devices": ["d1"], "trips": [], "details": bob}))
+    request = Erase(reason="support_request", ticket="A-1", subject=visitor)
+    answer = forgetter([Visit]).run("me", request, deadline)
+    assert (answer["rows"], answer["values"]) == ({Visit.stream_name: 1}, 4)
+    assert sealed_tokens(database) == {token("device_id", "d1"), token("email", "b@x.org")}
+
+
 def test_a_row_of_nobody_is_nobodys(
     database: TestDatabase, open_store: OpenStore, forgetter: Any, deadline: Deadline
 ) -> None:

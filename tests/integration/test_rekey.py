@@ -39,9 +39,26 @@ ADA, BOB = "0192de18-0000-4000-8000-00000000000a", "0192de18-0000-4000-8000-0000
 THIRD = Keyset({**NEW.keys, 3: "3" * 64}, 3)
 
 
-def visit(visitor: str = ADA, *devices: str, guests: tuple[str, ...] = ()) -> dict[str, Any]:
-    trips = [{"guests": [{"email": f"{name}@example.com"} for name in guests]}, {"guests": []}]
-    return {"visitor": visitor, "devices": devices, "trips": trips}
+def visit(
+    visitor: str = ADA,
+    *devices: str,
+    guests: tuple[str, ...] = (),
+    note: str | None = None,
+    details: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return a visit; what it notes, each guest says too."""
+    told = {"words": note, "details": details}
+    trips = [{"guests": [{"email": f"{name}@example.com"} | told for name in guests]}, {"guests": []}]
+    return {"visitor": visitor, "devices": devices, "trips": trips, "note": note, "details": details}
+
+
+DETAILS = {
+    "seen": {"door": {"email": "kim@example.com"}, "gate": {"email": "max@example.com", "ip": "198.51.100.1"}},
+    "devices": ["d1", "d9"],
+    "words": "for kim@example.com",
+    "digits": 0.1234567890123456789,
+    "other": "lee@example.com",
+}
 
 
 BODIES: dict[Any, dict[int, Any]] = {
@@ -51,6 +68,9 @@ BODIES: dict[Any, dict[int, Any]] = {
         1: visit(ADA, "d1", "d2", guests=("kim", "lee")),
         2: visit(BOB),
         3: visit(BOB, "d1", "d1", guests=("kim",)),
+        4: visit(ADA, guests=("kim", "lee"), note="<kim@example.com> 203.0.113.7, kim@example.com, lee@example.com."),
+        5: visit(BOB, note="nobody's", details={"digits": 1}),
+        6: visit(ADA, guests=("kim",), details=DETAILS),
     },
 }
 
@@ -122,8 +142,8 @@ def test_afterwards_everything_is_as_if_it_had_been_taken_in_under_the_new_key(r
     assert answer == {
         "done": True,
         "step": "done",
-        "changed": 11 + 3 + 3 + len(before["vault"]) - 1,
-    }  # Bob's first visit
+        "changed": 11 + 3 + 6 + len(before["vault"]) - 2,
+    }  # two of Bob's visits have no token
     assert stored == fresh(rekeying)
     assert "t1_" not in json.dumps(stored, default=str)
     assert rekeying.database.sql("TABLE rekeyed_token") == rekeying.database.sql("TABLE rekeying") == []

@@ -212,7 +212,9 @@ def test_columns_never_collide() -> None:
     assert max(map(len, columns)) <= 63
 
 
-MAP = "it is a map with any keys, which cannot be declared yet"
+MAP = "it is a map whose keys look like values: write a Tree by hand"
+OTHERS = "it is a map: of its keys only those that its Tree names are kept"
+MAPS = "its objects are maps with any keys, which a list cannot hold"
 MIXED_LIST = "its list holds lists, or things of several kinds, which cannot be declared yet"
 EMPTY = "its text is empty in 1 of 2 samples, which no rule takes yet"
 
@@ -221,6 +223,7 @@ EMPTY = "its text is empty in 1 of 2 samples, which no rule takes yet"
     ("values", "told"),
     [
         ([{f"k{n}": 1} for n in range(9)], MAP),
+        ([[{f"k{n}": 1} for n in range(9)]], MAPS),
         ([{"ada@example.com": 1}], MAP),
         ([1, "a"], "it is a number or a text: unions cannot be declared yet"),
         ([True, "a"], "it is a boolean or a text: unions cannot be declared yet"),
@@ -251,11 +254,58 @@ def test_a_key_that_is_a_value_is_not_told() -> None:
     assert "ada@example.com" not in text
 
 
+def test_of_a_map_a_tree_names_the_keys_that_came_more_than_once() -> None:
+    items = [{"sku": "s", "ip": "192.0.2.1"}]
+    maps = [
+        {"plan": "pro", "userId": "u1", "note": "x" * (n % 2), "n": [n, "x"][n % 2], "items": items, f"k{n}": 1}
+        for n in range(8)
+    ]
+    records = [{"x": n, "event": {"properties": one | {"ada@x.de": 1}}} for n, one in enumerate(maps)]
+    planner, text = planned(records)
+    assert [(one.pointer, one.why) for one in planner.left_out] == [("/event/properties/**", OTHERS)]
+    assert (
+        text.partition("    properties: ")[2].partition("\n\n\n")[0]
+        == """Annotated[
+        dict[str, Any],
+        Tree(
+            {
+                "/plan": Text(max=32),
+                "/userId": (Text(max=32), Pseudonym(domain="user_id")),  # confirm: by its name a person's id
+                "/note": Redact(),  # confirm: by its name free text
+                "/n": Keep(),
+                "/items/*/sku": Text(max=32),
+                "/items/*/ip": (IpAddress(), Pseudonym()),  # confirm: looks like an IP address
+            }
+        ),
+    ]"""
+    )
+    stream = declaration.load("things", text)
+    columns = [column for column, _ in stream.columns()]
+    assert columns == ["x", "event_properties", "event_properties_user_id", "event_properties_ip"]
+    assert [_refusal(stream, record) for record in records] == [""] * 8
+    plan = Planner("Thing").plan(samples.records_of(map(json.dumps, records)))
+    assert [json.loads(line).keys() for line in examples.lines(stream, plan)] == [
+        {"record": 0, "row": 0}.keys(),
+        {"record": 0, "row": 0}.keys(),
+        {"record": 0, "refused": 0}.keys(),
+    ]
+
+
+@pytest.mark.parametrize(("keys", "given", "is_map"), [(25, 12, True), (25, 13, False), (24, 12, False)])
+def test_an_object_of_very_many_keys_is_a_map_if_most_are_missing_from_most_samples(
+    keys: int, given: int, is_map: bool
+) -> None:
+    names = [f"{chr(97 + n)}x" for n in range(keys)]
+    records = [{"x": 1, "m": dict.fromkeys(named, 1)} for named in (names, names[:given], [])]
+    _, text = planned(records)
+    assert ("Tree(" in text) == is_map
+
+
 def test_an_object_whose_name_says_so_is_a_map_once_its_keys_vary() -> None:
     same, varying = {"a": 1, "b": 1}, {"a": 1}
     for key, others, told in (
-        ("metadata", varying, [MAP]),
-        ("properties", varying, [MAP]),
+        ("metadata", varying, [OTHERS]),
+        ("properties", varying, [OTHERS]),
         ("metadata", same, []),
         ("device", varying, []),
     ):

@@ -31,14 +31,16 @@ if TYPE_CHECKING:
         Version,
         version_number,
     )
+    from sluice.declaration.scrub import Find, Scrub
     from sluice.declaration.stream import Part, Stream, constant, derived
+    from sluice.declaration.tree import Tree
     from sluice.failures import DeclarationError, Rejected
 else:  # a type checker that saw this would take any name
 
     def __getattr__(name: str) -> Any:
         """Import a name of `__all__` when it is first asked for (PEP 562)."""
         if name in __all__:
-            for module in ("stream", "masks", "rules", "envelopes", "records", "route", "layout"):
+            for module in ("stream", "masks", "rules", "envelopes", "records", "route", "layout", "scrub", "tree"):
                 home = import_module(f"sluice.declaration.{module}")
                 if hasattr(home, name):
                     return getattr(home, name)
@@ -55,6 +57,7 @@ __all__ = [
     "Each",
     "Email",
     "Envelope",
+    "Find",
     "Integer",
     "IpAddress",
     "Keep",
@@ -69,9 +72,11 @@ __all__ = [
     "Rejected",
     "Route",
     "Rule",
+    "Scrub",
     "Stream",
     "Text",
     "Timestamp",
+    "Tree",
     "Truncate",
     "Uuid",
     "Version",

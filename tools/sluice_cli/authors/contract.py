@@ -14,14 +14,15 @@ from sluice.declaration.masks import Mask
 from sluice.declaration.route import Queued, Route
 from sluice.declaration.rules.rule import Rule, is_ours
 from sluice.declaration.stream import Stream
+from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError
 from tools.sluice_cli.authors import declarations, routes, table_sql
 
 type Contract = dict[str, Any]
 
 # Of our rules: whether more of an option takes more. None is no bound.
-WIDER_UP, WIDER_DOWN = ("max", "latest", "scale", "whole"), ("min", "earliest")
-MEANING = ("fold", "form", "region", "epoch")  # options that change what a value stands for
+WIDER_UP, WIDER_DOWN = ("max", "latest", "scale", "whole", "max_bytes", "max_depth", "max_keys"), ("min", "earliest")
+MEANING = ("fold", "form", "region", "epoch", "keys")  # options that change what a value stands for
 
 
 class Change(NamedTuple):
@@ -101,10 +102,17 @@ def _fields(layout: Layout, pointer: str) -> Iterator[tuple[str, Contract]]:
         told = {"required": info.required, "nullable": member.optional, "default": _default(info)}
         if isinstance(member, Field):
             rule = member.rule
-            yield place, told | {"kind": "a value", "rule": _rule(rule), "text": declarations.rule_text(rule)}
+            yield place, told | _value(rule)
+            if isinstance(rule, Tree):
+                told = {"required": False, "nullable": True, "default": None, "parent": place}
+                yield from ((place + one.path, told | _value(one.rule)) for one in rule.branches if one.rule)
         else:
             yield place, told | {"kind": "a list of objects" if member.many else "an object"}
             yield from _fields(member.layout, f"{place}/*" if member.many else place)
+
+
+def _value(rule: Rule) -> Contract:
+    return {"kind": "a value", "rule": _rule(rule), "text": declarations.rule_text(rule)}
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Any:
@@ -171,15 +179,15 @@ def _of_fields(old: Contract, new: Contract) -> Iterator[Change]:
         if pointer in old:
             for is_breaking, told in _of_field(old[pointer], field):
                 yield Change(is_breaking, f"{pointer} {told}")
-        elif _parent(pointer) in ("", *old):  # else the object around it is told
+        elif _parent(pointer, field) in ("", *old):  # else the object around it is told
             yield Change(field["required"], f"{pointer} is new" + " and required" * field["required"])
     for pointer in [pointer for pointer in old if pointer not in new]:
-        if _parent(pointer) in ("", *new):
+        if _parent(pointer, old[pointer]) in ("", *new):
             yield Change(False, f"{pointer} is not read any more")
 
 
-def _parent(pointer: str) -> str:
-    return pointer.rpartition("/")[0].removesuffix("/*")
+def _parent(pointer: str, field: Contract) -> str:
+    return field.get("parent") or pointer.rpartition("/")[0].removesuffix("/*")
 
 
 def _of_field(old: Contract, new: Contract) -> Iterator[Change]:

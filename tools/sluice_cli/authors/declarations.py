@@ -15,6 +15,7 @@ from sluice.declaration.registry import names
 from sluice.declaration.route import Queued, Route
 from sluice.declaration.rules import Rule
 from sluice.declaration.stream import Stream
+from sluice.declaration.tree import ByPath, Tree
 from sluice.failures import DeclarationError
 from tools.sluice_cli.terminal import USAGE, fail
 
@@ -32,10 +33,16 @@ class Entry:
     mask: Mask | Derived | None  # nothing: it comes from the message
     path: tuple[str, ...]  # the column, then the members inside it
     nullable: bool  # null can be stored, as far as one knows
+    inside: str = ""  # the path of a value in a Tree
 
     @property
     def column(self) -> str:
-        return "[*].".join(self.path)
+        return "[*].".join(self.path) + self.inside
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The path, and that in a Tree after it."""
+        return (*self.path, self.inside) if self.inside else self.path
 
     @property
     def domain(self) -> str | None:
@@ -87,6 +94,8 @@ def mask_text(entry: Entry) -> str:
     """Return a column's mask with its options, or where else the column comes from."""
     if isinstance(entry.mask, Derived):
         return f"Constant({_literal(entry.mask.function(None))})" if entry.is_constant else "Derived"
+    if entry.inside and entry.rule is None:
+        return "Dropped"
     return _call(entry.mask) if entry.mask else "Message"
 
 
@@ -109,9 +118,12 @@ def _entries(
     hints = get_type_hints(layout.make)
     for field in layout.fields:
         for mask in field.masks:
-            column = mask.column or prefix + field.name
+            column = mask.column_of(prefix + field.name)
             place, type_ = pointer + field.pointer, _type(hints[field.name])
-            yield Entry(place, field.name, type_, field.rule, mask, (*inside, column), nullable[column])
+            entry = Entry(place, field.name, type_, field.rule, mask, (*inside, column), nullable[column])
+            yield entry
+            if isinstance(mask, ByPath):
+                yield from _of_tree(entry)
     for nested in layout.nested:
         name, place = prefix + nested.name, pointer + nested.pointer
         if nested.many:
@@ -122,6 +134,14 @@ def _entries(
         returned = type(made.function(None)) if made.is_constant else _returned(made.function)
         column = prefix + name
         yield Entry("", name, _type(returned), None, made, (*inside, column), nullable[column])
+
+
+def _of_tree(tree: Entry) -> Iterator[Entry]:
+    """Yield the entries of the paths in a Tree."""
+    for branch in tree.rule.branches if isinstance(tree.rule, Tree) else ():
+        type_, mask = (_type(branch.rule.makes), branch.mask) if branch.rule else ("", None)
+        place, name = tree.pointer + branch.path, branch.name or tree.name
+        yield Entry(place, name, type_, branch.rule, mask, tree.path, nullable=True, inside=branch.path)
 
 
 def _returned(function: Callable[[Any], Any]) -> Any:
@@ -137,7 +157,9 @@ def _options(declared: object) -> list[tuple[str, Any]]:
     if not is_dataclass(declared):
         return []
     return [
-        (option.metadata.get("parameter", option.name), getattr(declared, option.name)) for option in fields(declared)
+        (option.metadata.get("parameter", option.name), getattr(declared, option.name))
+        for option in fields(declared)
+        if "is_apart" not in option.metadata
     ]
 
 

@@ -20,7 +20,7 @@ from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.stream import Row, Stream
 from sluice.failures import Rejected, Unforeseen
 from sluice.postgres.cells import Json, json_cell
-from sluice.pseudonyms.keyset import Keyset
+from sluice.pseudonyms.keyset import TOKEN, Keyset
 from tools.sluice_cli.authors import envelopes
 
 RECORDS, RESULTS = {"record", "body"}, {"row", "refused"}
@@ -140,6 +140,8 @@ class _Examples:
         row = {name: _value(cell, kind) for name, cell, kind in zip(names, cells, self._cells, strict=True)}
         for place in self._stream.token_places:
             row[place.column] = place.replace(row[place.column], _Token)
+        for inside in self._stream.text_places:
+            row[inside.column] = _with_marked(row[inside.column])
         return row
 
     def _of_row(self, number: int, wanted: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
@@ -192,6 +194,15 @@ def _value(cell: Any, cells: Cells) -> Any:
     if isinstance(cell, str) and isinstance(cells, Arrays):
         return [_element(found[0], found[1], cells.of) for found in ELEMENT.finditer(cell)]
     return _moment(cell) if isinstance(cells, Moments) else cell
+
+
+def _with_marked(value: Any) -> Any:
+    """Return JSON with each text in it marked that is a token."""
+    if isinstance(value, list):
+        return [_with_marked(element) for element in value]
+    if isinstance(value, dict):
+        return {key: _with_marked(member) for key, member in value.items()}
+    return _Token(value) if isinstance(value, str) and TOKEN.fullmatch(value) else value
 
 
 def _element(spelled: str, quoted: str | None, cells: Cells) -> Any:

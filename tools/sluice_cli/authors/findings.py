@@ -8,9 +8,12 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration import wire
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
+from sluice.declaration.rules import Rule
 from sluice.declaration.stream import Stream
+from sluice.declaration.tree import ByPath, Kept, Tree, leaves
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
 from sluice.ingest.message import id_of_row_or_rejection
@@ -88,7 +91,8 @@ class Findings:
 
     def row(self, accepted: Accepted, show_clear: bool) -> dict[str, Any]:
         """Return a row as it would be stored, but with Kept for what would be in the clear."""
-        hidden = set() if show_clear else {entry.path for entry in self.entries if not self._is_masked(entry, accepted)}
+        clear = [] if show_clear else [entry for entry in self.entries if not self._is_masked(entry, accepted)]
+        hidden = {entry.place for entry in clear}
         columns = [column for column, _ in self.stream.columns()]
         row = hiding.hide(dict(zip(columns, accepted.row.cells, strict=True)), self.entries, hidden)
         if accepted.message.sent or self.stream.postmark.identity:
@@ -131,12 +135,14 @@ class Findings:
     def exposures(self) -> list[Exposure]:
         """Return what looks like personal data by its form, in all that would be stored as it came or less of it."""
         kept = [entry for entry in self.entries if entry.pointer or isinstance(entry.mask, Derived)]
-        kept = [entry for entry in kept if not isinstance(entry.mask, Pseudonym | Redact) and not entry.is_constant]
+        masked = (Pseudonym, Redact, ByPath)
+        kept = [entry for entry in kept if not isinstance(entry.mask, masked) and not entry.is_constant]
         records: Counter[tuple[str, str]] = Counter()
         for accepted in self.accepted:
             row = self.row(accepted, show_clear=True)
             for entry in kept:
-                kinds = {kind for value in _stored(row, entry.path) for kind in detection.find(str(value))}
+                stored = self._in_tree(entry, accepted) if entry.inside else _stored(row, entry.path)
+                kinds = {kind for value in stored for kind in detection.find(str(value))}
                 records.update((entry.column, kind) for kind in kinds & detection.PERSONAL)
         return [Exposure(column, detection.WORDS[kind], count) for (column, kind), count in sorted(records.items())]
 
@@ -153,11 +159,16 @@ class Findings:
                 told.append(Column(entry.column, mask, len(values), len(stored), space.seen(rule, values)))
         return told
 
+    def _in_tree(self, entry: Entry, accepted: Accepted) -> Iterator[Cell]:
+        """Yield what is stored of the values at one path of a Tree."""
+        write = self._writers.get(entry)
+        return (write(value) for value in accepted.clear.get(entry.pointer, ()) if write)
+
     def _is_masked(self, entry: Entry, accepted: Accepted) -> bool:
         """Tell whether nothing in the column is a clear value: neither by declaration nor because it was so short."""
         if entry.is_constant:
             return True
-        if entry not in self._writers or isinstance(entry.mask, Keep) or entry.rule is None:
+        if entry not in self._writers or isinstance(entry.mask, Keep | ByPath) or entry.rule is None:
             return False
         write, element = self._writers[entry], entry.rule.element
         return all(
@@ -179,7 +190,7 @@ def _stored(value: Any, path: Sequence[str]) -> Iterator[Any]:
 
 def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
     """Return the function from a canonical value, or from an element of a list of them, to what the mask leaves."""
-    if not isinstance(entry.mask, Mask) or entry.rule is None:
+    if not isinstance(entry.mask, Mask) or isinstance(entry.mask, ByPath) or entry.rule is None:
         return None
     return entry.mask.writer(entry.name, entry.rule.element, keyset)
 
@@ -192,11 +203,21 @@ def _canonical(stream: type[Stream], body: str) -> Clear:
     return values
 
 
+def _values_in_tree(tree: Rule, kept: Kept, pointer: str) -> Iterator[tuple[str, Any]]:
+    for leaf in leaves(kept.shape):
+        path = tree.branches[leaf.branch].path if isinstance(tree, Tree) else ""
+        for value in leaf.value if isinstance(leaf.value, list) else [leaf.value]:
+            yield pointer + path, value
+
+
 def _values(layout: Layout, record: Any, pointer: str) -> Iterator[tuple[str, Any]]:
     for declared in layout.fields:
         value = getattr(record, declared.name)
-        if value is not None:
+        if not wire.is_null(value):
             canonical = declared.rule.canonical(value)
+            if isinstance(canonical, Kept):
+                yield from _values_in_tree(declared.rule, canonical, pointer + declared.pointer)
+                continue
             for element in canonical if isinstance(canonical, list) else [canonical]:
                 yield pointer + declared.pointer, element
     for nested in layout.nested:

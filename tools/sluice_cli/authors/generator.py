@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from sluice.declaration import paths
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.rules import (
@@ -33,6 +34,7 @@ from sluice.declaration.rules import (
 )
 from sluice.declaration.rules.rule import is_ours
 from sluice.declaration.stream import Stream
+from sluice.declaration.tree import Scalar, Tree
 from sluice.failures import OF_A_USERS_CODE, Rejected, rejection_of
 from sluice.postgres.cells import json_cell
 from tools.sluice_cli.authors import envelopes, throwaway
@@ -43,6 +45,7 @@ DIGITS = 4  # of a number before its point
 DIGITS_OF_IDENTITY = 15
 DOMAINS = ("example.com", "example.net", "example.org")  # RFC 2606
 NETWORKS = ("192.0.2.0", "198.51.100.0", "203.0.113.0")  # RFC 5737
+ANY_KEY = "any"  # where a Tree takes every key
 TRIES = 50  # for a value or record that is as it should be
 
 
@@ -128,6 +131,8 @@ class Generator:
         if isinstance(rule, Each):
             count = min(rule.max, self._source.randint(1, MOST_ELEMENTS))
             return [self._value(rule.element, f"{pointer}/*", key) for _ in range(count)]
+        if isinstance(rule, Tree):
+            return self._tree(rule, pointer)
         identity = self._stream.postmark.identity
         digits = DIGITS_OF_IDENTITY if identity and identity.pointer == pointer else DIGITS
         with suppress(*OF_A_USERS_CODE):  # such as the `example` of a user's own rule
@@ -138,6 +143,19 @@ class Generator:
             if _takes(rule, rule.example):
                 return rule.example
         raise NotGenerated(f"{pointer}: {type(rule).__name__} has no example that it takes")
+
+    def _tree(self, tree: Tree, pointer: str) -> dict[str, Any]:
+        """Return an object with a value for each path that goes together with those before it."""
+        made: dict[str, Any] = {}
+        for branch in tree.branches:
+            if branch.rule is None or self._source.random() < self._null_share:
+                continue
+            steps = [step if isinstance(step, str) else None for step in paths.parse(branch.path)]
+            *way, last = [*steps[:-1], steps[-1] or ANY_KEY]
+            value = self._value(branch.rule, pointer + branch.path, last)
+            more = _with(made, [*(step or ANY_KEY for step in way), last], value)
+            made = more if _takes(tree, more) else made
+        return made
 
     def _broken(self, record: Any) -> Any:
         """Return the record with one of its members missing, null, empty or of another type."""
@@ -183,6 +201,8 @@ class Generator:
                 return f"+442079460{source.randrange(1000):03}"  # of those that Ofcom reserves for fiction
             case Version():
                 return ".".join(str(source.randrange(10)) for _ in range(source.randint(2, 3)))
+            case Scalar():
+                return f"{key} {source.randrange(10**digits)}"
             case Text() if not isinstance(rule, Custom) and is_ours(rule):
                 made = f"{key} {source.randrange(1000 if digits == DIGITS else 10**digits)}"
                 return (made[: rule.max] if digits == DIGITS else made[-rule.max :]).strip()
@@ -193,6 +213,15 @@ class Generator:
         latest = min(self._now, rule.latest or datetime.max.replace(tzinfo=UTC))
         found = latest - timedelta(seconds=self._source.randrange(86_400))
         return max(found, rule.earliest or found)
+
+
+def _with(made: dict[str, Any], way: list[str], value: Any) -> dict[str, Any]:
+    """Return an object with one more value in it, unless something else is in the way."""
+    key, *further = way
+    inner = made.get(key, {})
+    if further and not isinstance(inner, dict):
+        return made
+    return made | {key: _with(inner, further, value) if further else value}
 
 
 def _takes(rule: Rule, value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration import paths
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.rules import (
@@ -32,6 +33,7 @@ from sluice.declaration.rules import (
 )
 from sluice.declaration.rules.rule import is_ours
 from sluice.declaration.stream import Stream
+from sluice.declaration.tree import Scalar, Tree
 from sluice.declaration.wire import Numeric
 from tools.sluice_cli.authors import declarations
 
@@ -86,6 +88,10 @@ def _of_kind(rule: Rule) -> Schema:
     match rule:
         case Each():
             return {"type": "array", "items": of_rule(rule.rule), "maxItems": rule.max}
+        case Tree():
+            return _of_tree(rule)
+        case Scalar():
+            return {"type": ["string", "number", "boolean"]}
         case OneOf():
             return {"type": "string", "enum": list(rule.choices)}
         case Boolean():
@@ -112,6 +118,19 @@ def _of_kind(rule: Rule) -> Schema:
         case Text() | CaseFolded() | Phone():
             return {"type": "string", "minLength": 1, "maxLength": rule.max, "pattern": NOT_BLANK}
     return _of_type(rule.accepts)
+
+
+def _of_tree(tree: Tree) -> Schema:
+    """Return the schema of an object with any keys, in which only paths without wildcards are told."""
+    told: Schema = {"type": "object", "additionalProperties": True}
+    for branch in tree.branches:
+        steps = [step for step in paths.parse(branch.path) if isinstance(step, str)]
+        if branch.rule and "*" not in branch.path:
+            inner = told
+            for step in steps:
+                inner = inner.setdefault("properties", {}).setdefault(step, {})
+            inner |= {"anyOf": [of_rule(branch.rule), {"type": "null"}]}
+    return told
 
 
 def _or_text(schema: Schema, pattern: str) -> Schema:

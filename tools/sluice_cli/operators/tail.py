@@ -161,7 +161,7 @@ def _show(event: Event, entries: Mapping[str, Sequence[Entry]], show_clear: bool
     told = event.why
     if event.row:
         of_stream = entries[event.stream]
-        hidden = set() if show_clear else {entry.path for entry in of_stream if not _is_masked(entry)}
+        hidden = set() if show_clear else {entry.place for entry in of_stream if not _is_masked(entry)}
         row = hiding.hide(event.row, of_stream, hidden)
         told = " ".join(f"{column}={hiding.text(value)}" for column, value in row.items())
     kind = "rejected" if event.why else "row"

@@ -8,6 +8,7 @@ import msgspec
 from sluice.declaration.layout import Derived, Field, Layout, Nested, Source
 from sluice.declaration.masks import Keep, Mask
 from sluice.declaration.rules import Rule
+from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError, Rejected
 
 
@@ -61,9 +62,14 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
     if not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
         raise DeclarationError("must be Annotated[type, rule, mask, …], or a Part")
     _check_rule(rule, types, default)
+    if isinstance(rule, Tree):
+        masks = [rule.mask(masks)]
+    elif isinstance(rule.element, Tree):
+        raise DeclarationError("Each takes no Tree: declare a list of a Part that has the Tree")
     for mask in masks:
         mask.check(rule)
-    return Field(info.name, info.encode_name, optional, rule, tuple(masks) or (Keep(),))
+    written = [one for mask in masks or (Keep(),) for one in (mask, *mask.companions(info.name, rule))]
+    return Field(info.name, info.encode_name, optional, rule, tuple(written))
 
 
 def _check_rule(rule: Rule, types: list[Any], default: Any) -> None:
@@ -74,7 +80,7 @@ def _check_rule(rule: Rule, types: list[Any], default: Any) -> None:
         raise DeclarationError(f"{name} goes with the type {made.__name__ if isinstance(made, type) else made}")
     if default not in (msgspec.NODEFAULT, None):
         try:
-            rule.canonical(msgspec.convert(default, rule.accepts))
+            rule.canonical(default if rule.accepts is msgspec.Raw else msgspec.convert(default, rule.accepts))
         except (msgspec.ValidationError, Rejected):
             raise DeclarationError(f"the default is nothing that {name} takes") from None
 
@@ -107,7 +113,7 @@ def _wire_type(part: type[msgspec.Struct], members: tuple[Field | Nested, ...]) 
         wire.append(
             (
                 member.name,
-                accepted | None if member.optional else accepted,
+                accepted | None if member.optional and accepted is not msgspec.Raw else accepted,  # Raw holds null too
                 field(name=member.key, default=default, default_factory=factory),
             )
         )

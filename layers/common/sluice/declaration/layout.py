@@ -9,6 +9,7 @@ import msgspec
 
 from sluice.declaration.masks import Mask
 from sluice.declaration.rules import Rule
+from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every stream's table has these two, from the message
@@ -119,7 +120,7 @@ class Layout:
         """Yield the same columns with all that is known of them."""
         for field in self.fields:
             for mask in field.masks:
-                name, source = mask.column or prefix + field.name, path + field.name
+                name, source = mask.column_of(prefix + field.name), path + field.name
                 place, can_be_null = pointer + field.pointer, optional or field.optional
                 yield Column(name, place, source, self.name, field, mask, can_be_null)
         for nested in self.nested:
@@ -149,6 +150,6 @@ def single_field(stream: Layout, what: str, path: str) -> tuple[list[Nested], Fi
         layout = nested.layout
         around.append(nested)
     field = next((field for field in layout.fields if field.name == last), None)
-    if field is None or field.rule.element is not field.rule:
+    if field is None or field.rule.element is not field.rule or isinstance(field.rule, Tree):
         raise DeclarationError(f"{stream.name}: the {what} {path} is no field with a single value")
     return around, field

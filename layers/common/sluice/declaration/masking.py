@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec.structs import astuple
 
+from sluice.declaration import wire
 from sluice.declaration.layout import Layout, Nested
-from sluice.declaration.masks import Mask, Pseudonym, Writer
+from sluice.declaration.masks import Mask, Pseudonym, TokensInside, Writer
 from sluice.declaration.originals import Notes
 from sluice.declaration.rules.rule import Rule, is_ours
+from sluice.declaration.scrub import Scrub
+from sluice.declaration.tree import Branch, ByPath, Tree
 from sluice.failures import OF_A_USERS_CODE, rejection_of
 from sluice.postgres.cells import Cell, cell_of, json_cell, json_member
 from sluice.pseudonyms.keyset import Keyset
@@ -24,8 +28,12 @@ def masker(
     plan = []
     for field in layout.fields:
         rule = field.rule.in_json if in_json else field.rule
-        writers = [_writer(mask, field.name, rule, keyset, notes) for mask in field.masks]
-        plan.append((field.pointer, rule.canonical, writers))
+        masks = [mask.in_json if in_json else mask for mask in field.masks]
+        writers = [_writer(mask, field.name, rule, keyset, notes) for mask in masks]
+        canonical = rule.canonical
+        if field.optional and rule.accepts is msgspec.Raw:
+            canonical, writers = _unless_null(canonical), [_or_null(write) for write in writers]
+        plan.append((field.pointer, canonical, writers))
     inner = [(nested, _nested_masker(nested, keyset, notes, in_json)) for nested in layout.nested]
 
     def mask(record: Any) -> tuple[list[Any], list[Cell]]:
@@ -61,10 +69,38 @@ def masker(
 
 
 def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, notes: Notes) -> Writer:
-    if isinstance(mask, Pseudonym):
-        return mask.writer(field, rule, keyset, notes.originals.append)
+    if isinstance(mask, ByPath) and isinstance(rule, Tree):
+        return mask.over([_branch_writer(branch, field, keyset, notes) for branch in rule.branches])
+    if isinstance(mask, Pseudonym | Scrub | TokensInside):
+        return mask.writer(field, rule, keyset, notes)
     write = mask.writer(field, rule, keyset)
     return write if is_ours(mask) else lambda value: cell_of(write(value))
+
+
+def _unless_null(canonical: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the same function for what can be null, though it came as any JSON."""
+    return lambda value: None if wire.is_null(value) else canonical(value)
+
+
+def _or_null(write: Writer) -> Writer:
+    return lambda value: None if value is None else write(value)
+
+
+def _branch_writer(branch: Branch, field: str, keyset: Keyset, notes: Notes) -> Writer:
+    """Return the function from a value in a tree to what stands in its place. It notes the tokens."""
+    rule, mask, name = branch.rule, branch.mask, branch.name or field
+    if rule is None:
+        return lambda value: None
+    if not isinstance(mask, Pseudonym):
+        return _writer(mask, name, rule, keyset, notes)
+    pseudonymize, place = mask.writer(name, rule.element, keyset, notes), (mask.column, mask.domain_of(name))
+
+    def pseudonymize_and_note(value: Any) -> Cell:
+        token = pseudonymize(value)
+        notes.inside.setdefault(place, {})[str(token)] = None
+        return token
+
+    return rule.over(pseudonymize_and_note)
 
 
 def _nested_masker(

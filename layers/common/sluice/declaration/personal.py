@@ -3,15 +3,19 @@
 The functions that erase a person or bring tokens to a new key work by this, for any stream.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from sluice.declaration.layout import Layout, single_field
-from sluice.declaration.masks import Keep, Pseudonym
+from sluice.declaration.layout import Layout, Nested, single_field
+from sluice.declaration.masks import Keep, Pseudonym, TokensInside
 from sluice.declaration.rules import Rule
+from sluice.declaration.scrub import Scrub
+from sluice.declaration.tree import ByPath
 from sluice.failures import DeclarationError
 
 SUBJECT = "subject"  # the domain of the tokens that stand for a person
@@ -20,7 +24,7 @@ LONGEST_DOMAIN = 64  # characters, as the vault's column
 
 @dataclass(frozen=True)
 class TokenPlace:
-    """Where tokens of a domain are: in a column, or in a member of the objects in a column of JSON."""
+    """Where tokens of a domain are looked up: in a column, or in a member of the objects in a column of JSON."""
 
     column: str
     path: tuple[str, ...]  # of members, where the column is JSON
@@ -31,6 +35,23 @@ class TokenPlace:
     def replace(self, value: Any, change: Callable[[str], str]) -> Any:
         """Return the column's value, with JSON decoded, after `change` was made to each token."""
         return _replace(value, self.path, change)
+
+
+@dataclass(frozen=True)
+class TextPlace:
+    """Where tokens are inside of texts, or anywhere in JSON. They stand in an array too, and are looked up there."""
+
+    column: str
+    path: tuple[str, ...]  # of members, where the column is JSON
+    is_json: bool
+
+    def replace(self, value: Any, current: Mapping[str, str]) -> Any:
+        """Return the column's value, with JSON decoded, with the current tokens in the place of these older ones."""
+        if not current:
+            return value
+        older = re.compile("|".join(map(re.escape, current)))
+        change = partial(older.sub, lambda found: current[found[0]])
+        return _replace(value, self.path, partial(_replace_everywhere, change=change))
 
 
 @dataclass(frozen=True)
@@ -62,21 +83,28 @@ def token_places(
     """Yield all places of tokens, going the way that `Layout.columns` goes, and into lists of objects too."""
     for field in layout.fields:
         for mask in field.masks:
-            if isinstance(mask, Pseudonym):
-                name, domain = mask.column or prefix + field.name, mask.domain_of(field.name)
+            if isinstance(mask, Pseudonym | TokensInside):
+                name, domain = mask.column_of(prefix + field.name), mask.domain_of(field.name)
                 if len(domain) > LONGEST_DOMAIN:
                     raise DeclarationError(f"{layout.name}.{field.name}: a domain has at most 64 characters")
                 where = (column, (*path, name)) if column else (name, ())
-                is_array = not column and field.rule.element is not field.rule
+                is_array = not column and (isinstance(mask, TokensInside) or field.rule.element is not field.rule)
                 yield TokenPlace(*where, domain, mask.recoverable, is_array)
     for nested in layout.nested:
-        name = prefix + nested.name
-        if not nested.many:
-            yield from token_places(nested.layout, f"{name}_", column, path)
-        elif column:
-            yield from token_places(nested.layout, "", column, (*path, name))
-        else:
-            yield from token_places(nested.layout, "", name)
+        yield from token_places(nested.layout, *_inside(nested, prefix, column, path))
+
+
+def text_places(layout: Layout, prefix: str = "", column: str = "", path: tuple[str, ...] = ()) -> Iterator[TextPlace]:
+    """Yield all places of tokens inside of texts, going the same way."""
+    for field in layout.fields:
+        for mask in field.masks:
+            if isinstance(mask, Scrub | ByPath) and any(isinstance(one, TokensInside) for one in field.masks):
+                name = mask.column_of(prefix + field.name)
+                where = (column, (*path, name)) if column else (name, ())
+                in_json = bool(column) or isinstance(mask, ByPath) or getattr(field.rule, "json", False)
+                yield TextPlace(*where, in_json)
+    for nested in layout.nested:
+        yield from text_places(nested.layout, *_inside(nested, prefix, column, path))
 
 
 def subject(stream: Layout, path: str) -> Subject:
@@ -90,7 +118,24 @@ def subject(stream: Layout, path: str) -> Subject:
     raise DeclarationError(f"{stream.name}: the subject {path} must be kept, or be a Pseudonym of the domain subject")
 
 
-def _replace(value: Any, path: tuple[str, ...], change: Callable[[str], str]) -> Any:
+def _inside(nested: Nested, prefix: str, column: str, path: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
+    """Return prefix, column and path of what is inside of an object, or of a list of them."""
+    name = prefix + nested.name
+    if not nested.many:
+        return f"{name}_", column, path
+    return ("", column, (*path, name)) if column else ("", name, ())
+
+
+def _replace_everywhere(value: Any, change: Callable[[str], str]) -> Any:
+    """Return the value after `change` was made to each text in it."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_replace_everywhere(element, change) for element in value]
+    return {key: _replace_everywhere(one, change) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _replace(value: Any, path: tuple[str, ...], change: Callable[[Any], Any]) -> Any:
     if value is None:
         return None
     if isinstance(value, list):

@@ -13,7 +13,7 @@ from sluice.declaration.ignored import Members
 from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
 from sluice.declaration.originals import Notes, Originals
 from sluice.declaration.outside import Outside
-from sluice.declaration.personal import Subject, TokenPlace
+from sluice.declaration.personal import Subject, TextPlace, TokenPlace
 from sluice.declaration.postmark import OwnPostmark
 from sluice.declaration.records import Records, Splitter
 from sluice.failures import DeclarationError, Rejected
@@ -98,6 +98,7 @@ class _PartType(msgspec.StructMeta):
                 declared.layout, declared.stream_name, identity, time, declared.subject
             )
         declared.token_places = tuple(personal.token_places(declared.layout))
+        declared.text_places = tuple(personal.text_places(declared.layout))
         return cast("type", declared)
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
@@ -114,6 +115,7 @@ class Part(msgspec.Struct, metaclass=_PartType):
 
     layout: ClassVar[Layout]
     token_places: ClassVar[tuple[TokenPlace, ...]]
+    text_places: ClassVar[tuple[TextPlace, ...]]
 
     @classmethod
     def columns(cls) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ from sluice.declaration.rules import Each
 from sluice.declaration.stream import Stream
 from tools.project import PROJECT
 from tools.sluice_cli.authors.marks import MARK
-from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan
+from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan, TreePlan
 
 LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
@@ -68,12 +68,16 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
         lines.append("from datetime import datetime")
     if "Decimal" in made:
         lines.append("from decimal import Decimal")
-    lines.append("from typing import Annotated")
+    lines.append("from typing import Annotated" + ", Any" * ("Tree(" in body))
     if "msgspec.field(" in body:
         lines.append("\nimport msgspec")
     names = {mask.partition("(")[0] for field in fields for mask in field.masks} | {"Stream"}
-    names |= {type(field.guess.rule.element).__name__ for field in fields}
-    names |= {"Each"} if any(isinstance(field.guess.rule, Each) for field in fields) else set()
+    in_trees = [value for tree in plan.trees() for value in tree.paths.values()]
+    names |= {mask.partition("(")[0] for value in in_trees for mask in value.masks}
+    ruled = [field for field in [*fields, *in_trees] if field.guess.source]
+    names |= {type(field.guess.rule.element).__name__ for field in ruled}
+    names |= {"Each"} if any(isinstance(field.guess.rule, Each) for field in ruled) else set()
+    names |= {name for name in ("Keep", "Tree") if f" {name}(" in body}
     names |= {"Part"} if any(isinstance(member, ObjectPlan) for member in plan.members) else set()
     ordered = sorted(names) + ([envelope] if envelope != "plain" else [])
     return "\n".join([*lines, f"\nfrom sluice import {', '.join(ordered)}"])
@@ -101,8 +105,11 @@ class _Classes:
             self.texts.append(f'{head}\n    """{told} `{plan.name}`."""\n\n{body}\n')
         return self._names[key]
 
-    def _line(self, member: FieldPlan | ObjectPlan, is_renamed: bool) -> str:
+    def _line(self, member: FieldPlan | TreePlan | ObjectPlan, is_renamed: bool) -> str:
         null = " | None" if member.optional else ""
+        if isinstance(member, TreePlan):
+            default = _default(member, False, is_renamed)
+            return f"{member.name}: Annotated[dict[str, Any]{null}, Tree({{\n{_paths(member)}}})]{default}"
         if isinstance(member, ObjectPlan):
             part = self._part(member)
             annotation = (f"list[{part}]" if member.many else part) + null
@@ -115,6 +122,17 @@ class _Classes:
             return line
         # With the comma it has many lines, also once the mark is deleted.
         return f"{member.name}: Annotated[{inner},]{default}{mark}"
+
+
+def _paths(plan: TreePlan) -> str:
+    """Return the lines that name what a Tree keeps."""
+    lines = []
+    for path, value in plan.paths.items():
+        uses = [*filter(None, [value.guess.source]), *value.masks] or ["Keep()"]
+        use = f"({', '.join(uses)})" if len(uses) > 1 else uses[0]
+        mark = f"  # {MARK} {value.concern.told}" if value.concern else ""
+        lines.append(f"{_literal(path)}: {use},{mark}\n")
+    return "".join(lines)
 
 
 def _rename_option(plan: ObjectPlan) -> str:
@@ -134,7 +152,7 @@ def _rename(plan: ObjectPlan) -> str:
     return ""
 
 
-def _default(member: FieldPlan | ObjectPlan, is_list: bool, is_renamed: bool) -> str:
+def _default(member: FieldPlan | TreePlan | ObjectPlan, is_list: bool, is_renamed: bool) -> str:
     """Return what stands behind a field's annotation: what it is when it is missing, and what its key is called."""
     empty = is_list and not member.optional
     if is_renamed or member.name == member.key:

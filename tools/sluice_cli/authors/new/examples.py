@@ -32,7 +32,7 @@ from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.postgres.cells import json_cell, json_member
 from tools.sluice_cli.authors import envelopes, throwaway
-from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan
+from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan, TreePlan
 from tools.sluice_cli.authors.new.samples import Scalar
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -72,9 +72,27 @@ def record(plan: ObjectPlan, number: int, whole: bool = True) -> dict[str, Any]:
             made[member.key] = None
         elif isinstance(member, FieldPlan):
             made[member.key] = _value(member, number)
+        elif isinstance(member, TreePlan):
+            made[member.key] = _tree(member, number)
         else:
             inner = record(member, number, whole)
             made[member.key] = [inner] if member.many else inner
+    return made
+
+
+def _tree(plan: TreePlan, number: int) -> dict[str, Any]:
+    """Return a map of nobody with a value for each path."""
+    made: dict[str, Any] = {}
+    for path, field in plan.paths.items():
+        inner: Any = made
+        *way, last = [key.replace("~1", "/").replace("~0", "~") for key in path[1:].split("/")]
+        for key, following in zip(way, [*way[1:], last], strict=False):
+            if isinstance(inner, list):
+                inner[:] = inner or [{}]
+                inner = inner[0]
+            else:
+                inner = inner.setdefault(key, [] if following == "*" else {})
+        inner[last] = _value(field, number)
     return made
 
 

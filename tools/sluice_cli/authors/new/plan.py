@@ -17,6 +17,8 @@ from tools.sluice_cli.authors.new.rules import Guess, Undeclarable
 from tools.sluice_cli.authors.new.samples import Place, Scalar, is_data
 
 DEEPEST = 20  # keys from the record inwards
+FEW_OBJECTS = 3  # of more, a map's keys are named if they came twice
+RAREST_OF_A_MAP = 20  # keys that fewer than one of so many objects have are not named
 LONGEST_IDENTIFIER = 63  # bytes, of PostgreSQL
 CLASSES = frozenset({*sluice.__all__, "Decimal", "Annotated"})
 NAMES = frozenset(
@@ -52,13 +54,28 @@ class FieldPlan:
 
 
 @dataclass(frozen=True)
+class TreePlan:
+    """A map with any keys to declare as a Tree: the values that are named, by their paths."""
+
+    place: Place
+    name: str
+    paths: dict[str, FieldPlan]
+    optional: bool
+    absent: bool
+
+    @property
+    def key(self) -> str:
+        return self.place.path[-1]
+
+
+@dataclass(frozen=True)
 class ObjectPlan:
     """An object to declare, or a list of such objects: `many`."""
 
     place: Place
     name: str
     class_name: str
-    members: "list[FieldPlan | ObjectPlan]"
+    members: "list[FieldPlan | TreePlan | ObjectPlan]"
     many: bool = False
     optional: bool = False
     absent: bool = False
@@ -68,12 +85,22 @@ class ObjectPlan:
         return self.place.path[-1]
 
     def fields(self) -> Iterator[FieldPlan]:
-        """Yield all values in it, those in its objects too."""
+        """Yield all values in it that are declared as fields, those in its objects too."""
         for member in self.members:
-            if isinstance(member, FieldPlan):
-                yield member
-            else:
-                yield from member.fields()
+            match member:
+                case FieldPlan():
+                    yield member
+                case ObjectPlan():
+                    yield from member.fields()
+
+    def trees(self) -> Iterator[TreePlan]:
+        """Yield all maps in it, those in its objects too."""
+        for member in self.members:
+            match member:
+                case TreePlan():
+                    yield member
+                case ObjectPlan():
+                    yield from member.trees()
 
 
 @dataclass
@@ -102,9 +129,9 @@ class Planner:
 
     def _members(
         self, place: Place, objects: int, prefix: str, path: str | None, columns: set[str]
-    ) -> list[FieldPlan | ObjectPlan]:
+    ) -> list[FieldPlan | TreePlan | ObjectPlan]:
         """Return what to declare of an object. `columns` are those taken; `path` is None inside of lists."""
-        found: list[FieldPlan | ObjectPlan] = []
+        found: list[FieldPlan | TreePlan | ObjectPlan] = []
         names: set[str] = {*NAMES}
         keys_of_data = [key for key in place.members if is_data(key)]
         if keys_of_data:
@@ -124,7 +151,7 @@ class Planner:
 
     def _member(
         self, place: Place, objects: int, name: str, prefix: str, path: str | None, columns: set[str]
-    ) -> FieldPlan | ObjectPlan:
+    ) -> FieldPlan | TreePlan | ObjectPlan:
         absent, is_null = place.seen < objects, place.nulls > 0
         if place.kinds == 0:
             raise Undeclarable("it is null in every sample")
@@ -132,6 +159,8 @@ class Planner:
             raise Undeclarable("it is nested too deeply")
         if place.kinds > 1:
             raise Undeclarable("it is of several kinds (object, list, value): unions cannot be declared yet")
+        if place.objects and place.is_map():
+            return self._tree(place, name, prefix, columns, is_null, absent)
         if place.objects:
             return self._object(place, name, prefix, path, columns, absent or is_null, absent)
         if place.lengths and not (place.elements and place.elements.seen):
@@ -143,7 +172,6 @@ class Planner:
     def _object(
         self, place: Place, name: str, prefix: str, path: str | None, columns: set[str], optional: bool, absent: bool
     ) -> ObjectPlan:
-        _refuse_map(place)
         inner = None if path is None else f"{path}{name}."
         class_name, told = self._class(place), len(self.left_out)
         members = self._members(place, place.objects, f"{prefix}{name}_", inner, columns)
@@ -165,6 +193,43 @@ class Planner:
             raise Undeclarable("" if len(self.left_out) > told else "there is nothing in its objects to declare")
         columns.add(prefix + name)
         return ObjectPlan(place, name, class_name, members, True, is_null, absent)
+
+    def _tree(self, place: Place, name: str, prefix: str, columns: set[str], is_null: bool, absent: bool) -> TreePlan:
+        column = prefix + name
+        if column in columns or len(column) > LONGEST_IDENTIFIER:
+            raise Undeclarable("the name of its column is taken or too long")
+        least = max(1 + (place.objects > FEW_OBJECTS), place.objects // RAREST_OF_A_MAP)
+        paths: dict[str, FieldPlan] = {}
+        for one in _values(place, least):
+            try:
+                planned = self._value(one)
+            except Undeclarable as error:
+                self.left_out.append(LeftOut(one.pointer, str(error)))
+                continue
+            domain = _domain_of(planned)
+            array = f"{column}_{domain}"
+            if domain is None or (array not in columns and len(array) <= LONGEST_IDENTIFIER):
+                paths[one.pointer.removeprefix(place.pointer)] = planned
+        if not paths:
+            raise Undeclarable("it is a map whose keys look like values: write a Tree by hand")
+        columns |= {column, *(f"{column}_{domain}" for domain in map(_domain_of, paths.values()) if domain)}
+        told = "it is a map: of its keys only those that its Tree names are kept"
+        self.left_out.append(LeftOut(f"{place.pointer}/**", told))
+        return TreePlan(place, name, paths, is_null or absent, absent)
+
+    def _value(self, place: Place) -> FieldPlan:
+        """Return how a value in a map is declared: by a rule, or by a mask alone where none takes all samples."""
+        key = next(key for key in reversed(place.path) if key != "*")
+        try:
+            guess, values = self._rule(place)
+        except Undeclarable:
+            if place.lengths:
+                raise
+            guess, values = Guess(Text(max=1000), ""), place.scalars
+        concern = masks.concern(place.path, guess, values)
+        domain = _domain(place, key, concern) or (snake(key) if snake(key) != key else "")
+        made = masks.masks(concern, guess, None, "", domain)[:1]
+        return FieldPlan(place, key, guess, made, concern, optional=False, absent=True)
 
     def _field(
         self, place: Place, name: str, prefix: str, path: str | None, columns: set[str], absent: bool, is_null: bool
@@ -235,9 +300,29 @@ def pascal(name: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
+def _values(place: Place, least: int) -> Iterator[Place]:
+    """Yield the values in a map, with those in its objects and lists, whose keys are names and came so many times."""
+    for key, member in place.members.items():
+        if member.seen < least or is_data(key) or len(member.path) > DEEPEST or key in ("*", "**"):
+            continue
+        if member.objects:
+            yield from _values(member, least)
+        elif member.kinds == 1 and member.elements and member.elements.objects:
+            yield from _values(member.elements, least)
+        elif member.kinds == 1 and (member.scalars or (member.elements and member.elements.seen)):
+            yield member
+
+
+def _domain_of(field: FieldPlan) -> str | None:
+    """Return the domain of a value's tokens in a map, or None where it has none."""
+    mask = field.masks[0] if field.masks else ""
+    named = re.search(r'domain="([^"]+)"', mask)
+    return (named[1] if named else field.name) if mask.startswith("Pseudonym(") else None
+
+
 def _refuse_map(place: Place) -> None:
     if place.is_map():
-        raise Undeclarable("it is a map with any keys, which cannot be declared yet")
+        raise Undeclarable("its objects are maps with any keys, which a list cannot hold")
 
 
 def _domain(place: Place, name: str, concern: Concern | None) -> str:

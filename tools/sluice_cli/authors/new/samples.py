@@ -13,6 +13,7 @@ from tools.sluice_cli.authors import detection
 MAPS = frozenset(  # the last words of their keys, often
     "attribute dimension extra header label metadata parameter property tag trait variable".split()
 )
+MANY_KEYS = 24  # more are a map, where most of them are missing from most objects
 LONGEST_KEY = 64  # characters; what is longer is no name
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)  # with all digits
@@ -68,6 +69,8 @@ class Place:
             return False
         varies = named < keys * self.objects
         if varies and keys > 1 and MAPS & {*detection.words(self.path[-1])[-1:]}:
+            return True
+        if keys > MANY_KEYS and 2 * named <= keys * self.objects:
             return True
         return self.objects >= 4 and keys >= 4 and 3 * named <= keys * self.objects
 
