@@ -40,7 +40,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
 
     newly_rejected = processor.newly_rejected
     again = len(processor.rejected) - len(newly_rejected)
-    metrics.count_batch(stream.stream_name, records, processor.written, newly_rejected, again)
+    metrics.count_batch(stream.stream_name, records, processor.written, newly_rejected, again, processor.nulled)
     visibility.release([record for record, _ in processor.rejected], deadline)
     return processor.response()
 

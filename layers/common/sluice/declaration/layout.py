@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from sluice.declaration.masks import Mask
-from sluice.declaration.rules import Rule
+from sluice.declaration.rules import NullIf, Rule
 from sluice.failures import DeclarationError
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every stream's table has these two, from the message
@@ -33,6 +33,7 @@ class Field(Member):
 
     rule: Rule
     masks: tuple[Mask, ...]
+    null_if: NullIf | None = None
 
 
 @dataclass(frozen=True)

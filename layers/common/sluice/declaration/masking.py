@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec.structs import astuple
 
+from sluice.declaration import reading
 from sluice.declaration.layout import Layout, Nested
 from sluice.declaration.masks import Mask, Pseudonym, Writer
 from sluice.declaration.originals import Notes
@@ -19,13 +20,17 @@ def masker(
 ) -> Callable[[Any], tuple[list[Any], list[Cell]]]:
     """Return the function from an object as JSON has it to its canonical values, and to the cells of its columns.
 
-    It adds to the notes what the tokens of recoverable values stand for.
+    It adds to the notes what the tokens of recoverable values stand for, and which invalid values became NULL.
     """
     plan = []
     for field in layout.fields:
         rule = field.rule.in_json if in_json else field.rule
         writers = [_writer(mask, field.name, rule, keyset, notes) for mask in field.masks]
-        plan.append((field.pointer, rule.canonical, writers))
+        canonical = rule.canonical
+        if field.null_if:
+            canonical = reading.reader(rule, field.null_if, field.optional, notes.note_nulled, field.pointer)
+            writers = [_or_null(write) for write in writers]
+        plan.append((field.pointer, canonical, writers))
     inner = [(nested, _nested_masker(nested, keyset, notes, in_json)) for nested in layout.nested]
 
     def mask(record: Any) -> tuple[list[Any], list[Cell]]:
@@ -67,11 +72,16 @@ def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, notes: Notes) ->
     return write if is_ours(mask) else lambda value: cell_of(write(value))
 
 
+def _or_null(write: Writer) -> Writer:
+    return lambda value: None if value is None else write(value)
+
+
 def _nested_masker(
     nested: Nested, keyset: Keyset, notes: Notes, in_json: bool
 ) -> Callable[[Any], tuple[Any, list[Cell]]]:
     """Return the same function for a nested object, or for a list of them, which is one cell of JSON."""
-    mask = masker(nested.layout, keyset, notes, in_json or nested.many)
+    inside = notes.inside(f"{nested.pointer}/*" if nested.many else nested.pointer)
+    mask = masker(nested.layout, keyset, inside, in_json or nested.many)
     columns = [column for column, _ in nested.layout.columns()]
 
     def mask_one(value: Any) -> tuple[Any, list[Cell]]:

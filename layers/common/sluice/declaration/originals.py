@@ -1,6 +1,6 @@
 """Clear values on their way from the masking to the vault: personal data, so no representation shows them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -32,6 +32,14 @@ class Notes:
 
     originals: list[Original] = field(default_factory=list, repr=False)
     nulled: list[str] = field(default_factory=list)  # pointers of the fields whose value broke its rule and became NULL
+    pointer: str = ""  # of the object that is masked, `*` for each element of a list
+
+    def inside(self, pointer: str) -> "Notes":
+        """Return the same notes, for an object inside of this one."""
+        return replace(self, pointer=self.pointer + pointer)
+
+    def note_nulled(self, pointer: str) -> None:
+        self.nulled.append(self.pointer + pointer)
 
     def clear(self) -> None:
         self.originals.clear()

@@ -1,7 +1,7 @@
 """SQS records in, rows stored, failed items reported: Powertools' batch processing with one write for the batch."""
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import cache, lru_cache
 from typing import Any, cast
 
@@ -62,7 +62,7 @@ class StoringBatchProcessor(BatchProcessor):
     """Handles each record as its parent does, then writes the rows and the rejections of all of them at once.
 
     After `process()`, `written` tells what became of the rows, and `rejected` holds the failed records, each with its
-    rejection.
+    rejection; `nulled` counts by pointer the values of the others that became NULL because they were invalid.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class StoringBatchProcessor(BatchProcessor):
         self._deadline = deadline
         self.written = Written(0, 0, [], 0.0)
         self.rejected: list[tuple[SQSRecord, Rejection]] = []
+        self.nulled: Counter[str] = Counter()
 
     def process(self) -> list[tuple[Any, ...]]:
         """Return the parent's results. Raises Outage when nothing could be written: every message comes again then."""
@@ -99,6 +100,8 @@ class StoringBatchProcessor(BatchProcessor):
             lambda row, rejected: self._rejection(records_by_id()[row.message_id][0], rejected),
             self._deadline,
         )
+        refused = {row.message_id for row, _ in self.written.refused}
+        self.nulled = Counter(pointer for row, _ in accepted if row.message_id not in refused for pointer in row.nulled)
         for row, rejected in self.written.refused:
             for record in records_by_id()[row.message_id]:
                 self.failure_handler(record, (Rejected, rejected, None))

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,10 +20,12 @@ def count_batch(
     written: Written,
     rejections: Sequence[Rejection],
     rejected_again: int = 0,
+    nulled: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
     """Log and count what became of a batch of SQS records; the metrics go out as Embedded Metric Format.
 
-    `rejected_again` counts the messages that were rejected for the same reason before.
+    `rejected_again` counts the messages that were rejected for the same reason before, `nulled` by pointer the values
+    that became NULL because they were invalid.
     """
     for rejection in rejections:
         logger.warning("record rejected", extra=msgspec.structs.asdict(rejection))
@@ -35,6 +38,7 @@ def count_batch(
         "RejectedAgain": rejected_again,
         "Erased": written.erased,
         "Sealed": written.sealed,
+        "Nulled": sum(nulled.values()),
     }
     metrics.add_dimension("stream", stream)
     for name, number in counts.items():
@@ -48,4 +52,4 @@ def count_batch(
     if "internal_error" in reasons:
         count("InternalErrors", reasons["internal_error"])  # of all streams, for one alarm
     metrics.flush_metrics()
-    logger.info("batch done", extra=counts)
+    logger.info("batch done", extra=counts | ({"nulled": dict(nulled)} if nulled else {}))

@@ -2,6 +2,7 @@
 
 from sluice.declaration.rules.lists import Each
 from sluice.declaration.rules.moments import EPOCHS_FROM, EPOCHS_TO, Timestamp
+from sluice.declaration.rules.nulls import BLANK, INVALID, NullIf
 from sluice.declaration.rules.numbers import LARGEST_BIGINT, LARGEST_INTEGER, Boolean, Integer, Number
 from sluice.declaration.rules.rule import Rule
 from sluice.declaration.rules.texts import (
@@ -18,8 +19,10 @@ from sluice.declaration.rules.texts import (
 )
 
 __all__ = [
+    "BLANK",
     "EPOCHS_FROM",
     "EPOCHS_TO",
+    "INVALID",
     "LARGEST_BIGINT",
     "LARGEST_INTEGER",
     "Boolean",
@@ -29,6 +32,7 @@ __all__ = [
     "Email",
     "Integer",
     "IpAddress",
+    "NullIf",
     "Number",
     "OneOf",
     "Phone",

@@ -55,5 +55,5 @@ class Each(Rule):
 
     def over(self, write: Callable[[Any], Cell]) -> Callable[[Any], Cell]:
         if self.json:
-            return lambda values: json_cell([json_member(write(value)) for value in values])
-        return lambda values: array_cell([write(value) for value in values])
+            return lambda values: json_cell([None if value is None else json_member(write(value)) for value in values])
+        return lambda values: array_cell([None if value is None else write(value) for value in values])
