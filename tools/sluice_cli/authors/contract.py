@@ -90,6 +90,7 @@ def _fields(layout: Layout, pointer: str) -> Iterator[tuple[str, Contract]]:
         told = {"required": info.required, "nullable": member.optional, "default": _default(info)}
         if isinstance(member, Field):
             rule = member.rule
+            told |= {"null_if": [*member.null_if.when] if member.null_if else []}
             yield place, told | {"kind": "a value", "rule": _rule(rule), "text": declarations.rule_text(rule)}
         else:
             yield place, told | {"kind": "a list of objects" if member.many else "an object"}
@@ -160,6 +161,9 @@ def _of_field(old: Contract, new: Contract) -> Iterator[Change]:
 
 
 def _of_rule(old: Contract, new: Contract) -> Iterator[Change]:
+    before, now = old.get("null_if", []), new["null_if"]
+    yield from (Change(True, f"must not be {one} any more") for one in before if one not in now)
+    yield from (Change(False, f"becomes null now where it is {one}") for one in now if one not in before)
     if old["rule"] == new["rule"]:
         return
     narrowed = list(_narrowed(old["rule"], new["rule"]))

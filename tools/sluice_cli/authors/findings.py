@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration import reading
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.stream import Stream
@@ -192,12 +193,25 @@ def _canonical(stream: type[Stream], body: str) -> Clear:
     return values
 
 
+def _elements(canonical: Any) -> Iterator[Any]:
+    """Yield the value, or all that are in a list, without null."""
+    if isinstance(canonical, list):
+        for element in canonical:
+            yield from _elements(element)
+    elif canonical is not None:
+        yield canonical
+
+
+def _ignore(pointer: str) -> None:
+    pass
+
+
 def _values(layout: Layout, record: Any, pointer: str) -> Iterator[tuple[str, Any]]:
     for declared in layout.fields:
         value = getattr(record, declared.name)
         if value is not None:
-            canonical = declared.rule.canonical(value)
-            for element in canonical if isinstance(canonical, list) else [canonical]:
+            canonical = reading.reader(declared, declared.rule, _ignore)(value)
+            for element in _elements(canonical):
                 yield pointer + declared.pointer, element
     for nested in layout.nested:
         place, value = pointer + nested.pointer, getattr(record, nested.name)

@@ -16,12 +16,14 @@ import msgspec
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.rules import (
+    BLANK,
     Boolean,
     Custom,
     Each,
     Email,
     Integer,
     IpAddress,
+    NullIf,
     Number,
     OneOf,
     Phone,
@@ -119,15 +121,17 @@ class Generator:
         if member.optional and self._source.random() < self._null_share:
             return None
         if isinstance(member, Field):
-            return self._value(member.rule, place, member.key)
+            return self._value(member.rule, place, member.key, member.null_if)
         if not member.many:
             return self._record(member.layout, place)
         return [self._record(member.layout, f"{place}/*") for _ in range(self._source.randint(1, MOST_ELEMENTS))]
 
-    def _value(self, rule: Rule, pointer: str, key: str) -> Any:
+    def _value(self, rule: Rule, pointer: str, key: str, null_if: NullIf | None) -> Any:
         if isinstance(rule, Each):
             count = min(rule.max, self._source.randint(1, MOST_ELEMENTS))
-            return [self._value(rule.element, f"{pointer}/*", key) for _ in range(count)]
+            return [self._value(rule.rule, f"{pointer}/*", key, null_if) for _ in range(count)]
+        if null_if and BLANK in null_if.when and self._source.random() < self._null_share:
+            return self._source.choice(("", " "))
         identity = self._stream.postmark.identity
         digits = DIGITS_OF_IDENTITY if identity and identity.pointer == pointer else DIGITS
         with suppress(*OF_A_USERS_CODE):  # such as the `example` of a user's own rule

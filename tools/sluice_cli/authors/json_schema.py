@@ -14,6 +14,7 @@ from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.rules import (
     EPOCHS_FROM,
     EPOCHS_TO,
+    INVALID,
     Boolean,
     CaseFolded,
     Custom,
@@ -21,6 +22,7 @@ from sluice.declaration.rules import (
     Email,
     Integer,
     IpAddress,
+    NullIf,
     Number,
     OneOf,
     Phone,
@@ -39,6 +41,7 @@ type Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+BLANK_TEXT = r"^\s*$"
 EMAIL = r"^[^@\s]+@[^@\s]+$"
 NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?$"
 UUID = r"^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$|^[0-9A-Fa-f]{32}$"
@@ -68,11 +71,26 @@ def _of_object(layout: Layout) -> Schema:
 
 def _of_member(member: Field | Nested) -> Schema:
     if isinstance(member, Field):
-        made = of_rule(member.rule)
+        made = _of_field(member.rule, member.null_if, member.optional)
     else:
         made = _of_object(member.layout)
         made = {"type": "array", "items": made} if member.many else made
     return {"anyOf": [made, {"type": "null"}]} if member.optional else made
+
+
+def _of_field(rule: Rule, null_if: NullIf | None, optional: bool) -> Schema:
+    """Return the schema of a field's values but for null; with NullIf a blank text, or anything, is one too."""
+    made = of_rule(rule)
+    if null_if is None:
+        return made
+    if isinstance(rule, Each):
+        inner = rule.rule
+        is_list = isinstance(inner, Each)
+        items = _of_field(inner, null_if, not is_list)
+        made |= {"items": items if is_list else {"anyOf": [items, {"type": "null"}]}}
+    if not optional:
+        return made
+    return {"anyOf": [made, {} if INVALID in null_if.when else {"type": "string", "pattern": BLANK_TEXT}]}
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Schema:

@@ -26,11 +26,9 @@ def masker(
     for field in layout.fields:
         rule = field.rule.in_json if in_json else field.rule
         writers = [_writer(mask, field.name, rule, keyset, notes) for mask in field.masks]
-        canonical = rule.canonical
         if field.null_if:
-            canonical = reading.reader(rule, field.null_if, field.optional, notes.note_nulled, field.pointer)
             writers = [_or_null(write) for write in writers]
-        plan.append((field.pointer, canonical, writers))
+        plan.append((field.pointer, reading.reader(field, rule, notes.note_nulled), writers))
     inner = [(nested, _nested_masker(nested, keyset, notes, in_json)) for nested in layout.nested]
 
     def mask(record: Any) -> tuple[list[Any], list[Cell]]:

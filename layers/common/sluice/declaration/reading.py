@@ -1,4 +1,4 @@
-"""Reading: the JSON of a value in, its canonical value out, or None where its field says that it becomes NULL."""
+"""Reading: what the decoder makes of a field in, its canonical value out, or None where the field has NullIf."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from sluice.declaration import diagnosis, wire
+from sluice.declaration.layout import Field
 from sluice.declaration.rules import BLANK, INVALID, Each, NullIf, Rule
 from sluice.failures import OF_A_USERS_CODE, Unforeseen, rejection_of
 
@@ -15,14 +16,21 @@ type Reader = Callable[[Any], Any]
 _QUOTE, _N = ord('"'), ord("n")  # what a text begins with, and null
 
 
-def reader(rule: Rule, null_if: NullIf, optional: bool, note: Callable[[str], None], pointer: str = "") -> Reader:
-    """Return the function from a value's JSON, or from a default, to its canonical value or None.
+def reader(field: Field, rule: Rule, note: Callable[[str], None]) -> Reader:
+    """Return the function from what the decoder makes of a field to its canonical value. It raises Rejected.
 
-    It raises Rejected. What becomes NULL because it is invalid is told to `note` by its pointer, `*` for an index.
+    With NullIf it gets the value's JSON, or a default, and may return None. What becomes NULL because it is invalid is
+    told to `note` by its pointer, `*` for an index.
     """
+    if field.null_if is None:
+        return rule.canonical
+    return _reader(rule, field.null_if, field.optional, note, field.pointer)
+
+
+def _reader(rule: Rule, null_if: NullIf, optional: bool, note: Callable[[str], None], pointer: str) -> Reader:
     if isinstance(rule, Each):
         is_list = isinstance(rule.rule, Each)
-        rule = replace(rule, rule=_Element(reader(rule.rule, null_if, not is_list, note, f"{pointer}/*")))
+        rule = replace(rule, rule=_Element(_reader(rule.rule, null_if, not is_list, note, f"{pointer}/*")))
     read = _of_json(rule)
     return _or_none(read, null_if, lambda: note(pointer)) if optional else read
 
