@@ -17,7 +17,7 @@ from sluice.pseudonyms.keyset import Keyset
 from tests.unit.kinds import KINDS, Kind, declare, mask_body, read
 
 BLANKS = ['""', '" "', '"\\t\\n\\u00a0"', '"\\u0020\\r"']
-WRONG = ["{}", '{"kn4ry": ["kn4ry"]}', "[]", '"\\u0000"', '"kn4ry \\ud83d\\ude00 kn4ry?"', "1e400", "1e-400", "9" * 999]
+WRONG = ["{}", '{"kn4ry": ["kn4ry"]}', "[]", '"\\u0000"', '"kn4ry \\ud83d\\ude00 kn4ry?"', "1e400", "9" * 999]
 MASKS: list[Mask] = [Keep(), Pseudonym(), Pseudonym(recoverable=True), Redact(), Redact(constant="hidden")]
 
 kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())

@@ -20,7 +20,7 @@ type Contract = dict[str, Any]
 
 # Of our rules: whether more of an option takes more. None is no bound.
 WIDER_UP, WIDER_DOWN = ("max", "latest", "scale", "whole"), ("min", "earliest")
-MEANING = ("fold", "form", "region", "epoch")  # options that change what a value stands for
+MEANING = ("fold", "form", "region", "epoch", "zone", "format")  # options that change what a value stands for
 
 
 class Change(NamedTuple):
@@ -102,7 +102,7 @@ def _default(info: msgspec.structs.FieldInfo) -> Any:
     return None if info.required else msgspec.to_builtins(value)
 
 
-def _rule(rule: Rule) -> Contract:
+def _rule(rule: Any) -> Contract:
     """Return a rule's options, the digits before and after the point told apart."""
     told = declarations.options(rule)
     if told["name"] == "Number":
@@ -111,7 +111,7 @@ def _rule(rule: Rule) -> Contract:
         moment = getattr(rule, bound)
         told[bound] = moment and moment.astimezone(UTC).isoformat()
     if "rule" in told:
-        told["rule"] = _rule(rule.element)
+        told["rule"] = _rule(rule.rule)
     return told | {"is_ours": is_ours(rule)}
 
 
@@ -167,6 +167,8 @@ def _of_rule(old: Contract, new: Contract) -> Iterator[Change]:
     if old["rule"] == new["rule"]:
         return
     narrowed = list(_narrowed(old["rule"], new["rule"]))
+    if not narrowed and old["text"] == new["text"]:  # an option that a newer release has
+        return
     texts = f"takes {new['text']} now, took {old['text']}"
     yield Change(bool(narrowed), f"{texts}: {', '.join(narrowed)}" if narrowed else texts)
 
@@ -193,7 +195,9 @@ def _narrowed(old: Contract, new: Contract) -> Iterator[str]:
             yield from _narrowed(before, now)
         elif option == "text":
             yield from ["no text any more"] if before else []
-        elif option in MEANING and not (option == "region" and before is None):
+        elif option == "round":
+            yield from ["it is not rounded any more"] if before else []
+        elif option in MEANING and not (option in ("region", "zone") and before is None):
             yield f"{option} has changed"
 
 

@@ -19,8 +19,10 @@ from sluice.declaration.rules import (
     BLANK,
     Boolean,
     Custom,
+    Date,
     Each,
     Email,
+    Float,
     Integer,
     IpAddress,
     NullIf,
@@ -178,7 +180,11 @@ class Generator:
             case Uuid():
                 return str(UUID(int=source.getrandbits(128), version=4))
             case Timestamp():
-                return self._moment(rule).isoformat()
+                return rule.spelled(self._moment(rule))
+            case Date():
+                return (self._now - timedelta(days=source.randrange(20_000))).date().isoformat()
+            case Float():
+                return round(source.uniform(0, 10**digits), 6)
             case IpAddress():
                 return str(IPv4Address(source.choice(NETWORKS)) + source.randrange(1, 255))
             case Email():
