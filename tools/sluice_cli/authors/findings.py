@@ -107,6 +107,10 @@ class Findings:
         """Return all that is wrong with a record, of each field the first fault."""
         return faults.of(self.stream, record.message.body, self._keyset, record.rejected)
 
+    def nulled(self) -> Counter[str]:
+        """Return by pointer how many values became NULL because they were invalid."""
+        return Counter(pointer for accepted in self.accepted for pointer in accepted.row.nulled)
+
     def repeated_messages(self) -> dict[str, list[str]]:
         """Return the message ids that came more than once, and where: each is one row."""
         places: dict[str, list[str]] = defaultdict(list)
