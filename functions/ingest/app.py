@@ -41,7 +41,14 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     newly_rejected = processor.newly_rejected
     again = len(processor.rejected) - len(newly_rejected)
     metrics.count_batch(
-        queued.stream_name, records, processor.written, newly_rejected, again, processor.received, processor.ignored
+        queued.stream_name,
+        records,
+        processor.written,
+        newly_rejected,
+        again,
+        processor.received,
+        processor.ignored,
+        processor.nulled,
     )
     visibility.release(processor.failed, deadline)
     return processor.response()

@@ -10,8 +10,10 @@ from sluice.declaration.rules import (
     Boolean,
     CaseFolded,
     Custom,
+    Date,
     Each,
     Email,
+    Float,
     Integer,
     IpAddress,
     Number,
@@ -47,6 +49,8 @@ def plate(value: str) -> str:
     return value.replace(" ", "").upper()
 
 
+NUMBER = Decimal("-7.482999207915176")  # the shortest that is this float
+
 KINDS = {
     "text": Kind(Text(max=9), '" e\\u0301t\\u00e9 "', "été", "été", to=1, short="é"),
     "case-folded": Kind(CaseFolded(max=9), '"STRAẞE"', "strasse", "strasse", to=4, short="stra"),
@@ -80,6 +84,27 @@ KINDS = {
         "2026-01-31T23:59:59.999000+00:00",
         to="month",
         short="2026-01-01T00:00:00+00:00",
+    ),
+    "zoned": Kind(
+        Timestamp(zone="Europe/Berlin"),
+        '"2026-01-31T23:59:59.5"',
+        "2026-01-31T22:59:59.500000+00:00",
+        "2026-01-31T22:59:59.500000+00:00",
+        to="day",
+        short="2026-01-31T00:00:00+00:00",
+    ),
+    "mail date": Kind(
+        Timestamp(format="rfc2822"),
+        '"Sat, 31 Jan 2026 23:59:59 +0100 (CET)"',
+        "2026-01-31T22:59:59+00:00",
+        "2026-01-31T22:59:59+00:00",
+        to="minute",
+        short="2026-01-31T22:59:00+00:00",
+    ),
+    "date": Kind(Date(), '"20260131"', "2026-01-31", "2026-01-31", to="month", short="2026-01-01"),
+    "float": Kind(Float(), "-7.4829992079151759", NUMBER, str(NUMBER), to=5, short=Decimal("-10.0")),
+    "rounded": Kind(
+        Number(precision=4, scale=2, round=True), "-7.485", Decimal("-7.49"), "-7.49", to=5, short=Decimal(-10)
     ),
 }
 

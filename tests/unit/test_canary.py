@@ -4,6 +4,8 @@ import json
 import logging
 import traceback
 from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -13,7 +15,19 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.masks import Pseudonym, Redact, Truncate
-from sluice.declaration.rules import Each, Email, IpAddress, OneOf, Text
+from sluice.declaration.rules import (
+    Date,
+    Each,
+    Email,
+    Float,
+    IpAddress,
+    NullIf,
+    Number,
+    OneOf,
+    Text,
+    Timestamp,
+    Uuid,
+)
 from sluice.declaration.stream import Stream
 from sluice.declaration.tree import Tree
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
@@ -81,6 +95,16 @@ def database_error(code: str, **fields: str) -> DatabaseError:
     } | fields)  # fmt: skip
 
 
+class Lenient(Stream, table="user_logins"):
+    """A stream that makes null of whatever its rules refuse, under every mask."""
+
+    user_id: Annotated[str | None, Uuid(), NullIf("invalid")]
+    device_id: Annotated[Decimal | None, Number(precision=4, scale=1), NullIf("invalid"), Pseudonym("masked_device_id")]
+    locale: Annotated[date | None, Date(), NullIf("blank", "invalid"), Redact(constant="somewhere")]
+    ip: Annotated[list[list[float | None]] | None, Each(Each(Float()), json=True), NullIf("invalid")]
+    kn4ry_key: Annotated[datetime | None, Timestamp(format="rfc2822"), NullIf("invalid"), Redact("app_version")]
+
+
 class Exits:
     """Every way out of the function but the rows: log records of all loggers, output, error, response."""
 
@@ -144,6 +168,18 @@ def test_a_good_record_leaves_nothing_of_it_but_its_row(
     assert_no_leak(exits.text())
     row = repr(postgres.rows)
     assert [value for value in CANARIES.values() if value in row] == ["kn4ry-user", "kn4ry-locale"]
+
+
+def test_a_value_that_becomes_null_leaves_nothing_of_it(
+    ingest: ModuleType, postgres: FakePostgres, exits: Exits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_stream", lambda: Lenient)
+    bodies = [BODY, login(**CANARIES | {"ip": [["203.0.113.77", 1], ["kn4ry"]]})]
+    exits.run(lambda: ingest.lambda_handler({"Records": [*map(sqs_record, bodies, [1, 2])]}, LambdaContext()))
+    text = exits.text()
+    assert '"nulled":{"/user_id":2,"/device_id":2,"/locale":2,"/ip":1,"/kn4ry_key":2,"/ip/*/*":2}' in text
+    assert_no_leak(text.replace("/kn4ry_key", "") + repr(postgres.rows))
+    assert len(postgres.rows) == 2
 
 
 @pytest.mark.parametrize("good", [[], [numbered(2)]], ids=["every record", "one of two"])

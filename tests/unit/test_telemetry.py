@@ -56,7 +56,7 @@ def emf(dimensions: dict[str, str], values: dict[str, tuple[str, float]]) -> dic
 
 def batch_emf(received: int, written: int, duplicates: int, rejected: int, **more: tuple[str, float]) -> dict[str, Any]:
     counts = {"Received": received, "Written": written, "Duplicate": duplicates, "Rejected": rejected}
-    counts |= {"RejectedAgain": 0, "Erased": 0, "Sealed": 0}
+    counts |= {"RejectedAgain": 0, "Erased": 0, "Sealed": 0, "Nulled": 0}
     values = {name: ("Count", float(value)) for name, value in counts.items()}
     return emf(
         {"stream": "user_logins", "service": "ingest"}, values | {"WriteMilliseconds": ("Milliseconds", 1.5)} | more
@@ -89,6 +89,7 @@ def test_a_batch_is_counted_by_metrics_and_each_rejection_logged(output: Callabl
         "RejectedAgain": 0,
         "Erased": 0,
         "Sealed": 0,
+        "Nulled": 0,
     }
     by_reason = [
         emf({"stream": "user_logins", "reason": why, "service": "ingest"}, {"RejectedByReason": ("Count", float(n))})

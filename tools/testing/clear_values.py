@@ -73,13 +73,21 @@ def _values(layout: Layout, record: Any) -> Iterator[tuple[Field, Any]]:
         return
     for field in layout.fields:
         value = record.get(field.key)
-        for element in value if isinstance(value, list) else [value]:
-            if element is not None and not isinstance(element, dict | list | bool):
+        for element in _elements(value):
+            if element is not None and not isinstance(element, dict | bool):
                 yield field, element
     for nested in layout.nested:
         value = record.get(nested.key)
         for element in value if isinstance(value, list) else [value]:
             yield from _values(nested.layout, element)
+
+
+def _elements(value: Any) -> Iterator[Any]:
+    if not isinstance(value, list):
+        yield value
+        return
+    for element in value:
+        yield from _elements(element)
 
 
 def _canonical_texts(rule: Rule, value: Any) -> Iterator[str]:

@@ -22,7 +22,7 @@ type Contract = dict[str, Any]
 
 # Of our rules: whether more of an option takes more. None is no bound.
 WIDER_UP, WIDER_DOWN = ("max", "latest", "scale", "whole", "max_bytes", "max_depth", "max_keys"), ("min", "earliest")
-MEANING = ("fold", "form", "region", "epoch", "keys")  # options that change what a value stands for
+MEANING = ("fold", "form", "region", "epoch", "zone", "format", "keys")  # options that change what a value stands for
 
 
 class Change(NamedTuple):
@@ -102,9 +102,10 @@ def _fields(layout: Layout, pointer: str) -> Iterator[tuple[str, Contract]]:
         told = {"required": info.required, "nullable": member.optional, "default": _default(info)}
         if isinstance(member, Field):
             rule = member.rule
+            told |= {"null_if": [*member.null_if.when] if member.null_if else []}
             yield place, told | _value(rule)
             if isinstance(rule, Tree):
-                told = {"required": False, "nullable": True, "default": None, "parent": place}
+                told = {"required": False, "nullable": True, "default": None, "null_if": [], "parent": place}
                 yield from ((place + one.path, told | _value(one.rule)) for one in rule.branches if one.rule)
         else:
             yield place, told | {"kind": "a list of objects" if member.many else "an object"}
@@ -120,7 +121,7 @@ def _default(info: msgspec.structs.FieldInfo) -> Any:
     return None if info.required else msgspec.to_builtins(value)
 
 
-def _rule(rule: Rule) -> Contract:
+def _rule(rule: Any) -> Contract:
     """Return a rule's options, the digits before and after the point told apart."""
     told = declarations.options(rule)
     if told["name"] == "Number":
@@ -129,7 +130,7 @@ def _rule(rule: Rule) -> Contract:
         moment = getattr(rule, bound)
         told[bound] = moment and moment.astimezone(UTC).isoformat()
     if "rule" in told:
-        told["rule"] = _rule(rule.element)
+        told["rule"] = _rule(rule.rule)
     return told | {"is_ours": is_ours(rule)}
 
 
@@ -204,9 +205,14 @@ def _of_field(old: Contract, new: Contract) -> Iterator[Change]:
 
 
 def _of_rule(old: Contract, new: Contract) -> Iterator[Change]:
+    before, now = old.get("null_if", []), new["null_if"]
+    yield from (Change(True, f"must not be {one} any more") for one in before if one not in now)
+    yield from (Change(False, f"becomes null now where it is {one}") for one in now if one not in before)
     if old["rule"] == new["rule"]:
         return
     narrowed = list(_narrowed(old["rule"], new["rule"]))
+    if not narrowed and old["text"] == new["text"]:  # an option that a newer release has
+        return
     texts = f"takes {new['text']} now, took {old['text']}"
     yield Change(bool(narrowed), f"{texts}: {', '.join(narrowed)}" if narrowed else texts)
 
@@ -233,7 +239,9 @@ def _narrowed(old: Contract, new: Contract) -> Iterator[str]:
             yield from _narrowed(before, now)
         elif option == "text":
             yield from ["no text any more"] if before else []
-        elif option in MEANING and not (option == "region" and before is None):
+        elif option == "round":
+            yield from ["it is not rounded any more"] if before else []
+        elif option in MEANING and not (option in ("region", "zone") and before is None):
             yield f"{option} has changed"
 
 

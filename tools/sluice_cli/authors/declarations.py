@@ -13,7 +13,7 @@ from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Mask, Pseudonym
 from sluice.declaration.registry import names
 from sluice.declaration.route import Queued, Route
-from sluice.declaration.rules import Rule
+from sluice.declaration.rules import NullIf, Rule
 from sluice.declaration.stream import Stream
 from sluice.declaration.tree import ByPath, Tree
 from sluice.failures import DeclarationError
@@ -33,6 +33,7 @@ class Entry:
     mask: Mask | Derived | None  # nothing: it comes from the message
     path: tuple[str, ...]  # the column, then the members inside it
     nullable: bool  # null can be stored, as far as one knows
+    null_if: NullIf | None = None
     inside: str = ""  # the path of a value in a Tree
 
     @property
@@ -86,8 +87,8 @@ def about(stream: Queued) -> str:
     return " ".join((stream.__doc__ or "").split("\n\n")[0].split())
 
 
-def rule_text(rule: Rule | None) -> str:
-    return _call(rule) if rule else ""
+def rule_text(rule: Rule | None, null_if: NullIf | None = None) -> str:
+    return ", ".join(_call(declared) for declared in (rule, null_if) if declared)
 
 
 def mask_text(entry: Entry) -> str:
@@ -99,8 +100,8 @@ def mask_text(entry: Entry) -> str:
     return _call(entry.mask) if entry.mask else "Message"
 
 
-def options(declared: Rule | Mask) -> dict[str, Any]:
-    """Return name and options of a rule or mask as JSON has them, but for those that an entry has a member for."""
+def options(declared: Rule | Mask | NullIf) -> dict[str, Any]:
+    """Return name and options of what is declared as JSON has them, but for those that an entry has a member for."""
     told = {name: _plain(value) for name, value in _options(declared) if name not in MEMBERS}
     return {"name": type(declared).__name__} | told
 
@@ -120,7 +121,9 @@ def _entries(
         for mask in field.masks:
             column = mask.column_of(prefix + field.name)
             place, type_ = pointer + field.pointer, _type(hints[field.name])
-            entry = Entry(place, field.name, type_, field.rule, mask, (*inside, column), nullable[column])
+            entry = Entry(
+                place, field.name, type_, field.rule, mask, (*inside, column), nullable[column], field.null_if
+            )
             yield entry
             if isinstance(mask, ByPath):
                 yield from _of_tree(entry)
@@ -163,7 +166,7 @@ def _options(declared: object) -> list[tuple[str, Any]]:
     ]
 
 
-def _call(declared: Rule | Mask) -> str:
+def _call(declared: Rule | Mask | NullIf) -> str:
     given = [
         f"{name}={_literal(value)}"
         for name, value in _options(declared)

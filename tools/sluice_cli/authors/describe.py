@@ -75,9 +75,9 @@ def _sentences(stream: type[Stream], quote: str = "") -> str:
 
 
 def _texts(entry: Entry) -> tuple[str, ...]:
-    field = entry.pointer or "–"
+    rule = rule_text(entry.rule, entry.null_if)
     null = "yes" if entry.nullable else ""
-    return field, entry.type, rule_text(entry.rule), mask_text(entry), entry.column, null, entry.domain or ""
+    return entry.pointer or "–", entry.type, rule, mask_text(entry), entry.column, null, entry.domain or ""
 
 
 def _json(entry: Entry) -> dict[str, object]:
@@ -89,7 +89,7 @@ def _json(entry: Entry) -> dict[str, object]:
         "column": entry.column,
         "nullable": entry.nullable,
         "domain": entry.domain,
-    }
+    } | ({"null_if": [*entry.null_if.when]} if entry.null_if else {})
 
 
 def _markdown(stream: type[Stream], entries: list[Entry]) -> str:

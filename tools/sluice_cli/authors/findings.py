@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration import wire
+from sluice.declaration import reading, wire
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.rules import Rule
@@ -110,6 +110,10 @@ class Findings:
         """Return all that is wrong with a record, of each field the first fault."""
         return faults.of(self.stream, record.message.body, self._keyset, record.rejected)
 
+    def nulled(self) -> Counter[str]:
+        """Return by pointer how many values became NULL because they were invalid."""
+        return Counter(pointer for accepted in self.accepted for pointer in accepted.row.nulled)
+
     def repeated_messages(self) -> dict[str, list[str]]:
         """Return the message ids that came more than once, and where: each is one row."""
         places: dict[str, list[str]] = defaultdict(list)
@@ -210,15 +214,28 @@ def _values_in_tree(tree: Rule, kept: Kept, pointer: str) -> Iterator[tuple[str,
             yield pointer + path, value
 
 
+def _elements(canonical: Any) -> Iterator[Any]:
+    """Yield the value, or all that are in a list, without null."""
+    if isinstance(canonical, list):
+        for element in canonical:
+            yield from _elements(element)
+    elif canonical is not None:
+        yield canonical
+
+
+def _ignore(pointer: str) -> None:
+    pass
+
+
 def _values(layout: Layout, record: Any, pointer: str) -> Iterator[tuple[str, Any]]:
     for declared in layout.fields:
         value = getattr(record, declared.name)
         if not wire.is_null(value):
-            canonical = declared.rule.canonical(value)
+            canonical = reading.reader(declared, declared.rule, _ignore)(value)
             if isinstance(canonical, Kept):
                 yield from _values_in_tree(declared.rule, canonical, pointer + declared.pointer)
                 continue
-            for element in canonical if isinstance(canonical, list) else [canonical]:
+            for element in _elements(canonical):
                 yield pointer + declared.pointer, element
     for nested in layout.nested:
         place, value = pointer + nested.pointer, getattr(record, nested.name)

@@ -17,12 +17,16 @@ from sluice.declaration import paths
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.rules import (
+    BLANK,
     Boolean,
     Custom,
+    Date,
     Each,
     Email,
+    Float,
     Integer,
     IpAddress,
+    NullIf,
     Number,
     OneOf,
     Phone,
@@ -122,15 +126,17 @@ class Generator:
         if member.optional and self._source.random() < self._null_share:
             return None
         if isinstance(member, Field):
-            return self._value(member.rule, place, member.key)
+            return self._value(member.rule, place, member.key, member.null_if)
         if not member.many:
             return self._record(member.layout, place)
         return [self._record(member.layout, f"{place}/*") for _ in range(self._source.randint(1, MOST_ELEMENTS))]
 
-    def _value(self, rule: Rule, pointer: str, key: str) -> Any:
+    def _value(self, rule: Rule, pointer: str, key: str, null_if: NullIf | None) -> Any:
         if isinstance(rule, Each):
             count = min(rule.max, self._source.randint(1, MOST_ELEMENTS))
-            return [self._value(rule.element, f"{pointer}/*", key) for _ in range(count)]
+            return [self._value(rule.rule, f"{pointer}/*", key, null_if) for _ in range(count)]
+        if null_if and BLANK in null_if.when and self._source.random() < self._null_share:
+            return self._source.choice(("", " "))
         if isinstance(rule, Tree):
             return self._tree(rule, pointer)
         identity = self._stream.postmark.identity
@@ -152,7 +158,7 @@ class Generator:
                 continue
             steps = [step if isinstance(step, str) else None for step in paths.parse(branch.path)]
             *way, last = [*steps[:-1], steps[-1] or ANY_KEY]
-            value = self._value(branch.rule, pointer + branch.path, last)
+            value = self._value(branch.rule, pointer + branch.path, last, None)
             more = _with(made, [*(step or ANY_KEY for step in way), last], value)
             made = more if _takes(tree, more) else made
         return made
@@ -192,7 +198,11 @@ class Generator:
             case Uuid():
                 return str(UUID(int=source.getrandbits(128), version=4))
             case Timestamp():
-                return self._moment(rule).isoformat()
+                return rule.spelled(self._moment(rule))
+            case Date():
+                return (self._now - timedelta(days=source.randrange(20_000))).date().isoformat()
+            case Float():
+                return round(source.uniform(0, 10**digits), 6)
             case IpAddress():
                 return str(IPv4Address(source.choice(NETWORKS)) + source.randrange(1, 255))
             case Email():

@@ -4,7 +4,8 @@ A record that validates is accepted, but for what no schema can say: `descriptio
 validates once it is in its canonical form: in NFC, without white space around it.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -13,15 +14,20 @@ from sluice.declaration import paths
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.rules import (
+    EPOCHS,
     EPOCHS_FROM,
     EPOCHS_TO,
+    INVALID,
     Boolean,
     CaseFolded,
     Custom,
+    Date,
     Each,
     Email,
+    Float,
     Integer,
     IpAddress,
+    NullIf,
     Number,
     OneOf,
     Phone,
@@ -41,6 +47,10 @@ type Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+TRUTH = r"^(?:[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$"
+NAMED_MONTH = r"[A-Za-z]{3} .*[0-9]{2}:[0-9]{2}"
+WITHOUT_ZONE = r"^[0-9]{4}-?[0-9]{2}-?[0-9]{2}[Tt ][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?)?$"
+BLANK_TEXT = r"^\s*$"
 EMAIL = r"^[^@\s]+@[^@\s]+$"
 NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?$"
 UUID = r"^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$|^[0-9A-Fa-f]{32}$"
@@ -70,11 +80,26 @@ def _of_object(layout: Layout) -> Schema:
 
 def _of_member(member: Field | Nested) -> Schema:
     if isinstance(member, Field):
-        made = of_rule(member.rule)
+        made = _of_field(member.rule, member.null_if, member.optional)
     else:
         made = _of_object(member.layout)
         made = {"type": "array", "items": made} if member.many else made
     return {"anyOf": [made, {"type": "null"}]} if member.optional else made
+
+
+def _of_field(rule: Rule, null_if: NullIf | None, optional: bool) -> Schema:
+    """Return the schema of a field's values but for null; with NullIf a blank text, or anything, is one too."""
+    made = of_rule(rule)
+    if null_if is None:
+        return made
+    if isinstance(rule, Each):
+        inner = rule.rule
+        is_list = isinstance(inner, Each)
+        items = _of_field(inner, null_if, not is_list)
+        made |= {"items": items if is_list else {"anyOf": [items, {"type": "null"}]}}
+    if not optional:
+        return made
+    return {"anyOf": [made, {} if INVALID in null_if.when else {"type": "string", "pattern": BLANK_TEXT}]}
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Schema:
@@ -95,13 +120,22 @@ def _of_kind(rule: Rule) -> Schema:
         case OneOf():
             return {"type": "string", "enum": list(rule.choices)}
         case Boolean():
-            return {"type": "boolean"}
+            return _or_text({"type": "boolean"}, TRUTH) if rule.takes_text else {"type": "boolean"}
+        case Float():
+            return _or_text({"type": "number"}, NUMBER)
+        case Date():
+            return {"type": "string", "anyOf": [{"format": "date"}, {"pattern": r"^[0-9]{8}$"}]}
+        case Timestamp(format="rfc2822" | "http"):
+            return {"type": "string", "pattern": NAMED_MONTH}
+        case Timestamp() if rule.zone:
+            spelled: list[Schema] = [{"format": "date-time"}, {"pattern": WITHOUT_ZONE}]
+            return {"anyOf": [{"type": "string", "anyOf": spelled}, _epoch(rule)]}
         case Integer():
             integer: Schema = {"type": "integer", "minimum": rule.min, "maximum": rule.max}
             return _or_text(integer, NUMBER) if rule.takes_text else integer
         case Number():
             most = 10 ** (rule.precision - rule.scale)
-            kind = "number" if rule.scale else "integer"
+            kind = "number" if rule.scale or rule.round else "integer"
             return _or_text({"type": kind, "exclusiveMinimum": -most, "exclusiveMaximum": most}, NUMBER)
         case Timestamp():
             return {"anyOf": [{"type": "string", "format": "date-time"}, _epoch(rule)]}
@@ -143,9 +177,10 @@ def _epoch(rule: Timestamp) -> Schema:
 
 
 def _units(moment: datetime, epoch: str) -> int | float:
-    """Return a moment as a number of seconds or milliseconds since 1970, without a point where it needs none."""
-    units = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * (1 if epoch == "seconds" else 1_000)
-    return int(units) if units == int(units) else units
+    """Return a moment as a number of units since 1970, without a point where it needs none."""
+    microseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    units = Decimal(microseconds).scaleb(EPOCHS[epoch] - 6)
+    return int(units) if units == int(units) else float(units)
 
 
 def _of_type(accepts: Any) -> Schema:

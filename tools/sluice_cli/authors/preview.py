@@ -71,6 +71,7 @@ def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None
         _show_row(findings, accepted, show_clear)
     terminal.note_more(findings.accepted, SHOWN)
     _show_rejected(findings, show_clear)
+    _show_nulled(findings)
     _show_exposures(findings)
     _show_duplicates(findings)
     _show_columns(findings, hashes_per_second)
@@ -111,6 +112,16 @@ def _show_rejected(findings: Findings, show_clear: bool) -> None:
             table.add_row(*map(terminal.cell, line))
     terminal.console().print("", table)
     terminal.note_more(findings.rejected, LISTED)
+
+
+def _show_nulled(findings: Findings) -> None:
+    nulled = findings.nulled()
+    if not nulled:
+        return
+    table = terminal.table("Invalid, and so NULL", "Field", "Values")
+    for pointer, count in nulled.most_common():
+        table.add_row(*map(terminal.cell, (pointer, f"{count:,}")))
+    terminal.console().print("", table)
 
 
 def _show_exposures(findings: Findings) -> None:
@@ -171,6 +182,7 @@ def _json(findings: Findings, hashes_per_second: float, show_clear: bool) -> dic
         "duplicates": len(findings.accepted) - findings.row_count,
         "rows": [_json_row(findings, accepted, show_clear) for accepted in findings.accepted],
         "rejected": [_json_rejected(findings, rejected, show_clear) for rejected in findings.rejected],
+        "nulled": findings.nulled(),
         "kept_in_the_clear": [
             {"column": exposure.column, "looks_like": exposure.kind, "rows": exposure.records}
             for exposure in findings.exposures()

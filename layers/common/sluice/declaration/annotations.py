@@ -7,7 +7,7 @@ import msgspec
 
 from sluice.declaration.layout import Derived, Field, Layout, Nested, Source
 from sluice.declaration.masks import Keep, Mask
-from sluice.declaration.rules import Rule
+from sluice.declaration.rules import Each, NullIf, Rule
 from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError, Rejected
 
@@ -58,9 +58,14 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
         if default not in (msgspec.NODEFAULT, None, []):  # what is masked is the record, not an object of this class
             raise DeclarationError("the default of an object is None, that of a list []")
         return Nested(info.name, info.encode_name, optional, layout, many)
-    rule, *masks = metadata or (None,)
-    if not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
+    rule, *others = metadata or (None,)
+    masks = [other for other in others if isinstance(other, Mask)]
+    null_if, *more = [other for other in others if isinstance(other, NullIf)] or (None,)
+    if not isinstance(rule, Rule) or more or len(masks) + bool(null_if) < len(others):
         raise DeclarationError("must be Annotated[type, rule, mask, …], or a Part")
+    if null_if:
+        null_if.check()
+        types = _not_null_inside(rule, types, optional)
     _check_rule(rule, types, default)
     if isinstance(rule, Tree):
         masks = [rule.mask(masks)]
@@ -69,7 +74,24 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
     for mask in masks:
         mask.check(rule)
     written = [one for mask in masks or (Keep(),) for one in (mask, *mask.companions(info.name, rule))]
-    return Field(info.name, info.encode_name, optional, rule, tuple(written))
+    return Field(info.name, info.encode_name, optional, rule, tuple(written), null_if)
+
+
+def _not_null_inside(rule: Rule, types: list[Any], optional: bool) -> list[Any]:
+    """Return the types of a field with NullIf, those of a list without its null. Raises DeclarationError."""
+    if not isinstance(rule, Each):
+        if not optional:
+            raise DeclarationError("NullIf needs a type with `| None`")
+        return types
+    rule.check()
+    if types != [_list_with_null(rule)]:
+        raise DeclarationError(f"NullIf makes null of single elements: the type must be {_list_with_null(rule)}")
+    return [rule.makes]
+
+
+def _list_with_null(rule: Each) -> Any:
+    inner = rule.rule
+    return list[_list_with_null(inner) if isinstance(inner, Each) else inner.makes | None]  # type: ignore[misc]
 
 
 def _check_rule(rule: Rule, types: list[Any], default: Any) -> None:
@@ -105,7 +127,7 @@ def _wire_type(part: type[msgspec.Struct], members: tuple[Field | Nested, ...]) 
             continue
         accepted: Any
         if isinstance(member, Field):
-            accepted = member.rule.accepts
+            accepted = msgspec.Raw if member.null_if else member.rule.accepts
         else:
             accepted = list[member.layout.wire] if member.many else member.layout.wire  # type: ignore[name-defined]
         default, factory = defaults[member.name]

@@ -6,7 +6,7 @@ known only if its annotation says so; otherwise any type will do.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -19,8 +19,10 @@ from sluice.declaration.rules import (
     Boolean,
     CaseFolded,
     Custom,
+    Date,
     Each,
     Email,
+    Float,
     Integer,
     IpAddress,
     Number,
@@ -146,6 +148,14 @@ class Moments(Cells):
 
 
 @dataclass(frozen=True)
+class Floats(Cells):
+    """Floats of 64 bits."""
+
+    def _fit(self, column: ColumnType) -> bool:
+        return column.name in ("float8", *JSONS) or (column.name == "numeric" and column.digits is None)
+
+
+@dataclass(frozen=True)
 class Arrays(Cells):
     """Arrays of such cells."""
 
@@ -158,6 +168,8 @@ class Arrays(Cells):
 ANYTHING = Anything()
 JSON = Of("jsonb", types=("jsonb", "json"))
 ARRAYS_OF_TOKENS = Arrays("text[]", of=Cells("text", TOKEN_CHARACTERS))
+DATES = Of("date", len("2026-01-31"), types=("date",))
+FLOATS = Floats("double precision", len("-2.2250738585072014e-308"))
 BOOLEANS = Of("boolean", 5, types=("bool", "json", "jsonb"))
 
 
@@ -228,6 +240,8 @@ def _kept(rule: Rule) -> Cells:
         return _choices(*rule.choices)
     plain: dict[type[Rule], Cells] = {
         Boolean: BOOLEANS,
+        Date: DATES,
+        Float: FLOATS,
         IpAddress: Of("inet", 39, types=("inet", "cidr")),
         Uuid: Of("uuid", 36, types=("uuid",)),
         Timestamp: Moments("timestamptz", 32),
@@ -242,6 +256,8 @@ def _truncated(rule: Rule, to: int | str | None) -> Cells:
         return Of("cidr", 43, types=("cidr", "inet"))
     if kind is Timestamp:
         return Moments("timestamptz", 32, str(to))
+    if kind in (Date, Float):
+        return kept
     if isinstance(kept, Numbers) and isinstance(to, int):
         high = kept.high // to * to
         if kind is Integer:  # of a bigint's own bounds nothing lower is asked
@@ -275,6 +291,8 @@ def _of_function(function: Callable[[Any], Any]) -> tuple[Cells, bool]:
         int: Numbers("bigint", 0),  # nobody knows how large
         Decimal: Numbers("numeric", 0),
         datetime: Moments("timestamptz", 0, "day"),
+        date: DATES,
+        float: FLOATS,
         dict: JSON,
         list: JSON,
     }

@@ -15,31 +15,50 @@ def rejection(error: Exception, layout: Layout) -> Rejected:
         return Rejected("nested_too_deeply")
     if not isinstance(error, msgspec.ValidationError):
         return Rejected("not_json")
+    pointer = _pointer(layout, _path(error))
+    return Rejected(_reason(error), pointer) if pointer else Rejected("not_an_object")
+
+
+def rejection_of_value(error: ValueError) -> Rejected:
+    """Turn an error of the decoder of a single value into the same, the pointer beginning below the value."""
+    if not isinstance(error, msgspec.ValidationError):
+        return Rejected("not_json")
+    return Rejected(_reason(error), _pointer_below(_path(error)))
+
+
+def _reason(error: msgspec.ValidationError) -> str:
+    message = str(error)
+    if message.startswith("Object missing required field"):
+        return "missing"
+    if message.startswith("Integer value out of range"):
+        return "out_of_range"
+    return "null" if "got `null`" in message else "wrong_type"
+
+
+def _path(error: msgspec.ValidationError) -> str:
+    """Return the decoder's path to what is wrong or missing, such as `.customer.email` or `.tags[2]`."""
     message = str(error)
     path = re.search(r" - at `\$(.*)`$", message)
     missing = re.match(r"Object missing required field `(.*?)`(?: - at `|$)", message)
-    pointer = _pointer(layout, (path[1] if path else "") + (f".{missing[1]}" if missing else ""))
-    if missing:
-        return Rejected("missing", pointer)
-    if not pointer:
-        return Rejected("not_an_object")
-    if message.startswith("Integer value out of range"):
-        return Rejected("out_of_range", pointer)
-    return Rejected("null" if "got `null`" in message else "wrong_type", pointer)
+    return (path[1] if path else "") + (f".{missing[1]}" if missing else "")
 
 
 def _pointer(layout: Layout, path: str) -> str:
-    """Turn the decoder's path (`.customer.email`, `.tags[2]`) into a JSON pointer that names declared fields alone."""
+    """Turn the decoder's path into a JSON pointer that names declared fields alone."""
     inner_layouts = {nested.key: nested.layout for nested in layout.nested}
     for member in sorted(layout.members, key=lambda member: len(member.key), reverse=True):  # a key may have dots in it
         rest = path.removeprefix(f".{member.key}")
         if rest == path or (rest and rest[0] not in ".["):
             continue
-        below = re.sub(r"^(?:\[\d+\])+", "", rest)
-        indices = rest[: len(rest) - len(below)]  # of a list, or none
-        inner = _pointer(inner_layouts[member.key], below) if member.key in inner_layouts else "/*" if below else ""
-        return member.pointer + indices.replace("[", "/").replace("]", "") + inner
+        return member.pointer + _pointer_below(rest, inner_layouts.get(member.key))
     return "/*" if path else ""
+
+
+def _pointer_below(path: str, layout: Layout | None = None) -> str:
+    """Turn the path inside of a member into a pointer: the indices of a list, or none, then what is in its objects."""
+    below = re.sub(r"^(?:\[\d+\])+", "", path)
+    indices = path[: len(path) - len(below)].replace("[", "/").replace("]", "")
+    return indices + (_pointer(layout, below) if layout else "/*" if below else "")
 
 
 def shape(layout: Layout, record: dict[str, Any]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from sluice.declaration.masks import Mask
-from sluice.declaration.rules import Rule
+from sluice.declaration.rules import NullIf, Rule
 from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError
 
@@ -40,6 +40,7 @@ class Field(Member):
 
     rule: Rule
     masks: tuple[Mask, ...]
+    null_if: NullIf | None = None
 
 
 class Source(Enum):

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from msgspec.structs import astuple
 
-from sluice.declaration import wire
+from sluice.declaration import reading
 from sluice.declaration.layout import Layout, Nested
 from sluice.declaration.masks import Mask, Pseudonym, TokensInside, Writer
 from sluice.declaration.originals import Notes
@@ -23,17 +22,16 @@ def masker(
 ) -> Callable[[Any], tuple[list[Any], list[Cell]]]:
     """Return the function from an object as JSON has it to its canonical values, and to the cells of its columns.
 
-    It adds to the notes what the tokens of recoverable values stand for.
+    It adds to the notes what the tokens of recoverable values stand for, and which invalid values became NULL.
     """
     plan = []
     for field in layout.fields:
         rule = field.rule.in_json if in_json else field.rule
         masks = [mask.in_json if in_json else mask for mask in field.masks]
         writers = [_writer(mask, field.name, rule, keyset, notes) for mask in masks]
-        canonical = rule.canonical
-        if field.optional and rule.accepts is msgspec.Raw:
-            canonical, writers = _unless_null(canonical), [_or_null(write) for write in writers]
-        plan.append((field.pointer, canonical, writers))
+        if field.null_if or reading.comes_as_json(field):
+            writers = [_or_null(write) for write in writers]
+        plan.append((field.pointer, reading.reader(field, rule, notes.note_nulled), writers))
     inner = [(nested, _nested_masker(nested, keyset, notes, in_json)) for nested in layout.nested]
 
     def mask(record: Any) -> tuple[list[Any], list[Cell]]:
@@ -77,11 +75,6 @@ def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, notes: Notes) ->
     return write if is_ours(mask) else lambda value: cell_of(write(value))
 
 
-def _unless_null(canonical: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return the same function for what can be null, though it came as any JSON."""
-    return lambda value: None if wire.is_null(value) else canonical(value)
-
-
 def _or_null(write: Writer) -> Writer:
     return lambda value: None if value is None else write(value)
 
@@ -107,7 +100,8 @@ def _nested_masker(
     nested: Nested, keyset: Keyset, notes: Notes, in_json: bool
 ) -> Callable[[Any], tuple[Any, list[Cell]]]:
     """Return the same function for a nested object, or for a list of them, which is one cell of JSON."""
-    mask = masker(nested.layout, keyset, notes, in_json or nested.many)
+    below = notes.below(f"{nested.pointer}/*" if nested.many else nested.pointer)
+    mask = masker(nested.layout, keyset, below, in_json or nested.many)
     columns = [column for column, _ in nested.layout.columns()]
 
     def mask_one(value: Any) -> tuple[Any, list[Cell]]:

@@ -1,6 +1,6 @@
 """Clear values on their way from the masking to the vault: personal data, so no representation shows them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -34,6 +34,14 @@ class Notes:
     inside: dict[tuple[str | None, str], dict[str, None]] = field(default_factory=dict)
     """The tokens inside of the text that was just masked, by the column (None: not named) and domain of their array."""
     nulled: list[str] = field(default_factory=list)  # pointers of the fields whose value broke its rule and became NULL
+    pointer: str = ""  # of the object that is masked, `*` for each element of a list
+
+    def below(self, pointer: str) -> "Notes":
+        """Return the same notes, for an object inside of this one."""
+        return replace(self, pointer=self.pointer + pointer)
+
+    def note_nulled(self, pointer: str) -> None:
+        self.nulled.append(self.pointer + pointer)
 
     def clear(self) -> None:
         self.originals.clear()

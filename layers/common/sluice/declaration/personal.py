@@ -13,7 +13,7 @@ import msgspec
 
 from sluice.declaration.layout import Layout, Nested, single_field
 from sluice.declaration.masks import Keep, Pseudonym, TokensInside
-from sluice.declaration.rules import Rule
+from sluice.declaration.rules import INVALID, Rule
 from sluice.declaration.scrub import Scrub
 from sluice.declaration.tree import ByPath
 from sluice.failures import DeclarationError
@@ -111,6 +111,10 @@ def subject(stream: Layout, path: str) -> Subject:
     """Return the subject that the stream names, as `field` or `object.field`. Raises DeclarationError."""
     around, field = single_field(stream, "subject", path)
     names = (*(nested.name for nested in around), field.name)
+    if field.null_if and INVALID in field.null_if.when:
+        raise DeclarationError(
+            f"{stream.name}: the subject {path} must not become null where it is invalid: the row would be nobody's"
+        )
     for mask in field.masks:
         is_kept = isinstance(mask, Keep) and mask.as_ is None
         if is_kept or (isinstance(mask, Pseudonym) and mask.domain_of(field.name) == SUBJECT):

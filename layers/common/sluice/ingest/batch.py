@@ -1,7 +1,7 @@
 """SQS records in, rows stored, failed items reported: Powertools' batch processing with one write for the batch."""
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from functools import cache, lru_cache
 from itertools import chain
@@ -34,7 +34,8 @@ class StoringBatchProcessor(BatchProcessor):
     """Handles each record as its parent does, then writes the rows and the rejections of all of them at once.
 
     After `process()`, `written` tells what became of the rows, and `rejected` holds the refused records' messages, each
-    with the rejection. `received` and `ignored` count records.
+    with the rejection. `received` and `ignored` count records, `nulled` by pointer the values that became NULL because
+    they were invalid, but for those of refused records.
     """
 
     def __init__(self, store: Store, deadline: Deadline, logger: logging.Logger | None = None) -> None:
@@ -45,6 +46,7 @@ class StoringBatchProcessor(BatchProcessor):
         self.rejected: list[tuple[SQSRecord, Rejection]] = []
         self.received = self.ignored = 0
         self._failed_ids: set[str] = set()  # of the messages that fail though their handler did not
+        self.nulled: Counter[str] = Counter()
 
     def process(self) -> list[tuple[Any, ...]]:
         """Return the parent's results. Raises Outage when nothing could be written: every message comes again then."""
@@ -81,6 +83,10 @@ class StoringBatchProcessor(BatchProcessor):
             [rejection for _, rejection in self.rejected],
             lambda row, rejected: rejections(row, rejected)[0][1],
             self._deadline,
+        )
+        refused = {row.key for row, _ in self.written.refused}
+        self.nulled = Counter(
+            pointer for row in rows if row.nulled and row.key not in refused for pointer in row.nulled
         )
         for row, rejected in self.written.refused:
             self._fail(rejections(row, rejected))

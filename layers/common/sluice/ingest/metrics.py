@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,11 +22,13 @@ def count_batch(
     rejected_again: int = 0,
     received: int | None = None,
     ignored: int = 0,
+    nulled: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
     """Log and count what became of a batch of SQS records; the metrics go out as Embedded Metric Format.
 
     All counts are of records: `received` where they are not one in each message, `rejected_again` those that were
-    rejected for the same reason before.
+    rejected for the same reason before. `nulled` counts by pointer the values that became NULL because they were
+    invalid.
     """
     for rejection in rejections:
         logger.warning("record rejected", extra=msgspec.structs.asdict(rejection))
@@ -38,6 +41,7 @@ def count_batch(
         "RejectedAgain": rejected_again,
         "Erased": written.erased,
         "Sealed": written.sealed,
+        "Nulled": sum(nulled.values()),
     }
     if ignored:  # by streams that ignore something
         counts["Ignored"] = ignored
@@ -55,4 +59,4 @@ def count_batch(
     if "internal_error" in reasons:
         count("InternalErrors", reasons["internal_error"])  # of all streams, for one alarm
     metrics.flush_metrics()
-    logger.info("batch done", extra=counts)
+    logger.info("batch done", extra=counts | ({"nulled": dict(nulled)} if nulled else {}))

@@ -1,5 +1,6 @@
 """Writes the module that declares a planned stream, and loads the stream from that text."""
 
+import re
 import subprocess  # nosec B404
 import sys
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 def source(name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str]) -> str:
     """Return the module's text, formatted as `make check` wants it; `named` are paths by the stream's option."""
-    classes = _Classes()
+    classes = _Classes(_date(plan))
     options = [f'table="{name}"', *(f'{option}="{path}"' for option, path in named.items() if path)]
     options.append(_rename_option(plan))
     options.append(f"envelope={envelope}" if envelope != "plain" else "")
@@ -64,8 +65,10 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     fields = list(plan.fields())
     made = {field.guess.rule.element.makes.__name__ for field in fields}
     lines = []
-    if "datetime" in made:
-        lines.append("from datetime import datetime")
+    if made & {"date", "datetime"}:
+        day = "date" if _date(plan) == "date" else f"date as {_date(plan)}"
+        types = [spelled for name, spelled in (("date", day), ("datetime", "datetime")) if name in made]
+        lines.append(f"from datetime import {', '.join(types)}")
     if "Decimal" in made:
         lines.append("from decimal import Decimal")
     lines.append("from typing import Annotated" + ", Any" * ("Tree(" in body))
@@ -76,6 +79,7 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     names |= {mask.partition("(")[0] for value in in_trees for mask in value.masks}
     ruled = [field for field in [*fields, *in_trees] if field.guess.source]
     names |= {type(field.guess.rule.element).__name__ for field in ruled}
+    names |= {"NullIf"} if any(field.guess.has_blanks for field in ruled) else set()
     names |= {"Each"} if any(isinstance(field.guess.rule, Each) for field in ruled) else set()
     names |= {name for name in ("Keep", "Tree") if f" {name}(" in body}
     names |= {"Part"} if any(isinstance(member, ObjectPlan) for member in plan.members) else set()
@@ -83,10 +87,16 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     return "\n".join([*lines, f"\nfrom sluice import {', '.join(ordered)}"])
 
 
+def _date(plan: ObjectPlan) -> str:
+    """Return how the module calls the type of dates: a field of its name would hide it."""
+    return "calendar_date" if any(field.name == "date" for field in plan.fields()) else "date"
+
+
 class _Classes:
     """The classes of a stream's objects, the inner ones first; objects that are alike have one class."""
 
-    def __init__(self) -> None:
+    def __init__(self, date: str) -> None:
+        self._date = date
         self.texts: list[str] = []
         self._names: dict[tuple[str, str], str] = {}  # by options and body
 
@@ -114,7 +124,9 @@ class _Classes:
             part = self._part(member)
             annotation = (f"list[{part}]" if member.many else part) + null
             return f"{member.name}: {annotation}{_default(member, member.many, is_renamed)}"
-        inner = ", ".join([member.guess.type + null, member.guess.source, *member.masks])
+        type_ = re.sub(r"\bdate\b", self._date, member.guess.type) + null
+        null_if = ['NullIf("blank")'] if member.guess.has_blanks else []
+        inner = ", ".join([type_, member.guess.source, *null_if, *member.masks])
         default = _default(member, isinstance(member.guess.rule, Each), is_renamed)
         mark = f"  # {MARK} {member.concern.told}" if member.concern else ""
         line = f"{member.name}: Annotated[{inner}]{default}{mark}"

@@ -15,9 +15,12 @@ from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Layout
 from sluice.declaration.originals import Notes
 from sluice.declaration.rules import (
+    EPOCHS,
     Boolean,
+    Date,
     Each,
     Email,
+    Float,
     Integer,
     IpAddress,
     Number,
@@ -147,10 +150,13 @@ def _refused(stream: type[Stream], plan: ObjectPlan) -> list[str]:
 def _value(field: FieldPlan, number: int) -> Any:
     """Return a value of nobody that the field takes, of the form that the samples have."""
     rule, place = field.guess.rule, field.place
-    if isinstance(rule, Each):
-        values = place.elements.scalars if place.elements else []
-        return [_scalar(field, rule.element, values, number)]
-    return _scalar(field, rule, place.scalars, number)
+    while place.elements and isinstance(rule, Each):
+        place, rule = place.elements, rule.rule
+    value = _scalar(field, rule, place.present, number)
+    rule = field.guess.rule
+    while isinstance(rule, Each):
+        value, rule = [value], rule.rule
+    return value
 
 
 def _scalar(field: FieldPlan, rule: Rule, values: Sequence[Scalar], number: int) -> Any:
@@ -159,11 +165,13 @@ def _scalar(field: FieldPlan, rule: Rule, values: Sequence[Scalar], number: int)
         case OneOf():
             return rule.choices[number % len(rule.choices)]
         case Boolean():
-            return number % 2 == 1
+            return ("true" if number % 2 else "false") if is_text else number % 2 == 1
         case Integer():
             return number
-        case Number():
-            made = str(Decimal(number) + (Decimal("0.5") if rule.scale else 0))
+        case Date():
+            return f"2026-01-{number:02}"
+        case Number() | Float():
+            made = str(Decimal(number) + (0 if isinstance(rule, Number) and rule.scale == 0 else Decimal("0.5")))
             return made if is_text else msgspec.json.decode(made)
         case Uuid():
             return str(UUID(int=number, version=4))
@@ -179,9 +187,11 @@ def _scalar(field: FieldPlan, rule: Rule, values: Sequence[Scalar], number: int)
 
 
 def _moment(rule: Timestamp, values: Sequence[Scalar], is_text: bool) -> str | int:
+    if rule.format:
+        return rule.spelled(MOMENT)
     if is_text and not all(str(value).replace(".", "").isdigit() for value in values):
         return f"{MOMENT:%Y-%m-%dT%H:%M:%SZ}"
-    epoch = int(MOMENT.timestamp()) * (1000 if rule.epoch == "milliseconds" else 1)
+    epoch = int(MOMENT.timestamp()) * 10 ** EPOCHS[rule.epoch]
     return str(epoch) if is_text else epoch
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sluice.declaration.rules import Email, Integer, IpAddress, Number, OneOf, Phone, Text, Timestamp, Uuid
+from sluice.declaration.rules import Date, Email, Float, Integer, IpAddress, Number, OneOf, Phone, Text, Timestamp, Uuid
 from tools.sluice_cli.authors import detection
 from tools.sluice_cli.authors.new.rules import OF_CHOICES, Guess
 from tools.sluice_cli.authors.new.samples import Scalar
@@ -24,7 +24,7 @@ def concern(path: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Conc
     """Return what a place seems to hold of a person, or None where nothing speaks for it."""
     rule, keys = guess.rule.element, [key for key in path if key != "*"]
     by_name = detection.kind_of_name(".".join(keys))
-    if isinstance(rule, Timestamp):
+    if isinstance(rule, Timestamp | Date):
         return _named(by_name) if by_name == "birth_date" else None
     if isinstance(rule, OneOf):
         return None
@@ -33,7 +33,7 @@ def concern(path: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Conc
     if by_form and by_name not in ("credential", "tax_id", "card", "iban"):
         is_version = by_form == "ip" and not isinstance(rule, IpAddress)
         return None if is_version else Concern(by_form, f"looks like {detection.WORDS[by_form]}")
-    if isinstance(rule, Integer | Number):
+    if isinstance(rule, Integer | Number | Float):
         return _named(by_name) if by_name not in (None, *BY_FORM_ALONE) else None
     if not isinstance(rule, Text | Uuid | IpAddress):
         return None

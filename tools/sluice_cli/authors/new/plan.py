@@ -22,7 +22,7 @@ RAREST_OF_A_MAP = 20  # keys that fewer than one of so many objects have are not
 LONGEST_IDENTIFIER = 63  # bytes, of PostgreSQL
 CLASSES = frozenset({*sluice.__all__, "Decimal", "Annotated"})
 NAMES = frozenset(
-    {*dir(Stream), *Stream.__annotations__, *"bool datetime eventbridge int list msgspec sns str".split()}
+    {*dir(Stream), *Stream.__annotations__, *"bool datetime eventbridge float int list msgspec sns str".split()}
 )
 OF_ONE_DOMAIN = ("email", "ip", "mac", "phone")
 OF_NOTHING_ALONE = ("id", "key", "no", "number", "uid", "uuid")  # words that do not say whose id it is
@@ -252,19 +252,25 @@ class Planner:
             self.identity_path = path + name if self.identity == keys else self.identity_path
             self.time_path = path + name if self.time == keys else self.time_path
         columns |= {network} if any(network in mask for mask in made) else set()
-        optional = is_null or (absent and not place.lengths)
+        is_blank = guess.has_blanks and not place.lengths
+        optional = is_null or is_blank or (absent and not place.lengths)
         return FieldPlan(place, name, guess, made, concern, optional, absent)
 
     def _rule(self, place: Place) -> tuple[Guess, list[Scalar]]:
         """Return the rule of a value or of a list of values, and the values. Raises Undeclarable."""
         if not place.lengths:
-            return rules.guess(place), place.scalars
+            return rules.guess(place), place.present
         elements = place.elements
-        if elements is None or elements.lengths or elements.kinds > 1:
-            raise Undeclarable("its list holds lists, or things of several kinds, which cannot be declared yet")
+        if elements is None or not elements.seen:
+            raise Undeclarable("its list is empty in every sample")
+        if elements.kinds > 1 or elements.objects:
+            raise Undeclarable(
+                "its list holds things of several kinds, or lists of objects: that cannot be declared yet"
+            )
         if elements.nulls:
             raise Undeclarable("there is null in its list, which cannot be declared yet")
-        return rules.each(rules.guess(elements), place.lengths), elements.scalars
+        element, values = self._rule(elements)
+        return rules.each(element, place.lengths), values
 
     def _class(self, place: Place) -> str:
         """Return a name for the class of an object, of its own."""
@@ -284,7 +290,7 @@ def _questions(place: Place, guess: Guess, values: list[Scalar], concern: Concer
     if concern and concern.kind == "phone":
         yield f"{place.pointer}: of which region are its phone numbers? Phone(region=…) and Pseudonym make tokens of it"
     if not concern and all(re.match(r"\d{4}-\d\d-\d\d[T ]\d\d", str(value)) for value in values):
-        yield f"{place.pointer}: its times have no zone, so they are kept as texts; can its producer add one?"
+        yield f"{place.pointer}: its times have no zone, so they are kept as texts; are they of one, Timestamp(zone=…)?"
 
 
 def snake(key: str) -> str:

@@ -40,6 +40,11 @@ class Place:
         return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in self.path)
 
     @property
+    def present(self) -> list[Scalar]:
+        """The scalars, but for blank texts: those mean nothing."""
+        return [value for value in self.scalars if not isinstance(value, str) or value.strip()]
+
+    @property
     def kinds(self) -> int:
         """How many of scalars, objects and lists there are."""
         return bool(self.scalars) + bool(self.objects) + bool(self.lengths)
