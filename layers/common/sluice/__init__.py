@@ -29,13 +29,14 @@ if TYPE_CHECKING:
         version_number,
     )
     from sluice.declaration.stream import Part, Stream, constant, derived
+    from sluice.declaration.unions import ByType, Tagged
     from sluice.failures import DeclarationError, Rejected
 else:  # a type checker that saw this would take any name
 
     def __getattr__(name: str) -> Any:
         """Import a name of `__all__` when it is first asked for (PEP 562)."""
         if name in __all__:
-            for module in ("stream", "masks", "rules", "envelopes"):
+            for module in ("stream", "masks", "rules", "envelopes", "unions"):
                 home = import_module(f"sluice.declaration.{module}")
                 if hasattr(home, name):
                     return getattr(home, name)
@@ -44,6 +45,7 @@ else:  # a type checker that saw this would take any name
 
 __all__ = [
     "Boolean",
+    "ByType",
     "CaseFolded",
     "Custom",
     "DeclarationError",
@@ -63,6 +65,7 @@ __all__ = [
     "Rejected",
     "Rule",
     "Stream",
+    "Tagged",
     "Text",
     "Timestamp",
     "Truncate",

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration.layout import Layout
+from sluice.declaration.layout import Layout, Nested
+from sluice.declaration.unions import Tagged
 from sluice.failures import Rejected
 
 
@@ -21,7 +22,7 @@ def rejection(error: Exception, layout: Layout) -> Rejected:
     pointer = _pointer(layout, (path[1] if path else "") + (f".{missing[1]}" if missing else ""))
     if missing:
         return Rejected("missing", pointer)
-    if not pointer:
+    if not path:
         return Rejected("not_an_object")
     if message.startswith("Integer value out of range"):
         return Rejected("out_of_range", pointer)
@@ -30,7 +31,7 @@ def rejection(error: Exception, layout: Layout) -> Rejected:
 
 def _pointer(layout: Layout, path: str) -> str:
     """Turn the decoder's path (`.customer.email`, `.tags[2]`) into a JSON pointer that names declared fields alone."""
-    inner_layouts = {nested.key: nested.layout for nested in layout.nested}
+    inner_layouts = {nested.key: nested.layout for nested in layout.nested if not nested.union}
     for member in sorted(layout.members, key=lambda member: len(member.key), reverse=True):  # a key may have dots in it
         rest = path.removeprefix(f".{member.key}")
         if rest == path or (rest and rest[0] not in ".["):
@@ -43,13 +44,27 @@ def _pointer(layout: Layout, path: str) -> str:
 
 
 def shape(layout: Layout, record: dict[str, Any]) -> dict[str, object]:
-    """Return the declared fields that an object has with their JSON types; nested objects are told in the same way."""
+    """Return the declared fields that an object has with their JSON types; nested objects are told in the same way.
+
+    Of a union those of all its cases are told.
+    """
     present = [field.key for field in layout.fields if field.key in record]
     types: dict[str, object] = {key: json_type(record[key]) for key in present}
     for nested in layout.nested:
-        if nested.key in record:
-            value = record[nested.key]
-            types[nested.key] = shape(nested.layout, value) if isinstance(value, dict) else json_type(value)
+        value = record if nested.inline else record.get(nested.key)
+        told = _shape_inside(nested, value) if isinstance(value, dict) else json_type(value)
+        if isinstance(told, dict) and nested.inline:
+            types = told | types
+        elif nested.key in record:
+            types[nested.key] = told
+    return types
+
+
+def _shape_inside(nested: Nested, value: dict[str, Any]) -> dict[str, object]:
+    tag = [nested.union.key] if isinstance(nested.union, Tagged) else []
+    types: dict[str, object] = {key: json_type(value[key]) for key in tag if key in value}
+    for case in nested.cases:
+        types |= shape(case.layout, value) if case.is_object else {}
     return types
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration.layout import Layout, single_field
-from sluice.declaration.masks import Keep, Pseudonym
-from sluice.declaration.rules import Rule
+from sluice.declaration.layout import Column, Field, Layout, Nested, single_field
+from sluice.declaration.masks import Keep, Pseudonym, Redact
+from sluice.declaration.rules import Each, Rule
 from sluice.failures import DeclarationError
 
 SUBJECT = "subject"  # the domain of the tokens that stand for a person
@@ -71,12 +71,23 @@ def token_places(
                 yield TokenPlace(*where, domain, mask.recoverable, is_array)
     for nested in layout.nested:
         name = prefix + nested.name
-        if not nested.many:
-            yield from token_places(nested.layout, f"{name}_", column, path)
-        elif column:
-            yield from token_places(nested.layout, "", column, (*path, name))
-        else:
-            yield from token_places(nested.layout, "", name)
+        for case, before, _ in nested.inside(prefix):
+            if not nested.many:
+                yield from token_places(case.layout, before, column, path)
+            elif column:
+                yield from token_places(case.layout, "", column, (*path, name))
+            else:
+                yield from token_places(case.layout, "", name)
+
+
+def differ(one: Column, other: Column) -> str:
+    """Tell why two cases of a union cannot write one column; nothing where they can."""
+    if _is_empty(one) or _is_empty(other):
+        return ""
+    tokens = [_tokens(column) for column in (one, other)]
+    if tokens[0] != tokens[1]:
+        return "not as tokens of one domain, both recoverable or neither"
+    return "" if _holds(one) == _holds(other) else "one is a list and the other is none"
 
 
 def subject(stream: Layout, path: str) -> Subject:
@@ -88,6 +99,23 @@ def subject(stream: Layout, path: str) -> Subject:
         if is_kept or (isinstance(mask, Pseudonym) and mask.domain_of(field.name) == SUBJECT):
             return Subject(names, field.rule, mask.column or "_".join(names), is_kept)
     raise DeclarationError(f"{stream.name}: the subject {path} must be kept, or be a Pseudonym of the domain subject")
+
+
+def _is_empty(column: Column) -> bool:
+    return isinstance(column.mask, Redact) and column.mask.constant is None
+
+
+def _tokens(column: Column) -> tuple[str, bool] | None:
+    """Return the domain of a column's tokens, and whether they are recoverable; None where it has none."""
+    if isinstance(column.mask, Pseudonym) and isinstance(column.declared, Field):
+        return column.mask.domain_of(column.declared.name), column.mask.recoverable
+    return None
+
+
+def _holds(column: Column) -> str:
+    if isinstance(column.declared, Field) and isinstance(column.declared.rule, Each):
+        return "json" if column.declared.rule.json else "array"
+    return "json" if isinstance(column.declared, Nested) else "one"
 
 
 def _replace(value: Any, path: tuple[str, ...], change: Callable[[str], str]) -> Any:
