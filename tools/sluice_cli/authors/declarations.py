@@ -31,6 +31,12 @@ class Entry:
     mask: Mask | Derived | None  # nothing: it comes from the message
     path: tuple[str, ...]  # the column, then the members inside it
     nullable: bool  # null can be stored, as far as one knows
+    cases: tuple[str, ...] = ()  # of the unions around it: what decides for each
+
+    @property
+    def place(self) -> tuple[str, tuple[str, ...]]:
+        """The pointer, and the cases in which it is this field's."""
+        return self.pointer, self.cases
 
     @property
     def column(self) -> str:
@@ -86,32 +92,39 @@ def options(declared: Rule | Mask) -> dict[str, Any]:
     return {"name": type(declared).__name__} | told
 
 
-def _of_object(layout: Layout, pointer: str, inside: tuple[str, ...]) -> Iterator[Entry]:
+def _of_object(layout: Layout, pointer: str, inside: tuple[str, ...], cases: tuple[str, ...] = ()) -> Iterator[Entry]:
     """Yield the entries of a row, or of the objects in a column of JSON."""
     nullable = {column.name: column.nullable for column in column_types.columns(layout)}
-    yield from _entries(layout, "", pointer, inside, nullable)
+    yield from _entries(layout, "", pointer, inside, nullable, cases)
 
 
 def _entries(
-    layout: Layout, prefix: str, pointer: str, inside: tuple[str, ...], nullable: Mapping[str, bool]
+    layout: Layout,
+    prefix: str,
+    pointer: str,
+    inside: tuple[str, ...],
+    nullable: Mapping[str, bool],
+    cases: tuple[str, ...],
 ) -> Iterator[Entry]:
-    """Go the way that `Layout.columns` goes, and into lists of objects too."""
+    """Go the way that `Layout.places` goes, and into lists of objects too."""
     hints = get_type_hints(layout.make)
     for field in layout.fields:
         for mask in field.masks:
             column = mask.column or prefix + field.name
-            place, type_ = pointer + field.pointer, _type(hints[field.name])
-            yield Entry(place, field.name, type_, field.rule, mask, (*inside, column), nullable[column])
+            place, type_ = pointer + field.pointer, _type(field.rule.makes if field.is_itself else hints[field.name])
+            yield Entry(place, field.name, type_, field.rule, mask, (*inside, column), nullable[column], cases)
     for nested in layout.nested:
-        name, place = prefix + nested.name, pointer + nested.pointer
-        if nested.many:
-            yield from _of_object(nested.layout, f"{place}/*", (*inside, name))
-        else:
-            yield from _entries(nested.layout, f"{name}_", place, inside, nullable)
+        name = prefix + nested.name
+        for case, inner_prefix, place in nested.inside(prefix, pointer):
+            told = (*cases, case.told) if nested.union else cases
+            if nested.many:
+                yield from _of_object(case.layout, place, (*inside, name), told)
+            else:
+                yield from _entries(case.layout, inner_prefix, place, inside, nullable, told)
     for name, made in layout.derived.items():
         returned = type(made.function(None)) if made.is_constant else _returned(made.function)
         column = prefix + name
-        yield Entry("", name, _type(returned), None, made, (*inside, column), nullable[column])
+        yield Entry("", name, _type(returned), None, made, (*inside, column), nullable[column], cases)
 
 
 def _returned(function: Callable[[Any], Any]) -> Any:

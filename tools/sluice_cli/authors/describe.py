@@ -62,7 +62,7 @@ def _sentences(stream: type[Stream], quote: str = "") -> str:
 
 
 def _texts(entry: Entry) -> tuple[str, ...]:
-    field = entry.pointer or "–"
+    field = " where ".join([entry.pointer or "–", *entry.cases])
     null = "yes" if entry.nullable else ""
     return field, entry.type, rule_text(entry.rule), mask_text(entry), entry.column, null, entry.domain or ""
 
@@ -76,7 +76,7 @@ def _json(entry: Entry) -> dict[str, object]:
         "column": entry.column,
         "nullable": entry.nullable,
         "domain": entry.domain,
-    }
+    } | ({"cases": list(entry.cases)} if entry.cases else {})
 
 
 def _markdown(stream: type[Stream], entries: list[Entry]) -> str:
@@ -87,4 +87,4 @@ def _markdown(stream: type[Stream], entries: list[Entry]) -> str:
 
 def _code(text: str) -> str:
     """Return the text as code in a cell of a table (https://github.github.com/gfm/#tables-extension-)."""
-    return f"`{terminal.printable(text).replace('|', '\\|')}`" if text and text != "–" else text
+    return f"`{terminal.printable(text).replace('|', '\\|')}`" if text and not text.startswith("–") else text

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration import cases
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.stream import Stream
@@ -22,7 +23,8 @@ from tools.sluice_cli.authors.declarations import Entry
 from tools.sluice_cli.authors.messages import Message
 from tools.sluice_cli.authors.space import Space
 
-type Clear = Mapping[str, Sequence[Any]]  # canonical values by pointer, with `*` for the elements of lists
+type Place = tuple[str, tuple[str, ...]]  # a pointer with `*` for the elements of lists, and the cases of unions
+type Clear = Mapping[Place, Sequence[Any]]  # canonical values
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Findings:
         for accepted in reversed(rows):
             for entry, write in self._writers.items():
                 if isinstance(entry.mask, Pseudonym):
-                    for token in sorted({str(write(value)) for value in accepted.clear.get(entry.pointer, ())}):
+                    for token in sorted({str(write(value)) for value in accepted.clear.get(entry.place, ())}):
                         places[entry.column, token].append(accepted.message.place)
         repeated = [(column, token, found) for (column, token), found in places.items() if len(found) > 1]
         return sorted(repeated, key=lambda one: -len(one[2]))
@@ -146,7 +148,7 @@ class Findings:
         for entry, write in self._writers.items():
             rule = entry.rule
             if rule and not isinstance(entry.mask, Keep):
-                clear = [value for accepted in self.accepted for value in accepted.clear.get(entry.pointer, ())]
+                clear = [value for accepted in self.accepted for value in accepted.clear.get(entry.place, ())]
                 values = {rule.element.text(value) for value in clear}
                 stored = {write(value) for value in clear} - {None}
                 mask = declarations.mask_text(entry)
@@ -162,7 +164,7 @@ class Findings:
         write, element = self._writers[entry], entry.rule.element
         return all(
             write(value) not in (element.cell(value), element.text(value))
-            for value in accepted.clear.get(entry.pointer, ())
+            for value in accepted.clear.get(entry.place, ())
         )
 
 
@@ -186,23 +188,24 @@ def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
 
 def _canonical(stream: type[Stream], body: str) -> Clear:
     """Return the canonical values of a record that was accepted."""
-    values: dict[str, list[Any]] = defaultdict(list)
-    for pointer, value in _values(stream.layout, msgspec.json.decode(stream.unwrap(body), type=stream.layout.wire), ""):
-        values[pointer].append(value)
+    values: dict[Place, list[Any]] = defaultdict(list)
+    for place, value in _values(stream.layout, msgspec.json.decode(stream.unwrap(body), type=stream.layout.wire), ""):
+        values[place].append(value)
     return values
 
 
-def _values(layout: Layout, record: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+def _values(layout: Layout, record: Any, pointer: str, of: tuple[str, ...] = ()) -> Iterator[tuple[Place, Any]]:
     for declared in layout.fields:
         value = getattr(record, declared.name)
         if value is not None:
             canonical = declared.rule.canonical(value)
             for element in canonical if isinstance(canonical, list) else [canonical]:
-                yield pointer + declared.pointer, element
+                yield (pointer + declared.pointer, of), element
     for nested in layout.nested:
-        place, value = pointer + nested.pointer, getattr(record, nested.name)
-        if nested.many:
-            for element in value or []:
-                yield from _values(nested.layout, element, f"{place}/*")
-        elif value is not None:
-            yield from _values(nested.layout, value, place)
+        value, read = cases.taker(nested, layout)(record), cases.reader(nested)
+        inside = list(nested.inside(pointer=pointer))
+        for element in (value or []) if nested.many else [value]:
+            if element is not None:
+                number, inner = read(element)
+                case, _, place = inside[number]
+                yield from _values(case.layout, inner, place, (*of, case.told) if nested.union else of)

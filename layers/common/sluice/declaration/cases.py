@@ -15,7 +15,7 @@ from sluice.declaration.rules import Rule
 from sluice.declaration.unions import ByType, Tagged
 from sluice.failures import DeclarationError, Rejected
 
-type Reader = Callable[[msgspec.Raw], tuple[int, Any]]
+type Reader = Callable[[Any], tuple[int, Any]]
 
 JSON_TYPES = ("object", "array", "string", "number", "boolean")
 _BY_FIRST_BYTE = {ord("{"): "object", ord("["): "array", ord('"'): "string", ord("n"): "null"} | dict.fromkeys(
@@ -78,11 +78,13 @@ def types_of(union: Tagged | ByType) -> list[Any]:
 
 
 def reader(nested: Nested) -> Reader:
-    """Return the function from a value of a union to the number of its case, and to what the wire makes of it.
+    """Return the function from a value to the number of its case, and to what the wire makes of it.
 
-    It raises Rejected.
+    It raises Rejected. What is no union is decoded already.
     """
-    choose = _by_tag(nested, nested.union) if isinstance(nested.union, Tagged) else _by_type(nested)
+    if nested.union is None:
+        return lambda value: (0, value)
+    choose = chooser(nested)
     decoders = [_decoder(case) for case in nested.cases]
 
     def read(raw: msgspec.Raw) -> tuple[int, Any]:
@@ -90,6 +92,11 @@ def reader(nested: Nested) -> Reader:
         return number, decoders[number](raw)
 
     return read
+
+
+def chooser(nested: Nested) -> Callable[[msgspec.Raw | bytes], int]:
+    """Return the function from a value of a union to the number of its case. It raises Rejected."""
+    return _by_tag(nested, nested.union) if isinstance(nested.union, Tagged) else _by_type(nested)
 
 
 def taker(nested: Nested, layout: Layout) -> Callable[[Any], Any]:
@@ -205,7 +212,7 @@ def _spoken(json_type: str) -> str:
     return {"string": "texts", "number": "numbers", "boolean": "true and false"}.get(json_type, f"{json_type}s")
 
 
-def _by_tag(nested: Nested, union: Tagged) -> Callable[[msgspec.Raw], int]:
+def _by_tag(nested: Nested, union: Tagged) -> Callable[[msgspec.Raw | bytes], int]:
     pointer = "/" + union.key.replace("~", "~0").replace("/", "~1")
     numbers = {union.tag(tag): number for number, case in enumerate(nested.cases) for tag in case.tags}
     others = len(nested.cases) - 1 if union.others else None
@@ -213,7 +220,7 @@ def _by_tag(nested: Nested, union: Tagged) -> Callable[[msgspec.Raw], int]:
     members = [("tag", msgspec.Raw | msgspec.UnsetType, msgspec.field(name=union.key, default=msgspec.UNSET))]
     decode = msgspec.json.Decoder(msgspec.defstruct("OfTag", members)).decode
 
-    def choose(raw: msgspec.Raw) -> int:
+    def choose(raw: msgspec.Raw | bytes) -> int:
         _require("object", raw)
         found: Any = decode(raw)
         if found.tag is msgspec.UNSET:
@@ -232,14 +239,14 @@ def _by_tag(nested: Nested, union: Tagged) -> Callable[[msgspec.Raw], int]:
     return choose
 
 
-def _by_type(nested: Nested) -> Callable[[msgspec.Raw], int]:
+def _by_type(nested: Nested) -> Callable[[msgspec.Raw | bytes], int]:
     numbers: dict[str, list[int]] = {}
     for number, case in enumerate(nested.cases):
         for one in case.json_types:
             numbers.setdefault(one, []).append(number)
     required = [_required(case.layout) for case in nested.cases]
 
-    def choose(raw: msgspec.Raw) -> int:
+    def choose(raw: msgspec.Raw | bytes) -> int:
         found = json_type(raw)
         if found not in numbers:
             raise Rejected("null" if found == "null" else "wrong_type")
@@ -255,7 +262,7 @@ def _by_type(nested: Nested) -> Callable[[msgspec.Raw], int]:
     return choose
 
 
-def _require(wanted: str, raw: msgspec.Raw) -> None:
+def _require(wanted: str, raw: msgspec.Raw | bytes) -> None:
     found = json_type(raw)
     if found != wanted:
         raise Rejected("null" if found == "null" else "wrong_type")

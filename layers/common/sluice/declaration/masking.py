@@ -124,7 +124,7 @@ def _union_masker(
 
 def _list_masker(nested: Nested, keyset: Keyset, notes: Notes) -> Callable[[Any], tuple[Any, list[Cell]]]:
     """Return the same function for a list of objects, each with the columns of its case as its members."""
-    read = cases.reader(nested) if nested.union else _only_case
+    read = cases.reader(nested)
     masks = [masker(case.layout, keyset, notes, in_json=True) for case in nested.cases]
     columns = [[column for column, _ in case.layout.columns()] for case in nested.cases]
 
@@ -143,10 +143,6 @@ def _list_masker(nested: Nested, keyset: Keyset, notes: Notes) -> Callable[[Any]
         return parts, [json_cell(objects)]
 
     return mask_many
-
-
-def _only_case(element: Any) -> tuple[int, Any]:
-    return 0, element
 
 
 def _typed(layout: Layout, values: list[Any]) -> Any:
