@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sluice.declaration import registry
-from sluice.declaration.layout import Case, Field, Layout, Nested
+from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.masks import Mask
 from sluice.declaration.rules.rule import Rule, is_ours
 from sluice.declaration.stream import Stream
@@ -36,7 +36,7 @@ def of_stream(stream: type[Stream]) -> Contract:
     entries = declarations.entries(stream)
     types = {name: column.type for name, column in table_sql.columns_of(stream).items()}
     columns = {
-        " where ".join([entry.column, *entry.cases]): {
+        entry.column + declarations.where([*map(_first, entry.cases)]): {
             "pointer": entry.pointer,
             "mask": declarations.options(entry.mask) if isinstance(entry.mask, Mask) else declarations.mask_text(entry),
             "domain": entry.domain,
@@ -109,7 +109,7 @@ def _union(nested: Nested, pointer: str, where: str, told: Contract) -> Iterator
     kind = f"{'a list of unions' if nested.many else 'a union'} by {by}" + " of the object around it" * nested.is_itself
     yield own + where, told | {"kind": kind}
     for case, _, inner in nested.inside(pointer=pointer):
-        inside = f"{where} where {_label(nested, case)}"
+        inside = f"{where}{' and' if where else ' where'} {_first(case.told)}"
         place = f"{own if nested.inline else inner}{inside}"
         its_case: Contract = {"required": False, "around": own + where, "is_case": True}
         if case.is_object:
@@ -122,11 +122,9 @@ def _union(nested: Nested, pointer: str, where: str, told: Contract) -> Iterator
             yield from below
 
 
-def _label(nested: Nested, case: Case) -> str:
-    """Return what decides for a case, by one tag if it has several: one more is no other case."""
-    if isinstance(nested.union, Tagged) and case.tags:
-        return f"{nested.union.key} {json.dumps(case.tags[0], ensure_ascii=False)}"
-    return case.told
+def _first(case: str) -> str:
+    """Return what decides for a case by its first tag or type: one more makes no other case of it."""
+    return case.partition(" or ")[0]
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from types import GenericAlias, UnionType
@@ -84,6 +84,11 @@ def mask_text(entry: Entry) -> str:
     if isinstance(entry.mask, Derived):
         return f"Constant({_literal(entry.mask.function(None))})" if entry.is_constant else "Derived"
     return _call(entry.mask) if entry.mask else "Message"
+
+
+def where(cases: Sequence[str]) -> str:
+    """Return in which cases of unions something is so, to be put behind its name; nothing where it always is."""
+    return f" where {' and '.join(cases)}" if cases else ""
 
 
 def options(declared: Rule | Mask) -> dict[str, Any]:

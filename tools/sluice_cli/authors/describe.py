@@ -62,7 +62,7 @@ def _sentences(stream: type[Stream], quote: str = "") -> str:
 
 
 def _texts(entry: Entry) -> tuple[str, ...]:
-    field = " where ".join([entry.pointer or "–", *entry.cases])
+    field = (entry.pointer or "–") + declarations.where(entry.cases)
     null = "yes" if entry.nullable else ""
     return field, entry.type, rule_text(entry.rule), mask_text(entry), entry.column, null, entry.domain or ""
 

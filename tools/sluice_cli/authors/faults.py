@@ -100,7 +100,7 @@ def _at(fault: Rejected, pointer: str) -> Rejected:
 
 
 def _alone(layout: Layout, member: Field | Nested) -> Layout:
-    """Return the layout of an object that has nothing but this member."""
+    """Return the layout of an object that has nothing but this member, and what it reads."""
     keys = cases.keys_of(member) if isinstance(member, Nested) and member.inline else [member.key]
     field: Any = msgspec.field  # its overloads take a default or a factory, not both
     wire_fields = [
@@ -109,5 +109,6 @@ def _alone(layout: Layout, member: Field | Nested) -> Layout:
         if one.encode_name in keys
     ]
     made = msgspec.defstruct(layout.name, wire_fields, frozen=True, kw_only=True)
-    fields, nested = ((member,), ()) if isinstance(member, Field) else ((), (member,))
+    fields = tuple(field for field in layout.fields if field.key in keys)
+    nested = () if isinstance(member, Field) else (member,)
     return Layout(layout.name, fields, nested, {}, made, layout.make)

@@ -43,8 +43,8 @@ def tagged(union: Tagged) -> tuple[Case, ...]:
         layout = _layout(part)
         if layout is None:
             raise DeclarationError("Tagged has a case that is no Part")
-        named = ", ".join(msgspec.json.encode(tag).decode() for tag in its_tags)
-        cases.append(Case(layout, f"{union.key} {named or 'of any other kind'}", tags=tuple(its_tags)))
+        named = " or ".join(msgspec.json.encode(tag).decode() for tag in its_tags)
+        cases.append(Case(layout, f"{union.key} is {named or 'any other'}", tags=tuple(its_tags)))
     return tuple(cases)
 
 
@@ -56,7 +56,7 @@ def by_type(union: ByType, name: str) -> tuple[Case, ...]:
         takers = [case for case in found if json_type in case.json_types]
         alone = [case for case in takers if len(case.json_types) == 1]
         if len(alone) > 1 and not all(case.is_object for case in alone):
-            raise DeclarationError(f"ByType has two cases for {_spoken(json_type)}")
+            raise DeclarationError(f"ByType has two cases for what is {_spoken(json_type)}")
         chosen[json_type] = alone or takers[:1]
     _refuse_unreachable([case.layout for case in chosen["object"]])
     cases = []
@@ -64,8 +64,9 @@ def by_type(union: ByType, name: str) -> tuple[Case, ...]:
         types = tuple(one for one, takers in chosen.items() if any(case is taker for taker in takers))
         if not types:
             raise DeclarationError(f"ByType has a case that no value is left for: {case.told}")
-        told = " or ".join(types) + f" {case.layout.name}" * (len(chosen["object"]) > 1 and case.is_object)
-        cases.append(Case(case.layout, told, case.is_object, json_types=types))
+        is_one_of_several = case.is_object and len(chosen["object"]) > 1
+        told = f"an object of {case.layout.name}" if is_one_of_several else " or ".join(map(_spoken, types))
+        cases.append(Case(case.layout, f"it is {told}", case.is_object, json_types=types))
     return tuple(cases)
 
 
@@ -199,7 +200,7 @@ def _refuse_unreachable(layouts: Sequence[Layout]) -> None:
         for before in layouts[:number]:
             if _required(before) <= _required(layout):
                 raise DeclarationError(
-                    f"ByType takes every {layout.name} for a {before.name}, whose required fields it has;"
+                    f"ByType takes {layout.name} for {before.name}, since it has all of its required fields;"
                     f" name {layout.name} first, or decide by a key with Tagged"
                 )
 
@@ -209,7 +210,8 @@ def _required(layout: Layout) -> set[str]:
 
 
 def _spoken(json_type: str) -> str:
-    return {"string": "texts", "number": "numbers", "boolean": "true and false"}.get(json_type, f"{json_type}s")
+    names = {"object": "an object", "array": "a list", "string": "a text", "number": "a number"}
+    return names.get(json_type, "true or false")
 
 
 def _by_tag(nested: Nested, union: Tagged) -> Callable[[msgspec.Raw | bytes], int]:

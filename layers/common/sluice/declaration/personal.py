@@ -80,6 +80,19 @@ def token_places(
                 yield from token_places(case.layout, "", name)
 
 
+def distinct_places(layout: Layout) -> tuple[TokenPlace, ...]:
+    """Return the same places, each once where several cases of a union have it. Raises DeclarationError."""
+    found: dict[tuple[str, ...], TokenPlace] = {}
+    for place in token_places(layout):
+        if found.setdefault((place.column, *place.path), place) != place:
+            where = "[*].".join((place.column, *place.path))
+            raise DeclarationError(
+                f"{layout.name}: {where} has tokens of several domains, or some that are recoverable and some that are"
+                " not, as the cases of a union have it; name another column in a mask of one of them"
+            )
+    return tuple(found.values())
+
+
 def differ(one: Column, other: Column) -> str:
     """Tell why two cases of a union cannot write one column; nothing where they can."""
     if _is_empty(one) or _is_empty(other):

@@ -76,7 +76,7 @@ class _PartType(msgspec.StructMeta):
             declared.postmark = postmark.of_stream(
                 declared.layout, declared.stream_name, identity, time, declared.subject
             )
-        declared.token_places = tuple(dict.fromkeys(personal.token_places(declared.layout)))
+        declared.token_places = personal.distinct_places(declared.layout)
         return cast("type", declared)
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
