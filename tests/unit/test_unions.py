@@ -296,7 +296,7 @@ class Typed(Part):
 
 
 BOTH = "Declared: any.value and any.value are both written to the column token, but {};"
-OF_DOMAINS = BOTH.format("not as tokens of one domain, both recoverable or neither")
+OF_DOMAINS = BOTH.format("not both as tokens of one domain, recoverable or not")
 OF_A_LIST = BOTH.format("one is a list and the other is none")
 ALIKE = declare(Part, {"email": Annotated[str, SHORT], "more": Annotated[str, SHORT]})
 MISTAKES: list[tuple[Any, str]] = [

@@ -99,7 +99,7 @@ def differ(one: Column, other: Column) -> str:
         return ""
     tokens = [_tokens(column) for column in (one, other)]
     if tokens[0] != tokens[1]:
-        return "not as tokens of one domain, both recoverable or neither"
+        return "not both as tokens of one domain, recoverable or not"
     return "" if _holds(one) == _holds(other) else "one is a list and the other is none"
 
 
