@@ -82,7 +82,7 @@ def guess(place: Place) -> Guess:
         number = _number(values, last)
         if number:
             return number
-    raise Undeclarable(f"it is a {' or a '.join(sorted(_spoken(one) for one in types))}: unions cannot be declared yet")
+    raise Undeclarable(f"it is a {' or a '.join(sorted(_spoken(one) for one in types))}, which no rule takes")
 
 
 def each(element: Guess, lengths: Sequence[int]) -> Guess:
