@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sluice.declaration import column_types
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
-from tools.sluice_cli.authors import table_sql, throwaway
+from tools.sluice_cli.authors import declarations, table_sql, throwaway
 from tools.sluice_cli.authors.new import declaration, examples, samples
 from tools.sluice_cli.authors.new.plan import Planner, snake
 
@@ -243,9 +243,6 @@ MIXED_LIST = "its list holds things of several kinds, or lists of objects: that 
         ([{f"k{n}": 1} for n in range(9)], MAP),
         ([[{f"k{n}": 1} for n in range(9)]], MAPS),
         ([{"ada@example.com": 1}], MAP),
-        ([1, "a"], "it is a number or a text: unions cannot be declared yet"),
-        ([True, "a"], "it is a boolean or a text: unions cannot be declared yet"),
-        ([{"a": 1}, "a"], "it is of several kinds (object, list, value): unions cannot be declared yet"),
         ([[[{"a": 1}]]], MIXED_LIST),
         ([[[1], 1]], MIXED_LIST),
         ([[[1, None]]], "there is null in its list, which cannot be declared yet"),
@@ -267,6 +264,76 @@ def test_what_cannot_be_declared_is_left_out_and_named(values: list[Any], told: 
     assert "ada@example.com" not in text
     for value in values:
         declaration.load("things", text).masker(KEYSET)(json.dumps({"x": 1, "m": value}))
+
+
+CARD, BANK = {"type": "card", "last4": "4242", "country": "DE"}, {"type": "bank", "iban": "GB33", "country": "GB"}
+GIFT, WARE = {"kind": "gift", "to": "ada@example.com", "of": "a"}, {"kind": "ware", "sku": "s", "of": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("values", "declared", "mark"),
+    [
+        ([1, "a"], 'Annotated[str | int, ByType(Text(max=32), (Integer(), Keep("x_number")))]', "text or number?"),
+        ([True, "a", None], "str | bool | None, ByType(", "text or boolean?"),
+        (
+            [{"email": "ada@example.com"}, "Ada Lovelace"],
+            "Annotated[X | str, ByType(X, (Text(max=64), Redact()))]",
+            "object or text?; free text",
+        ),
+        ([{"a": 1}, [1]], "Annotated[X | list[int], ByType(X, Each(Integer()))]", "object or list?"),
+        ([[{"a": 1}], {"a": 1}], "ByType(", "object or list?"),
+        (
+            [CARD, BANK] * 2,
+            'Annotated[CardX | BankX, Tagged("type", {"card": CardX, "bank": BankX})]',
+            "does its type decide what it is?",
+        ),
+        ([CARD, BANK, None] * 2, 'CardX | BankX | None, Tagged("type"', "does its type decide what it is?"),
+        (
+            [[GIFT, WARE], [GIFT, WARE]],
+            'Annotated[list[GiftX | WareX], Tagged("kind", {"gift": GiftX, "ware": WareX})]',
+            "does its kind decide what it is?",
+        ),
+    ],
+)
+def test_a_value_of_several_shapes_is_a_union_to_be_confirmed(values: list[Any], declared: str, mark: str) -> None:
+    records = [{"x": value} for value in values]
+    planner, text = planned(records)
+    assert planner.left_out == []
+    joined = re.sub(r",? ([\])])", r"\1", re.sub(r"([\[(]) ", r"\1", " ".join(text.split())))
+    assert declared in joined
+    assert f"# confirm: {mark}" in joined
+    stream = declaration.load("things", text)
+    for record in records:
+        stream.masker(KEYSET)(json.dumps(record))
+
+
+def test_what_is_kept_in_several_cases_is_in_one_column_and_what_is_masked_is_not() -> None:
+    _, text = planned([{"x": value} for value in [CARD, BANK] * 2])
+    stream = declaration.load("things", text)
+    assert [column for column, _ in stream.columns()] == ["x_type", "x_last4", "x_country", "x_iban"]
+    _, text = planned([{"x": [GIFT, WARE, WARE, GIFT]}])
+    members = [entry.column for entry in declarations.entries(declaration.load("things", text))][:6]
+    assert members == ["x[*].kind", "x[*].to", "x[*].of", "x[*].kind", "x[*].sku", "x[*].of_2"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [CARD, BANK],  # each once
+        [CARD, CARD | {"type": "debit"}] * 2,  # nothing goes along with it
+        [CARD, BANK, {"last4": "1"}] * 2,  # one has none
+        [{"type": str(number), f"k{number}": 1} for number in range(20)] * 2,
+    ],
+)
+def test_a_key_that_does_not_tell_what_an_object_is_decides_nothing(values: list[Any]) -> None:
+    _, text = planned([{"x": value, "y": 1} for value in values])
+    assert "Tagged" not in text
+
+
+def test_an_object_with_the_subject_in_it_is_in_no_case() -> None:
+    cases = [CARD | {"user": "u"}, BANK | {"user": "v"}] * 2
+    planner, text = planned([{"x": value} for value in cases], "x.user")
+    assert (planner.subject_path, "Tagged" in text) == ("x.user", False)
 
 
 def test_a_key_that_is_a_value_is_not_told() -> None:

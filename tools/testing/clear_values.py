@@ -2,13 +2,14 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from sluice.declaration.layout import Field, Layout
+from sluice.declaration import cases
+from sluice.declaration.layout import Case, Field, Layout, Nested
 from sluice.declaration.masks import Keep, Redact, Truncate
 from sluice.declaration.rules import Rule
 from sluice.declaration.stream import Stream
@@ -77,9 +78,17 @@ def _values(layout: Layout, record: Any) -> Iterator[tuple[Field, Any]]:
             if element is not None and not isinstance(element, dict | bool):
                 yield field, element
     for nested in layout.nested:
-        value = record.get(nested.key)
-        for element in value if isinstance(value, list) else [value]:
-            yield from _values(nested.layout, element)
+        value = record if nested.inline else record.get(nested.key)
+        for element in value if nested.many and isinstance(value, list) else [value]:
+            for case in _cases(nested, element):
+                yield from _values(case.layout, element if case.is_object else {case.layout.members[0].key: element})
+
+
+def _cases(nested: Nested, value: Any) -> Sequence[Case]:
+    """Return the case of a value; all of them where it is none."""
+    with suppress(Rejected):
+        return [nested.cases[cases.chooser(nested)(msgspec.json.encode(value)) if nested.union else 0]]
+    return nested.cases
 
 
 def _elements(value: Any) -> Iterator[Any]:

@@ -37,13 +37,15 @@ if TYPE_CHECKING:
     from sluice.declaration.scrub import Find, Scrub
     from sluice.declaration.stream import Part, Stream, constant, derived
     from sluice.declaration.tree import Tree
+    from sluice.declaration.unions import ByType, Tagged
     from sluice.failures import DeclarationError, Rejected
 else:  # a type checker that saw this would take any name
+    HOMES = ("stream", "masks", "rules", "envelopes", "records", "route", "layout", "scrub", "tree", "unions")
 
     def __getattr__(name: str) -> Any:
         """Import a name of `__all__` when it is first asked for (PEP 562)."""
         if name in __all__:
-            for module in ("stream", "masks", "rules", "envelopes", "records", "route", "layout", "scrub", "tree"):
+            for module in HOMES:
                 home = import_module(f"sluice.declaration.{module}")
                 if hasattr(home, name):
                     return getattr(home, name)
@@ -54,6 +56,7 @@ __all__ = [
     "FROM_ENVELOPE",
     "FROM_MESSAGE",
     "Boolean",
+    "ByType",
     "CaseFolded",
     "Custom",
     "Date",
@@ -80,6 +83,7 @@ __all__ = [
     "Rule",
     "Scrub",
     "Stream",
+    "Tagged",
     "Text",
     "Timestamp",
     "Tree",

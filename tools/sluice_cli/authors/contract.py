@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sluice.declaration import registry
-from sluice.declaration.layout import Field, Layout
+from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.masks import Mask
 from sluice.declaration.route import Queued, Route
 from sluice.declaration.rules.rule import Rule, is_ours
 from sluice.declaration.stream import Stream
 from sluice.declaration.tree import Tree
+from sluice.declaration.unions import Tagged
 from sluice.failures import DeclarationError
 from tools.sluice_cli.authors import declarations, routes, table_sql
 
@@ -37,7 +38,7 @@ def of_stream(stream: type[Stream]) -> Contract:
     entries = declarations.entries(stream)
     types = {name: column.type for name, column in table_sql.columns_of(stream).items()}
     columns = {
-        entry.column: {
+        entry.column + declarations.where([*map(_first, entry.cases)]): {
             "pointer": entry.pointer,
             "mask": declarations.options(entry.mask) if isinstance(entry.mask, Mask) else declarations.mask_text(entry),
             "domain": entry.domain,
@@ -53,7 +54,7 @@ def of_stream(stream: type[Stream]) -> Contract:
         "subject": ".".join(stream.subject.field) if stream.subject else None,
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
-        "fields": dict(_fields(stream.layout, "")),
+        "fields": dict(_fields(stream.layout)),
         "columns": columns,
     }
     made: Contract = json.loads(json.dumps(contract, default=str))
@@ -95,21 +96,51 @@ def main() -> None:
     print(json.dumps(contracts))
 
 
-def _fields(layout: Layout, pointer: str) -> Iterator[tuple[str, Contract]]:
+def _fields(layout: Layout, pointer: str = "", where: str = "", around: str = "") -> Iterator[tuple[str, Contract]]:
+    """Yield what is read of an object by its place, of a union by its place in each case."""
     infos = {info.encode_name: info for info in msgspec.structs.fields(layout.wire)}
     for member in layout.members:
-        place, info = pointer + member.pointer, infos[member.key]
-        told = {"required": info.required, "nullable": member.optional, "default": _default(info)}
+        place, info = pointer + member.pointer + where, infos.get(member.key)
+        told: Contract = {"required": not member.optional, "nullable": member.optional, "default": None}
+        if info:
+            told |= {"required": info.required, "default": _default(info)}
+        told["around"] = around
         if isinstance(member, Field):
             rule = member.rule
             told |= {"null_if": [*member.null_if.when] if member.null_if else []}
             yield place, told | _value(rule)
             if isinstance(rule, Tree):
-                told = {"required": False, "nullable": True, "default": None, "null_if": [], "parent": place}
+                told = {"required": False, "nullable": True, "default": None, "null_if": [], "around": place}
                 yield from ((place + one.path, told | _value(one.rule)) for one in rule.branches if one.rule)
+        elif member.union:
+            yield from _union(member, pointer, where, told)
         else:
             yield place, told | {"kind": "a list of objects" if member.many else "an object"}
-            yield from _fields(member.layout, f"{place}/*" if member.many else place)
+            yield from _fields(member.layout, f"{pointer}{member.pointer}{'/*' * member.many}", where, place)
+
+
+def _union(nested: Nested, pointer: str, where: str, told: Contract) -> Iterator[tuple[str, Contract]]:
+    by = f"the key {nested.union.key}" if isinstance(nested.union, Tagged) else "the JSON type"
+    own = f"{pointer}/{nested.name}" if nested.inline else pointer + nested.pointer
+    kind = f"{'a list of unions' if nested.many else 'a union'} by {by}" + " of the object around it" * nested.is_itself
+    yield own + where, told | {"kind": kind}
+    for case, _, inner in nested.inside(pointer=pointer):
+        inside = f"{where}{' and' if where else ' where'} {_first(case.told)}"
+        place = f"{own if nested.inline else inner}{inside}"
+        its_case: Contract = {"required": False, "around": own + where, "is_case": True}
+        if case.is_object:
+            shape = {"kind": "a case", "nullable": False, "default": None, "tags": list(case.tags)}
+            yield place, its_case | shape
+            yield from _fields(case.layout, inner, inside, place)
+        else:
+            (_, value), *below = _fields(case.layout, inner, inside)
+            yield place, value | its_case
+            yield from below
+
+
+def _first(case: str) -> str:
+    """Return what decides for a case by its first tag or type: one more makes no other case of it."""
+    return case.partition(" or ")[0]
 
 
 def _value(rule: Rule) -> Contract:
@@ -180,15 +211,12 @@ def _of_fields(old: Contract, new: Contract) -> Iterator[Change]:
         if pointer in old:
             for is_breaking, told in _of_field(old[pointer], field):
                 yield Change(is_breaking, f"{pointer} {told}")
-        elif _parent(pointer, field) in ("", *old):  # else the object around it is told
+        elif field["around"] in ("", *old):  # else the object around it is told
             yield Change(field["required"], f"{pointer} is new" + " and required" * field["required"])
     for pointer in [pointer for pointer in old if pointer not in new]:
-        if _parent(pointer, old[pointer]) in ("", *new):
-            yield Change(False, f"{pointer} is not read any more")
-
-
-def _parent(pointer: str, field: Contract) -> str:
-    return field.get("parent") or pointer.rpartition("/")[0].removesuffix("/*")
+        if old[pointer]["around"] in ("", *new):
+            is_case = "is_case" in old[pointer]
+            yield Change(is_case, f"{pointer} is " + ("no case" if is_case else "not read") + " any more")
 
 
 def _of_field(old: Contract, new: Contract) -> Iterator[Change]:
@@ -200,6 +228,12 @@ def _of_field(old: Contract, new: Contract) -> Iterator[Change]:
         yield Change(True, f"is {new['kind']} now, was {old['kind']}")
     elif "rule" in new:
         yield from _of_rule(old, new)
+    for tag in old.get("tags", ()):
+        if tag not in new.get("tags", ()):
+            yield Change(True, f"has no tag {json.dumps(tag, ensure_ascii=False)} any more")
+    for tag in new.get("tags", ()):
+        if tag not in old.get("tags", ()):
+            yield Change(False, f"has the tag {json.dumps(tag, ensure_ascii=False)}, too")
     if not old["required"] and not new["required"] and old["default"] != new["default"]:
         yield Change(True, f"has the default {json.dumps(new['default'])} now, had {json.dumps(old['default'])}")
 

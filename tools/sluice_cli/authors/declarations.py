@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from types import GenericAlias, UnionType
@@ -35,6 +35,12 @@ class Entry:
     nullable: bool  # null can be stored, as far as one knows
     null_if: NullIf | None = None
     inside: str = ""  # the path of a value in a Tree
+    cases: tuple[str, ...] = ()  # of the unions around it: what decides for each
+
+    @property
+    def field(self) -> tuple[str, tuple[str, ...]]:
+        """The pointer, and the cases in which it is this field's."""
+        return self.pointer, self.cases
 
     @property
     def column(self) -> str:
@@ -100,43 +106,63 @@ def mask_text(entry: Entry) -> str:
     return _call(entry.mask) if entry.mask else "Message"
 
 
+def where(cases: Sequence[str]) -> str:
+    """Return in which cases of unions something is so, to be put behind its name; nothing where it always is."""
+    return f" where {' and '.join(cases)}" if cases else ""
+
+
 def options(declared: Rule | Mask | NullIf) -> dict[str, Any]:
     """Return name and options of what is declared as JSON has them, but for those that an entry has a member for."""
     told = {name: _plain(value) for name, value in _options(declared) if name not in MEMBERS}
     return {"name": type(declared).__name__} | told
 
 
-def _of_object(layout: Layout, pointer: str, inside: tuple[str, ...]) -> Iterator[Entry]:
+def _of_object(layout: Layout, pointer: str, inside: tuple[str, ...], cases: tuple[str, ...] = ()) -> Iterator[Entry]:
     """Yield the entries of a row, or of the objects in a column of JSON."""
     nullable = {column.name: column.nullable for column in column_types.columns(layout)}
-    yield from _entries(layout, "", pointer, inside, nullable)
+    yield from _entries(layout, "", pointer, inside, nullable, cases)
 
 
 def _entries(
-    layout: Layout, prefix: str, pointer: str, inside: tuple[str, ...], nullable: Mapping[str, bool]
+    layout: Layout,
+    prefix: str,
+    pointer: str,
+    inside: tuple[str, ...],
+    nullable: Mapping[str, bool],
+    cases: tuple[str, ...],
 ) -> Iterator[Entry]:
-    """Go the way that `Layout.columns` goes, and into lists of objects too."""
+    """Go the way that `Layout.places` goes, and into lists of objects too."""
     hints = get_type_hints(layout.make)
     for field in layout.fields:
         for mask in field.masks:
             column = mask.column_of(prefix + field.name)
-            place, type_ = pointer + field.pointer, _type(hints[field.name])
+            place, type_ = pointer + field.pointer, _type(field.rule.makes if field.is_itself else hints[field.name])
             entry = Entry(
-                place, field.name, type_, field.rule, mask, (*inside, column), nullable[column], field.null_if
+                place,
+                field.name,
+                type_,
+                field.rule,
+                mask,
+                (*inside, column),
+                nullable[column],
+                field.null_if,
+                cases=cases,
             )
             yield entry
             if isinstance(mask, ByPath):
                 yield from _of_tree(entry)
     for nested in layout.nested:
-        name, place = prefix + nested.name, pointer + nested.pointer
-        if nested.many:
-            yield from _of_object(nested.layout, f"{place}/*", (*inside, name))
-        else:
-            yield from _entries(nested.layout, f"{name}_", place, inside, nullable)
+        name = prefix + nested.name
+        for case, inner_prefix, place in nested.inside(prefix, pointer):
+            told = (*cases, case.told) if nested.union else cases
+            if nested.many:
+                yield from _of_object(case.layout, place, (*inside, name), told)
+            else:
+                yield from _entries(case.layout, inner_prefix, place, inside, nullable, told)
     for name, made in layout.derived.items():
         returned = type(made.function(None)) if made.is_constant else _returned(made.function)
         column = prefix + name
-        yield Entry("", name, _type(returned), None, made, (*inside, column), nullable[column])
+        yield Entry("", name, _type(returned), None, made, (*inside, column), nullable[column], cases=cases)
 
 
 def _of_tree(tree: Entry) -> Iterator[Entry]:
@@ -144,7 +170,7 @@ def _of_tree(tree: Entry) -> Iterator[Entry]:
     for branch in tree.rule.branches if isinstance(tree.rule, Tree) else ():
         type_, mask = (_type(branch.rule.makes), branch.mask) if branch.rule else ("", None)
         place, name = tree.pointer + branch.path, branch.name or tree.name
-        yield Entry(place, name, type_, branch.rule, mask, tree.path, nullable=True, inside=branch.path)
+        yield Entry(place, name, type_, branch.rule, mask, tree.path, True, inside=branch.path, cases=tree.cases)
 
 
 def _returned(function: Callable[[Any], Any]) -> Any:

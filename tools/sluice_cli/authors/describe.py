@@ -75,9 +75,9 @@ def _sentences(stream: type[Stream], quote: str = "") -> str:
 
 
 def _texts(entry: Entry) -> tuple[str, ...]:
-    rule = rule_text(entry.rule, entry.null_if)
+    field, rule = (entry.pointer or "–") + declarations.where(entry.cases), rule_text(entry.rule, entry.null_if)
     null = "yes" if entry.nullable else ""
-    return entry.pointer or "–", entry.type, rule, mask_text(entry), entry.column, null, entry.domain or ""
+    return field, entry.type, rule, mask_text(entry), entry.column, null, entry.domain or ""
 
 
 def _json(entry: Entry) -> dict[str, object]:
@@ -89,7 +89,9 @@ def _json(entry: Entry) -> dict[str, object]:
         "column": entry.column,
         "nullable": entry.nullable,
         "domain": entry.domain,
-    } | ({"null_if": [*entry.null_if.when]} if entry.null_if else {})
+        **({"null_if": [*entry.null_if.when]} if entry.null_if else {}),
+        **({"cases": list(entry.cases)} if entry.cases else {}),
+    }
 
 
 def _markdown(stream: type[Stream], entries: list[Entry]) -> str:
@@ -100,4 +102,4 @@ def _markdown(stream: type[Stream], entries: list[Entry]) -> str:
 
 def _code(text: str) -> str:
     """Return the text as code in a cell of a table (https://github.github.com/gfm/#tables-extension-)."""
-    return f"`{terminal.printable(text).replace('|', '\\|')}`" if text and text != "–" else text
+    return f"`{terminal.printable(text).replace('|', '\\|')}`" if text and not text.startswith("–") else text

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration import reading, wire
+from sluice.declaration import cases, reading, wire
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.rules import Rule
@@ -25,7 +25,8 @@ from tools.sluice_cli.authors.declarations import Entry
 from tools.sluice_cli.authors.messages import Message
 from tools.sluice_cli.authors.space import Space
 
-type Clear = Mapping[str, Sequence[Any]]  # canonical values by pointer, with `*` for the elements of lists
+type Place = tuple[str, tuple[str, ...]]  # a pointer with `*` for the elements of lists, and the cases of unions
+type Clear = Mapping[Place, Sequence[Any]]  # canonical values
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Findings:
         for accepted in reversed(rows):
             for entry, write in self._writers.items():
                 if isinstance(entry.mask, Pseudonym):
-                    for token in sorted({str(write(value)) for value in accepted.clear.get(entry.pointer, ())}):
+                    for token in sorted({str(write(value)) for value in accepted.clear.get(entry.field, ())}):
                         places[entry.column, token].append(accepted.message.place)
         repeated = [(column, token, found) for (column, token), found in places.items() if len(found) > 1]
         return sorted(repeated, key=lambda one: -len(one[2]))
@@ -156,7 +157,7 @@ class Findings:
         for entry, write in self._writers.items():
             rule = entry.rule
             if rule and not isinstance(entry.mask, Keep):
-                clear = [value for accepted in self.accepted for value in accepted.clear.get(entry.pointer, ())]
+                clear = [value for accepted in self.accepted for value in accepted.clear.get(entry.field, ())]
                 values = {rule.element.text(value) for value in clear}
                 stored = {write(value) for value in clear} - {None}
                 mask = declarations.mask_text(entry)
@@ -166,7 +167,7 @@ class Findings:
     def _in_tree(self, entry: Entry, accepted: Accepted) -> Iterator[Cell]:
         """Yield what is stored of the values at one path of a Tree."""
         write = self._writers.get(entry)
-        return (write(value) for value in accepted.clear.get(entry.pointer, ()) if write)
+        return (write(value) for value in accepted.clear.get(entry.field, ()) if write)
 
     def _is_masked(self, entry: Entry, accepted: Accepted) -> bool:
         """Tell whether nothing in the column is a clear value: neither by declaration nor because it was so short."""
@@ -177,7 +178,7 @@ class Findings:
         write, element = self._writers[entry], entry.rule.element
         return all(
             write(value) not in (element.cell(value), element.text(value))
-            for value in accepted.clear.get(entry.pointer, ())
+            for value in accepted.clear.get(entry.field, ())
         )
 
 
@@ -201,9 +202,9 @@ def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
 
 def _canonical(stream: type[Stream], body: str) -> Clear:
     """Return the canonical values of a record that was accepted."""
-    values: dict[str, list[Any]] = defaultdict(list)
-    for pointer, value in _values(stream.layout, msgspec.json.decode(stream.unwrap(body), type=stream.layout.wire), ""):
-        values[pointer].append(value)
+    values: dict[Place, list[Any]] = defaultdict(list)
+    for place, value in _values(stream.layout, msgspec.json.decode(stream.unwrap(body), type=stream.layout.wire), ""):
+        values[place].append(value)
     return values
 
 
@@ -227,20 +228,22 @@ def _ignore(pointer: str) -> None:
     pass
 
 
-def _values(layout: Layout, record: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+def _values(layout: Layout, record: Any, pointer: str, of: tuple[str, ...] = ()) -> Iterator[tuple[Place, Any]]:
     for declared in layout.fields:
         value = getattr(record, declared.name)
         if not wire.is_null(value):
             canonical = reading.reader(declared, declared.rule, _ignore)(value)
             if isinstance(canonical, Kept):
-                yield from _values_in_tree(declared.rule, canonical, pointer + declared.pointer)
+                found = _values_in_tree(declared.rule, canonical, pointer + declared.pointer)
+                yield from (((place, of), leaf) for place, leaf in found)
                 continue
             for element in _elements(canonical):
-                yield pointer + declared.pointer, element
+                yield (pointer + declared.pointer, of), element
     for nested in layout.nested:
-        place, value = pointer + nested.pointer, getattr(record, nested.name)
-        if nested.many:
-            for element in value or []:
-                yield from _values(nested.layout, element, f"{place}/*")
-        elif value is not None:
-            yield from _values(nested.layout, value, place)
+        value, read = cases.taker(nested, layout)(record), cases.reader(nested)
+        inside = list(nested.inside(pointer=pointer))
+        for element in (value or []) if nested.many else [value]:
+            if element is not None:
+                number, inner = read(element)
+                case, _, place = inside[number]
+                yield from _values(case.layout, inner, place, (*of, case.told) if nested.union else of)

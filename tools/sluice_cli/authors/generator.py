@@ -15,7 +15,7 @@ import msgspec
 
 from sluice.declaration import paths
 from sluice.declaration.envelopes import plain
-from sluice.declaration.layout import Field, Layout, Nested
+from sluice.declaration.layout import Case, Field, Layout, Nested
 from sluice.declaration.rules import (
     BLANK,
     Boolean,
@@ -39,6 +39,7 @@ from sluice.declaration.rules import (
 from sluice.declaration.rules.rule import is_ours
 from sluice.declaration.stream import Stream
 from sluice.declaration.tree import Scalar, Tree
+from sluice.declaration.unions import Tagged
 from sluice.failures import OF_A_USERS_CODE, Rejected, rejection_of
 from sluice.postgres.cells import json_cell
 from tools.sluice_cli.authors import envelopes, throwaway
@@ -120,7 +121,14 @@ class Generator:
         return None
 
     def _record(self, layout: Layout, place: str) -> dict[str, Any]:
-        return {member.key: self._member(member, place + member.pointer) for member in layout.members}
+        record: dict[str, Any] = {}
+        for member in layout.members:
+            made = self._member(member, place + member.pointer)
+            if not (isinstance(member, Nested) and member.inline):
+                record[member.key] = made
+            elif made is not None:
+                record |= made
+        return record
 
     def _member(self, member: Field | Nested, place: str) -> Any:
         if member.optional and self._source.random() < self._null_share:
@@ -128,8 +136,25 @@ class Generator:
         if isinstance(member, Field):
             return self._value(member.rule, place, member.key, member.null_if)
         if not member.many:
-            return self._record(member.layout, place)
-        return [self._record(member.layout, f"{place}/*") for _ in range(self._source.randint(1, MOST_ELEMENTS))]
+            return self._of_case(member, place)
+        return [self._of_case(member, f"{place}/*") for _ in range(self._source.randint(1, MOST_ELEMENTS))]
+
+    def _of_case(self, nested: Nested, place: str) -> Any:
+        """Return an object, of a union a value of one of its cases."""
+        case = self._source.choice(nested.cases)
+        made = self._record(case.layout, place)
+        if not case.is_object:
+            return next(iter(made.values()))
+        return made | {nested.union.key: self._tag(nested.union, case)} if isinstance(nested.union, Tagged) else made
+
+    def _tag(self, union: Tagged, case: Case) -> Any:
+        """Return a tag of the case, or one of no case: another text, a larger number, the other truth value."""
+        if case.tags:
+            return self._source.choice(case.tags)
+        tags = list(union.cases)
+        if isinstance(tags[0], bool):
+            return not tags[0]
+        return max(tags) + 1 if isinstance(tags[0], int) else f"no {max(tags)}"
 
     def _value(self, rule: Rule, pointer: str, key: str, null_if: NullIf | None) -> Any:
         if isinstance(rule, Each):

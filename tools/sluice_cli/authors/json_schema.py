@@ -4,6 +4,7 @@ A record that validates is accepted, but for what no schema can say: `descriptio
 validates once it is in its canonical form: in NFC, without white space around it.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 
 from sluice.declaration import paths
 from sluice.declaration.envelopes import plain
-from sluice.declaration.layout import Field, Layout, Nested
+from sluice.declaration.layout import Case, Field, Layout, Nested
 from sluice.declaration.rules import (
     EPOCHS,
     EPOCHS_FROM,
@@ -40,6 +41,7 @@ from sluice.declaration.rules import (
 from sluice.declaration.rules.rule import is_ours
 from sluice.declaration.stream import Stream
 from sluice.declaration.tree import Scalar, Tree
+from sluice.declaration.unions import Tagged
 from sluice.declaration.wire import Numeric
 from tools.sluice_cli.authors import declarations
 
@@ -54,6 +56,7 @@ BLANK_TEXT = r"^\s*$"
 EMAIL = r"^[^@\s]+@[^@\s]+$"
 NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?$"
 UUID = r"^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$|^[0-9A-Fa-f]{32}$"
+_TYPES_OF_TAGS = {str: "string", int: "integer", bool: "boolean"}
 VERSION = r"^0*[0-9]{1,4}(?:\.0*[0-9]{1,3}){0,2}$"
 
 
@@ -73,16 +76,19 @@ def of_rule(rule: Rule) -> Schema:
 
 def _of_object(layout: Layout) -> Schema:
     infos = {info.encode_name: info for info in msgspec.structs.fields(layout.wire)}
-    properties = {member.key: _of_member(member) | _default(infos[member.key]) for member in layout.members}
+    inline = [nested for nested in layout.nested if nested.inline]
+    members = [member for member in layout.members if member not in inline]
+    properties = {member.key: _of_member(member) | _default(infos[member.key]) for member in members}
     required = [key for key, info in infos.items() if info.required]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": True}
+    made = {"type": "object", "properties": properties, "required": required, "additionalProperties": True}
+    return made | ({"allOf": [_of_inline(nested) for nested in inline]} if inline else {})
 
 
 def _of_member(member: Field | Nested) -> Schema:
     if isinstance(member, Field):
         made = _of_field(member.rule, member.null_if, member.optional)
     else:
-        made = _of_object(member.layout)
+        made = _of_union(member) if member.union else _of_object(member.layout)
         made = {"type": "array", "items": made} if member.many else made
     return {"anyOf": [made, {"type": "null"}]} if member.optional else made
 
@@ -100,6 +106,48 @@ def _of_field(rule: Rule, null_if: NullIf | None, optional: bool) -> Schema:
     if not optional:
         return made
     return {"anyOf": [made, {} if INVALID in null_if.when else {"type": "string", "pattern": BLANK_TEXT}]}
+
+
+def _of_union(nested: Nested) -> Schema:
+    if isinstance(nested.union, Tagged):
+        union = nested.union
+        return {"oneOf": [_of_tagged(union, case) for case in nested.cases]}
+    return {"anyOf": [_of_json_type(case) for case in nested.cases]}
+
+
+def _of_inline(nested: Nested) -> Schema:
+    """Return what an inline union says of the object around it; an optional one need not be there."""
+    made = _of_union(nested)
+    if nested.optional and nested.inline:
+        made["oneOf"].append({"properties": {nested.inline.key: {"type": "null"}}})
+    return made
+
+
+def _of_tagged(union: Tagged, case: Case) -> Schema:
+    made = _of_object(case.layout)
+    tags = [*(case.tags or union.cases)]
+    tag: Schema = {"const": tags[0]} if len(tags) == 1 else {"enum": tags}
+    if union.fold:
+        tag = {"pattern": f"^(?:{'|'.join(_in_any_case(text) for text in tags)})$"}
+    if not case.tags:
+        tag = {"not": tag}
+    made["properties"] |= {union.key: {"type": _TYPES_OF_TAGS[type(tags[0])]} | tag}
+    made["required"] = list(dict.fromkeys([*made["required"], union.key]))
+    return made
+
+
+def _of_json_type(case: Case) -> Schema:
+    """Return the schema of a case that the JSON type decides, of no other JSON type."""
+    if case.is_object:
+        return _of_object(case.layout)
+    types = {"type": case.json_types[0] if len(case.json_types) == 1 else list(case.json_types)}
+    return types | _of_member(case.layout.members[0])
+
+
+def _in_any_case(text: str) -> str:
+    """Return the pattern of a text that may be in upper and lower case, as ECMA 262 has patterns."""
+    either = (f"[{one.lower()}{one.upper()}]" if one.isalpha() else one for one in text)
+    return "".join(re.sub(r"^([\\^$.|?*+()\[\]{}/])$", r"\\\1", one) for one in either)
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Schema:

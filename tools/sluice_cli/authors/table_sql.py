@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sluice.declaration import column_types
-from sluice.declaration.column_types import Anything, Cells, Choices
+from sluice.declaration.column_types import NOTHING, Anything, Cells, Choices
 from sluice.declaration.layout import Column, Derived
 from sluice.declaration.masks import Pseudonym, Redact, TokensInside
 from sluice.declaration.stream import Stream
@@ -59,9 +59,11 @@ def create_index(stream: type[Stream], column: str) -> str:
 
 def columns_of(stream: type[Stream]) -> dict[str, ColumnSql]:
     """Return the columns that a declaration writes, by name; the message's own two are not among them."""
-    places = stream.layout.places()
+    places: dict[str, list[Column]] = {}
+    for place in stream.layout.places():
+        places.setdefault(place.name, []).append(place)
     types = column_types.columns(stream.layout)
-    return {place.name: _column(place, made.cells, made.nullable) for place, made in zip(places, types, strict=True)}
+    return {made.name: _column(places[made.name], made.cells, made.nullable) for made in types}
 
 
 def indexed(stream: type[Stream]) -> list[str]:
@@ -90,16 +92,21 @@ def table_name(stream: type[Stream]) -> str:
     return ".".join(map(name, stream.table.split(".")))
 
 
-def _column(place: Column, cells: Cells, nullable: bool) -> ColumnSql:
+def _column(places: Sequence[Column], cells: Cells, nullable: bool) -> ColumnSql:
+    """Return a column, given all that writes it: one thing, or some cases of a union."""
     constraint, note = "" if nullable else "NOT NULL", ""
     type_ = type_of(cells)
-    if isinstance(place.mask, Pseudonym) and type_.startswith("varchar"):
+    if any(isinstance(place.mask, Pseudonym) for place in places) and type_.startswith("varchar"):
         type_ = OF_TOKENS + "[]" * type_.endswith("[]")
-    elif isinstance(place.mask, Redact):
-        note = "redacted: always NULL" if place.mask.constant is None else ""
-    elif isinstance(cells, Anything) and not (isinstance(place.declared, Derived) and place.declared.is_constant):
+    elif all(isinstance(place.mask, Redact) for place in places):
+        note = "redacted: always NULL" if cells is NOTHING else ""
+    elif isinstance(cells, Anything) and not all(map(_is_constant, places)):
         constraint, note = "", OF_ONES_OWN  # which may return None
-    return ColumnSql(name(place.name), type_, constraint, note)
+    return ColumnSql(name(places[0].name), type_, constraint, note)
+
+
+def _is_constant(place: Column) -> bool:
+    return isinstance(place.declared, Derived) and place.declared.is_constant
 
 
 def _lines(columns: Sequence[ColumnSql]) -> Iterator[str]:

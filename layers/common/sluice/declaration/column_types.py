@@ -43,6 +43,7 @@ DAYS = ("year", "month", "day")  # what a moment can be truncated to, and a date
 
 TEXTS = {"text", "varchar", "bpchar", "citext"}
 INTEGERS = {"int2": 2**15 - 1, "int4": LARGEST_INTEGER, "int8": LARGEST_BIGINT, "float4": 2**24, "float8": 2**53}
+SIZES = {"smallint": 2**15 - 1, "integer": LARGEST_INTEGER, "bigint": LARGEST_BIGINT}
 JSONS = {"json", "jsonb"}
 
 
@@ -166,6 +167,7 @@ class Arrays(Cells):
 
 
 ANYTHING = Anything()
+NOTHING = Anything("any type", 0)  # NULL alone
 JSON = Of("jsonb", types=("jsonb", "json"))
 ARRAYS_OF_TOKENS = Arrays("text[]", of=Cells("text", TOKEN_CHARACTERS))
 DATES = Of("date", len("2026-01-31"), types=("date",))
@@ -183,7 +185,14 @@ class Column(NamedTuple):
 
 
 def columns(layout: Layout) -> Iterator[Column]:
-    """Yield what is written to each column, in the order of `Layout.columns`."""
+    """Yield what is written to each column, in the order of `Layout.columns`: of a union what all its cases write."""
+    found: dict[str, Column] = {}
+    for column in _columns(layout):
+        found[column.name] = _merged(found[column.name], column) if column.name in found else column
+    yield from found.values()
+
+
+def _columns(layout: Layout) -> Iterator[Column]:
     for place in layout.places():
         match place.declared:
             case Field(rule=rule):
@@ -195,11 +204,51 @@ def columns(layout: Layout) -> Iterator[Column]:
         yield Column(place.name, place.pointer, cells, place.optional or can_be_null)
 
 
+def _merged(one: Column, other: Column) -> Column:
+    """Return a column that two cases of a union write."""
+    pointer = one.pointer if one.pointer == other.pointer else ""
+    return Column(one.name, pointer, _both(one.cells, other.cells), one.nullable or other.nullable)
+
+
+def _both(one: Cells, other: Cells) -> Cells:
+    """Return the cells that are either of the two."""
+    if one == other or other is NOTHING:
+        return one
+    if one is NOTHING:
+        return other
+    match one, other:
+        case (Anything(), _) | (_, Anything()):
+            return ANYTHING
+        case Arrays(of=first), Arrays(of=second):
+            cells = _both(first, second)
+            return Arrays(f"{cells.wanted}[]", of=cells)
+        case Choices(), Choices():
+            return _choices(*dict.fromkeys([*one.choices, *other.choices]))
+        case Numbers(), Numbers():
+            return _number_of_both(one, other)
+        case Moments(), Moments():
+            return one if one.unit not in DAYS else other
+        case Of(), Of() if set(one.types) & set(other.types):
+            return one if set(one.types) <= set(other.types) else other
+    longest = None if one.longest is None or other.longest is None else max(one.longest, other.longest)
+    return Cells("text") if longest is None else _texts(longest)
+
+
+def _number_of_both(one: Numbers, other: Numbers) -> Cells:
+    low, high, scale = min(one.low, other.low), max(one.high, other.high), max(one.scale, other.scale)
+    if not (one.longest and other.longest):  # nobody knows how large
+        return Numbers("bigint" if {one.wanted, other.wanted} <= SIZES.keys() else "numeric", 0, low, high, scale)
+    if scale == 0 and {one.wanted, other.wanted} <= SIZES.keys():
+        return _integers(low, high)
+    digits = len(str(max(high, -low))) + scale
+    return Numbers(f"numeric({digits},{scale})", digits + 3, low, high, scale)
+
+
 def _of_mask(mask: Mask | None, rule: Rule) -> tuple[Cells, bool]:
     """Return the cells that a mask makes of values that are not null, and whether one of them can be null."""
     if isinstance(mask, Redact):
         if mask.constant is None:
-            return ANYTHING, True
+            return NOTHING, True
         return ANYTHING if isinstance(rule, Each) else _choices(mask.constant), False
     if isinstance(mask, TokensInside):
         return ARRAYS_OF_TOKENS, False
@@ -312,6 +361,5 @@ def _choices(*choices: str) -> Cells:
 
 
 def _integers(low: int, high: int) -> Cells:
-    sizes = (("smallint", 2**15 - 1), ("integer", LARGEST_INTEGER), ("bigint", LARGEST_BIGINT))
-    wanted = next((name for name, largest in sizes if -largest - 1 <= low and high <= largest), "numeric")
+    wanted = next((name for name, largest in SIZES.items() if -largest - 1 <= low and high <= largest), "numeric")
     return Numbers(wanted, max(len(str(low)), len(str(high))), low, high)

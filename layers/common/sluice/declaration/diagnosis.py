@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration.layout import Layout
+from sluice.declaration.layout import Layout, Nested
+from sluice.declaration.unions import Tagged
 from sluice.failures import Rejected
 
 
@@ -15,8 +16,8 @@ def rejection(error: Exception, layout: Layout) -> Rejected:
         return Rejected("nested_too_deeply")
     if not isinstance(error, msgspec.ValidationError):
         return Rejected("not_json")
-    pointer = _pointer(layout, _path(error))
-    return Rejected(_reason(error), pointer) if pointer else Rejected("not_an_object")
+    path = _path(error)
+    return Rejected(_reason(error), _pointer(layout, path)) if path else Rejected("not_an_object")
 
 
 def rejection_of_value(error: ValueError) -> Rejected:
@@ -45,7 +46,7 @@ def _path(error: msgspec.ValidationError) -> str:
 
 def _pointer(layout: Layout, path: str) -> str:
     """Turn the decoder's path into a JSON pointer that names declared fields alone."""
-    inner_layouts = {nested.key: nested.layout for nested in layout.nested}
+    inner_layouts = {nested.key: nested.layout for nested in layout.nested if not nested.union}
     for member in sorted(layout.members, key=lambda member: len(member.key), reverse=True):  # a key may have dots in it
         rest = path.removeprefix(f".{member.key}")
         if rest == path or (rest and rest[0] not in ".["):
@@ -62,13 +63,29 @@ def _pointer_below(path: str, layout: Layout | None = None) -> str:
 
 
 def shape(layout: Layout, record: dict[str, Any]) -> dict[str, object]:
-    """Return the declared fields that an object has with their JSON types; nested objects are told in the same way."""
+    """Return the declared fields that an object has with their JSON types; nested objects are told in the same way.
+
+    Of a union those of all its cases are told.
+    """
     present = [field.key for field in layout.fields if field.key in record]
     types: dict[str, object] = {key: json_type(record[key]) for key in present}
     for nested in layout.nested:
-        if nested.key in record and not nested.source:
-            value = record[nested.key]
-            types[nested.key] = shape(nested.layout, value) if isinstance(value, dict) else json_type(value)
+        if nested.source:
+            continue
+        value = record if nested.inline else record.get(nested.key)
+        told = _shape_inside(nested, value) if isinstance(value, dict) else json_type(value)
+        if isinstance(told, dict) and nested.inline:
+            types = told | types
+        elif nested.key in record:
+            types[nested.key] = told
+    return types
+
+
+def _shape_inside(nested: Nested, value: dict[str, Any]) -> dict[str, object]:
+    tag = [nested.union.key] if isinstance(nested.union, Tagged) else []
+    types: dict[str, object] = {key: json_type(value[key]) for key in tag if key in value}
+    for case in nested.cases:
+        types |= shape(case.layout, value) if case.is_object else {}
     return types
 
 

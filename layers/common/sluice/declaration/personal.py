@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration.layout import Layout, Nested, single_field
-from sluice.declaration.masks import Keep, Pseudonym, TokensInside
-from sluice.declaration.rules import INVALID, Rule
+from sluice.declaration.layout import Case, Column, Field, Layout, Nested, single_field
+from sluice.declaration.masks import Keep, Pseudonym, Redact, TokensInside
+from sluice.declaration.rules import INVALID, Each, Rule
 from sluice.declaration.scrub import Scrub
 from sluice.declaration.tree import ByPath
 from sluice.failures import DeclarationError
@@ -91,7 +91,8 @@ def token_places(
                 is_array = not column and (isinstance(mask, TokensInside) or field.rule.element is not field.rule)
                 yield TokenPlace(*where, domain, mask.recoverable, is_array)
     for nested in layout.nested:
-        yield from token_places(nested.layout, *_inside(nested, prefix, column, path))
+        for case, before, its_column, its_path in _inside(nested, prefix, column, path):
+            yield from token_places(case.layout, before, its_column, its_path)
 
 
 def text_places(layout: Layout, prefix: str = "", column: str = "", path: tuple[str, ...] = ()) -> Iterator[TextPlace]:
@@ -104,7 +105,31 @@ def text_places(layout: Layout, prefix: str = "", column: str = "", path: tuple[
                 in_json = bool(column) or isinstance(mask, ByPath) or getattr(field.rule, "json", False)
                 yield TextPlace(*where, in_json)
     for nested in layout.nested:
-        yield from text_places(nested.layout, *_inside(nested, prefix, column, path))
+        for case, before, its_column, its_path in _inside(nested, prefix, column, path):
+            yield from text_places(case.layout, before, its_column, its_path)
+
+
+def distinct_places(layout: Layout) -> tuple[TokenPlace, ...]:
+    """Return the same places, each once where several cases of a union have it. Raises DeclarationError."""
+    found: dict[tuple[str, ...], TokenPlace] = {}
+    for place in token_places(layout):
+        if found.setdefault((place.column, *place.path), place) != place:
+            where = "[*].".join((place.column, *place.path))
+            raise DeclarationError(
+                f"{layout.name}: {where} has tokens of several domains, or some that are recoverable and some that are"
+                " not, as the cases of a union have it; name another column in a mask of one of them"
+            )
+    return tuple(found.values())
+
+
+def differ(one: Column, other: Column) -> str:
+    """Tell why two cases of a union cannot write one column; nothing where they can."""
+    if _is_empty(one) or _is_empty(other):
+        return ""
+    tokens = [_tokens(column) for column in (one, other)]
+    if tokens[0] != tokens[1]:
+        return "not both as tokens of one domain, recoverable or not"
+    return "" if _holds(one) == _holds(other) else "one is a list and the other is none"
 
 
 def subject(stream: Layout, path: str) -> Subject:
@@ -122,12 +147,35 @@ def subject(stream: Layout, path: str) -> Subject:
     raise DeclarationError(f"{stream.name}: the subject {path} must be kept, or be a Pseudonym of the domain subject")
 
 
-def _inside(nested: Nested, prefix: str, column: str, path: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
-    """Return prefix, column and path of what is inside of an object, or of a list of them."""
+def _inside(
+    nested: Nested, prefix: str, column: str, path: tuple[str, ...]
+) -> Iterator[tuple[Case, str, str, tuple[str, ...]]]:
+    """Yield each case of an object, or of a list of them, with prefix, column and path of what is inside."""
     name = prefix + nested.name
-    if not nested.many:
-        return f"{name}_", column, path
-    return ("", column, (*path, name)) if column else ("", name, ())
+    for case, before, _ in nested.inside(prefix):
+        if not nested.many:
+            yield case, before, column, path
+        else:
+            yield (case, "", column, (*path, name)) if column else (case, "", name, ())
+
+
+def _is_empty(column: Column) -> bool:
+    return isinstance(column.mask, Redact) and column.mask.constant is None
+
+
+def _tokens(column: Column) -> tuple[str, bool] | None:
+    """Return the domain of a column's tokens, and whether they are recoverable; None where it has none."""
+    if isinstance(column.mask, Pseudonym | TokensInside) and isinstance(column.declared, Field):
+        return column.mask.domain_of(column.declared.name), column.mask.recoverable
+    return None
+
+
+def _holds(column: Column) -> str:
+    if isinstance(column.declared, Field) and isinstance(column.declared.rule, Each):
+        return "json" if column.declared.rule.json else "array"
+    if isinstance(column.mask, TokensInside):
+        return "array"
+    return "json" if isinstance(column.declared, Nested) else "one"
 
 
 def _replace_everywhere(value: Any, change: Callable[[str], str]) -> Any:

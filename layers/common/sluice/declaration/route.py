@@ -109,7 +109,7 @@ def reader_of(queued: Queued, envelope: Envelope | None = None) -> Callable[[str
 def records_of(queued: Queued, body: str) -> list[tuple[type[Stream], str | bytes]]:
     """Return the JSON of each record in a body, with the stream that reads it. Raises Rejected."""
     stream = reader_of(queued)(body)
-    texts = stream.texts(body)
+    texts = stream.record_texts(body)
     if not (issubclass(queued, Route) and queued.head.splitter):
         return [(stream, text) for text in texts]
     stream_of = reader_of(queued, plain)

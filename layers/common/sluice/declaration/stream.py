@@ -1,7 +1,7 @@
 """A stream is declared once: what a record looks like, what is personal in it, which table its rows go to."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, cast, dataclass_transform, get_type_hints
 
 import msgspec
@@ -10,7 +10,7 @@ from sluice.declaration import annotations, diagnosis, envelopes, ignored, maski
 from sluice.declaration import records as records_
 from sluice.declaration.envelopes import Envelope, Postmark, plain
 from sluice.declaration.ignored import Members
-from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
+from sluice.declaration.layout import OWN_COLUMNS, At, Column, Derived, Layout
 from sluice.declaration.originals import Notes, Originals
 from sluice.declaration.outside import Outside
 from sluice.declaration.personal import Subject, TextPlace, TokenPlace
@@ -97,8 +97,8 @@ class _PartType(msgspec.StructMeta):
             declared.postmark = postmark.of_stream(
                 declared.layout, declared.stream_name, identity, time, declared.subject
             )
-        declared.token_places = tuple(personal.token_places(declared.layout))
-        declared.text_places = tuple(personal.text_places(declared.layout))
+        declared.token_places = personal.distinct_places(declared.layout)
+        declared.text_places = tuple(dict.fromkeys(personal.text_places(declared.layout)))
         return cast("type", declared)
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
@@ -179,7 +179,7 @@ class Stream(Part):
         return own.reader(cls.unwrap)
 
     @classmethod
-    def texts(cls, body: str) -> list[str | bytes]:
+    def record_texts(cls, body: str) -> list[str | bytes]:
         """Return the JSON of each record in a body, without its envelope. Raises Rejected."""
         held = cls.unwrap(body)
         return [held] if cls.splitter is None else [*cls.splitter.split(held)]
@@ -220,18 +220,35 @@ def _check_names(declared: Any) -> None:
 
 
 def _check_columns(layout: Layout, own: tuple[str, ...]) -> None:
-    """Raise DeclarationError when a column is written twice, or is one that Sluice writes itself."""
-    found: dict[str, Column] = {}
-    for column in layout.places():
+    """Raise DeclarationError when a column is written twice, or is one that Sluice writes itself.
+
+    Two cases of a union may write one column, where it holds the same kind of thing.
+    """
+    _check_places(layout.name, layout.places(), own)
+    for nested in layout.nested:
+        if nested.many and nested.union:
+            _check_places(layout.name, nested.places(At()), ())
+
+
+def _check_places(name: str, places: Iterable[Column], own: tuple[str, ...]) -> None:
+    found: dict[str, list[Column]] = {}
+    for column in places:
         if column.name in own:
             change = "name another column in its mask" if column.mask else "give it another name"
             raise DeclarationError(
-                f"{layout.name}: {column.source} is written to the column {column.name},"
+                f"{name}: {column.source} is written to the column {column.name},"
                 f" which Sluice writes itself in every table; {change}"
             )
-        other = found.setdefault(column.name, column)
-        if other is not column:
-            raise DeclarationError(f"{layout.name}: {_collision(other, column)}")
+        others = found.setdefault(column.name, [])
+        for other in others:
+            if not other.excludes(column):
+                raise DeclarationError(f"{name}: {_collision(other, column)}")
+            if differ := personal.differ(other, column):
+                raise DeclarationError(
+                    f"{name}: {other.source} and {column.source} are both written to the column {column.name}, but"
+                    f" {differ}; name another column in a mask of one of them"
+                )
+        others.append(column)
 
 
 def _collision(one: Column, other: Column) -> str:

@@ -5,18 +5,22 @@ from typing import Any
 import msgspec
 
 from sluice.declaration.envelopes import plain
-from sluice.declaration.layout import Layout, Source
+from sluice.declaration.layout import Layout, Nested, Source
 from sluice.declaration.outside import Outside
 from sluice.declaration.stream import Masked, Stream
+from sluice.declaration.unions import Tagged
 from sluice.failures import OF_A_USERS_CODE, rejection_of
 from sluice.pseudonyms.keyset import Keyset
 
 
 def example(layout: Layout) -> dict[str, Any]:
     """Return an object that the rules of a declaration accept, as in JSON. It is nobody's; lists are empty."""
-    fields = {field.key: field.rule.example for field in layout.fields}
-    nested = [one for one in layout.nested if not one.source]
-    return fields | {one.key: [] if one.many else example(one.layout) for one in nested}
+    made = {field.key: field.rule.example for field in layout.fields}
+    for nested in layout.nested:
+        if not nested.source:
+            inside = [] if nested.many else _inside(nested)
+            made |= inside if isinstance(inside, dict) and nested.inline else {nested.key: inside}
+    return made
 
 
 def outside(layout: Layout) -> Outside:
@@ -26,6 +30,15 @@ def outside(layout: Layout) -> Outside:
         if nested.source:
             made[nested.source] |= example(nested.layout)
     return Outside(msgspec.json.encode(made[Source.ENVELOPE]), made[Source.MESSAGE])
+
+
+def _inside(nested: Nested) -> Any:
+    """Return an example of an object, of a union that of its first case."""
+    case = nested.cases[0]
+    made = example(case.layout)
+    if not case.is_object:
+        return next(iter(made.values()))
+    return made | {nested.union.key: case.tags[0]} if isinstance(nested.union, Tagged) else made
 
 
 def mask(stream: type[Stream], keyset: Keyset) -> Masked:

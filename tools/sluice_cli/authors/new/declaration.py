@@ -14,7 +14,7 @@ from sluice.declaration.rules import Each
 from sluice.declaration.stream import Stream
 from tools.project import PROJECT
 from tools.sluice_cli.authors.marks import MARK
-from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan, TreePlan
+from tools.sluice_cli.authors.new.plan import Member, ObjectPlan, TreePlan, UnionPlan
 
 LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
@@ -81,8 +81,8 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     names |= {type(field.guess.rule.element).__name__ for field in ruled}
     names |= {"NullIf"} if any(field.guess.has_blanks for field in ruled) else set()
     names |= {"Each"} if any(isinstance(field.guess.rule, Each) for field in ruled) else set()
-    names |= {name for name in ("Keep", "Tree") if f" {name}(" in body}
-    names |= {"Part"} if any(isinstance(member, ObjectPlan) for member in plan.members) else set()
+    names |= {"Part"} if "(Part" in body else set()
+    names |= {name for name in ("ByType", "Keep", "Tagged", "Tree") if f" {name}(" in body}
     ordered = sorted(names) + ([envelope] if envelope != "plain" else [])
     return "\n".join([*lines, f"\nfrom sluice import {', '.join(ordered)}"])
 
@@ -115,7 +115,27 @@ class _Classes:
             self.texts.append(f'{head}\n    """{told} `{plan.name}`."""\n\n{body}\n')
         return self._names[key]
 
-    def _line(self, member: FieldPlan | TreePlan | ObjectPlan, is_renamed: bool) -> str:
+    def _union(self, plan: UnionPlan) -> tuple[str, str]:
+        """Return the type of a value of several shapes, and what decides for each."""
+        types, cases = [], []
+        for tag, case in plan.cases:
+            if isinstance(case, ObjectPlan):
+                part = self._part(case)
+                types.append(f"list[{part}]" if case.many else part)
+                written = types[-1]
+            else:
+                types.append(re.sub(r"\bdate\b", self._date, case.guess.type))
+                written = ", ".join([case.guess.source, *case.masks])
+                written = f"({written})" if case.masks else written
+            cases.append(f'"{tag}": {written}' if plan.tag else written)
+        type_ = " | ".join(dict.fromkeys(types))
+        told = ", ".join(cases)
+        return (
+            f"list[{type_}]" if plan.many else type_,
+            f'Tagged("{plan.tag}", {{{told}}})' if plan.tag else f"ByType({told})",
+        )
+
+    def _line(self, member: Member, is_renamed: bool) -> str:
         null = " | None" if member.optional else ""
         if isinstance(member, TreePlan):
             default = _default(member, False, is_renamed)
@@ -124,11 +144,16 @@ class _Classes:
             part = self._part(member)
             annotation = (f"list[{part}]" if member.many else part) + null
             return f"{member.name}: {annotation}{_default(member, member.many, is_renamed)}"
-        type_ = re.sub(r"\bdate\b", self._date, member.guess.type) + null
-        null_if = ['NullIf("blank")'] if member.guess.has_blanks else []
-        inner = ", ".join([type_, member.guess.source, *null_if, *member.masks])
-        default = _default(member, isinstance(member.guess.rule, Each), is_renamed)
-        mark = f"  # {MARK} {member.concern.told}" if member.concern else ""
+        if isinstance(member, UnionPlan):
+            type_, source = self._union(member)
+            inner, is_list, told = f"{type_}{null}, {source}", member.many, member.told
+        else:
+            type_ = re.sub(r"\bdate\b", self._date, member.guess.type) + null
+            null_if = ['NullIf("blank")'] if member.guess.has_blanks else []
+            inner = ", ".join([type_, member.guess.source, *null_if, *member.masks])
+            is_list, told = isinstance(member.guess.rule, Each), member.concern.told if member.concern else ""
+        default = _default(member, is_list, is_renamed)
+        mark = f"  # {MARK} {told}" if told else ""
         line = f"{member.name}: Annotated[{inner}]{default}{mark}"
         if len(line) <= LONGEST_LINE:
             return line
@@ -164,7 +189,7 @@ def _rename(plan: ObjectPlan) -> str:
     return ""
 
 
-def _default(member: FieldPlan | TreePlan | ObjectPlan, is_list: bool, is_renamed: bool) -> str:
+def _default(member: Member, is_list: bool, is_renamed: bool) -> str:
     """Return what stands behind a field's annotation: what it is when it is missing, and what its key is called."""
     empty = is_list and not member.optional
     if is_renamed or member.name == member.key:

@@ -35,7 +35,7 @@ from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.postgres.cells import json_cell, json_member
 from tools.sluice_cli.authors import envelopes, throwaway
-from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan, TreePlan
+from tools.sluice_cli.authors.new.plan import FieldPlan, Member, ObjectPlan, TreePlan, UnionPlan
 from tools.sluice_cli.authors.new.samples import Scalar
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -73,14 +73,22 @@ def record(plan: ObjectPlan, number: int, whole: bool = True) -> dict[str, Any]:
             continue
         if member.optional and not whole:
             made[member.key] = None
-        elif isinstance(member, FieldPlan):
-            made[member.key] = _value(member, number)
-        elif isinstance(member, TreePlan):
-            made[member.key] = _tree(member, number)
         else:
-            inner = record(member, number, whole)
-            made[member.key] = [inner] if member.many else inner
+            made[member.key] = _member(member, number, whole)
     return made
+
+
+def _member(member: Member, number: int, whole: bool) -> Any:
+    if isinstance(member, FieldPlan):
+        return _value(member, number)
+    if isinstance(member, TreePlan):
+        return _tree(member, number)
+    if isinstance(member, UnionPlan):
+        _, case = member.cases[number % len(member.cases)]
+        inner = _member(case, number, whole)
+    else:
+        inner = record(member, number, whole)
+    return [inner] if member.many else inner
 
 
 def _tree(plan: TreePlan, number: int) -> dict[str, Any]:

@@ -2,16 +2,16 @@
 
 import keyword
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import sluice
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.personal import LONGEST_DOMAIN
-from sluice.declaration.rules import Email, Phone, Text
+from sluice.declaration.rules import Email, OneOf, Phone, Text
 from sluice.declaration.stream import Stream
 from tools.sluice_cli.authors import detection
-from tools.sluice_cli.authors.new import masks, rules
+from tools.sluice_cli.authors.new import masks, rules, shapes
 from tools.sluice_cli.authors.new.masks import Concern
 from tools.sluice_cli.authors.new.rules import Guess, Undeclarable
 from tools.sluice_cli.authors.new.samples import Place, Scalar, is_data
@@ -24,6 +24,7 @@ CLASSES = frozenset({*sluice.__all__, "Decimal", "Annotated"})
 NAMES = frozenset(
     {*dir(Stream), *Stream.__annotations__, *"bool datetime eventbridge float int list msgspec sns str".split()}
 )
+ANY_TEXT = Guess(Text(max=1000), "")  # of a value in a map that a mask alone takes
 OF_ONE_DOMAIN = ("email", "ip", "mac", "phone")
 OF_NOTHING_ALONE = ("id", "key", "no", "number", "uid", "uuid")  # words that do not say whose id it is
 
@@ -34,6 +35,9 @@ class LeftOut:
 
     pointer: str
     why: str
+
+
+type Member = FieldPlan | TreePlan | ObjectPlan | UnionPlan
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,45 @@ class TreePlan:
 
 
 @dataclass(frozen=True)
+class UnionPlan:
+    """A value of several shapes to declare, or a list of such values: `many`."""
+
+    place: Place
+    name: str
+    cases: "list[tuple[str, FieldPlan | ObjectPlan]]"  # each with its tag, if there is one
+    told: str  # behind `confirm:`
+    tag: str = ""  # the key that decides; else the JSON type does
+    many: bool = False
+    optional: bool = False
+    absent: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.place.path[-1]
+
+    def fields(self) -> Iterator[FieldPlan]:
+        """Yield all values in it."""
+        for _, case in self.cases:
+            if isinstance(case, FieldPlan):
+                yield case
+            else:
+                yield from case.fields()
+
+    def trees(self) -> Iterator[TreePlan]:
+        """Yield all maps in it."""
+        for _, case in self.cases:
+            if isinstance(case, ObjectPlan):
+                yield from case.trees()
+
+
+@dataclass(frozen=True)
 class ObjectPlan:
     """An object to declare, or a list of such objects: `many`."""
 
     place: Place
     name: str
     class_name: str
-    members: "list[FieldPlan | TreePlan | ObjectPlan]"
+    members: list[Member]
     many: bool = False
     optional: bool = False
     absent: bool = False
@@ -90,7 +126,7 @@ class ObjectPlan:
             match member:
                 case FieldPlan():
                     yield member
-                case ObjectPlan():
+                case ObjectPlan() | UnionPlan():
                     yield from member.fields()
 
     def trees(self) -> Iterator[TreePlan]:
@@ -99,7 +135,7 @@ class ObjectPlan:
             match member:
                 case TreePlan():
                     yield member
-                case ObjectPlan():
+                case ObjectPlan() | UnionPlan():
                     yield from member.trees()
 
 
@@ -127,11 +163,9 @@ class Planner:
         members = self._members(root, root.objects, "", "", {*OWN_COLUMNS})
         return ObjectPlan(root, "", self.stream_class, members)
 
-    def _members(
-        self, place: Place, objects: int, prefix: str, path: str | None, columns: set[str]
-    ) -> list[FieldPlan | TreePlan | ObjectPlan]:
+    def _members(self, place: Place, objects: int, prefix: str, path: str | None, columns: set[str]) -> list[Member]:
         """Return what to declare of an object. `columns` are those taken; `path` is None inside of lists."""
-        found: list[FieldPlan | TreePlan | ObjectPlan] = []
+        found: list[Member] = []
         names: set[str] = {*NAMES}
         keys_of_data = [key for key in place.members if is_data(key)]
         if keys_of_data:
@@ -151,14 +185,16 @@ class Planner:
 
     def _member(
         self, place: Place, objects: int, name: str, prefix: str, path: str | None, columns: set[str]
-    ) -> FieldPlan | TreePlan | ObjectPlan:
+    ) -> Member:
         absent, is_null = place.seen < objects, place.nulls > 0
         if place.kinds == 0:
             raise Undeclarable("it is null in every sample")
         if len(place.path) > DEEPEST:
             raise Undeclarable("it is nested too deeply")
-        if place.kinds > 1:
-            raise Undeclarable("it is of several kinds (object, list, value): unions cannot be declared yet")
+        if len(shapes.by_type(place)) > 1:
+            return self._by_type(place, name, prefix, columns, is_null or absent, absent)
+        if (found := shapes.by_tag(place)) and not self._names_inside(place):
+            return self._tagged(place, *found, name, prefix, columns, is_null or absent, absent)
         if place.objects and place.is_map():
             return self._tree(place, name, prefix, columns, is_null, absent)
         if place.objects:
@@ -181,12 +217,16 @@ class Planner:
 
     def _objects(
         self, place: Place, elements: Place, name: str, prefix: str, columns: set[str], is_null: bool, absent: bool
-    ) -> ObjectPlan:
-        _refuse_map(elements)
+    ) -> ObjectPlan | UnionPlan:
+        if not shapes.by_tag(elements):
+            _refuse_map(elements)
         if elements.nulls:
             raise Undeclarable("there is null among its objects, which cannot be declared yet")
         if prefix + name in columns or len(prefix + name) > LONGEST_IDENTIFIER:
             raise Undeclarable("the name of its column is taken or too long")
+        if found := shapes.by_tag(elements):
+            columns.add(prefix + name)
+            return self._tagged(place, *found, name, "", set(), is_null, absent)
         class_name, told = self._class(place), len(self.left_out)
         members = self._members(elements, elements.objects, "", None, set())
         if not members:
@@ -225,19 +265,84 @@ class Planner:
         except Undeclarable:
             if place.lengths:
                 raise
-            guess, values = Guess(Text(max=1000), ""), place.scalars
+            guess, values = ANY_TEXT, place.scalars
+        if guess.has_blanks:  # which no rule takes, and a mask alone does
+            guess, values = ANY_TEXT, place.scalars
         concern = masks.concern(place.path, guess, values)
         domain = _domain(place, key, concern) or (snake(key) if snake(key) != key else "")
         made = masks.masks(concern, guess, None, "", domain)[:1]
         return FieldPlan(place, key, guess, made, concern, optional=False, absent=True)
 
+    def _by_type(
+        self, place: Place, name: str, prefix: str, columns: set[str], optional: bool, absent: bool
+    ) -> UnionPlan:
+        """Return the plan of what is an object in one sample and a text in another."""
+        cases: list[tuple[str, FieldPlan | ObjectPlan]] = []
+        for kind, shape in shapes.by_type(place):
+            made = self._case(shape, name, prefix, columns, kind)
+            if isinstance(made, UnionPlan | TreePlan):
+                raise Undeclarable("its objects are of several kinds, and it is not always an object")
+            cases.append(("", made))
+        told = " or ".join(kind or "object" for kind, _ in shapes.by_type(place))
+        concerns = [case.concern.told for _, case in cases if isinstance(case, FieldPlan) and case.concern]
+        return UnionPlan(place, name, cases, "; ".join([f"{told}?", *concerns]), "", False, optional, absent)
+
+    def _case(self, shape: Place, name: str, prefix: str, columns: set[str], kind: str) -> Member:
+        if shape.objects:
+            return self._object(shape, name, prefix, None, columns, False, False)
+        if shape.lengths and not (shape.elements and shape.elements.seen):
+            raise Undeclarable("its list is empty in every sample")
+        if shape.lengths and shape.elements and shape.elements.objects and shape.elements.kinds == 1:
+            return self._objects(shape, shape.elements, name, prefix, columns, False, False)
+        column = f"{name}_{kind}" if prefix + name in columns else name
+        return self._field(shape, name, prefix, None, columns, False, False, column)
+
+    def _names_inside(self, place: Place) -> bool:
+        """Tell whether a field inside is the subject, the identity or the time: every record needs it."""
+        return any(path.startswith(".".join(place.path) + ".") for path in (self.subject, self.identity, self.time))
+
+    def _tagged(
+        self,
+        place: Place,
+        tag: str,
+        found: Mapping[str, Place],
+        name: str,
+        prefix: str,
+        columns: set[str],
+        optional: bool,
+        absent: bool,
+    ) -> UnionPlan:
+        """Return the plan of objects, or of those of a list, of which a key tells what they are."""
+        inner_prefix = "" if place.lengths else f"{prefix}{name}_"
+        cases: list[tuple[str, FieldPlan | ObjectPlan]] = []
+        taken = {*columns}
+        for value, objects in found.items():
+            written = {*taken}  # a column of its own each, but for that of the tag
+            members = self._members(objects, objects.objects, inner_prefix, None, written)
+            members = [_of_tag(member, value) if member.key == tag else _shared(member, cases) for member in members]
+            taken |= written - {inner_prefix + snake(tag)}
+            class_name = self._class(place, snake(value))
+            cases.append((value, ObjectPlan(place, name, class_name, members)))
+        columns |= taken if not place.lengths else set()
+        columns |= {inner_prefix + snake(tag)} if not place.lengths else set()
+        told = f"does its {tag} decide what it is?"
+        return UnionPlan(place, name, cases, told, tag, bool(place.lengths), optional, absent)
+
     def _field(
-        self, place: Place, name: str, prefix: str, path: str | None, columns: set[str], absent: bool, is_null: bool
+        self,
+        place: Place,
+        name: str,
+        prefix: str,
+        path: str | None,
+        columns: set[str],
+        absent: bool,
+        is_null: bool,
+        wanted: str = "",
     ) -> FieldPlan:
         guess, values = self._rule(place)
         concern = masks.concern(place.path, guess, values)
         self.questions += _questions(place, guess, values, concern)
-        column = _column(prefix + name, columns)
+        column = _column(prefix + (wanted or name), columns)
         columns.add(column)
         named = None if column == prefix + name else column
         network = _column(f"{column}_network", columns)
@@ -263,7 +368,7 @@ class Planner:
         elements = place.elements
         if elements is None or not elements.seen:
             raise Undeclarable("its list is empty in every sample")
-        if elements.kinds > 1 or elements.objects:
+        if len(shapes.by_type(elements)) > 1 or elements.objects:
             raise Undeclarable(
                 "its list holds things of several kinds, or lists of objects: that cannot be declared yet"
             )
@@ -272,15 +377,37 @@ class Planner:
         element, values = self._rule(elements)
         return rules.each(element, place.lengths), values
 
-    def _class(self, place: Place) -> str:
-        """Return a name for the class of an object, of its own."""
+    def _class(self, place: Place, case: str = "") -> str:
+        """Return a name for the class of an object, or of one case of it, of its own."""
         *outer, last = [snake(key) for key in place.path if key != "*"]
-        name = pascal(detection.singular(last) if place.lengths else last)
+        name = pascal(case) + pascal(detection.singular(last) if place.lengths else last)
         while name in self._classes and outer:
             name = pascal(outer.pop()) + name
         name = _free(name, self._classes)
         self._classes.add(name)
         return name
+
+
+def _of_tag(member: Member, tag: str) -> Member:
+    """Return the field of a case that always has its tag: it is kept, whatever its name sounds like."""
+    if not isinstance(member, FieldPlan):
+        return member
+    return replace(member, guess=Guess(OneOf(tag), f'OneOf("{tag}")'), masks=[], concern=None)
+
+
+def _shared(member: Member, cases: list[tuple[str, FieldPlan | ObjectPlan]]) -> Member:
+    """Return a field of a case in the column that another case has for it, where both are kept in the clear."""
+    others = [one for _, case in cases if isinstance(case, ObjectPlan) for one in case.members if one.key == member.key]
+    if not isinstance(member, FieldPlan) or not others or not all(map(_is_kept, [member, *others])):
+        return member
+    return replace(member, masks=[])
+
+
+def _is_kept(member: Member) -> bool:
+    """Tell whether a single value is kept in the clear."""
+    if not isinstance(member, FieldPlan) or member.place.lengths:
+        return False
+    return all(mask.startswith("Keep(") for mask in member.masks)
 
 
 def _questions(place: Place, guess: Guess, values: list[Scalar], concern: Concern | None) -> Iterator[str]:

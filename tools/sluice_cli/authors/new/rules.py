@@ -96,7 +96,7 @@ def _guess(place: Place, values: Sequence[Scalar]) -> Guess:
         number = _number(values, last)
         if number:
             return number
-    raise Undeclarable(f"it is a {' or a '.join(sorted(_spoken(one) for one in types))}: unions cannot be declared yet")
+    raise Undeclarable(f"it is a {' or a '.join(sorted(_spoken(one) for one in types))}, which no rule takes")
 
 
 def each(element: Guess, lengths: Sequence[int]) -> Guess:

@@ -14,6 +14,8 @@ MAPS = frozenset(  # the last words of their keys, often
     "attribute dimension extra header label metadata parameter property tag trait variable".split()
 )
 MANY_KEYS = 24  # more are a map, where most of them are missing from most objects
+TAGS = frozenset(("type", "kind", "name", "key", "object", "event"))  # keys that often say what an object is
+MOST_TAGS = 8
 LONGEST_KEY = 64  # characters; what is longer is no name
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)  # with all digits
@@ -33,6 +35,7 @@ class Place:
     members: dict[str, "Place"] = field(default_factory=dict, repr=False)
     lengths: list[int] = field(default_factory=list)  # of the lists
     elements: "Place | None" = None
+    tagged: dict[str, dict[str, list[Any]]] = field(default_factory=dict, repr=False)  # objects, by key and its value
 
     @property
     def pointer(self) -> str:
@@ -55,6 +58,7 @@ class Place:
             self.nulls += 1
         elif isinstance(value, dict):
             self.objects += 1
+            self._add_tags(value)
             for key, member in value.items():
                 self.members.setdefault(key, Place((*self.path, key))).add(member)
         elif isinstance(value, list):
@@ -64,6 +68,12 @@ class Place:
                 self.elements.add(element)
         else:
             self.scalars.append(value)
+
+    def _add_tags(self, value: dict[str, Any]) -> None:
+        for key in TAGS & value.keys():
+            by_value, tag = self.tagged.setdefault(key, {}), value[key]
+            if isinstance(tag, str) and (tag in by_value or len(by_value) < MOST_TAGS):
+                by_value.setdefault(tag, []).append(value)
 
     def is_map(self) -> bool:
         """Tell whether the keys of its objects are data rather than names: most differ from sample to sample."""
