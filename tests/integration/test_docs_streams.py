@@ -3,14 +3,16 @@
 import inspect
 import json
 import re
+import sys
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice.declaration import canonical, diagnosis, envelopes, masks, rules
+from sluice.declaration import masks, rules
 from sluice.declaration.masks import Mask
 from sluice.declaration.rules import Each, Rule
 from sluice.declaration.stream import Stream
@@ -75,12 +77,19 @@ def cut(row: object) -> object:
     return json.loads(text, parse_int=str, parse_float=str)
 
 
-def test_every_example_does_what_it_says(database: TestDatabase, open_store: OpenStore) -> None:
+def test_every_example_does_what_it_says(
+    database: TestDatabase, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database.sql("DROP TABLE orders")
     namespace: dict[str, Any] = {"__name__": "docs.pushes"}  # the stream's name, of which an id is made
     numbers = count(1)
     seen = {"tables": 0, "rows": 0, "errors": 0}
     for example in EXAMPLES:
+        if shared := re.match(r"# layers/(streams)/(_\w+)\.py\n", example.python):
+            module = ModuleType(".".join(shared.groups()))
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+            run(example.python, vars(module))
+            continue
         if example.error:
             with pytest.raises(DeclarationError) as caught:
                 run(example.python, namespace)
@@ -170,8 +179,8 @@ def test_the_table_of_masks_has_every_mask_and_its_parameters() -> None:
 def test_every_reason_is_documented() -> None:
     raised = {
         reason
-        for module in (canonical, diagnosis, envelopes, rules)
-        for reason in re.findall(r"""Rejected\("(\w+)""", inspect.getsource(module))
-    } | {"null", "wrong_type"}
+        for path in (*PACKAGE.glob("declaration/*.py"), *PACKAGE.glob("declaration/rules/*.py"))
+        for reason in re.findall(r"""Rejected\("(\w+)""", path.read_text("utf-8"))
+    } | {"null", "wrong_type", "missing"}
     documented = set(re.findall(r"`(\w+)`", DOC.split("The reasons in `rejection`: ")[1].split("\n\n")[0]))
     assert documented == raised
