@@ -3,8 +3,10 @@
 import inspect
 import json
 import re
+import sys
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -75,12 +77,19 @@ def cut(row: object) -> object:
     return json.loads(text, parse_int=str, parse_float=str)
 
 
-def test_every_example_does_what_it_says(database: TestDatabase, open_store: OpenStore) -> None:
+def test_every_example_does_what_it_says(
+    database: TestDatabase, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database.sql("DROP TABLE orders")
     namespace: dict[str, Any] = {"__name__": "docs.pushes"}  # the stream's name, of which an id is made
     numbers = count(1)
     seen = {"tables": 0, "rows": 0, "errors": 0}
     for example in EXAMPLES:
+        if shared := re.match(r"# layers/(streams)/(_\w+)\.py\n", example.python):
+            module = ModuleType(".".join(shared.groups()))
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+            run(example.python, vars(module))
+            continue
         if example.error:
             with pytest.raises(DeclarationError) as caught:
                 run(example.python, namespace)
@@ -170,6 +179,6 @@ def test_the_table_of_masks_has_every_mask_and_its_parameters() -> None:
 def test_every_reason_is_documented() -> None:
     sources = (PROJECT / "layers/common/sluice/declaration").rglob("*.py")
     raised = {reason for source in sources for reason in re.findall(r"""Rejected\("(\w+)""", source.read_text())}
-    raised |= {"null", "wrong_type"}
+    raised |= {"null", "wrong_type", "missing"}
     documented = set(re.findall(r"`(\w+)`", DOC.split("The reasons in `rejection`: ")[1].split("\n\n")[0]))
     assert documented == raised

@@ -3,11 +3,12 @@
 import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from sluice.declaration import registry
+from sluice.declaration import registry, witness
 from sluice.failures import Rejected
 from sluice.pseudonyms.keyset import Keyset
 from tests.unit.cli import run
@@ -35,6 +36,7 @@ class Trip(Stream, table="trips"):
     note: Annotated[str | None, Text(max=20), NullIf("blank")]
     price: Annotated[Decimal, Number(precision=6, scale=2, round=True)]
     speed: Annotated[float, Float(), Truncate(to=10)]
+    speeds: Annotated[list[float | None], Each(Float()), NullIf("blank")] = []
     tags: Annotated[list[str | None], Each(Text(max=9)), NullIf("blank"), Pseudonym()]
     path: Annotated[list[list[Decimal]], Each(Each(Number(precision=8, scale=5)), json=True)]
     day: Annotated[date, Date()]
@@ -69,6 +71,7 @@ def test_describe_names_null_if_beside_the_rule() -> None:
     found = {column["column"]: (column["null_if"], column["type"]) for column in described if "null_if" in column}
     assert found == {
         "note": (["blank"], "str | None"),
+        "speeds": (["blank"], "list[float | None]"),
         "tags": (["blank"], "list[str | None]"),
         "ticks": (["invalid"], "datetime | None"),
         "stops[*].mail": (["blank", "invalid"], "str | None"),
@@ -115,17 +118,50 @@ def test_what_is_made_up_is_taken_and_has_blanks(keyset: Keyset) -> None:
         mask(generator.spoiled(bodies[0]))
 
 
-def test_preview_counts_what_became_null_and_shows_no_value(tmp_path: pytest.TempPathFactory) -> None:
-    file = f"{tmp_path}/trips.jsonl"
-    with open(file, "w") as written:  # noqa: PTH123
-        written.write(f"{json.dumps(GOOD)}\n{json.dumps(GOOD | {'ticks': 'kn4ry'})}\n")
-    code, output, errors = run("preview", "trips", file, "--json")
+def test_preview_counts_what_became_null_and_shows_no_value(tmp_path: Path) -> None:
+    file = tmp_path / "trips.jsonl"
+    file.write_text(f"{json.dumps(GOOD)}\n{json.dumps(GOOD | {'ticks': 'kn4ry'})}\n")
+    code, output, errors = run("preview", "trips", str(file), "--json")
     seen = json.loads(output)
     assert (code, errors, seen["nulled"]) == (0, "", {"/stops/*/mail": 2, "/ticks": 1})
     assert seen["rows"][0]["row"]["stops"][0] == {"mail": None}
-    output = run("preview", "trips", file)[1]
+    output = run("preview", "trips", str(file))[1]
     assert "Invalid, and so NULL" in output
     assert "kn4ry" not in output
+
+
+ROW = {
+    "note": None,
+    "price": 1.01,
+    "speed": 50,
+    "speeds": [0.1, None],
+    "tags": ["tag", None],
+    "path": [[13.3777, 52.5163], []],
+    "day": "2026-03-31",
+    "paid": True,
+    "left": "2026-03-31T08:00:00Z",
+    "sent": "2026-03-31T08:00:00Z",
+    "ticks": None,
+    "stops": [{"mail": None}, {"mail": "somebody"}],
+}
+
+
+def test_the_examples_of_the_stream_say_what_becomes_null(tmp_path: Path) -> None:
+    folder = tmp_path / "streams/examples"
+    folder.mkdir()
+    example = {"record": GOOD | {"speeds": [0.1, ""]}, "row": ROW}
+    (folder / "trips.jsonl").write_text(json.dumps(example))
+    assert run("test", "trips")[0] == 0
+    (folder / "trips.jsonl").write_text(json.dumps(example | {"row": ROW | {"speeds": [0.1, 0], "day": "2026-04-01"}}))
+    code, output, _ = run("test", "trips")
+    assert code == 1
+    assert "speeds[1]: is null, must be 0" in output
+    assert 'day: is "2026-03-31", must be "2026-04-01"' in output
+
+
+def test_the_breaker_can_try_the_stream(keyset: Keyset) -> None:
+    masked = witness.mask(registry.load("trips"), keyset)
+    assert (masked.nulled, masked.cells[0]) == ((), "probe")
 
 
 def test_the_table_has_the_types_that_hold_the_values() -> None:

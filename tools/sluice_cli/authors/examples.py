@@ -15,7 +15,7 @@ import msgspec
 
 import streams
 from sluice.declaration import column_types
-from sluice.declaration.column_types import BOOLEANS, Arrays, Cells, Moments, Numbers
+from sluice.declaration.column_types import BOOLEANS, Arrays, Cells, Floats, Moments, Numbers
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.stream import Row, Stream
 from sluice.failures import Rejected, Unforeseen
@@ -209,7 +209,7 @@ def _element(spelled: str, quoted: str | None, cells: Cells) -> Any:
     if spelled == "NULL" or quoted is None:
         return None
     text = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
-    if isinstance(cells, Numbers):
+    if isinstance(cells, Numbers | Floats):
         return Decimal(text)
     if cells == BOOLEANS:
         return text == "true"

@@ -173,7 +173,7 @@ def _of_kind(rule: Rule) -> Schema:
             return _or_text({"type": "number"}, NUMBER)
         case Date():
             return {"type": "string", "anyOf": [{"format": "date"}, {"pattern": r"^[0-9]{8}$"}]}
-        case Timestamp(format="rfc2822" | "http"):
+        case Timestamp() if rule.format:
             return {"type": "string", "pattern": NAMED_MONTH}
         case Timestamp() if rule.zone:
             spelled: list[Schema] = [{"format": "date-time"}, {"pattern": WITHOUT_ZONE}]

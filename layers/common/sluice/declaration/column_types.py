@@ -6,7 +6,7 @@ known only if its annotation says so; otherwise any type will do.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -340,8 +340,6 @@ def _of_function(function: Callable[[Any], Any]) -> tuple[Cells, bool]:
         int: Numbers("bigint", 0),  # nobody knows how large
         Decimal: Numbers("numeric", 0),
         datetime: Moments("timestamptz", 0, "day"),
-        date: DATES,
-        float: FLOATS,
         dict: JSON,
         list: JSON,
     }

@@ -14,6 +14,7 @@ from sluice.failures import OF_A_USERS_CODE, Unforeseen, rejection_of
 type Reader = Callable[[Any], Any]
 
 _QUOTE, _N = ord('"'), ord("n")  # what a text begins with, and null
+_TEXT = msgspec.json.Decoder(str)
 
 
 def reader(field: Field, rule: Rule, note: Callable[[str], None]) -> Reader:
@@ -67,29 +68,19 @@ def _of_json(rule: Rule) -> Reader:
 
 
 def _or_none(read: Reader, null_if: NullIf, note: Callable[[], None]) -> Reader:
-    is_blank = _is_blank if BLANK in null_if.when else _never
-    counts = INVALID in null_if.when
+    takes_blank, takes_invalid = BLANK in null_if.when, INVALID in null_if.when
 
     def read_or_none(value: Any) -> Any:
-        if isinstance(value, msgspec.Raw) and (memoryview(value)[0] == _N or is_blank(value)):
-            return None
+        if isinstance(value, msgspec.Raw):
+            first = memoryview(value)[0]
+            if first == _N or (takes_blank and first == _QUOTE and not _TEXT.decode(value).strip()):
+                return None
         try:
             return read(value)
         except OF_A_USERS_CODE as error:
-            if not counts or isinstance(rejection_of(error), Unforeseen):
+            if not takes_invalid or isinstance(rejection_of(error), Unforeseen):
                 raise
         note()
         return None
 
     return read_or_none
-
-
-def _is_blank(value: msgspec.Raw) -> bool:
-    return memoryview(value)[0] == _QUOTE and not _TEXT.decode(value).strip()
-
-
-def _never(value: msgspec.Raw) -> bool:
-    return False
-
-
-_TEXT = msgspec.json.Decoder(str)

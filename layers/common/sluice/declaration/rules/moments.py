@@ -72,16 +72,13 @@ class Timestamp(Rule):
             raise DeclarationError(f"Timestamp knows no zone {self.zone}, only those such as Europe/Berlin") from None
 
     def canonical(self, value: str | int | float, /) -> datetime:
+        earliest, latest = self.earliest, self.latest
         if self.format:
             found = times.formatted(cast("str", value), self.format)
-            return self._between(found, self.earliest, self.latest)
-        counted = times.epoch(value, EPOCHS[self.epoch])
-        if counted is None:
-            return self._between(times.moment(cast("str", value), self.time_zone), self.earliest, self.latest)
-        return self._between(counted, self.earliest or EPOCHS_FROM, self.latest or EPOCHS_TO)
-
-    @staticmethod
-    def _between(found: datetime, earliest: datetime | None, latest: datetime | None) -> datetime:
+        elif (counted := times.epoch(value, EPOCHS[self.epoch])) is not None:
+            found, earliest, latest = counted, earliest or EPOCHS_FROM, latest or EPOCHS_TO
+        else:
+            found = times.moment(cast("str", value), self.time_zone)
         if (earliest and found < earliest) or (latest and found > latest):
             raise Rejected("out_of_range")
         return found
