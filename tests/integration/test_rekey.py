@@ -50,7 +50,11 @@ BODIES: dict[Any, dict[int, Any]] = {
     Order: {number: order(ip=None if number == 2 else "203.0.113.77") for number in range(1, 4)},
     Visit: {
         1: visit(
-            ADA, "d1", "d2", guests=("kim", "lee"), note="<kim@example.com> 203.0.113.7 kim@example.com, lee@example.com"
+            ADA,
+            "d1",
+            "d2",
+            guests=("kim", "lee"),
+            note="<kim@example.com> 203.0.113.7 kim@example.com, lee@example.com",
         ),
         2: visit(BOB, note="nobody's"),
         3: visit(BOB, "d1", "d1", guests=("kim",)),
