@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 from sluice.declaration import search
 from sluice.declaration.masks import Mask, Pseudonym, Redact, TokensInside, Truncate, Writer, tokens_inside
 from sluice.declaration.originals import Notes
 from sluice.declaration.rules import CaseFolded, Custom, Rule, Text
 from sluice.declaration.rules.rule import is_ours
+from sluice.declaration.wire import Numeric
 from sluice.failures import DeclarationError
 from sluice.pseudonyms.keyset import Keyset
 
@@ -21,8 +23,8 @@ class Find:
     rule `pattern` says it, a regular expression of RE2; of one with a group, the group is the value.
     """
 
-    rule: Rule
-    mask: Mask
+    rule: Rule = field(metadata={"parameter": ""})  # the first
+    mask: Mask = field(metadata={"parameter": ""})  # the second
     pattern: str | None = None
 
     def check(self) -> None:
@@ -31,6 +33,9 @@ class Find:
             raise DeclarationError("Find needs a rule and a mask: Find(Email(), Redact())")
         name = type(self.rule).__name__
         self.rule.check()
+        accepted = self.rule.accepts
+        if not {str, Numeric} & {*(get_args(accepted) if isinstance(accepted, UnionType) else (accepted,))}:
+            raise DeclarationError(f"{name} takes no text, so Find finds none in one")
         if type(self.mask) not in (Pseudonym, Redact, Truncate):
             raise DeclarationError("Find goes with Pseudonym, Redact or Truncate")
         if isinstance(self.mask, Pseudonym):

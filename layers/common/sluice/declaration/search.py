@@ -80,7 +80,7 @@ class Hit(NamedTuple):
 
 
 class Search:
-    """Finds the values of some rules. Of two that overlap the left one counts, then the longer, then the first rule's."""
+    """Finds the values of some rules. If two overlap, the left one counts, then the longer, then the first rule's."""
 
     def __init__(self, wanted: Iterable[tuple[Rule, str | None]]) -> None:
         self._finders = [(finder(rule, pattern), rule.canonical) for rule, pattern in wanted]
