@@ -9,8 +9,9 @@ from types import GenericAlias, UnionType
 from typing import Any, get_type_hints
 
 from sluice.declaration import column_types, registry
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
-from sluice.declaration.masks import Mask, Pseudonym, TokensInside
+from sluice.declaration.masks import Mask, Pseudonym
 from sluice.declaration.registry import names
 from sluice.declaration.rules import Rule
 from sluice.declaration.scrub import Find

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
-from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, TokensInside
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected

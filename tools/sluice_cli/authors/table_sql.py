@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from sluice.declaration import column_types
 from sluice.declaration.column_types import Anything, Cells, Choices
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Column, Derived
-from sluice.declaration.masks import Pseudonym, Redact, TokensInside
+from sluice.declaration.masks import Pseudonym, Redact
 from sluice.declaration.stream import Stream
 from sluice.postgres.driver import identifier
 

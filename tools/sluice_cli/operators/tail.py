@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from sluice.deadline import Deadline
-from sluice.declaration.masks import Pseudonym, Redact, TokensInside, Truncate
+from sluice.declaration.inside import TokensInside
+from sluice.declaration.masks import Pseudonym, Redact, Truncate
 from sluice.declaration.rules import Email, IpAddress
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage

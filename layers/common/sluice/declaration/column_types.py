@@ -11,8 +11,9 @@ from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Field, Layout, Nested
-from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, TokensInside, Truncate
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.rules import (
     LARGEST_BIGINT,
     LARGEST_INTEGER,

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Layout, Nested, single_field
-from sluice.declaration.masks import Keep, Pseudonym, TokensInside
+from sluice.declaration.masks import Keep, Pseudonym
 from sluice.declaration.rules import Rule
 from sluice.declaration.scrub import Scrub
 from sluice.failures import DeclarationError

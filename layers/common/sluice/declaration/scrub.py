@@ -6,7 +6,8 @@ from types import UnionType
 from typing import Any, get_args
 
 from sluice.declaration import search
-from sluice.declaration.masks import Mask, Pseudonym, Redact, TokensInside, Truncate, Writer, tokens_inside
+from sluice.declaration.inside import TokensInside, tokens_inside
+from sluice.declaration.masks import Mask, Pseudonym, Redact, Truncate, Writer
 from sluice.declaration.originals import Notes
 from sluice.declaration.rules import CaseFolded, Custom, Rule, Text
 from sluice.declaration.rules.rule import is_ours
