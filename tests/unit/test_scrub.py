@@ -262,8 +262,8 @@ def test_places_of_tokens_and_of_texts_with_tokens_are_known() -> None:
         TokenPlace("numbers", (), "phone", recoverable=False, is_array=True),
         TokenPlace("lines_email", (), "email", recoverable=True, is_array=True),
         TokenPlace("sender", (), "email", recoverable=False, is_array=False),
-        TokenPlace("replies", ("text_email",), "email", recoverable=True, is_array=False),
-        TokenPlace("replies", ("numbers",), "phone", recoverable=False, is_array=False),
+        TokenPlace("replies", ("text_email",), "email", recoverable=True, is_array=False, is_json=True),
+        TokenPlace("replies", ("numbers",), "phone", recoverable=False, is_array=False, is_json=True),
     )
     assert Mail.text_places == (
         TextPlace("line", (), is_json=False),

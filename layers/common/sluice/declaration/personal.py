@@ -31,6 +31,7 @@ class TokenPlace:
     domain: str
     recoverable: bool
     is_array: bool  # of PostgreSQL's
+    is_json: bool = False
 
     def replace(self, value: Any, change: Callable[[str], str]) -> Any:
         """Return the column's value, with JSON decoded, after `change` was made to each token."""
@@ -88,8 +89,10 @@ def token_places(
                 if len(domain) > LONGEST_DOMAIN:
                     raise DeclarationError(f"{layout.name}.{field.name}: a domain has at most 64 characters")
                 where = (column, (*path, name)) if column else (name, ())
-                is_array = not column and (isinstance(mask, TokensInside) or field.rule.element is not field.rule)
-                yield TokenPlace(*where, domain, mask.recoverable, is_array)
+                is_inside = isinstance(mask, TokensInside)
+                is_json = bool(column) or (not is_inside and field.rule.is_json)
+                is_array = not is_json and (is_inside or field.rule.element is not field.rule)
+                yield TokenPlace(*where, domain, mask.recoverable, is_array, is_json)
     for nested in layout.nested:
         yield from token_places(nested.layout, *_inside(nested, prefix, column, path))
 
@@ -101,7 +104,7 @@ def text_places(layout: Layout, prefix: str = "", column: str = "", path: tuple[
             if isinstance(mask, Scrub) and any(isinstance(one, TokensInside) for one in field.masks):
                 name = mask.column_of(prefix + field.name)
                 where = (column, (*path, name)) if column else (name, ())
-                yield TextPlace(*where, is_json=bool(column) or getattr(field.rule, "json", False))
+                yield TextPlace(*where, bool(column) or field.rule.is_json)
     for nested in layout.nested:
         yield from text_places(nested.layout, *_inside(nested, prefix, column, path))
 
