@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from sluice.declaration import wire
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.rules import Rule
+from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Stream
 from sluice.declaration.tree import ByPath, Kept, Tree, leaves
 from sluice.failures import Rejected
@@ -135,7 +137,7 @@ class Findings:
     def exposures(self) -> list[Exposure]:
         """Return what looks like personal data by its form, in all that would be stored as it came or less of it."""
         kept = [entry for entry in self.entries if entry.pointer or isinstance(entry.mask, Derived)]
-        masked = (Pseudonym, Redact, ByPath)
+        masked = (Pseudonym, Redact, TokensInside, ByPath)
         kept = [entry for entry in kept if not isinstance(entry.mask, masked) and not entry.is_constant]
         records: Counter[tuple[str, str]] = Counter()
         for accepted in self.accepted:
@@ -151,7 +153,7 @@ class Findings:
         told = []
         for entry, write in self._writers.items():
             rule = entry.rule
-            if rule and not isinstance(entry.mask, Keep):
+            if rule and not isinstance(entry.mask, Keep | Scrub | TokensInside):
                 clear = [value for accepted in self.accepted for value in accepted.clear.get(entry.pointer, ())]
                 values = {rule.element.text(value) for value in clear}
                 stored = {write(value) for value in clear} - {None}
@@ -166,9 +168,9 @@ class Findings:
 
     def _is_masked(self, entry: Entry, accepted: Accepted) -> bool:
         """Tell whether nothing in the column is a clear value: neither by declaration nor because it was so short."""
-        if entry.is_constant:
+        if entry.is_constant or isinstance(entry.mask, TokensInside):
             return True
-        if entry not in self._writers or isinstance(entry.mask, Keep | ByPath) or entry.rule is None:
+        if entry not in self._writers or isinstance(entry.mask, Keep | Scrub | ByPath) or entry.rule is None:
             return False
         write, element = self._writers[entry], entry.rule.element
         return all(

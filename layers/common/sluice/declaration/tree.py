@@ -10,7 +10,8 @@ from typing import Any, ClassVar, NamedTuple, Union, get_args, get_origin
 import msgspec
 
 from sluice.declaration import canonical, paths, wire
-from sluice.declaration.masks import Keep, Mask, Pseudonym, Truncate, Writer, tokens_inside
+from sluice.declaration.inside import tokens_inside
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Truncate, Writer
 from sluice.declaration.paths import Place
 from sluice.declaration.rules.rule import Rule
 from sluice.declaration.scrub import Scrub
@@ -123,6 +124,10 @@ class Tree(Rule):
     @property
     def example(self) -> dict[str, Any]:
         return {}
+
+    @property
+    def is_json(self) -> bool:
+        return True
 
     def check(self) -> None:
         if not isinstance(self.paths, tuple) or not all(isinstance(path, str) for path, _ in self.paths):
