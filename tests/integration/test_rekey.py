@@ -47,7 +47,7 @@ def visit(
     details: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return a visit; what it notes, each guest says too."""
-    told = {"words": note, "details": details}
+    told: dict[str, Any] = {"words": note, "details": details}
     trips = [{"guests": [{"email": f"{name}@example.com"} | told for name in guests]}, {"guests": []}]
     return {"visitor": visitor, "devices": devices, "trips": trips, "note": note, "codes": devices, "details": details}
 

@@ -224,16 +224,24 @@ class _Walk:
     def _value(self, value: Any, place: Place, levels: int) -> tuple[Any, Shape]:
         """Return what is kept of a value, and its shape, which is None where nothing is."""
         branch = None if place.path is None else self._branches[place.path]
+        is_named = branch is not None and branch.rule is not None
         if isinstance(value, dict | list) and not place.is_whole:
-            if not levels:
-                raise Rejected("nested_too_deeply")
-            kept, shape = (self._object if isinstance(value, dict) else self._list)(value, place, levels)  # type: ignore[operator]
-            is_named = branch is not None and branch.rule is not None
-            return (kept, shape) if is_named or _is_left(shape) else (None, None)
-        if branch is None or branch.rule is None or place.path is None:
+            return self._inner(value, place, levels, is_named)
+        if place.path is None or not is_named:
             return None, None
         kept = None if value is None else self._readers[place.path](value)
         return kept, Leaf(place.path, kept)
+
+    def _inner(self, value: dict[str, Any] | list[Any], place: Place, levels: int, is_named: bool) -> tuple[Any, Shape]:
+        """Return the same of an object or a list that is looked into."""
+        if not levels:
+            raise Rejected("nested_too_deeply")
+        kept: Any
+        shape: Shape
+        kept, shape = (
+            self._object(value, place, levels) if isinstance(value, dict) else self._list(value, place, levels)
+        )
+        return (kept, shape) if is_named or _is_left(shape) else (None, None)
 
     def _object(self, members: dict[str, Any], place: Place, levels: int) -> tuple[dict[str, Any], dict[str, Shape]]:
         values: dict[str, Any] = {}
@@ -297,9 +305,9 @@ def _branch(path: str, use: Use) -> Branch:
         case None:
             return Branch(path, name, None, Keep())
         case Mask():
-            rule, mask = Scalar(), use
+            return _branch(path, (Scalar(), use))
         case Rule():
-            rule, mask = use, Keep()
+            return _branch(path, (use, Keep()))
         case (Rule() as rule, Mask() as mask):
             pass
         case _:
