@@ -161,7 +161,7 @@ def test_samples_are_taken_and_validate_and_spoiled_ones_are_refused(events: Any
 @pytest.mark.parametrize(("path", "bad"), [("plan", "x" * 21), ("email", 1), ("cc", ["x@y", 1]), ("email", {})])
 def test_the_schema_tells_of_paths_without_wildcards(path: str, bad: Any, events: Any) -> None:
     check = Draft202012Validator(json_schema.of_stream(events))
-    good = {"plan": None, "email": "x@y", "cc": ["x@y"], "kn4ry": [{}], "items": 3}
+    good: dict[str, Any] = {"plan": None, "email": "x@y", "cc": ["x@y"], "kn4ry": [{}], "items": 3}
     assert check.is_valid({"props": good})
     assert not check.is_valid({"props": good | {path: bad}})
 

@@ -197,14 +197,11 @@ class ByPath(Mask):
         """Return the function from a tree to its cell, given those of the branches."""
 
         def masked(shape: Shape) -> Any:
-            match shape:
-                case Leaf():
-                    return None if shape.value is None else json_member(writers[shape.branch](shape.value))
-                case dict():
-                    return {key: masked(inner) for key, inner in shape.items()}
-                case list():
-                    return [masked(inner) for inner in shape]
-            return None
+            if isinstance(shape, Leaf):
+                return None if shape.value is None else json_member(writers[shape.branch](shape.value))
+            if isinstance(shape, dict):
+                return {key: masked(inner) for key, inner in shape.items()}
+            return None if shape is None else [masked(inner) for inner in shape]
 
         return lambda kept: json_cell(masked(kept.shape))
 
@@ -225,7 +222,7 @@ class _Walk:
         """Return what is kept of a value, and its shape, which is None where nothing is."""
         branch = None if place.path is None else self._branches[place.path]
         is_named = branch is not None and branch.rule is not None
-        if isinstance(value, dict | list) and not place.is_whole:
+        if isinstance(value, (dict, list)) and not place.is_whole:  # `dict | list` is made anew each time
             return self._inner(value, place, levels, is_named)
         if place.path is None or not is_named:
             return None, None
@@ -236,12 +233,12 @@ class _Walk:
         """Return the same of an object or a list that is looked into."""
         if not levels:
             raise Rejected("nested_too_deeply")
-        kept: Any
-        shape: Shape
-        kept, shape = (
-            self._object(value, place, levels) if isinstance(value, dict) else self._list(value, place, levels)
-        )
-        return (kept, shape) if is_named or _is_left(shape) else (None, None)
+        if isinstance(value, dict):
+            members, shapes = self._object(value, place, levels)
+            return (members, shapes) if shapes or is_named else (None, None)
+        elements, of_elements = self._list(value, place, levels)
+        is_left = is_named or any(shape is not None for shape in of_elements)
+        return (elements, of_elements) if is_left else (None, None)
 
     def _object(self, members: dict[str, Any], place: Place, levels: int) -> tuple[dict[str, Any], dict[str, Shape]]:
         values: dict[str, Any] = {}
@@ -377,10 +374,6 @@ def _refusal(message: str) -> Rejected:
 
 def _nothing(value: Any) -> None:
     """Make nothing of a value that is not kept."""
-
-
-def _is_left(shape: Shape) -> bool:
-    return any(inner is not None for inner in (shape.values() if isinstance(shape, dict) else shape or []))
 
 
 def _storable(text: str) -> str:
