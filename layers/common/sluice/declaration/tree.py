@@ -21,7 +21,6 @@ from sluice.postgres.cells import Cell, Json, json_cell, json_member
 type Use = Rule | Mask | tuple[Rule, Mask] | None  # what becomes of a value
 
 OTHERS = "/**"
-TOLD_APART = {"is_apart": True}  # options that `sluice describe` tells in lines of their own
 MOST_DIGITS = 1000
 DEEPEST = 100  # levels; Python's own stack ends at 1,000
 
@@ -94,8 +93,8 @@ class Tree(Rule):
     at most `max_keys` keys and elements, in at most `max_depth` levels.
     """
 
-    paths: tuple[tuple[str, Use], ...] = field(metadata=TOLD_APART)
-    others: Use = field(metadata=TOLD_APART)
+    paths: tuple[tuple[str, Use], ...] = field(repr=False)  # `sluice describe` has a line for each
+    others: Use = field(repr=False)
     keys: Rule | None
     max_bytes: int
     max_depth: int

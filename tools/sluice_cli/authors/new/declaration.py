@@ -1,5 +1,6 @@
 """Writes the module that declares a planned stream, and loads the stream from that text."""
 
+import re
 import subprocess  # nosec B404
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from tools.sluice_cli.authors.marks import MARK
 from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan, TreePlan
 
 LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
+CALLED = re.compile(r"\b([A-Z]\w+)\(")  # in a mask: itself, and what is in it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
@@ -71,12 +73,12 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     lines.append("from typing import Annotated" + ", Any" * ("Tree(" in body))
     if "msgspec.field(" in body:
         lines.append("\nimport msgspec")
-    names = {mask.partition("(")[0] for field in fields for mask in field.masks} | {"Stream"}
     in_trees = [value for tree in plan.trees() for value in tree.paths.values()]
-    names |= {mask.partition("(")[0] for value in in_trees for mask in value.masks}
-    ruled = [field for field in [*fields, *in_trees] if field.guess.source]
-    names |= {type(field.guess.rule.element).__name__ for field in ruled}
-    names |= {"Each"} if any(isinstance(field.guess.rule, Each) for field in ruled) else set()
+    values = [*fields, *in_trees]
+    names = {name for value in values for mask in value.masks for name in CALLED.findall(mask)} | {"Stream"}
+    ruled = [value for value in values if value.guess.source]
+    names |= {type(value.guess.rule.element).__name__ for value in ruled}
+    names |= {"Each"} if any(isinstance(value.guess.rule, Each) for value in ruled) else set()
     names |= {name for name in ("Keep", "Tree") if f" {name}(" in body}
     names |= {"Part"} if any(isinstance(member, ObjectPlan) for member in plan.members) else set()
     ordered = sorted(names) + ([envelope] if envelope != "plain" else [])
