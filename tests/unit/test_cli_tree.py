@@ -130,9 +130,12 @@ def test_a_preview_shows_what_is_masked_and_where_the_rest_is(events: Any, file:
 
 
 def test_a_preview_tells_what_is_kept_and_looks_like_personal_data(events: Any, file: Callable[..., str]) -> None:
-    props = {"plan": "free", "utm": {"to": "ada@example.com"}}
+    props = {"plan": "free", "utm": {"to": "ada@example.com"}, "bob@example.com": {"ip": "192.0.2.1"}, "c@x.org": 1}
     told = json.loads(run("preview", "events", file({"props": props}), "--json")[1])["kept_in_the_clear"]
-    assert told == [{"column": "props/utm/**", "looks_like": "an e-mail address", "rows": 1}]
+    assert told == [
+        {"column": "props", "looks_like": "an e-mail address", "rows": 1},  # a key
+        {"column": "props/utm/**", "looks_like": "an e-mail address", "rows": 1},
+    ]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])

@@ -12,10 +12,10 @@ from sluice.declaration import wire
 from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
-from sluice.declaration.rules import Rule
+from sluice.declaration.paths import Place
 from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Stream
-from sluice.declaration.tree import ByPath, Kept, Tree, leaves
+from sluice.declaration.tree import ByPath, Kept, Leaf, Shape, Tree, leaves
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
 from sluice.ingest.message import id_of_row_or_rejection
@@ -26,6 +26,8 @@ from tools.sluice_cli.authors import declarations, detection, faults, hiding, sp
 from tools.sluice_cli.authors.declarations import Entry
 from tools.sluice_cli.authors.messages import Message
 from tools.sluice_cli.authors.space import Space
+
+KEYS = " keys"  # behind the pointer of a Tree
 
 type Clear = Mapping[str, Sequence[Any]]  # canonical values by pointer, with `*` for the elements of lists
 
@@ -137,13 +139,14 @@ class Findings:
     def exposures(self) -> list[Exposure]:
         """Return what looks like personal data by its form, in all that would be stored as it came or less of it."""
         kept = [entry for entry in self.entries if entry.pointer or isinstance(entry.mask, Derived)]
-        masked = (Pseudonym, Redact, TokensInside, ByPath)
+        masked = (Pseudonym, Redact, TokensInside)
         kept = [entry for entry in kept if not isinstance(entry.mask, masked) and not entry.is_constant]
         records: Counter[tuple[str, str]] = Counter()
         for accepted in self.accepted:
             row = self.row(accepted, show_clear=True)
             for entry in kept:
-                stored = self._in_tree(entry, accepted) if entry.inside else _stored(row, entry.path)
+                is_tree = bool(entry.inside) or isinstance(entry.mask, ByPath)
+                stored = self._in_tree(entry, accepted) if is_tree else _stored(row, entry.path)
                 kinds = {kind for value in stored for kind in detection.find(str(value))}
                 records.update((entry.column, kind) for kind in kinds & detection.PERSONAL)
         return [Exposure(column, detection.WORDS[kind], count) for (column, kind), count in sorted(records.items())]
@@ -162,9 +165,11 @@ class Findings:
         return told
 
     def _in_tree(self, entry: Entry, accepted: Accepted) -> Iterator[Cell]:
-        """Yield what is stored of the values at one path of a Tree."""
-        write = self._writers.get(entry)
-        return (write(value) for value in accepted.clear.get(entry.pointer, ()) if write)
+        """Yield what is stored of the values at one path of a Tree, or of a whole one the keys that no path names."""
+        if not entry.inside:
+            yield from accepted.clear.get(entry.pointer + KEYS, ())
+        elif write := self._writers.get(entry):
+            yield from map(write, accepted.clear.get(entry.pointer, ()))
 
     def _is_masked(self, entry: Entry, accepted: Accepted) -> bool:
         """Tell whether nothing in the column is a clear value: neither by declaration nor because it was so short."""
@@ -205,11 +210,22 @@ def _canonical(stream: type[Stream], body: str) -> Clear:
     return values
 
 
-def _values_in_tree(tree: Rule, kept: Kept, pointer: str) -> Iterator[tuple[str, Any]]:
+def _values_in_tree(tree: Tree, kept: Kept, pointer: str) -> Iterator[tuple[str, Any]]:
     for leaf in leaves(kept.shape):
-        path = tree.branches[leaf.branch].path if isinstance(tree, Tree) else ""
         for value in leaf.value if isinstance(leaf.value, list) else [leaf.value]:
-            yield pointer + path, value
+            yield pointer + tree.branches[leaf.branch].path, value
+    for key in _keys(kept.shape, tree.root):
+        yield pointer + KEYS, key
+
+
+def _keys(shape: Shape, place: Place | None) -> Iterator[str]:
+    """Yield the keys in a Tree that no path names."""
+    if place is None or shape is None or isinstance(shape, Leaf):
+        return
+    for key, inner in shape.items() if isinstance(shape, dict) else enumerate(shape):
+        if isinstance(key, str) and key not in place.named:
+            yield key
+        yield from _keys(inner, place.named.get(str(key), place.other))
 
 
 def _values(layout: Layout, record: Any, pointer: str) -> Iterator[tuple[str, Any]]:
@@ -217,7 +233,7 @@ def _values(layout: Layout, record: Any, pointer: str) -> Iterator[tuple[str, An
         value = getattr(record, declared.name)
         if not wire.is_null(value):
             canonical = declared.rule.canonical(value)
-            if isinstance(canonical, Kept):
+            if isinstance(declared.rule, Tree):
                 yield from _values_in_tree(declared.rule, canonical, pointer + declared.pointer)
                 continue
             for element in canonical if isinstance(canonical, list) else [canonical]:
