@@ -57,13 +57,14 @@ class Visit(Stream, table="visits", subject="visitor"):
     visitor: Annotated[str | None, Uuid()] = None
     devices: Annotated[list[str], Each(Text(max=32)), Pseudonym(domain="device_id", recoverable=True)]
     trips: list[Trip]
+    codes: Annotated[list[str], Each(Text(max=32), json=True), Pseudonym(domain="code")] = []  # noqa: RUF012
     note: Annotated[str | None, Text(max=200), MENTIONS] = None
     details: Annotated[dict[str, Any] | None, SEEN] = None
 
 
 VISITS = """
 CREATE TABLE visits (
-    visitor uuid, devices varchar(256)[] NOT NULL, trips jsonb NOT NULL,
+    visitor uuid, devices varchar(256)[] NOT NULL, trips jsonb NOT NULL, codes jsonb NOT NULL,
     note text, note_email text[], addresses text[],
     details jsonb, details_email text[], seen_addresses text[], details_device_id text[],
     sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY

@@ -164,7 +164,8 @@ def test_what_a_tree_keeps_arrives_as_it_was_and_nothing_else_does(
 ) -> None:
     database.sql(TABLE)
     numbers, ids = count(1), map(numbered, count(1))
-    stored, refused = [], []
+    stored: list[Any] = []
+    refused: list[Rejected] = []
     declared: Any = stream_of({"/x": Pseudonym(domain="d")})
     tables.grant(database.owner, declared, LOGINS)
     store = open_store(declared)

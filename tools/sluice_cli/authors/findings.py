@@ -9,11 +9,13 @@ from typing import Any
 import msgspec
 
 from sluice.declaration import cases, reading, wire
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
-from sluice.declaration.rules import Rule
+from sluice.declaration.paths import Place
+from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Stream
-from sluice.declaration.tree import ByPath, Kept, Tree, leaves
+from sluice.declaration.tree import ByPath, Kept, Leaf, Shape, Tree, leaves
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
 from sluice.ingest.message import id_of_row_or_rejection
@@ -25,8 +27,10 @@ from tools.sluice_cli.authors.declarations import Entry
 from tools.sluice_cli.authors.messages import Message
 from tools.sluice_cli.authors.space import Space
 
-type Place = tuple[str, tuple[str, ...]]  # a pointer with `*` for the elements of lists, and the cases of unions
-type Clear = Mapping[Place, Sequence[Any]]  # canonical values
+KEYS = " keys"  # behind the pointer of a Tree
+
+type At = tuple[str, tuple[str, ...]]  # a pointer with `*` for the elements of lists, and the cases of unions
+type Clear = Mapping[At, Sequence[Any]]  # canonical values
 
 
 @dataclass(frozen=True)
@@ -140,13 +144,14 @@ class Findings:
     def exposures(self) -> list[Exposure]:
         """Return what looks like personal data by its form, in all that would be stored as it came or less of it."""
         kept = [entry for entry in self.entries if entry.pointer or isinstance(entry.mask, Derived)]
-        masked = (Pseudonym, Redact, ByPath)
+        masked = (Pseudonym, Redact, TokensInside)
         kept = [entry for entry in kept if not isinstance(entry.mask, masked) and not entry.is_constant]
         records: Counter[tuple[str, str]] = Counter()
         for accepted in self.accepted:
             row = self.row(accepted, show_clear=True)
             for entry in kept:
-                stored = self._in_tree(entry, accepted) if entry.inside else _stored(row, entry.path)
+                is_tree = bool(entry.inside) or isinstance(entry.mask, ByPath)
+                stored = self._in_tree(entry, accepted) if is_tree else _stored(row, entry.path)
                 kinds = {kind for value in stored for kind in detection.find(str(value))}
                 records.update((entry.column, kind) for kind in kinds & detection.PERSONAL)
         return [Exposure(column, detection.WORDS[kind], count) for (column, kind), count in sorted(records.items())]
@@ -156,7 +161,7 @@ class Findings:
         told = []
         for entry, write in self._writers.items():
             rule = entry.rule
-            if rule and not isinstance(entry.mask, Keep):
+            if rule and not isinstance(entry.mask, Keep | Scrub | TokensInside):
                 clear = [value for accepted in self.accepted for value in accepted.clear.get(entry.field, ())]
                 values = {rule.element.text(value) for value in clear}
                 stored = {write(value) for value in clear} - {None}
@@ -165,15 +170,17 @@ class Findings:
         return told
 
     def _in_tree(self, entry: Entry, accepted: Accepted) -> Iterator[Cell]:
-        """Yield what is stored of the values at one path of a Tree."""
-        write = self._writers.get(entry)
-        return (write(value) for value in accepted.clear.get(entry.field, ()) if write)
+        """Yield what is stored of the values at one path of a Tree, or of a whole one the keys that no path names."""
+        if not entry.inside:
+            yield from accepted.clear.get((entry.pointer + KEYS, entry.cases), ())
+        elif write := self._writers.get(entry):
+            yield from map(write, accepted.clear.get(entry.field, ()))
 
     def _is_masked(self, entry: Entry, accepted: Accepted) -> bool:
         """Tell whether nothing in the column is a clear value: neither by declaration nor because it was so short."""
-        if entry.is_constant:
+        if entry.is_constant or isinstance(entry.mask, TokensInside):
             return True
-        if entry not in self._writers or isinstance(entry.mask, Keep | ByPath) or entry.rule is None:
+        if entry not in self._writers or isinstance(entry.mask, Keep | Scrub | ByPath) or entry.rule is None:
             return False
         write, element = self._writers[entry], entry.rule.element
         return all(
@@ -202,17 +209,28 @@ def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
 
 def _canonical(stream: type[Stream], body: str) -> Clear:
     """Return the canonical values of a record that was accepted."""
-    values: dict[Place, list[Any]] = defaultdict(list)
+    values: dict[At, list[Any]] = defaultdict(list)
     for place, value in _values(stream.layout, msgspec.json.decode(stream.unwrap(body), type=stream.layout.wire), ""):
         values[place].append(value)
     return values
 
 
-def _values_in_tree(tree: Rule, kept: Kept, pointer: str) -> Iterator[tuple[str, Any]]:
+def _values_in_tree(tree: Tree, kept: Kept, pointer: str) -> Iterator[tuple[str, Any]]:
     for leaf in leaves(kept.shape):
-        path = tree.branches[leaf.branch].path if isinstance(tree, Tree) else ""
         for value in leaf.value if isinstance(leaf.value, list) else [leaf.value]:
-            yield pointer + path, value
+            yield pointer + tree.branches[leaf.branch].path, value
+    for key in _keys(kept.shape, tree.root):
+        yield pointer + KEYS, key
+
+
+def _keys(shape: Shape, place: Place | None) -> Iterator[str]:
+    """Yield the keys in a Tree that no path names."""
+    if place is None or shape is None or isinstance(shape, Leaf):
+        return
+    for key, inner in shape.items() if isinstance(shape, dict) else enumerate(shape):
+        if isinstance(key, str) and key not in place.named:
+            yield key
+        yield from _keys(inner, place.named.get(str(key), place.other))
 
 
 def _elements(canonical: Any) -> Iterator[Any]:
@@ -228,12 +246,12 @@ def _ignore(pointer: str) -> None:
     pass
 
 
-def _values(layout: Layout, record: Any, pointer: str, of: tuple[str, ...] = ()) -> Iterator[tuple[Place, Any]]:
+def _values(layout: Layout, record: Any, pointer: str, of: tuple[str, ...] = ()) -> Iterator[tuple[At, Any]]:
     for declared in layout.fields:
         value = getattr(record, declared.name)
         if not wire.is_null(value):
             canonical = reading.reader(declared, declared.rule, _ignore)(value)
-            if isinstance(canonical, Kept):
+            if isinstance(declared.rule, Tree) and canonical is not None:
                 found = _values_in_tree(declared.rule, canonical, pointer + declared.pointer)
                 yield from (((place, of), leaf) for place, leaf in found)
                 continue

@@ -19,11 +19,13 @@ from sluice.declaration.layout import Case, Field, Layout, Nested
 from sluice.declaration.rules import (
     BLANK,
     Boolean,
+    Card,
     Custom,
     Date,
     Each,
     Email,
     Float,
+    Iban,
     Integer,
     IpAddress,
     NullIf,
@@ -37,6 +39,7 @@ from sluice.declaration.rules import (
     Version,
 )
 from sluice.declaration.rules.rule import is_ours
+from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Stream
 from sluice.declaration.tree import Scalar, Tree
 from sluice.declaration.unions import Tagged
@@ -134,7 +137,10 @@ class Generator:
         if member.optional and self._source.random() < self._null_share:
             return None
         if isinstance(member, Field):
-            return self._value(member.rule, place, member.key, member.null_if)
+            value = self._value(member.rule, place, member.key, member.null_if)
+            return next(
+                (self._with_finds(value, member.rule, mask) for mask in member.masks if isinstance(mask, Scrub)), value
+            )
         if not member.many:
             return self._of_case(member, place)
         return [self._of_case(member, f"{place}/*") for _ in range(self._source.randint(1, MOST_ELEMENTS))]
@@ -188,6 +194,14 @@ class Generator:
             made = more if _takes(tree, more) else made
         return made
 
+    def _with_finds(self, value: Any, rule: Rule, scrub: Scrub) -> Any:
+        """Return a text, or a list of texts, with values in it that the mask finds, as far as the rule takes that."""
+        if isinstance(value, list):
+            return [self._with_finds(element, rule.element, scrub) for element in value]
+        found = [self._made_up(find.rule, "", DIGITS) for find in scrub.finds if find.pattern is None]
+        longer = " ".join([value, *map(str, found)])
+        return longer if _takes(rule, longer) else value
+
     def _broken(self, record: Any) -> Any:
         """Return the record with one of its members missing, null, empty or of another type."""
         if not isinstance(record, dict) or not record:
@@ -234,6 +248,12 @@ class Generator:
                 return f"user{source.randrange(10**digits)}@{source.choice(DOMAINS)}"
             case Phone():
                 return f"+442079460{source.randrange(1000):03}"  # of those that Ofcom reserves for fiction
+            case Card():
+                digits_of_card = f"4{source.randrange(10**14):014}"
+                return next(made for digit in range(10) if _takes(rule, made := f"{digits_of_card}{digit}"))
+            case Iban():
+                account = f"BUKB{source.randrange(10**14):014}"
+                return next(made for check in range(2, 99) if _takes(rule, made := f"GB{check:02}{account}"))
             case Version():
                 return ".".join(str(source.randrange(10)) for _ in range(source.randint(2, 3)))
             case Scalar():

@@ -20,12 +20,14 @@ from sluice.declaration.rules import (
     EPOCHS_TO,
     INVALID,
     Boolean,
+    Card,
     CaseFolded,
     Custom,
     Date,
     Each,
     Email,
     Float,
+    Iban,
     Integer,
     IpAddress,
     NullIf,
@@ -55,6 +57,8 @@ WITHOUT_ZONE = r"^[0-9]{4}-?[0-9]{2}-?[0-9]{2}[Tt ][0-9]{2}(?::?[0-9]{2}(?::?[0-
 BLANK_TEXT = r"^\s*$"
 EMAIL = r"^[^@\s]+@[^@\s]+$"
 NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?$"
+CARD = r"^\s*[0-9](?:[ \u00a0\u2010\u2011-]?[0-9]){11,18}\s*$"
+IBAN = r"^\s*[A-Za-z]{2}(?:[ \u00a0\u2010\u2011-]?[0-9A-Za-z]){13,32}\s*$"
 UUID = r"^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$|^[0-9A-Fa-f]{32}$"
 _TYPES_OF_TAGS = {str: "string", int: "integer", bool: "boolean"}
 VERSION = r"^0*[0-9]{1,4}(?:\.0*[0-9]{1,3}){0,2}$"
@@ -197,6 +201,8 @@ def _of_kind(rule: Rule) -> Schema:
             return {"type": "string", "format": "idn-email", "maxLength": rule.max, "pattern": EMAIL}
         case Custom():  # its `max` is that of what the function returns
             return {"type": "string", "pattern": NOT_BLANK}
+        case Card() | Iban():
+            return {"type": "string", "maxLength": rule.max, "pattern": CARD if isinstance(rule, Card) else IBAN}
         case Text() | CaseFolded() | Phone():
             return {"type": "string", "minLength": 1, "maxLength": rule.max, "pattern": NOT_BLANK}
     return _of_type(rule.accepts)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from sluice.declaration import column_types
 from sluice.declaration.column_types import NOTHING, Anything, Cells, Choices
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Column, Derived
-from sluice.declaration.masks import Pseudonym, Redact, TokensInside
+from sluice.declaration.masks import Pseudonym, Redact
 from sluice.declaration.stream import Stream
 from sluice.postgres.driver import identifier
 
@@ -69,7 +70,7 @@ def columns_of(stream: type[Stream]) -> dict[str, ColumnSql]:
 def indexed(stream: type[Stream]) -> list[str]:
     """Return the columns that are looked up: that of the person, those with a token each, and of tokens in texts."""
     subject = [stream.subject.column] if stream.subject else []
-    tokens = [place.column for place in stream.token_places if not place.path and not place.is_array]
+    tokens = [place.column for place in stream.token_places if not place.is_json and not place.is_array]
     inside = [place.name for place in stream.layout.places() if isinstance(place.mask, TokensInside)]
     return list(dict.fromkeys([*subject, *tokens, *inside]))
 

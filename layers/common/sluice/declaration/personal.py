@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Case, Column, Field, Layout, Nested, single_field
-from sluice.declaration.masks import Keep, Pseudonym, Redact, TokensInside
+from sluice.declaration.masks import Keep, Pseudonym, Redact
 from sluice.declaration.rules import INVALID, Each, Rule
 from sluice.declaration.scrub import Scrub
 from sluice.declaration.tree import ByPath
@@ -31,6 +32,7 @@ class TokenPlace:
     domain: str
     recoverable: bool
     is_array: bool  # of PostgreSQL's
+    is_json: bool = False
 
     def replace(self, value: Any, change: Callable[[str], str]) -> Any:
         """Return the column's value, with JSON decoded, after `change` was made to each token."""
@@ -88,8 +90,10 @@ def token_places(
                 if len(domain) > LONGEST_DOMAIN:
                     raise DeclarationError(f"{layout.name}.{field.name}: a domain has at most 64 characters")
                 where = (column, (*path, name)) if column else (name, ())
-                is_array = not column and (isinstance(mask, TokensInside) or field.rule.element is not field.rule)
-                yield TokenPlace(*where, domain, mask.recoverable, is_array)
+                is_inside = isinstance(mask, TokensInside)
+                is_json = bool(column) or (not is_inside and field.rule.is_json)
+                is_array = not is_json and (is_inside or field.rule.element is not field.rule)
+                yield TokenPlace(*where, domain, mask.recoverable, is_array, is_json)
     for nested in layout.nested:
         for case, before, its_column, its_path in _inside(nested, prefix, column, path):
             yield from token_places(case.layout, before, its_column, its_path)
@@ -102,8 +106,7 @@ def text_places(layout: Layout, prefix: str = "", column: str = "", path: tuple[
             if isinstance(mask, Scrub | ByPath) and any(isinstance(one, TokensInside) for one in field.masks):
                 name = mask.column_of(prefix + field.name)
                 where = (column, (*path, name)) if column else (name, ())
-                in_json = bool(column) or isinstance(mask, ByPath) or getattr(field.rule, "json", False)
-                yield TextPlace(*where, in_json)
+                yield TextPlace(*where, bool(column) or field.rule.is_json)
     for nested in layout.nested:
         for case, before, its_column, its_path in _inside(nested, prefix, column, path):
             yield from text_places(case.layout, before, its_column, its_path)

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, NamedTuple, Union, get_args, get_origin
 import msgspec
 
 from sluice.declaration import canonical, paths, wire
-from sluice.declaration.masks import Keep, Mask, Pseudonym, Truncate, Writer, tokens_inside
+from sluice.declaration.inside import tokens_inside
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Truncate, Writer
 from sluice.declaration.paths import Place
 from sluice.declaration.rules.rule import Rule
 from sluice.declaration.scrub import Scrub
@@ -20,7 +21,6 @@ from sluice.postgres.cells import Cell, Json, json_cell, json_member
 type Use = Rule | Mask | tuple[Rule, Mask] | None  # what becomes of a value
 
 OTHERS = "/**"
-TOLD_APART = {"is_apart": True}  # options that `sluice describe` tells in lines of their own
 MOST_DIGITS = 1000
 DEEPEST = 100  # levels; Python's own stack ends at 1,000
 
@@ -93,8 +93,8 @@ class Tree(Rule):
     at most `max_keys` keys and elements, in at most `max_depth` levels.
     """
 
-    paths: tuple[tuple[str, Use], ...] = field(metadata=TOLD_APART)
-    others: Use = field(metadata=TOLD_APART)
+    paths: tuple[tuple[str, Use], ...] = field(repr=False)  # `sluice describe` has a line for each
+    others: Use = field(repr=False)
     keys: Rule | None
     max_bytes: int
     max_depth: int
@@ -123,6 +123,10 @@ class Tree(Rule):
     @property
     def example(self) -> dict[str, Any]:
         return {}
+
+    @property
+    def is_json(self) -> bool:
+        return True
 
     def check(self) -> None:
         if not isinstance(self.paths, tuple) or not all(isinstance(path, str) for path, _ in self.paths):
@@ -192,14 +196,11 @@ class ByPath(Mask):
         """Return the function from a tree to its cell, given those of the branches."""
 
         def masked(shape: Shape) -> Any:
-            match shape:
-                case Leaf():
-                    return None if shape.value is None else json_member(writers[shape.branch](shape.value))
-                case dict():
-                    return {key: masked(inner) for key, inner in shape.items()}
-                case list():
-                    return [masked(inner) for inner in shape]
-            return None
+            if isinstance(shape, Leaf):
+                return None if shape.value is None else json_member(writers[shape.branch](shape.value))
+            if isinstance(shape, dict):
+                return {key: masked(inner) for key, inner in shape.items()}
+            return None if shape is None else [masked(inner) for inner in shape]
 
         return lambda kept: json_cell(masked(kept.shape))
 
@@ -219,16 +220,24 @@ class _Walk:
     def _value(self, value: Any, place: Place, levels: int) -> tuple[Any, Shape]:
         """Return what is kept of a value, and its shape, which is None where nothing is."""
         branch = None if place.path is None else self._branches[place.path]
-        if isinstance(value, dict | list) and not place.is_whole:
-            if not levels:
-                raise Rejected("nested_too_deeply")
-            kept, shape = (self._object if isinstance(value, dict) else self._list)(value, place, levels)  # type: ignore[operator]
-            is_named = branch is not None and branch.rule is not None
-            return (kept, shape) if is_named or _is_left(shape) else (None, None)
-        if branch is None or branch.rule is None or place.path is None:
+        is_named = branch is not None and branch.rule is not None
+        if isinstance(value, (dict, list)) and not place.is_whole:  # `dict | list` is made anew each time
+            return self._inner(value, place, levels, is_named)
+        if place.path is None or not is_named:
             return None, None
         kept = None if value is None else self._readers[place.path](value)
         return kept, Leaf(place.path, kept)
+
+    def _inner(self, value: dict[str, Any] | list[Any], place: Place, levels: int, is_named: bool) -> tuple[Any, Shape]:
+        """Return the same of an object or a list that is looked into."""
+        if not levels:
+            raise Rejected("nested_too_deeply")
+        if isinstance(value, dict):
+            members, shapes = self._object(value, place, levels)
+            return (members, shapes) if shapes or is_named else (None, None)
+        elements, of_elements = self._list(value, place, levels)
+        is_left = is_named or any(shape is not None for shape in of_elements)
+        return (elements, of_elements) if is_left else (None, None)
 
     def _object(self, members: dict[str, Any], place: Place, levels: int) -> tuple[dict[str, Any], dict[str, Shape]]:
         values: dict[str, Any] = {}
@@ -292,9 +301,9 @@ def _branch(path: str, use: Use) -> Branch:
         case None:
             return Branch(path, name, None, Keep())
         case Mask():
-            rule, mask = Scalar(), use
+            return _branch(path, (Scalar(), use))
         case Rule():
-            rule, mask = use, Keep()
+            return _branch(path, (use, Keep()))
         case (Rule() as rule, Mask() as mask):
             pass
         case _:
@@ -364,10 +373,6 @@ def _refusal(message: str) -> Rejected:
 
 def _nothing(value: Any) -> None:
     """Make nothing of a value that is not kept."""
-
-
-def _is_left(shape: Shape) -> bool:
-    return any(inner is not None for inner in (shape.values() if isinstance(shape, dict) else shape or []))
 
 
 def _storable(text: str) -> str:

@@ -93,7 +93,7 @@ def tokens_in_rows(streams: Iterable[type[Stream]], domains: Container[str] | No
 def tokens_at(place: TokenPlace) -> str:
     """Return the expression for a row's tokens in one place: a row for each where they are many."""
     column = str(identifier(place.column))
-    if place.path:
+    if place.is_json:
         members = "".join(f".{msgspec.json.encode(member).decode()}[*]" for member in place.path)
         return f"jsonb_path_query({column}::jsonb, {literal(f'lax $[*]{members}')}) #>> '{{}}'"
     return f"unnest({column})::text" if place.is_array else f"{column}::text"

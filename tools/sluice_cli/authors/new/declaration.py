@@ -17,6 +17,7 @@ from tools.sluice_cli.authors.marks import MARK
 from tools.sluice_cli.authors.new.plan import Member, ObjectPlan, TreePlan, UnionPlan
 
 LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
+CALLED = re.compile(r"\b([A-Z]\w+)\(")  # in a mask: itself, and what is in it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
@@ -74,13 +75,13 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     lines.append("from typing import Annotated" + ", Any" * ("Tree(" in body))
     if "msgspec.field(" in body:
         lines.append("\nimport msgspec")
-    names = {mask.partition("(")[0] for field in fields for mask in field.masks} | {"Stream"}
     in_trees = [value for tree in plan.trees() for value in tree.paths.values()]
-    names |= {mask.partition("(")[0] for value in in_trees for mask in value.masks}
-    ruled = [field for field in [*fields, *in_trees] if field.guess.source]
-    names |= {type(field.guess.rule.element).__name__ for field in ruled}
-    names |= {"NullIf"} if any(field.guess.has_blanks for field in ruled) else set()
-    names |= {"Each"} if any(isinstance(field.guess.rule, Each) for field in ruled) else set()
+    values = [*fields, *in_trees]
+    names = {name for value in values for mask in value.masks for name in CALLED.findall(mask)} | {"Stream"}
+    ruled = [value for value in values if value.guess.source]
+    names |= {type(value.guess.rule.element).__name__ for value in ruled}
+    names |= {"NullIf"} if any(value.guess.has_blanks for value in ruled) else set()
+    names |= {"Each"} if any(isinstance(value.guess.rule, Each) for value in ruled) else set()
     names |= {"Part"} if "(Part" in body else set()
     names |= {name for name in ("ByType", "Keep", "Tagged", "Tree") if f" {name}(" in body}
     ordered = sorted(names) + ([envelope] if envelope != "plain" else [])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import sluice
+from sluice.declaration import tree
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.personal import LONGEST_DOMAIN
 from sluice.declaration.rules import Email, OneOf, Phone, Text
@@ -24,7 +25,7 @@ CLASSES = frozenset({*sluice.__all__, "Decimal", "Annotated"})
 NAMES = frozenset(
     {*dir(Stream), *Stream.__annotations__, *"bool datetime eventbridge float int list msgspec sns str".split()}
 )
-ANY_TEXT = Guess(Text(max=1000), "")  # of a value in a map that a mask alone takes
+ANY_VALUE = Guess(tree.Scalar(), "")  # in a map, that a mask alone takes
 OF_ONE_DOMAIN = ("email", "ip", "mac", "phone")
 OF_NOTHING_ALONE = ("id", "key", "no", "number", "uid", "uuid")  # words that do not say whose id it is
 
@@ -246,13 +247,12 @@ class Planner:
             except Undeclarable as error:
                 self.left_out.append(LeftOut(one.pointer, str(error)))
                 continue
-            domain = _domain_of(planned)
-            array = f"{column}_{domain}"
-            if domain is None or (array not in columns and len(array) <= LONGEST_IDENTIFIER):
+            arrays = {f"{column}_{domain}" for domain in _domains(planned)}
+            if not arrays & columns and max(map(len, arrays), default=0) <= LONGEST_IDENTIFIER:
                 paths[one.pointer.removeprefix(place.pointer)] = planned
         if not paths:
             raise Undeclarable("it is a map whose keys look like values: write a Tree by hand")
-        columns |= {column, *(f"{column}_{domain}" for domain in map(_domain_of, paths.values()) if domain)}
+        columns |= {column, *(f"{column}_{domain}" for value in paths.values() for domain in _domains(value))}
         told = "it is a map: of its keys only those that its Tree names are kept"
         self.left_out.append(LeftOut(f"{place.pointer}/**", told))
         return TreePlan(place, name, paths, is_null or absent, absent)
@@ -262,13 +262,15 @@ class Planner:
         key = next(key for key in reversed(place.path) if key != "*")
         try:
             guess, values = self._rule(place)
+            if not rules.takes(guess.rule.element, values):
+                raise Undeclarable("there are empty texts in its list")
         except Undeclarable:
             if place.lengths:
                 raise
-            guess, values = ANY_TEXT, place.scalars
+            guess, values = ANY_VALUE, place.scalars
         if guess.has_blanks:  # which no rule takes, and a mask alone does
-            guess, values = ANY_TEXT, place.scalars
-        concern = masks.concern(place.path, guess, values)
+            guess, values = ANY_VALUE, place.scalars
+        concern = masks.concern(place.path, guess if guess.source else Guess(Text(max=1000), ""), values)
         domain = _domain(place, key, concern) or (snake(key) if snake(key) != key else "")
         made = masks.masks(concern, guess, None, "", domain)[:1]
         return FieldPlan(place, key, guess, made, concern, optional=False, absent=True)
@@ -346,7 +348,9 @@ class Planner:
         columns.add(column)
         named = None if column == prefix + name else column
         network = _column(f"{column}_network", columns)
-        made = masks.masks(concern, guess, named, network, _domain(place, name, concern))
+        emails = _column(f"{prefix}{name}_email", columns)
+        other = None if emails == f"{prefix}{name}_email" else emails
+        made = masks.masks(concern, guess, named, network, _domain(place, name, concern), other)
         if path is not None and not place.lengths:
             keys = ".".join(place.path)
             if self.subject == keys:
@@ -357,6 +361,7 @@ class Planner:
             self.identity_path = path + name if self.identity == keys else self.identity_path
             self.time_path = path + name if self.time == keys else self.time_path
         columns |= {network} if any(network in mask for mask in made) else set()
+        columns |= {emails} if any('domain="email"' in mask and mask.startswith("Scrub(") for mask in made) else set()
         is_blank = guess.has_blanks and not place.lengths
         optional = is_null or is_blank or (absent and not place.lengths)
         return FieldPlan(place, name, guess, made, concern, optional, absent)
@@ -446,11 +451,10 @@ def _values(place: Place, least: int) -> Iterator[Place]:
             yield member
 
 
-def _domain_of(field: FieldPlan) -> str | None:
-    """Return the domain of a value's tokens in a map, or None where it has none."""
-    mask = field.masks[0] if field.masks else ""
-    named = re.search(r'domain="([^"]+)"', mask)
-    return (named[1] if named else field.name) if mask.startswith("Pseudonym(") else None
+def _domains(field: FieldPlan) -> list[str]:
+    """Return the domains of a value's tokens in a map, each of which has an array."""
+    (mask,) = field.masks or [""]
+    return re.findall(r'domain="([^"]+)"', mask) or [field.name] * mask.startswith("Pseudonym(")
 
 
 def _refuse_map(place: Place) -> None:

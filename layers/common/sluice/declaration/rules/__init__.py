@@ -1,5 +1,6 @@
 """Rules: what a field accepts, and the one canonical value of all its spellings."""
 
+from sluice.declaration.rules.checked import IBAN_LENGTHS, Card, Iban
 from sluice.declaration.rules.lists import Each
 from sluice.declaration.rules.moments import EPOCHS, EPOCHS_FROM, EPOCHS_TO, Date, Timestamp
 from sluice.declaration.rules.nulls import BLANK, INVALID, NullIf
@@ -23,16 +24,19 @@ __all__ = [
     "EPOCHS",
     "EPOCHS_FROM",
     "EPOCHS_TO",
+    "IBAN_LENGTHS",
     "INVALID",
     "LARGEST_BIGINT",
     "LARGEST_INTEGER",
     "Boolean",
+    "Card",
     "CaseFolded",
     "Custom",
     "Date",
     "Each",
     "Email",
     "Float",
+    "Iban",
     "Integer",
     "IpAddress",
     "NullIf",

@@ -44,6 +44,10 @@ class Each(Rule):
         return self.rule.element
 
     @property
+    def is_json(self) -> bool:
+        return self.json
+
+    @property
     def in_json(self) -> Rule:
         return replace(self, rule=self.rule.in_json, json=True)
 
