@@ -22,7 +22,7 @@ def of_each(stream: type[Stream], body: str) -> tuple[str | None, ...]:
     if stream.splitter is None:
         return (of_body(stream, body),)
     try:
-        texts = stream.texts(body)
+        texts = stream.record_texts(body)
     except Rejected:
         return (None,)
     return tuple(_of_record(stream, text, body) for text in texts)

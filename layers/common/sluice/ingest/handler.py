@@ -29,8 +29,9 @@ class Place:
 class Refusal(NamedTuple):
     """A record that is at fault, and what is told of it."""
 
-    rejected: Rejected
+    rejected: Rejected  # its pointer is that in the record
     rejection: Rejection
+    place: Place
 
 
 class Handled(msgspec.Struct, frozen=True, gc=False):
@@ -51,8 +52,7 @@ class RecordHandler:
     def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
         self._stream = stream
         self._keyset = keyset
-        self._unwrap = stream.unwrap
-        self._ignores = stream.ignores()
+        self._ignores = stream.ignores_message()
         self._postmark = stream.message_postmark()
         self._mask = stream.masker(keyset)
         self._outside = outside if any(nested.source for nested in stream.layout.nested) else None
@@ -60,7 +60,7 @@ class RecordHandler:
     def __call__(self, record: SQSRecord) -> Handled:
         try:
             body = record.raw_event["body"]
-            if self._ignores is not None and self._is_ignored(body):
+            if self._ignores is not None and self._ignores(body):
                 return IGNORED
             masked = self._mask(body) if self._outside is None else self._mask(body, self._outside(record))
             postmark = self._postmark(body)
@@ -99,17 +99,6 @@ class RecordHandler:
             return isinstance(rejected, Unforeseen)  # any other is a foreseen answer: the code works
         return False
 
-    def _is_ignored(self, body: str) -> bool:
-        """Tell whether a message is to be ignored for its body, or for what is in its envelope."""
-        if self._ignores is None:
-            return False
-        if self._ignores(body):
-            return True
-        try:
-            return self._unwrap is not plain and self._ignores(self._unwrap(body))
-        except Rejected:
-            return False
-
     def _rejection_at(self, place: Place, identity: str, rejected: Rejected) -> Rejection:
         shape = self._stream.shape(place.text, envelope=plain)
         return self._rejection(identity, below(place.pointer, rejected), shape)
@@ -125,12 +114,14 @@ class RecordsHandler(RecordHandler):
     def __init__(self, stream: type[Stream], keyset: Keyset, splitter: Splitter) -> None:
         super().__init__(stream, keyset)
         self._splitter = splitter
+        self._unwrap = stream.unwrap
+        self._ignores_record = stream.ignores_record()
         self._mask = stream.masker(keyset, envelope=plain)
         self._own_postmark = stream.postmark.reader(plain)
 
     def __call__(self, record: SQSRecord) -> Handled:
         try:
-            if self._is_ignored(record.body):
+            if self._ignores is not None and self._ignores(record.body):
                 return IGNORED
             postmark = self._postmark(record.body)
             of_message, sent = message_id(record, postmark), sent_at(record, postmark)
@@ -143,7 +134,7 @@ class RecordsHandler(RecordHandler):
         places: dict[str, Place] = {}
         ignored = 0
         for index, text in enumerate(texts):
-            if self._ignores is not None and self._ignores(text):
+            if self._ignores_record is not None and self._ignores_record(text):
                 ignored += 1
                 continue
             own = self._own_postmark(text)
@@ -158,7 +149,7 @@ class RecordsHandler(RecordHandler):
                 places.setdefault(identity, place)
             except OF_A_USERS_CODE as error:
                 rejected = rejection_of(error)
-                refusals.append(Refusal(rejected, self._rejection_at(place, identity, rejected)))
+                refusals.append(Refusal(rejected, self._rejection_at(place, identity, rejected), place))
         return Handled(rows, refusals, ignored, places)
 
     def _texts(self, body: str) -> list[str]:

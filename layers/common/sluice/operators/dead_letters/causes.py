@@ -33,7 +33,7 @@ def ids(stream: type[Stream], letter: Letter) -> set[str]:
     if stream.splitter is None:
         return letter.ids
     try:
-        texts = stream.texts(letter.body)
+        texts = stream.record_texts(letter.body)
     except Rejected:
         return letter.ids
     own = stream.postmark.reader(plain)

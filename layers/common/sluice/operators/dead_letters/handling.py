@@ -9,7 +9,7 @@ from sluice.declaration import outside
 from sluice.declaration.registry import load
 from sluice.operators.call import Refused
 from sluice.operators.dead_letters import listing
-from sluice.operators.dead_letters.letters import DeadLetterQueue, Wanted
+from sluice.operators.dead_letters.letters import DeadLetterQueue
 from sluice.operators.dead_letters.purge import Purger
 from sluice.operators.dead_letters.redrive import Redriver
 from sluice.operators.dead_letters.requests import List, Purge, Redrive, Request
@@ -32,7 +32,7 @@ class DeadLetters:
             raise Refused(400, "bad_request", f"stream: must be one of {', '.join(sorted(self._queues))}")
         stream = load(request.stream)
         postmark_of = stream.message_postmark()
-        wanted = Wanted(*outside.names(stream.layout))
+        wanted = outside.wanted(stream.layout)
         with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of, wanted) as queue:
             call = Call(actor, stream, queue, self._database, self._keyset, deadline)
             match request:
