@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sluice.declaration import registry
-from sluice.declaration.layout import Field, Layout
+from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.masks import Mask
 from sluice.declaration.route import Queued, Route
 from sluice.declaration.rules.rule import Rule, is_ours
@@ -52,6 +52,8 @@ def of_stream(stream: type[Stream]) -> Contract:
         "subject": ".".join(stream.subject.field) if stream.subject else None,
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
+        "records": stream.splitter.name if stream.splitter else None,
+        "ignore": list(stream.ignored_members),
         "fields": dict(_fields(stream.layout, "")),
         "columns": columns,
     }
@@ -98,7 +100,12 @@ def _fields(layout: Layout, pointer: str) -> Iterator[tuple[str, Contract]]:
     infos = {info.encode_name: info for info in msgspec.structs.fields(layout.wire)}
     for member in layout.members:
         place, info = pointer + member.pointer, infos[member.key]
-        told = {"required": info.required, "nullable": member.optional, "default": _default(info)}
+        is_required = (
+            any(info.required for info in msgspec.structs.fields(member.layout.wire))
+            if (isinstance(member, Nested) and member.source)
+            else info.required
+        )
+        told = {"required": is_required, "nullable": member.optional, "default": _default(info)}
         if isinstance(member, Field):
             rule = member.rule
             yield place, told | {"kind": "a value", "rule": _rule(rule), "text": declarations.rule_text(rule)}
@@ -162,8 +169,19 @@ def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
     for what in ("table", "envelope", "subject", "identity", "time"):
         if old[what] != new[what]:
             yield Change(True, f"the {what} is {new[what]}, was {old[what]}")
+    if old.get("records") != new["records"]:  # an older version says nothing of it
+        told = [one or "one in each message" for one in (new["records"], old.get("records"))]
+        yield Change(True, f"the records are {told[0]}, were {told[1]}")
+    yield from _of_ignored(old.get("ignore", []), new["ignore"])
     yield from _of_fields(old["fields"], new["fields"])
     yield from _of_columns(old["columns"], new["columns"])
+
+
+def _of_ignored(old: list[Contract], new: list[Contract]) -> Iterator[Change]:
+    for members in [one for one in new if one not in old]:
+        yield Change(True, f"what has {json.dumps(members)} is ignored now")
+    for members in [one for one in old if one not in new]:
+        yield Change(True, f"what has {json.dumps(members)} is not ignored any more")
 
 
 def _of_fields(old: Contract, new: Contract) -> Iterator[Change]:

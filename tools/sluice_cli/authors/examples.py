@@ -5,25 +5,27 @@ The lines are made-up data, so what differs is told with its values. A token is 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 import streams
 from sluice.declaration import column_types
 from sluice.declaration.column_types import BOOLEANS, Arrays, Cells, Moments, Numbers
+from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.outside import Outside, below
 from sluice.declaration.stream import Row, Stream
 from sluice.failures import Rejected, Unforeseen
 from sluice.postgres.cells import Json, json_cell
 from sluice.pseudonyms.keyset import Keyset
 from tools.sluice_cli.authors import envelopes
 
-RECORDS, RESULTS = {"record", "body"}, {"row", "refused"}
+RECORDS, RESULTS, OUTSIDE = {"record", "body"}, {"row", "rows", "refused", "ignored"}, {"envelope", "message"}
 ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|NULL', re.DOTALL)  # of PostgreSQL's arrays, as `array_cell` spells them
 
 
@@ -43,8 +45,12 @@ class Example(msgspec.Struct, forbid_unknown_fields=True):
 
     record: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     body: str | msgspec.UnsetType = msgspec.UNSET
+    envelope: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # members of the outermost object
+    message: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # attributes of SQS, in `attributes` the producer's
     row: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    rows: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET  # of a body with several records
     refused: Refused | msgspec.UnsetType = msgspec.UNSET
+    ignored: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Token(str):
@@ -64,7 +70,7 @@ def file(name: str) -> Path:
 def is_example(document: object) -> bool:
     """Tell whether a line of JSON is an example rather than a record."""
     keys = set(document) if isinstance(document, dict) else set()
-    return len(keys) == 2 and len(keys & RECORDS) == 1 and len(keys & RESULTS) == 1
+    return len(keys & RECORDS) == 1 and len(keys & RESULTS) == 1 and keys <= RECORDS | RESULTS | OUTSIDE
 
 
 def parse(line: str) -> Example:
@@ -77,8 +83,10 @@ def parse(line: str) -> Example:
         raise NotAnExample("is no JSON") from None
     if (example.record is msgspec.UNSET) == (example.body is msgspec.UNSET):
         raise NotAnExample("needs either a record or a body")
-    if (example.row is msgspec.UNSET) == (example.refused is msgspec.UNSET):
-        raise NotAnExample("needs either a row or refused")
+    if sum(getattr(example, result) is not msgspec.UNSET for result in RESULTS) != 1:
+        raise NotAnExample("needs one of row, rows, refused and ignored")
+    if example.record is msgspec.UNSET and example.envelope is not msgspec.UNSET:
+        raise NotAnExample("has its envelope in its body")
     return example
 
 
@@ -86,9 +94,9 @@ def body(stream: type[Stream], example: Example) -> str:
     """Return the body of the message that brings an example. Raises NotAnExample where nobody knows its envelope."""
     if isinstance(example.body, str):
         return example.body
-    if envelopes.is_of_ones_own(stream):
-        raise NotAnExample(f"needs a body: the envelope {stream.unwrap.__name__} is of your own")
-    return envelopes.wrap(stream, bytes(example.record or b"").decode())
+    if own := envelopes.of_ones_own(stream):
+        raise NotAnExample(f"needs a body: {own} is of your own")
+    return envelopes.wrap(stream, bytes(example.record or b"").decode(), around=example.envelope or None)
 
 
 def numbered(name: str) -> list[tuple[int, str]]:
@@ -113,7 +121,8 @@ class _Examples:
 
     def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
         self._stream = stream
-        self._mask = stream.masker(keyset)
+        self._mask = stream.masker(keyset, envelope=plain if stream.splitter else None)
+        self._ignores_message, self._ignores = stream.ignores_message(), stream.ignores_record()
         self._cells = [column.cells for column in column_types.columns(stream.layout)]
         self._tokens: dict[str, tuple[str, int]] = {}  # by label, with the line that had it first
         self._labels: dict[str, tuple[str, int]] = {}  # by token
@@ -121,7 +130,7 @@ class _Examples:
     def differences(self, number: int, line: str) -> Iterator[str]:
         try:
             example = parse(line)
-            cells = self._mask(body(self._stream, example)).cells
+            found = self._become(example)
         except NotAnExample as error:
             yield str(error)
         except Rejected as rejected:
@@ -129,10 +138,35 @@ class _Examples:
                 cause = f" ({rejected.cause})" if isinstance(rejected, Unforeseen) else ""
                 yield f"is refused: {_place(rejected.reason + cause, rejected.pointer)}, must be {_wanted(example)}"
         else:
-            if isinstance(example.row, dict):
-                yield from self._of_row(number, example.row, self._row(cells))
+            wanted = [example.row] if isinstance(example.row, dict) else example.rows
+            if found is None or not isinstance(wanted, list):
+                if found is not None or example.ignored is msgspec.UNSET:
+                    yield f"{_told(found)}, must be {_wanted(example)}"
+            elif len(found) != len(wanted):
+                yield f"{_told(found)}, must be {_wanted(example)}"
             else:
-                yield f"becomes a row, must be {_wanted(example)}"
+                for row, cells in zip(wanted, found, strict=True):
+                    yield from self._of_row(number, row, self._row(cells))
+
+    def _become(self, example: Example) -> list[Row] | None:
+        """Return the cells of the rows that an example becomes, or None when it is ignored. Raises Rejected."""
+        text = body(self._stream, example)
+        around = Outside(text, example.message or {})
+        if self._ignores_message is not None and self._ignores_message(text):
+            return None
+        if self._stream.splitter is None:
+            return [self._mask(text, around).cells]
+        rows: list[Row] = []
+        texts = self._stream.record_texts(text)
+        for index, record in enumerate(texts):
+            if self._ignores is None or not self._ignores(record):
+                try:
+                    rows.append(self._mask(str(record), around).cells)
+                except Rejected as rejected:
+                    if example.record is msgspec.UNSET:
+                        raise below(self._stream.splitter.pointer(index), rejected) from rejected
+                    raise
+        return None if texts and not rows else rows
 
     def _row(self, cells: Row) -> dict[str, Any]:
         """Return the row as JSON would have it, with its tokens marked."""
@@ -220,7 +254,17 @@ def _are_equal(wanted: Any, found: Any) -> bool:
 
 def _wanted(example: Example) -> str:
     refused = example.refused
-    return f"refused: {_place(refused.reason, refused.pointer)}" if isinstance(refused, Refused) else "a row"
+    if isinstance(refused, Refused):
+        return f"refused: {_place(refused.reason, refused.pointer)}"
+    if isinstance(example.rows, list):
+        return f"{len(example.rows)} rows"
+    return "a row" if isinstance(example.row, dict) else "ignored"
+
+
+def _told(found: Sequence[Row] | None) -> str:
+    if found is None:
+        return "is ignored"
+    return "becomes a row" if len(found) == 1 else f"becomes {len(found)} rows"
 
 
 def _place(reason: str, pointer: str) -> str:

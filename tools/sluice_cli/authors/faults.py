@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from sluice.declaration import diagnosis, masking, wire
+from sluice.declaration.envelopes import Envelope
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.originals import Notes
 from sluice.declaration.stream import Stream
@@ -15,10 +16,17 @@ from sluice.pseudonyms.keyset import Keyset
 type Members = Mapping[str, msgspec.Raw]
 
 
-def of(stream: type[Stream], body: str, keyset: Keyset, first: Rejected) -> list[Rejected]:
-    """Return the faults of a body that was rejected, of each field its first one; `first` is what ingest tells."""
+def of(
+    stream: type[Stream], body: str, keyset: Keyset, first: Rejected, envelope: Envelope | None = None
+) -> list[Rejected]:
+    """Return the faults of a body that was rejected, of each field its first one; `first` is what ingest tells.
+
+    The body is in the stream's envelope, unless another one is given.
+    """
+    if stream.splitter and envelope is None:
+        return [first]  # a message that is rejected as a whole
     try:
-        record = msgspec.json.decode(stream.unwrap(body), type=dict[str, msgspec.Raw])
+        record = msgspec.json.decode((envelope or stream.unwrap)(body), type=dict[str, msgspec.Raw])
         found = list(_of_object(stream.layout, record, keyset, in_json=False))
     except (ValueError, RecursionError, Rejected):
         return [first]
@@ -38,7 +46,7 @@ def _of_object(layout: Layout, record: Members, keyset: Keyset, in_json: bool) -
     for field in layout.fields:
         if fault := _of_member(layout, field, record, keyset, in_json):
             yield fault
-    for nested in layout.nested:
+    for nested in [one for one in layout.nested if not one.source]:
         inner = list(_of_nested(nested, record[nested.key], keyset, in_json)) if nested.key in record else []
         fault = None if inner else _of_member(layout, nested, record, keyset, in_json)
         yield from (_at(one, nested.pointer) for one in inner)
@@ -83,9 +91,14 @@ def _of_member(
 
 def _at(fault: Rejected, pointer: str) -> Rejected:
     """Return the same fault of what is below the pointer, with what it comes of."""
-    moved = fault.at(pointer)
-    moved.__context__ = fault
-    return moved
+    return moved(fault.at(pointer), fault)
+
+
+def moved(told: Rejected, fault: Rejected) -> Rejected:
+    """Return a fault as it is told elsewhere, with what it comes of."""
+    if told is not fault:
+        told.__context__ = fault
+    return told
 
 
 def _alone(layout: Layout, member: Field | Nested) -> Layout:

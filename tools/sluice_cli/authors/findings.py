@@ -8,12 +8,15 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
+from sluice.declaration.outside import Reader, below
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
-from sluice.ingest.message import id_of_row_or_rejection
+from sluice.ingest.handler import Place
+from sluice.ingest.message import id_of_row_or_rejection, outside
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
@@ -32,14 +35,33 @@ class Accepted:
     message: Message
     row: MaskedRow = field(repr=False)
     clear: Clear = field(repr=False)
+    within: Place | None = None  # where in its message, if that holds several records
+
+    @property
+    def place(self) -> str:
+        return self.message.place + (self.within.pointer if self.within else "")
 
 
 @dataclass(frozen=True)
 class RejectedRecord:
-    """A message that would become none."""
+    """A message, or one of several records in it, that would become none."""
 
     message: Message
     rejected: Rejected
+    within: Place | None = None  # as above; the pointer of the rejection is that in the record
+
+    @property
+    def place(self) -> str:
+        return self.message.place + (self.within.pointer if self.within else "")
+
+    @property
+    def pointer(self) -> str:
+        """The pointer that ingest tells."""
+        return self.told(self.rejected).pointer
+
+    def told(self, fault: Rejected) -> Rejected:
+        """Return a fault of the record as one of its message."""
+        return below(self.within.pointer, fault) if self.within else fault
 
 
 @dataclass(frozen=True)
@@ -77,14 +99,30 @@ class Findings:
         self.accepted: list[Accepted] = []
         self.rejected: list[RejectedRecord] = []
         self._writers = {entry: write for entry in self.entries if (write := _writer(entry, keyset))}
+        self.ignored = 0  # records
         handle = record_handler(stream, keyset)
         for message in messages:
             try:
-                row = handle(message.record).rows[0]
+                handled = handle(message.record)
             except Rejected as rejected:
                 self.rejected.append(RejectedRecord(message, rejected))
-            else:
-                self.accepted.append(Accepted(message, row, _canonical(stream, message.body)))
+                continue
+            self.ignored += handled.ignored
+            self.rejected += [RejectedRecord(message, one.rejected, one.place) for one in handled.refusals]
+            for row in handled.rows:
+                within = handled.places[row.key] if handled.places is not None else None
+                self.accepted.append(Accepted(message, row, _canonical(stream, message, within), within))
+
+    @property
+    def records(self) -> int:
+        """How many records there are; a message that is rejected as a whole counts as one."""
+        return len(self.accepted) + len(self.rejected) + self.ignored
+
+    def shape(self, record: Accepted | RejectedRecord) -> dict[str, object]:
+        """Return what ingest would tell of a record's form."""
+        if record.within:
+            return self.stream.shape(record.within.text, envelope=plain)
+        return self.stream.shape(record.message.body)
 
     def row(self, accepted: Accepted, show_clear: bool) -> dict[str, Any]:
         """Return a row as it would be stored, but with Kept for what would be in the clear."""
@@ -104,12 +142,20 @@ class Findings:
 
     def faults(self, record: RejectedRecord) -> list[Rejected]:
         """Return all that is wrong with a record, of each field the first fault."""
-        return faults.of(self.stream, record.message.body, self._keyset, record.rejected)
+        if record.within is None:
+            return faults.of(self.stream, record.message.body, self._keyset, record.rejected)
+        found = faults.of(self.stream, record.within.text, self._keyset, record.rejected, envelope=plain)
+        return [faults.moved(record.told(fault), fault) for fault in found]
 
     def repeated_messages(self) -> dict[str, list[str]]:
         """Return the message ids that came more than once, and where: each is one row."""
         places: dict[str, list[str]] = defaultdict(list)
-        postmark_of = self.stream.postmark.reader(self.stream.unwrap)
+        if self.stream.splitter:
+            for accepted in self.accepted:
+                if accepted.message.sent or self.stream.postmark.identity:
+                    places[accepted.row.message_id].append(accepted.place)
+            return {message_id: found for message_id, found in places.items() if len(found) > 1}
+        postmark_of = self.stream.message_postmark()
         for message in self.messages:
             postmark = postmark_of(message.body)
             if message.sent or (postmark and postmark.identity):
@@ -124,7 +170,7 @@ class Findings:
             for entry, write in self._writers.items():
                 if isinstance(entry.mask, Pseudonym):
                     for token in sorted({str(write(value)) for value in accepted.clear.get(entry.pointer, ())}):
-                        places[entry.column, token].append(accepted.message.place)
+                        places[entry.column, token].append(accepted.place)
         repeated = [(column, token, found) for (column, token), found in places.items() if len(found) > 1]
         return sorted(repeated, key=lambda one: -len(one[2]))
 
@@ -184,10 +230,13 @@ def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
     return entry.mask.writer(entry.name, entry.rule.element, keyset)
 
 
-def _canonical(stream: type[Stream], body: str) -> Clear:
-    """Return the canonical values of a record that was accepted."""
+def _canonical(stream: type[Stream], message: Message, within: Place | None) -> Clear:
+    """Return the canonical values of a record that was accepted, and of what is outside of it."""
     values: dict[str, list[Any]] = defaultdict(list)
-    for pointer, value in _values(stream.layout, msgspec.json.decode(stream.unwrap(body), type=stream.layout.wire), ""):
+    text = within.text if within else stream.unwrap(message.body)
+    record = msgspec.json.decode(text, type=stream.layout.wire)
+    Reader(stream.layout).read_into(record, outside(message.record))
+    for pointer, value in _values(stream.layout, record, ""):
         values[pointer].append(value)
     return values
 

@@ -3,7 +3,6 @@
 import json
 import random
 import string
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +13,8 @@ from uuid import UUID
 import msgspec
 
 from sluice.declaration.envelopes import plain
-from sluice.declaration.layout import Field, Layout, Nested
+from sluice.declaration.layout import Field, Layout, Nested, Source
+from sluice.declaration.outside import Outside
 from sluice.declaration.rules import (
     Boolean,
     Custom,
@@ -32,7 +32,7 @@ from sluice.declaration.rules import (
     Version,
 )
 from sluice.declaration.rules.rule import is_ours
-from sluice.declaration.stream import Stream
+from sluice.declaration.stream import Masker, Stream
 from sluice.failures import OF_A_USERS_CODE, Rejected, rejection_of
 from sluice.postgres.cells import json_cell
 from tools.sluice_cli.authors import envelopes, throwaway
@@ -62,6 +62,12 @@ class Generator:
         self._null_share = NULL_SHARE
         self._postmark_of = stream.postmark.reader(plain)
         self._identities: set[str] = set()
+        self._outside = Outside("{}")
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the message of the last record has, as far as the stream reads it; in one member the producer's own."""
+        return dict(self._outside.message)
 
     def record(self, is_complete: bool = False) -> str:
         """Return a record that the stream takes, as JSON; a complete one has no null. Raises NotGenerated."""
@@ -69,7 +75,8 @@ class Generator:
         rejected = None
         for _ in range(TRIES):
             record = str(json_cell(self._record(self._stream.layout, "")))
-            rejected = self._rejected(self._mask, record)
+            self._outside = self._made_outside()
+            rejected = self._rejected(self._mask, record, self._outside)
             if rejected is None and self._is_one(record):
                 return record
         if rejected is None:
@@ -78,21 +85,25 @@ class Generator:
 
     def body(self, is_complete: bool = False) -> str:
         """Return a record in the stream's envelope. Raises NotGenerated."""
-        if envelopes.is_of_ones_own(self._stream):
-            raise NotGenerated("the envelope is the stream's own")
+        if own := envelopes.of_ones_own(self._stream):
+            raise NotGenerated(f"{own} is the stream's own")
         return self._wrapped(self.record(is_complete))
 
     def spoiled(self, body: str) -> str:
         """Return a body like this one that the stream rejects. Raises NotGenerated."""
         try:
-            record = msgspec.json.decode(self._stream.unwrap(body))
+            (text, *_) = self._stream.record_texts(body) or [""]
+            record = msgspec.json.decode(text)
         except (ValueError, RecursionError, Rejected):
             return body  # it is no record already
-        mask, is_ours = self._stream.masker(throwaway.keyset()), not envelopes.is_of_ones_own(self._stream)
+        if envelopes.of_ones_own(self._stream):
+            if self._rejected(self._stream.masker(throwaway.keyset()), body[:-1], self._outside):
+                return body[:-1]
+            raise NotGenerated("no record was found that the stream rejects")
         for _ in range(TRIES):
-            spoiled = self._wrapped(json.dumps(self._broken(record))) if is_ours else body[:-1]
-            if self._rejected(mask, spoiled):
-                return spoiled
+            broken = json.dumps(self._broken(record))
+            if self._rejected(self._mask, broken, self._outside):
+                return self._wrapped(broken)
         raise NotGenerated("no record was found that the stream rejects")
 
     def _is_one(self, record: str) -> bool:
@@ -105,15 +116,25 @@ class Generator:
         return is_new
 
     @staticmethod
-    def _rejected(mask: Callable[[str], object], body: str) -> Rejected | None:
+    def _rejected(mask: Masker, body: str, around: Outside) -> Rejected | None:
         try:
-            mask(body)
+            mask(body, around)
         except OF_A_USERS_CODE as error:
             return rejection_of(error)
         return None
 
     def _record(self, layout: Layout, place: str) -> dict[str, Any]:
-        return {member.key: self._member(member, place + member.pointer) for member in layout.members}
+        members = [member for member in layout.members if not (isinstance(member, Nested) and member.source)]
+        return {member.key: self._member(member, place + member.pointer) for member in members}
+
+    def _made_outside(self) -> Outside:
+        """Make up what the stream reads outside of its records."""
+        made: dict[Source, dict[str, Any]] = {source: {} for source in Source}
+        for nested in self._stream.layout.nested:
+            if nested.source:
+                members = self._record(nested.layout, nested.pointer)
+                made[nested.source] |= {name: one for name, one in members.items() if one is not None}
+        return Outside(str(json_cell(made[Source.ENVELOPE])), made[Source.MESSAGE])
 
     def _member(self, member: Field | Nested, place: str) -> Any:
         if member.optional and self._source.random() < self._null_share:
@@ -155,7 +176,8 @@ class Generator:
 
     def _wrapped(self, record: str) -> str:
         message_id = UUID(int=self._source.getrandbits(128), version=4)
-        return envelopes.wrap(self._stream, record, message_id, self._now)
+        around = msgspec.json.decode(self._outside.envelope)
+        return envelopes.wrap(self._stream, record, message_id, self._now, around)
 
     def _made_up(self, rule: Rule, key: str, digits: int) -> Any:
         """Return a random value of the rule's form, of so many digits; one of a user's own is like its example."""

@@ -13,7 +13,7 @@ from tools.sluice_cli.authors import declarations, messages, space, throwaway
 from tools.sluice_cli.authors.faults import cause
 from tools.sluice_cli.authors.findings import Accepted, Column, Findings, RejectedRecord
 from tools.sluice_cli.authors.hiding import Kept, plain, text
-from tools.sluice_cli.authors.messages import Message, Unreadable
+from tools.sluice_cli.authors.messages import Unreadable
 
 SHOWN = 2  # records
 LISTED = 10  # lines of a table
@@ -78,16 +78,18 @@ def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None
 
 
 def _summary(findings: Findings) -> str:
-    records, rows, rejected = len(findings.messages), findings.row_count, len(findings.rejected)
+    records, rows, rejected = findings.records, findings.row_count, len(findings.rejected)
     duplicates = len(findings.accepted) - rows
     counts = f"Records: {records:,}. Rows: {rows:,}. Rejected: {rejected:,}. Duplicates: {duplicates:,}."
+    if findings.ignored:
+        counts += f" Ignored: {findings.ignored:,}."
     return f"{counts} No row was written."
 
 
 def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
-    table = terminal.table(accepted.message.place, "Field", "Type", *["Input"] * show_clear, "Column", "Stored")
-    shape = findings.stream.shape(accepted.message.body).get("fields")
-    document = _document(findings.stream, accepted.message) if show_clear else None
+    table = terminal.table(accepted.place, "Field", "Type", *["Input"] * show_clear, "Column", "Stored")
+    shape = findings.shape(accepted).get("fields")
+    document = _document(findings.stream, accepted) if show_clear else None
     pointers = dict(findings.stream.columns())
     for column, value in findings.row(accepted, show_clear).items():
         pointer = pointers.get(column, "")
@@ -103,10 +105,10 @@ def _show_rejected(findings: Findings, show_clear: bool) -> None:
         return
     table = terminal.table("Rejected", "Record", "Because", "Field", "Shape", *["Input"] * show_clear)
     for record in findings.rejected[:LISTED]:
-        shape = json.dumps(findings.stream.shape(record.message.body))
-        given = [record.message.body] if show_clear else []
+        shape = json.dumps(findings.shape(record))
+        given = [_text(record)] if show_clear else []
         for number, fault in enumerate(findings.faults(record)):
-            of_record, of_shape = (record.message.place, [shape, *given]) if number == 0 else ("", [])
+            of_record, of_shape = (record.place, [shape, *given]) if number == 0 else ("", [])
             line = (of_record, _because(fault, show_clear), fault.pointer or "(the record)", *of_shape)
             table.add_row(*map(terminal.cell, line))
     terminal.console().print("", table)
@@ -167,7 +169,8 @@ def _show_columns(findings: Findings, hashes_per_second: float) -> None:
 
 def _json(findings: Findings, hashes_per_second: float, show_clear: bool) -> dict[str, Any]:
     return {
-        "records": len(findings.messages),
+        "records": findings.records,
+        "ignored": findings.ignored,
         "duplicates": len(findings.accepted) - findings.row_count,
         "rows": [_json_row(findings, accepted, show_clear) for accepted in findings.accepted],
         "rejected": [_json_rejected(findings, rejected, show_clear) for rejected in findings.rejected],
@@ -205,18 +208,15 @@ def _seconds(column: Column, hashes_per_second: float) -> float | None:
 
 
 def _json_row(findings: Findings, accepted: Accepted, show_clear: bool) -> dict[str, Any]:
-    message = accepted.message
     row = {column: plain(value) for column, value in findings.row(accepted, show_clear).items()}
-    return {"record": message.place, "shape": findings.stream.shape(message.body), "row": row} | _input(
-        message, show_clear
-    )
+    told = {"record": accepted.place, "shape": findings.shape(accepted), "row": row}
+    return told | _input(accepted, show_clear)
 
 
 def _json_rejected(findings: Findings, record: RejectedRecord, show_clear: bool) -> dict[str, Any]:
-    message, rejected = record.message, record.rejected
-    told = {"record": message.place, "reason": rejected.reason, "pointer": rejected.pointer}
+    told = {"record": record.place, "reason": record.rejected.reason, "pointer": record.pointer}
     found = [_json_fault(fault, show_clear) for fault in findings.faults(record)]
-    return told | {"faults": found, "shape": findings.stream.shape(message.body)} | _input(message, show_clear)
+    return told | {"faults": found, "shape": findings.shape(record)} | _input(record, show_clear)
 
 
 def _json_fault(fault: Rejected, show_clear: bool) -> dict[str, str]:
@@ -224,13 +224,17 @@ def _json_fault(fault: Rejected, show_clear: bool) -> dict[str, str]:
     return {"reason": fault.reason, "pointer": fault.pointer} | ({"exception": exception} if exception else {})
 
 
-def _input(message: Message, show_clear: bool) -> dict[str, str]:
-    return {"input": message.body} if show_clear else {}
+def _input(record: Accepted | RejectedRecord, show_clear: bool) -> dict[str, str]:
+    return {"input": _text(record)} if show_clear else {}
 
 
-def _document(stream: type[Stream], message: Message) -> Any:
+def _text(record: Accepted | RejectedRecord) -> str:
+    return record.within.text if record.within else record.message.body
+
+
+def _document(stream: type[Stream], record: Accepted) -> Any:
     try:
-        return msgspec.json.decode(stream.unwrap(message.body))
+        return msgspec.json.decode(record.within.text if record.within else stream.unwrap(record.message.body))
     except (ValueError, RecursionError, Rejected):
         return None
 

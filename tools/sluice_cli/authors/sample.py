@@ -27,9 +27,8 @@ def sample(
     declared = declarations.stream(stream)
     generator = Generator(declared, random.Random(seed), None if seed is None else SEEDED)  # nosec B311  # no secret
     make = generator.body
-    if envelopes.is_of_ones_own(declared):
-        name = declared.unwrap.__name__
-        terminal.complain(f"sample: the envelope {name} is of your own: these are the records without it")
+    if own := envelopes.of_ones_own(declared):
+        terminal.complain(f"sample: {own} is of your own: these are the records without it")
         make = generator.record
     try:
         for number in range(count):

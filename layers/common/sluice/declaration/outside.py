@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -79,11 +79,18 @@ def check(layout: Layout, is_stream: bool, envelope: Envelope, splitter: Splitte
             _check_message(where, nested.layout)
 
 
-def names(layout: Layout) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the names of the attributes of SQS that a stream reads, and those of its producers' attributes."""
+class Wanted(NamedTuple):
+    """The names of the attributes that a stream reads: those of SQS, and those that producers give."""
+
+    of_sqs: Sequence[str] = ()
+    of_producers: Sequence[str] = ()
+
+
+def wanted(layout: Layout) -> Wanted:
+    """Return what a stream reads of its messages."""
     members = [one for nested in layout.nested if nested.source is Source.MESSAGE for one in nested.layout.members]
     of_sqs = [one.key for one in members if one.key != OF_PRODUCERS]
-    return of_sqs, [one.key for part in members if isinstance(part, Nested) for one in part.layout.members]
+    return Wanted(of_sqs, [one.key for part in members if isinstance(part, Nested) for one in part.layout.members])
 
 
 def _check_message(where: str, layout: Layout) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from sluice.declaration import diagnosis, outside, wire
 from sluice.declaration.envelopes import Envelope, plain, recognised
 from sluice.declaration.ignored import Members
+from sluice.declaration.outside import Wanted
 from sluice.declaration.records import Records, Splitter
 from sluice.declaration.rules import OneOf
 from sluice.declaration.stream import Part, Stream, brought
@@ -109,18 +110,18 @@ def reader_of(queued: Queued, envelope: Envelope | None = None) -> Callable[[str
 def records_of(queued: Queued, body: str) -> list[tuple[type[Stream], str | bytes]]:
     """Return the JSON of each record in a body, with the stream that reads it. Raises Rejected."""
     stream = reader_of(queued)(body)
-    texts = stream.texts(body)
+    texts = stream.record_texts(body)
     if not (issubclass(queued, Route) and queued.head.splitter):
         return [(stream, text) for text in texts]
     stream_of = reader_of(queued, plain)
     return [(stream_of(str(text)), text) for text in texts]
 
 
-def names_outside(queued: Queued) -> tuple[list[str], list[str]]:
-    """Return the names of the attributes of SQS that the queue's streams read, and those of its producers."""
-    found = [outside.names(stream.layout) for stream in streams_of(queued)]
+def wanted_of(queued: Queued) -> Wanted:
+    """Return what the streams of a queue read of its messages."""
+    found = [outside.wanted(stream.layout) for stream in streams_of(queued)]
     of_sqs, of_producers = ({name for names in kind for name in names} for kind in zip(*found, strict=True))
-    return sorted(of_sqs), sorted(of_producers)
+    return Wanted(sorted(of_sqs), sorted(of_producers))
 
 
 def _is_destination(member: tuple[object, object]) -> bool:
