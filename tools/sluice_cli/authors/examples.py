@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -19,13 +19,14 @@ from sluice.declaration.column_types import BOOLEANS, Arrays, Cells, Moments, Nu
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.outside import Outside, below
+from sluice.declaration.route import Queued, Route, head_of, stream_of, streams_of
 from sluice.declaration.stream import Row, Stream
 from sluice.failures import Rejected, Unforeseen
 from sluice.postgres.cells import Json, json_cell
 from sluice.pseudonyms.keyset import Keyset
 from tools.sluice_cli.authors import envelopes
 
-RECORDS, RESULTS, OUTSIDE = {"record", "body"}, {"row", "rows", "refused", "ignored"}, {"envelope", "message"}
+RECORDS, RESULTS, FURTHER = {"record", "body"}, {"row", "rows", "refused", "ignored"}, {"envelope", "message", "stream"}
 ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|NULL', re.DOTALL)  # of PostgreSQL's arrays, as `array_cell` spells them
 
 
@@ -51,6 +52,7 @@ class Example(msgspec.Struct, forbid_unknown_fields=True):
     rows: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET  # of a body with several records
     refused: Refused | msgspec.UnsetType = msgspec.UNSET
     ignored: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    stream: str | list[str] | msgspec.UnsetType = msgspec.UNSET  # of a route: to which the record goes, or each of them
 
 
 class _Token(str):
@@ -70,7 +72,7 @@ def file(name: str) -> Path:
 def is_example(document: object) -> bool:
     """Tell whether a line of JSON is an example rather than a record."""
     keys = set(document) if isinstance(document, dict) else set()
-    return len(keys & RECORDS) == 1 and len(keys & RESULTS) == 1 and keys <= RECORDS | RESULTS | OUTSIDE
+    return len(keys & RECORDS) == 1 and len(keys & RESULTS) == 1 and keys <= RECORDS | RESULTS | FURTHER
 
 
 def parse(line: str) -> Example:
@@ -87,13 +89,16 @@ def parse(line: str) -> Example:
         raise NotAnExample("needs one of row, rows, refused and ignored")
     if example.record is msgspec.UNSET and example.envelope is not msgspec.UNSET:
         raise NotAnExample("has its envelope in its body")
+    if example.stream is not msgspec.UNSET and example.row is msgspec.UNSET and example.rows is msgspec.UNSET:
+        raise NotAnExample("has no row, so no stream either")
     return example
 
 
-def body(stream: type[Stream], example: Example) -> str:
+def body(queued: Queued, example: Example) -> str:
     """Return the body of the message that brings an example. Raises NotAnExample where nobody knows its envelope."""
     if isinstance(example.body, str):
         return example.body
+    stream = head_of(queued)
     if own := envelopes.of_ones_own(stream):
         raise NotAnExample(f"needs a body: {own} is of your own")
     return envelopes.wrap(stream, bytes(example.record or b"").decode(), around=example.envelope or None)
@@ -106,9 +111,9 @@ def numbered(name: str) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
-def differences(name: str, stream: type[Stream], keyset: Keyset) -> list[str]:
-    """Return a sentence for each thing in which an example of a stream is not what it says."""
-    examples = _Examples(stream, keyset)
+def differences(name: str, queued: Queued, keyset: Keyset) -> list[str]:
+    """Return a sentence for each thing in which an example of a stream or a route is not what it says."""
+    examples = _Examples(queued, keyset)
     return [
         f"examples/{name}.jsonl, line {number}: {sentence}"
         for number, line in numbered(name)
@@ -116,14 +121,37 @@ def differences(name: str, stream: type[Stream], keyset: Keyset) -> list[str]:
     ]
 
 
+class _Reader:
+    """What a stream makes of examples."""
+
+    def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
+        self.stream = stream
+        self.mask = stream.masker(keyset, envelope=plain if stream.splitter else None)
+        self.ignores_message, self.ignores_record = stream.ignores_message(), stream.ignores_record()
+        self._cells = [column.cells for column in column_types.columns(stream.layout)]
+
+    def row(self, cells: Row) -> dict[str, Any]:
+        """Return the row as JSON would have it, with its tokens marked."""
+        names = [name for name, _ in self.stream.columns()]
+        row = {name: _value(cell, kind) for name, cell, kind in zip(names, cells, self._cells, strict=True)}
+        for place in self.stream.token_places:
+            row[place.column] = place.replace(row[place.column], _Token)
+        return row
+
+
+class _Made(NamedTuple):
+    """A row, and the name of its stream."""
+
+    stream: str
+    row: dict[str, Any]
+
+
 class _Examples:
     """The examples of one file: a label stands for one token, and a token has one label."""
 
-    def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
-        self._stream = stream
-        self._mask = stream.masker(keyset, envelope=plain if stream.splitter else None)
-        self._ignores_message, self._ignores = stream.ignores_message(), stream.ignores_record()
-        self._cells = [column.cells for column in column_types.columns(stream.layout)]
+    def __init__(self, queued: Queued, keyset: Keyset) -> None:
+        self._queued = queued
+        self._readers = {stream: _Reader(stream, keyset) for stream in (head_of(queued), *streams_of(queued))}
         self._tokens: dict[str, tuple[str, int]] = {}  # by label, with the line that had it first
         self._labels: dict[str, tuple[str, int]] = {}  # by token
 
@@ -145,36 +173,56 @@ class _Examples:
             elif len(found) != len(wanted):
                 yield f"{_told(found)}, must be {_wanted(example)}"
             else:
-                for row, cells in zip(wanted, found, strict=True):
-                    yield from self._of_row(number, row, self._row(cells))
+                yield from self._of_streams(example, [made.stream for made in found])
+                for row, made in zip(wanted, found, strict=True):
+                    yield from self._of_row(number, row, made.row)
 
-    def _become(self, example: Example) -> list[Row] | None:
-        """Return the cells of the rows that an example becomes, or None when it is ignored. Raises Rejected."""
-        text = body(self._stream, example)
-        around = Outside(text, example.message or {})
-        if self._ignores_message is not None and self._ignores_message(text):
+    def _become(self, example: Example) -> list[_Made] | None:
+        """Return the rows that an example becomes, or None when it is ignored. Raises Rejected."""
+        text = body(self._queued, example)
+        reader = head = self._readers[head_of(self._queued)]
+        if head.ignores_message is not None and head.ignores_message(text):
             return None
-        if self._stream.splitter is None:
-            return [self._mask(text, around).cells]
-        rows: list[Row] = []
-        texts = self._stream.record_texts(text)
-        for index, record in enumerate(texts):
-            if self._ignores is None or not self._ignores(record):
-                try:
-                    rows.append(self._mask(str(record), around).cells)
-                except Rejected as rejected:
-                    if example.record is msgspec.UNSET:
-                        raise below(self._stream.splitter.pointer(index), rejected) from rejected
-                    raise
+        if head.stream.splitter is None:
+            reader = self._readers[stream_of(self._queued, text)]
+            if reader.ignores_message is not None and reader.ignores_message(text):
+                return None
+        if reader.stream.splitter is None:
+            return [self._made(reader, text, example, text)]
+        rows: list[_Made] = []
+        texts = reader.stream.record_texts(text)
+        for index, record in enumerate(map(str, texts)):
+            try:
+                if made := self._of_record(reader, record, example, text):
+                    rows.append(made)
+            except Rejected as rejected:
+                if example.record is msgspec.UNSET:
+                    raise below(reader.stream.splitter.pointer(index), rejected) from rejected
+                raise
         return None if texts and not rows else rows
 
-    def _row(self, cells: Row) -> dict[str, Any]:
-        """Return the row as JSON would have it, with its tokens marked."""
-        names = [name for name, _ in self._stream.columns()]
-        row = {name: _value(cell, kind) for name, cell, kind in zip(names, cells, self._cells, strict=True)}
-        for place in self._stream.token_places:
-            row[place.column] = place.replace(row[place.column], _Token)
-        return row
+    def _of_record(self, reader: _Reader, record: str, example: Example, body: str) -> _Made | None:
+        """Return what becomes of one of several records. Raises Rejected."""
+        if reader.ignores_record is not None and reader.ignores_record(record):
+            return None
+        if reader is self._readers[head_of(self._queued)]:
+            reader = self._readers[stream_of(self._queued, record, plain)]
+            if reader.ignores_record is not None and reader.ignores_record(record):
+                return None
+        return self._made(reader, record, example, body)
+
+    def _made(self, reader: _Reader, record: str, example: Example, body: str) -> _Made:
+        cells = reader.mask(record, Outside(body, example.message or {})).cells
+        return _Made(reader.stream.stream_name, reader.row(cells))
+
+    def _of_streams(self, example: Example, found: list[str]) -> Iterator[str]:
+        if example.stream is msgspec.UNSET:
+            if issubclass(self._queued, Route):
+                yield f"goes to the stream {', '.join(found)}, which the example does not say"
+            return
+        wanted = [example.stream] * len(found) if isinstance(example.stream, str) else example.stream
+        if wanted != found:
+            yield f"goes to the stream {', '.join(found)}, must go to {', '.join(wanted)}"
 
     def _of_row(self, number: int, wanted: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
         for column in [column for column in wanted if column not in found]:
@@ -261,7 +309,7 @@ def _wanted(example: Example) -> str:
     return "a row" if isinstance(example.row, dict) else "ignored"
 
 
-def _told(found: Sequence[Row] | None) -> str:
+def _told(found: Sequence[_Made] | None) -> str:
     if found is None:
         return "is ignored"
     return "becomes a row" if len(found) == 1 else f"becomes {len(found)} rows"

@@ -12,6 +12,7 @@ from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.outside import Reader, below
+from sluice.declaration.route import Route
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
@@ -91,27 +92,35 @@ class Column:
 class Findings:
     """What a stream, under one keyset, makes of some messages."""
 
-    def __init__(self, stream: type[Stream], messages: Sequence[Message], keyset: Keyset) -> None:
+    def __init__(
+        self, stream: type[Stream], messages: Sequence[Message], keyset: Keyset, route: type[Route] | None = None
+    ) -> None:
+        """Of the messages of a route the findings are of this stream's records alone; ignored are the head's."""
         self.stream = stream
-        self.messages = messages
+        self.messages: list[Message] = []
         self.entries = declarations.entries(stream)
         self._keyset = keyset
         self.accepted: list[Accepted] = []
         self.rejected: list[RejectedRecord] = []
         self._writers = {entry: write for entry in self.entries if (write := _writer(entry, keyset))}
         self.ignored = 0  # records
-        handle = record_handler(stream, keyset)
+        handle, name = record_handler(route or stream, keyset), stream.stream_name
         for message in messages:
+            before = self.records
             try:
                 handled = handle(message.record)
             except Rejected as rejected:
-                self.rejected.append(RejectedRecord(message, rejected))
+                if handle.rejection(message.record, rejected).stream == name:
+                    self.rejected.append(RejectedRecord(message, rejected))
+                    self.messages.append(message)
                 continue
-            self.ignored += handled.ignored
-            self.rejected += [RejectedRecord(message, one.rejected, one.place) for one in handled.refusals]
-            for row in handled.rows:
+            self.ignored += handled.ignored if route is None or stream is route.head else 0
+            refusals = [one for one in handled.refusals if one.rejection.stream == name]
+            self.rejected += [RejectedRecord(message, one.rejected, one.place) for one in refusals]
+            for row in [one for one in handled.rows if one.stream == name]:
                 within = handled.places[row.key] if handled.places is not None else None
                 self.accepted.append(Accepted(message, row, _canonical(stream, message, within), within))
+            self.messages += [message] * (self.records > before)
 
     @property
     def records(self) -> int:

@@ -3,6 +3,7 @@
 import json
 import random
 import string
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -53,12 +54,19 @@ class NotGenerated(Exception):
 class Generator:
     """Makes up bodies of messages for a stream, the same for the same source. No two have the same identity."""
 
-    def __init__(self, stream: type[Stream], source: random.Random, now: datetime | None = None) -> None:
-        """`now` is what times are not after; by default it is the time."""
+    def __init__(
+        self,
+        stream: type[Stream],
+        source: random.Random,
+        now: datetime | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`now` is what times are not after; by default it is the time. `members` are in every record."""
         self._stream = stream
         self._source = source
         self._now = now or datetime.now(UTC)
         self._mask = stream.masker(throwaway.keyset(), envelope=plain)
+        self._members = members or {}
         self._null_share = NULL_SHARE
         self._postmark_of = stream.postmark.reader(plain)
         self._identities: set[str] = set()
@@ -74,7 +82,7 @@ class Generator:
         self._null_share = 0.0 if is_complete else NULL_SHARE
         rejected = None
         for _ in range(TRIES):
-            record = str(json_cell(self._record(self._stream.layout, "")))
+            record = str(json_cell(_with(self._record(self._stream.layout, ""), self._members)))
             self._outside = self._made_outside()
             rejected = self._rejected(self._mask, record, self._outside)
             if rejected is None and self._is_one(record):
@@ -215,6 +223,12 @@ class Generator:
         latest = min(self._now, rule.latest or datetime.max.replace(tzinfo=UTC))
         found = latest - timedelta(seconds=self._source.randrange(86_400))
         return max(found, rule.earliest or found)
+
+
+def _with(record: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object with these members; those that are objects are in an object of the record's own."""
+    made = dict(record) if isinstance(record, dict) else {}
+    return made | {key: _with(made.get(key), one) if isinstance(one, Mapping) else one for key, one in members.items()}
 
 
 def _takes(rule: Rule, value: Any) -> bool:

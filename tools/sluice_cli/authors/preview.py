@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from sluice.declaration.route import Route, head_of
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from tools.sluice_cli import terminal
@@ -49,18 +50,36 @@ def preview(
     """
     if bool(files) == bool(queue):
         terminal.fail("preview: either files or --queue", terminal.USAGE)
-    declared = declarations.stream(stream)
+    declared = declarations.queued(stream)
+    head = head_of(declared)
     try:
-        found = messages.peek(queue, limit or PEEKED) if queue else messages.read(declared, files or [], limit)
+        found = messages.peek(queue, limit or PEEKED) if queue else messages.read(head, files or [], limit)
     except Unreadable as error:
         terminal.fail(str(error), terminal.USAGE)
-    findings = Findings(declared, found, throwaway.keyset())
     hashes_per_second = space.hashes_per_second()
+    if issubclass(declared, Route):
+        streams = [head, *declared.streams()]
+        each = [Findings(one, found, throwaway.keyset(), declared) for one in streams]
+        _tell_of_route(stream, each, hashes_per_second, show_clear, as_json)
+        raise typer.Exit(terminal.REJECTED if any(findings.rejected for findings in each) else 0)
+    findings = Findings(declared, found, throwaway.keyset())
     if as_json:
         terminal.show_json({"stream": stream} | _json(findings, hashes_per_second, show_clear))
     else:
         show(findings, hashes_per_second, show_clear)
     raise typer.Exit(terminal.REJECTED if findings.rejected else 0)
+
+
+def _tell_of_route(name: str, each: list[Findings], hashes_per_second: float, show_clear: bool, as_json: bool) -> None:
+    """Tell what becomes of a route's records: those of no stream under the route's own name, then stream by stream."""
+    found = {findings.stream.stream_name: findings for findings in each if findings.records}
+    if as_json:
+        streams = [{"stream": one} | _json(findings, hashes_per_second, show_clear) for one, findings in found.items()]
+        terminal.show_json({"route": name, "streams": streams})
+        return
+    for one, findings in found.items():
+        terminal.console().print(terminal.cell(f"{one}:", "bold"))
+        show(findings, hashes_per_second, show_clear)
 
 
 def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None:

@@ -56,6 +56,14 @@ def _of_value(route: type[Route], value: str) -> Schema:
     return {"allOf": [leads, of_stream]}
 
 
+def leading_to(route: type[Route], value: str) -> dict[str, Any]:
+    """Return the members of a record that bring it to the stream of a value."""
+    members: Any = value
+    for key in reversed(_keys(route)):
+        members = {key: members}
+    return dict(members)
+
+
 def _keys(route: type[Route]) -> list[str]:
     return [key.replace("~1", "/").replace("~0", "~") for key in route.by.split("/")[1:]]
 

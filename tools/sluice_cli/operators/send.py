@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sluice.aws import clients
-from sluice.declaration import outside
 from sluice.declaration.outside import OF_PRODUCERS, Wanted
-from sluice.declaration.stream import Stream
+from sluice.declaration.route import Queued, head_of, reader_of, wanted_of
 from sluice.ingest.message import FIRST_ATTRIBUTES
 from tools.sluice_cli.authors import declarations, messages
-from tools.sluice_cli.authors.generator import Generator, NotGenerated
+from tools.sluice_cli.authors.generator import NotGenerated
 from tools.sluice_cli.authors.messages import Unreadable
+from tools.sluice_cli.authors.route_generator import maker
 from tools.sluice_cli.operators import deployment
 from tools.sluice_cli.operators.deployment import StackOption
 from tools.sluice_cli.terminal import USAGE, fail
@@ -74,7 +74,7 @@ def send(
     if bool(file) == bool(generate):
         fail("send: either a file or --generate", USAGE)
     shares = _share("--junk", junk), _share("--duplicates", duplicates)
-    declared = declarations.stream(stream)
+    declared = declarations.queued(stream)
     try:
         given = _read(declared, file) if file else []
     except Unreadable as error:
@@ -183,19 +183,19 @@ def batches(made: Iterable[Message], most: int) -> Iterator[list[Message]]:
         yield batch
 
 
-def _messages(stream: type[Stream], given: Sequence[Given], selection: Selection) -> Iterator[Message]:
+def _messages(queued: Queued, given: Sequence[Given], selection: Selection) -> Iterator[Message]:
     """Yield a message of each record, made up where none are given, then those that are sent twice again.
 
     Raises NotGenerated.
     """
-    generator, postmark_of = Generator(stream, RANDOM), stream.message_postmark()
+    generator, stream_of = maker(queued, RANDOM), reader_of(queued)
     again = []
     for number in range(selection.count):
         body, attributes = given[number] if given else (generator.body(), as_sent(generator.attributes))
         if number in selection.junk:
             body = generator.spoiled(body)
         is_twice = number in selection.twice
-        postmark = postmark_of(body)
+        postmark = stream_of(body).message_postmark()(body)
         is_one = postmark is not None and (postmark.identity or postmark.message_id)
         if "sluice_message_id" not in attributes and (is_twice or not is_one):
             attributes = attributes | {"sluice_message_id": {"DataType": "String", "StringValue": str(uuid4())}}
@@ -238,9 +238,9 @@ def _client(found: deployment.Deployment) -> Any:
         fail(str(error))
 
 
-def _read(stream: type[Stream], file: str) -> list[Given]:
+def _read(queued: Queued, file: str) -> list[Given]:
     """Return the bodies of a file, each with the attributes that are ours. Raises Unreadable."""
-    found, wanted = messages.read(stream, [file], None), outside.wanted(stream.layout)
+    found, wanted = messages.read(head_of(queued), [file], None), wanted_of(queued)
     for message in found:
         try:
             message.body.encode()

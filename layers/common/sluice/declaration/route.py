@@ -89,6 +89,16 @@ def streams_of(queued: Queued) -> tuple[type[Stream], ...]:
     return queued.streams() if issubclass(queued, Route) else (queued,)
 
 
+def head_of(queued: Queued) -> type[Stream]:
+    """Return the stream that opens the messages of a queue, and of a route reads no more than where they go."""
+    return queued.head if issubclass(queued, Route) else queued
+
+
+def stream_of(queued: Queued, body: str, envelope: Envelope | None = None) -> type[Stream]:
+    """Return the stream of the record in a body. Raises Rejected for a record of none."""
+    return queued.chooser(envelope)(body) if issubclass(queued, Route) else queued
+
+
 def reader_of(queued: Queued, envelope: Envelope | None = None) -> Callable[[str], type[Stream]]:
     """Return the function from a message body to the stream that reads it, a route's head where it is of none.
 
