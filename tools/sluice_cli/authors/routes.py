@@ -26,10 +26,10 @@ def told(route: type[Route]) -> dict[str, Any]:
 
 def show(route: type[Route]) -> None:
     """Print a table of a route."""
-    table = terminal.table(f"{route.stream_name}: {_sentences(route)}", *HEADINGS)
+    table = terminal.table(route.stream_name, *HEADINGS)
     for row in _rows(route):
         table.add_row(*map(terminal.cell, row))
-    terminal.console().print(table)
+    terminal.console().print(terminal.cell(_sentences(route)), "", table)
 
 
 def markdown(route: type[Route]) -> str:
