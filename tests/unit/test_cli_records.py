@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.declaration import registry
+from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
 from tests.unit.cli import run
 from tests.unit.fakes import sqs_record
 from tests.unit.test_cli_new import new, project
-from tools.sluice_cli.authors import contract, json_schema, messages, throwaway
+from tools.sluice_cli.authors import contract, json_schema, throwaway
 from tools.sluice_cli.authors.generator import Generator
 from tools.sluice_cli.operators import send
 
@@ -186,13 +188,13 @@ def as_received(body: str, attributes: Any) -> Any:
     record["messageAttributes"] = {
         name: {"stringValue": one["StringValue"], "dataType": "String"} for name, one in attributes.items()
     }
-    return messages.SQSRecord(record)
+    return SQSRecord(record)
 
 
 def is_refused(declared: Any, body: str, sent: Any) -> bool:
     try:
-        handled = record_handler(declared, throwaway.keyset())(messages.SQSRecord({**sent.raw_event, "body": body}))
-    except Exception:
+        handled = record_handler(declared, throwaway.keyset())(SQSRecord({**sent.raw_event, "body": body}))
+    except Rejected:
         return True
     return bool(handled.refusals)
 
