@@ -30,7 +30,15 @@ NAME = "visits"
 WHY = {"reason": "operations", "ticket": "OPS-1"}
 DECLARATION = """
 from typing import Annotated
-from sluice import Integer, Pseudonym, Stream, Text, listed
+import msgspec
+from sluice import FROM_MESSAGE, Integer, Part, Pseudonym, Stream, Text, listed
+
+class Own(Part):
+    trace: Annotated[str | None, Text(max=32)] = None
+
+class Message(Part):
+    sender: Annotated[str | None, Text(max=32)] = msgspec.field(name="SenderId", default=None)
+    attributes: Own
 
 class Visit(
     Stream, table="visits", subject="person", records=listed("batch"), ignore=({"type": "ping"},)
@@ -38,10 +46,12 @@ class Visit(
     person: Annotated[str, Text(max=32), Pseudonym(domain="subject")]
     page: Annotated[str, Text(max=8)]
     size: Annotated[int, Integer(max=9)] = 0
+    message: Annotated[Message, FROM_MESSAGE]
 """
 SQL = """
 CREATE TABLE visits (
     person varchar(256) NOT NULL, page varchar(64) NOT NULL, size bigint NOT NULL CHECK (size <> 7),
+    message_sender varchar(64), message_attributes_trace varchar(64),
     sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY
 )
 """
@@ -60,6 +70,7 @@ def identity(message_id: str, index: int) -> str:
 def row(message_id: str, index: int, visit: dict[str, Any]) -> dict[str, object]:
     sent_at = "2026-01-31T23:59:59.999+00:00"
     of_visit = {"person": token("subject", visit["person"]), "page": visit["page"], "size": visit.get("size", 0)}
+    of_visit |= {"message_sender": None, "message_attributes_trace": None}
     return {"message_id": identity(message_id, index), "sent_at": sent_at, **of_visit}
 
 
@@ -187,3 +198,15 @@ def test_a_redrive_after_an_erasure_stores_the_others(
     sqs.deliver(ingest.invoke)
     assert [one["message_id"] for one in database.rows(NAME)] == [identity(sent_id, 1)]
     assert of_ada_alone != sent_id
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_redriven_message_makes_the_rows_that_it_would_have_made(
+    sqs: FakeSqs, ingest: Environment, database: TestDatabase
+) -> None:
+    many = {f"a{number}": "x" for number in range(6)}  # and SQS takes no more than ten
+    sqs.put(json.dumps(message(ADA)), attributes=many | {"trace": "t-1"})
+    assert call(action="redrive", **WHY)["redriven"] == 1
+    sqs.deliver(ingest.invoke)  # as the role of the function, which has another SenderId
+    (stored,) = database.rows(NAME)
+    assert (stored["message_sender"], stored["message_attributes_trace"]) == ("A", "t-1")

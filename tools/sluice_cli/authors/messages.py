@@ -124,7 +124,8 @@ def _is_body(stream: type[Stream] | None, document: dict[str, Any]) -> bool:
     is_of_sqs = isinstance(records, list) and any(
         isinstance(one, dict) and one.get("eventSource") == "aws:sqs" for one in records
     )
-    return stream is not None and stream.splitter is not None and not is_of_sqs
+    is_listed = isinstance(records, list) and all(isinstance(one, dict) and "body" not in one for one in records)
+    return not is_of_sqs and (is_listed if stream is None else stream.splitter is not None)
 
 
 def _of_line(stream: type[Stream] | None, place: str, line: str) -> Message:

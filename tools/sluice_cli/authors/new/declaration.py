@@ -2,7 +2,7 @@
 
 import subprocess  # nosec B404
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,12 +19,16 @@ LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
-def source(name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str]) -> str:
-    """Return the module's text, formatted as `make check` wants it; `named` are paths by the stream's option."""
+def source(name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str], wrapping: Sequence[str] = ()) -> str:
+    """Return the module's text, formatted as `make check` wants it; `named` are paths by the stream's option.
+
+    `wrapping` are the options that tell how a message holds its records.
+    """
     classes = _Classes()
     options = [f'table="{name}"', *(f'{option}="{path}"' for option, path in named.items() if path)]
     options.append(_rename_option(plan))
     options.append(f"envelope={envelope}" if envelope != "plain" else "")
+    options += wrapping
     head = f"class {plan.class_name}({', '.join(['Stream', *filter(None, options)])}):"
     stream = f'{head}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
     body = "\n\n".join([*classes.texts, stream])
@@ -75,7 +79,8 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     names |= {type(field.guess.rule.element).__name__ for field in fields}
     names |= {"Each"} if any(isinstance(field.guess.rule, Each) for field in fields) else set()
     names |= {"Part"} if any(isinstance(member, ObjectPlan) for member in plan.members) else set()
-    ordered = sorted(names) + ([envelope] if envelope != "plain" else [])
+    ordered = sorted(names) + (["listed"] if "records=listed(" in body else [])
+    ordered += [envelope] if envelope != "plain" else []
     return "\n".join([*lines, f"\nfrom sluice import {', '.join(ordered)}"])
 
 
