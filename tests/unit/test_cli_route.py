@@ -16,7 +16,7 @@ from tools.sluice_cli.authors import contract, template
 
 type Declare = Callable[[str, str], None]
 
-TOLD = {
+TOLD: dict[str, Any] = {
     "route": "calls",
     "about": "Segment's calls: one queue, a table for each kind of call.",
     "by": "/type",

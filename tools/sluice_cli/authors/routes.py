@@ -29,7 +29,8 @@ def show(route: type[Route]) -> None:
     table = terminal.table(route.stream_name, *HEADINGS)
     for row in _rows(route):
         table.add_row(*map(terminal.cell, row))
-    terminal.console().print(terminal.cell(_sentences(route)), "", table)
+    terminal.console().print(terminal.cell(_sentences(route)), soft_wrap=True)
+    terminal.console().print("", table)
 
 
 def markdown(route: type[Route]) -> str:
