@@ -3,8 +3,11 @@
 import inspect
 import json
 import re
+import sys
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,6 +15,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.declaration import canonical, diagnosis, envelopes, masks, rules
 from sluice.declaration.masks import Mask
+from sluice.declaration.route import Route
 from sluice.declaration.rules import Each, Rule
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
@@ -60,13 +64,26 @@ def examples() -> list[Example]:
 EXAMPLES = examples()
 
 
-def run(python: str, namespace: dict[str, Any]) -> type[Stream] | None:
-    """Run a block as a module's next lines, and return the stream that it declares."""
-    before = set(namespace)
-    exec(compile(python, "docs/streams.md", "exec", dont_inherit=True), namespace)
-    made = [namespace[name] for name in namespace.keys() - before]
-    streams = [one for one in made if isinstance(one, type) and issubclass(one, Stream) and one is not Stream]
-    return streams[0] if streams else None
+def run(python: str, namespace: dict[str, Any]) -> Any:
+    """Run a block as a module's next lines, or as those of the module that it names; return what it declares."""
+    before, named = set(namespace), re.match(r"# layers/streams/(\w+)\.py\n", python)
+    globals_ = namespace | {"__name__": f"streams.{named[1]}"} if named else namespace
+    exec(compile(python, "docs/streams.md", "exec", dont_inherit=True), globals_)
+    made = {name: globals_[name] for name in globals_.keys() - before if isinstance(globals_[name], type)}
+    if named:
+        sys.modules[f"streams.{named[1]}"] = module = ModuleType(named[1])
+        vars(module).update(made)
+        namespace |= made
+    own = [one for one in made.values() if one.__module__ == globals_["__name__"]]
+    declared = [one for one in own if issubclass(one, (Stream, Route))]
+    return declared[0] if declared else None
+
+
+@pytest.fixture(autouse=True)
+def no_module_stays() -> Iterator[None]:
+    yield
+    for name in re.findall(r"^# layers/streams/(\w+)\.py$", DOC, re.MULTILINE):
+        sys.modules.pop(f"streams.{name}", None)
 
 
 def cut(row: object) -> object:
@@ -83,6 +100,14 @@ def handled(declared: type[Stream], given: str) -> object:
     names = [column for column, _ in declared.columns()]
     found = [dict(zip(names, read(row.cells), strict=True)) for row in rows]
     return found if declared.splitter else found[0]
+
+
+def routed(route: type[Route], given: str) -> object:
+    """Return the rows of a route's records, and the stream of each."""
+    handle = record_handler(route, Keyset.parse(KEYSET))
+    names = {stream.stream_name: [column for column, _ in stream.columns()] for stream in route.streams()}
+    rows = [row for one in json.loads(given) for row in handle(SQSRecord(message(one))).rows]
+    return [{"stream": row.stream, "row": dict(zip(names[row.stream], read(row.cells), strict=True))} for row in rows]
 
 
 def test_every_example_does_what_it_says(database: TestDatabase, open_store: OpenStore) -> None:
@@ -107,6 +132,10 @@ def test_every_example_does_what_it_says(database: TestDatabase, open_store: Ope
             continue
         assert declared
         given, row = example.json
+        if issubclass(declared, Route):
+            assert cut(routed(declared, given)) == cut(json.loads(row))
+            seen["rows"] += 1
+            continue
         if declared.splitter or "messageAttributes" in given:
             assert (declared, cut(handled(declared, given))) == (declared, cut(json.loads(row, parse_float=str)))
             seen["rows"] += 1
