@@ -13,6 +13,8 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.masks import Pseudonym
+from sluice.declaration.records import json_lines
+from sluice.declaration.route import Route
 from sluice.declaration.rules import Text
 from sluice.declaration.stream import Stream
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
@@ -178,6 +180,39 @@ def test_an_envelope_that_quotes_the_body_leaves_nothing_of_it(
     exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(body)]}, LambdaContext()))
     text = exits.text()
     assert "record rejected" in text
+    assert_no_leak(text)
+
+
+STREAMS_BY_TYPE = {"android": UserLogin, "faulty": Faulty}
+
+
+@pytest.mark.parametrize("records", [None, json_lines], ids=["one", "several"])
+@pytest.mark.parametrize(
+    ("record", "sign"),
+    [
+        (DIRTY | {"device_type": "kn4ry"}, '"not_a_choice"'),
+        (DIRTY | {"device_type": {"kn4ry": "kn4ry"}}, '"wrong_type"'),
+        ({"kn4ry": DIRTY}, '"missing"'),
+        (DIRTY | {"device_type": "android", "ip": "kn4ry"}, '"not_an_ip_address"'),
+        (DIRTY | {"device_type": "faulty"}, '"internal_error"'),
+    ],
+    ids=["no choice", "wrong type", "missing", "rule", "code"],
+)
+def test_a_route_leaves_nothing_of_a_record_wherever_it_goes(
+    record: dict[str, object],
+    sign: str,
+    records: Any,
+    ingest: ModuleType,
+    exits: Exits,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make: Any = type
+    route = make("Calls", (Route,), {"to": STREAMS_BY_TYPE}, by="device_type", records=records)
+    monkeypatch.setattr(ingest, "_stream", lambda: route)
+    event = {"Records": [sqs_record(json.dumps(record)), sqs_record(login(), 2)]}
+    exits.run(lambda: ingest.lambda_handler(event, LambdaContext()))
+    text = exits.text()
+    assert "record rejected" in text and sign in text
     assert_no_leak(text)
 
 

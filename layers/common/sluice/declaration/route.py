@@ -9,7 +9,7 @@ import msgspec
 from sluice.declaration import diagnosis, outside, wire
 from sluice.declaration.envelopes import Envelope, plain, recognised
 from sluice.declaration.ignored import Members
-from sluice.declaration.outside import Wanted
+from sluice.declaration.outside import MOST_OF_PRODUCERS, Wanted
 from sluice.declaration.records import Records, Splitter
 from sluice.declaration.rules import OneOf
 from sluice.declaration.stream import Part, Stream, brought
@@ -53,6 +53,11 @@ class Route:
             _check_stream(name, stream, envelope, splitter)
         streams = {stream: brought(stream, cls.head.unwrap, splitter) for stream in to.values()}
         cls.brought = {value: streams[stream] for value, stream in to.items()}
+        if len(wanted_of(cls).of_producers) > MOST_OF_PRODUCERS:
+            raise DeclarationError(
+                f"{name}: its streams read more than {MOST_OF_PRODUCERS} attributes of producers,"
+                " which is all that a redrive can carry"
+            )
 
     @classmethod
     def streams(cls) -> tuple[type[Stream], ...]:
