@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from itertools import repeat
 from typing import Annotated, Any
 from uuid import UUID, uuid5
 
@@ -155,6 +156,15 @@ def test_a_function_of_ones_own_takes_a_message_apart(keyset: Keyset) -> None:
     process([sqs_record('{"key": "a"};{"key": 1}', 1)], keyset, store, Own)
     assert made(store) == {identity(1, 0): ("a",)}
     assert told(store) == [(identity(1, 1), "wrong_type", "/1/key")]
+
+
+def test_records_without_an_end_are_too_many(keyset: Keyset) -> None:
+    class Own(Stream, table="owns", records=lambda text: repeat({"key": text})):
+        key: Annotated[str, Text(max=16)]
+
+    store = FakeStore()
+    process([sqs_record("a", 1)], keyset, store, Own)
+    assert told(store) == [(numbered(1), "too_many", "")]
 
 
 def test_what_a_function_of_ones_own_returns_stands_for_json(keyset: Keyset) -> None:
@@ -391,6 +401,12 @@ def test_a_part_has_no_records_and_ignores_nothing() -> None:
 def test_listed_needs_a_key() -> None:
     with pytest.raises(DeclarationError, match="listed names the keys"):
         listed()
+
+
+def test_no_representation_shows_a_record(keyset: Keyset) -> None:
+    handled = record_handler(Put, keyset)(SQSRecord(sqs_record(notified({"key": "a"}, {"key": ["kn4ry"]}))))
+    assert (len(handled.rows), len(handled.refusals)) == (1, 1)
+    assert "kn4ry" not in repr(handled)
 
 
 def test_no_value_is_told_of_a_refused_record(keyset: Keyset) -> None:
