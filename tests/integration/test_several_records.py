@@ -25,6 +25,7 @@ from tests.integration.environment import Environment
 from tests.integration.messages import KEYSET, event, failures, numbered, record, token
 from tools.testing.aws.account import FakeAws
 from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
+from tools.testing.invariants import Checker, Finding, Sent
 
 NAME = "visits"
 WHY = {"reason": "operations", "ticket": "OPS-1"}
@@ -154,6 +155,48 @@ def test_two_environments_that_get_one_message_write_each_record_once(
         answers = [threads.submit(one.invoke, event(sent, sent)) for one in (environments(), environments())]
         assert [answer.result() for answer in answers] == [failures(), failures()]
     assert database.rows(NAME) == rows(numbered(1), {number: ADA | {"page": f"/{number}"} for number in range(50)})
+
+
+def test_two_records_of_one_identity_in_a_message_are_one_row(
+    declared: Callable[[str, str], None],
+    environments: Callable[[], Environment],
+    database: TestDatabase,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    declared('subject="person"', 'subject="person", identity="page"')
+    sent = record(message(ADA, BOB, ADA | {"page": "/a"}, BIG), numbered(1))
+    assert environments().invoke(event(sent)) == failures(sent)
+    (told,) = (vars(record) for record in caplog.records if record.message == "batch done")
+    assert [told[name] for name in ("Received", "Written", "Duplicate", "Rejected")] == [4, 2, 1, 1]
+    assert {(one["person"], one["page"]) for one in database.rows(NAME)} == {
+        (token("subject", "ada"), "/"),
+        (token("subject", "ada"), "/a"),
+    }
+
+
+@pytest.mark.usefixtures("declared")
+def test_of_several_persons_the_erased_one_is_not_stored(
+    ingest: Environment, database: TestDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    erasures.remember(database.owner, token("subject", "ada"), datetime.now(UTC))
+    sent = record(message(ADA, BOB, CYD), numbered(1))
+    assert ingest.invoke(event(sent)) == failures()
+    (told,) = (vars(record) for record in caplog.records if record.message == "batch done")
+    assert [told[name] for name in ("Received", "Written", "Erased")] == [3, 2, 1]
+    assert database.rows(NAME) == rows(numbered(1), {1: BOB, 2: CYD})
+
+
+@pytest.mark.usefixtures("declared")
+def test_every_valid_record_is_a_row_and_nothing_of_the_others_is_anywhere(
+    ingest: Environment, database: TestDatabase
+) -> None:
+    bodies = [message(ADA, BOB), message(), message({"type": "ping"}, CYD), {"type": "ping"}]
+    sent = [Sent(numbered(number), json.dumps(body), valid=True) for number, body in enumerate(bodies, 1)]
+    assert ingest.invoke(event(*(one.record() for one in sent))) == failures()
+    checker = Checker(database.owner, [Keyset.parse(KEYSET)])
+    assert checker.check({registry.load(NAME): sent}, texts={"logs": ""}) == []
+    database.sql("DELETE FROM visits WHERE page = '/' AND message_id = :id", id=identity(numbered(1), 1))
+    assert checker.check({registry.load(NAME): sent}) == [Finding("lost row", identity(numbered(1), 1))]
 
 
 def test_after_a_mend_a_redrive_adds_what_was_missing_and_nothing_twice(

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
 
-from sluice import telemetry
+from sluice import FROM_ENVELOPE, FROM_MESSAGE, Part, listed, telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.masks import Pseudonym
 from sluice.declaration.records import json_lines
 from sluice.declaration.route import Route
 from sluice.declaration.rules import Text
 from sluice.declaration.stream import Stream
+from sluice.ingest import metrics
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.pseudonyms.keyset import Keyset
 from streams.user_logins import UserLogin
@@ -288,3 +290,56 @@ def test_a_logger_handed_to_the_processor_tells_nothing_of_the_record(
     text = exits.text()
     assert text.count("Record processing exception; skipping this record") >= len(bodies)
     assert_no_leak(text)
+
+
+class Around(Part):
+    app: Annotated[str, Text(max=9)]
+
+
+class Sender(Part):
+    sender: Annotated[str, Text(max=9), Pseudonym()] = msgspec.field(name="SenderId")
+
+
+class Login(Stream, table="user_logins", records=listed("batch"), ignore=({"type": "ping"},)):
+    """Several in a message, with what is around them."""
+
+    user_id: Annotated[str, Text(max=9), Pseudonym()]
+    around: Annotated[Around, FROM_ENVELOPE]
+    message: Annotated[Sender, FROM_MESSAGE]
+
+
+BATCH = [DIRTY, {"user_id": "kn4ry-user"}, {"user_id": 1, "kn4ry_key": "kn4ry-value"}, "kn4ry", None, {"type": "ping"}]
+
+
+@pytest.mark.parametrize("sender", ["A", "kn4ry-kn4ry"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"app": "a", "batch": BATCH},
+        {"app": "kn4ry-kn4ry", "batch": BATCH},
+        {"kn4ry_key": 1, "batch": BATCH},
+        {"app": "a", "batch": {"kn4ry_key": BATCH}},
+        {"app": "kn4ry", "batch": "kn4ry"},
+        {"kn4ry_key": BATCH},
+    ],
+)
+def test_of_several_records_and_what_is_around_them_nothing_is_left(
+    body: object, sender: str, keyset: Keyset, exits: Exits
+) -> None:
+    record = sqs_record(json.dumps(body), attributes={"kn4ry_key": "kn4ry-value"})
+    record["attributes"]["SenderId"] = sender
+    store = FakeStore()
+    processor = StoringBatchProcessor(store, Deadline(1.0, lambda: 0.0), telemetry.logger)
+
+    def handle() -> object:
+        with processor([record], handler=record_handler(Login, keyset)):
+            processor.process()
+        metrics.count_batch(
+            "logins", [record], processor.written, processor.newly_rejected, 0, processor.received, processor.ignored
+        )
+        return processor.response(), processor.rejected[0][1], store.rejections
+
+    exits.run(handle)
+    text = exits.text()
+    assert "record rejected" in text
+    assert_no_leak(text + repr([row.cells for row in store.rows]))

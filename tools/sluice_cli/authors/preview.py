@@ -1,14 +1,17 @@
 """`sluice preview`: sample messages in, the rows, rejections and risks that they would be, out; nothing is written."""
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from sluice.declaration.layout import Source
 from sluice.declaration.route import Route, head_of
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
+from sluice.ingest.message import outside
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, messages, space, throwaway
 from tools.sluice_cli.authors.faults import cause
@@ -109,13 +112,16 @@ def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
     table = terminal.table(accepted.place, "Field", "Type", *["Input"] * show_clear, "Column", "Stored")
     shape = findings.shape(accepted).get("fields")
     document = _document(findings.stream, accepted) if show_clear else None
+    around = _around(accepted) if show_clear else None
     pointers = dict(findings.stream.columns())
     for column, value in findings.row(accepted, show_clear).items():
         pointer = pointers.get(column, "")
-        given = [terminal.cell(text(_at(document, pointer)) if pointer else "")] if show_clear else []
+        is_inside = pointer.startswith("/")
+        seen = document if is_inside else around
+        given = [terminal.cell(text(_at(seen, pointer if is_inside else f"/{pointer}")) if pointer else "")]
         stored = terminal.cell(text(value), "dim" if isinstance(value, Kept) else "")
-        type_name = terminal.cell(_at(shape, pointer) or "missing" if pointer else "")
-        table.add_row(terminal.cell(pointer or "–"), type_name, *given, terminal.cell(column), stored)
+        type_name = terminal.cell(_at(shape, pointer) or "missing" if is_inside else "")
+        table.add_row(terminal.cell(pointer or "–"), type_name, *given * show_clear, terminal.cell(column), stored)
     terminal.console().print("", table)
 
 
@@ -256,6 +262,16 @@ def _document(stream: type[Stream], record: Accepted) -> Any:
         return msgspec.json.decode(record.within.text if record.within else stream.unwrap(record.message.body))
     except (ValueError, RecursionError, Rejected):
         return None
+
+
+def _around(record: Accepted) -> dict[str, Any]:
+    """Return what is outside of a record, by the first word of its pointers."""
+    found = outside(record.message.record)
+    made: dict[str, Any] = {}
+    for source in Source:
+        with suppress(ValueError, RecursionError):
+            made[source.value] = msgspec.json.decode(found.json(source))
+    return made
 
 
 def _at(document: Any, pointer: str) -> Any:
