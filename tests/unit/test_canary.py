@@ -328,8 +328,8 @@ def test_of_several_records_and_what_is_around_them_nothing_is_left(
 ) -> None:
     record = sqs_record(json.dumps(body), attributes={"kn4ry_key": "kn4ry-value"})
     record["attributes"]["SenderId"] = sender
-    store = FakeStore()
-    processor = StoringBatchProcessor(store, Deadline(1.0, lambda: 0.0), telemetry.logger)
+    store, logger = FakeStore(), logging.getLogger("handed")
+    processor = StoringBatchProcessor(store, Deadline(1.0, lambda: 0.0), logger)
 
     def handle() -> object:
         with processor([record], handler=record_handler(Login, keyset)):
