@@ -113,6 +113,21 @@ def test_a_batch_is_counted_by_metrics_and_each_rejection_logged(output: Callabl
     ]
 
 
+def test_rows_of_a_route_are_counted_by_their_stream_too(output: Callable[[], str]) -> None:
+    written = Written(3, 1, [], 1.5, written_by_stream={"tracks": 2, "users": 1})
+    lines = count(output, [FUTURE] * 4, written, [])
+    assert [line for line in lines if "_aws" in line] == [
+        *[
+            emf(
+                {"stream": "user_logins", "written_to": stream, "service": "ingest"},
+                {"WrittenByStream": ("Count", float(number))},
+            )
+            for stream, number in (("tracks", 2), ("users", 1))
+        ],
+        batch_emf(4, 3, 1, 0, OldestRecordAge=("Seconds", 0.0)),
+    ]
+
+
 def test_an_empty_batch_has_no_oldest_record(output: Callable[[], str]) -> None:
     lines = count(output, [], Written(0, 0, [], 1.5), [])
     assert [line for line in lines if "_aws" in line] == [batch_emf(0, 0, 0, 0)]

@@ -103,10 +103,12 @@ class StoringBatchProcessor(BatchProcessor):
 
         A bad deployment must not empty the queue into the dead letters. A bad record must not stop the queue.
         """
+        if not failed:
+            return
         errors = defaultdict(list)
         for rejected, rejection in failed:
             errors[rejection.stream].append(rejected)
-        for stream in errors.keys() - {row.stream for row in rows if errors}:
+        for stream in errors.keys() - {row.stream for row in rows}:
             causes = {error.cause for error in errors[stream] if isinstance(error, Unforeseen)}
             if not causes or not all(isinstance(error, Unforeseen) for error in errors[stream]):
                 continue
