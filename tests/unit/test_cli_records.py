@@ -287,9 +287,11 @@ def test_a_stream_is_written_of_samples_that_hold_several_records(
     code, output, errors = new("things", samples)
     assert (code, errors) == (0, "")
     assert "Records: " in output
-    assert "becomes a row; what is beside it is not read" in " ".join(output.split())
     text = (project / "layers" / "streams" / "things.py").read_text()
     assert [one for one in says if one not in text] == []
+    told = " ".join(output.split())
+    is_told = "confirm, then delete the mark: each element of" in told, "/sent" in told
+    assert is_told == ("Records" not in samples[-1], "sent" in samples[-1])
     assert run("test", "things")[0] == 0
     assert run("preview", "things", str(tmp_path / "samples.jsonl"), "--json")[0] == 0
     assert len(json.loads((project / "events" / "things.json").read_text())["Records"]) == 1

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sluice.declaration import envelopes
+from sluice.declaration.layout import pointer_of
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError, Rejected
 from tools.project import PROJECT
@@ -18,12 +19,13 @@ from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Message, Unreadable
 from tools.sluice_cli.authors.new import declaration, examples, files, samples, wrapping
 from tools.sluice_cli.authors.new.files import NotWritten
-from tools.sluice_cli.authors.new.plan import CLASSES, ObjectPlan, Planner, pascal
+from tools.sluice_cli.authors.new.plan import CLASSES, LeftOut, ObjectPlan, Planner, pascal
 from tools.sluice_cli.authors.new.wrapping import Wrapping
 from tools.template import FILE, NoSuchPlace, with_stream
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 LONGEST_NAME = 40  # characters: it is part of the names of queues and alarms
+STREAMS_PAGE = "docs/streams.md"
 QUEUE = re.compile(r"[A-Za-z0-9_-]{1,76}")  # of 80 characters, with `-dlq`
 
 
@@ -81,8 +83,8 @@ def new(
     plan = planner.plan(root)
     if not plan.members:
         terminal.fail(f"{sample_file}: there is nothing in the samples that can be declared", terminal.USAGE)
-    if wrapped.key:
-        planner.questions.append(f"records: each element of {wrapped.key} becomes a row; what is beside it is not read")
+    why = f"it is beside the records: FROM_ENVELOPE reads it ({STREAMS_PAGE})"
+    planner.left_out += [LeftOut(pointer_of(key), why) for key in wrapped.beside]
     source, stream = _declared(name, plan, planner, envelope, wrapped)
     made = _made(name, source, stream, plan, queue)
     findings = Findings(stream, found, throwaway.keyset())
@@ -108,7 +110,7 @@ def _declared(
         if field and not path:
             terminal.fail(f"--{option}: {field} is no field with a single value that can be declared", terminal.USAGE)
     paths = {option: path for option, (_, path) in named.items()}
-    source = declaration.source(name, plan, envelope, paths, wrapped.options())
+    source = declaration.source(name, plan, envelope, paths, wrapped)
     try:
         return source, declaration.load(name, source)
     except DeclarationError as error:

@@ -2,7 +2,7 @@
 
 import subprocess  # nosec B404
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,23 +14,25 @@ from sluice.declaration.stream import Stream
 from tools.project import PROJECT
 from tools.sluice_cli.authors.marks import MARK
 from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan
+from tools.sluice_cli.authors.new.wrapping import Wrapping
 
 LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
+ONE_RECORD = Wrapping(())  # in each message
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
-def source(name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str], wrapping: Sequence[str] = ()) -> str:
-    """Return the module's text, formatted as `make check` wants it; `named` are paths by the stream's option.
-
-    `wrapping` are the options that tell how a message holds its records.
-    """
+def source(
+    name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str], wrapping: Wrapping = ONE_RECORD
+) -> str:
+    """Return the module's text, formatted as `make check` wants it; `named` are paths by the stream's option."""
     classes = _Classes()
     options = [f'table="{name}"', *(f'{option}="{path}"' for option, path in named.items() if path)]
     options.append(_rename_option(plan))
     options.append(f"envelope={envelope}" if envelope != "plain" else "")
-    options += wrapping
+    options += wrapping.options()
+    mark = f"  # {MARK} {wrapping.doubt}" if wrapping.doubt else ""
     head = f"class {plan.class_name}({', '.join(['Stream', *filter(None, options)])}):"
-    stream = f'{head}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
+    stream = f'{head}{mark}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
     body = "\n\n".join([*classes.texts, stream])
     return formatted(
         f'"""The stream `{name}`, as its samples show it."""\n\n{_imports(plan, body, envelope)}\n\n{body}'

@@ -21,6 +21,12 @@ class Wrapping(NamedTuple):
     records: Sequence[str | bytes]
     key: str = ""  # of the list that holds them; nothing where each sample is a record
     ignore: Sequence[Members] = ()  # greetings that are among the samples, or will come
+    beside: Sequence[str] = ()  # keys of what stands beside the list
+
+    @property
+    def doubt(self) -> str:
+        """What a person has to look at; nothing where AWS says what it is."""
+        return f"each element of {self.key} is a record, and becomes a row" if self.key not in ("", "Records") else ""
 
     def options(self) -> list[str]:
         """Return the options of the stream as a declaration has them."""
@@ -40,7 +46,8 @@ def of(bodies: Sequence[str | bytes]) -> Wrapping:
         return Wrapping(samples, ignore=seen)
     if GREETINGS[0] not in seen and any(_is_of_s3(one) for value in objects for one in value[key]):
         seen.insert(0, GREETINGS[0])  # S3 sends it whenever a notification is set up
-    return Wrapping([record for body in samples for record in _elements(body, key)], key, seen)
+    records = [record for body in samples for record in _elements(body, key)]
+    return Wrapping(records, key, seen, [*dict.fromkeys(one for value in objects for one in value if one != key)])
 
 
 def _key(objects: Sequence[dict[str, Any]]) -> str:
