@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.declaration import masks, rules
 from sluice.declaration.masks import Mask
+from sluice.declaration.route import Route
 from sluice.declaration.rules import Each, Rule
 from sluice.declaration.scrub import Find
 from sluice.declaration.stream import Stream
@@ -65,19 +67,50 @@ def examples() -> list[Example]:
 EXAMPLES = examples()
 
 
-def run(python: str, namespace: dict[str, Any]) -> type[Stream] | None:
-    """Run a block as a module's next lines, and return the stream that it declares."""
-    before = set(namespace)
-    exec(compile(python, "docs/streams.md", "exec", dont_inherit=True), namespace)
-    made = [namespace[name] for name in namespace.keys() - before]
-    streams = [one for one in made if isinstance(one, type) and issubclass(one, Stream) and one is not Stream]
-    return streams[0] if streams else None
+def run(python: str, namespace: dict[str, Any]) -> Any:
+    """Run a block as a module's next lines, or as those of the module that it names; return what it declares."""
+    before, named = set(namespace), re.match(r"# layers/streams/(\w+)\.py\n", python)
+    globals_ = namespace | {"__name__": f"streams.{named[1]}"} if named else namespace
+    exec(compile(python, "docs/streams.md", "exec", dont_inherit=True), globals_)
+    made = {name: globals_[name] for name in globals_.keys() - before if isinstance(globals_[name], type)}
+    if named:
+        sys.modules[f"streams.{named[1]}"] = module = ModuleType(named[1])
+        vars(module).update(made)
+        namespace |= made
+    own = [one for one in made.values() if one.__module__ == globals_["__name__"]]
+    declared = [one for one in own if issubclass(one, (Stream, Route))]
+    return declared[0] if declared else None
+
+
+@pytest.fixture(autouse=True)
+def no_module_stays() -> Iterator[None]:
+    yield
+    for name in re.findall(r"^# layers/streams/(\w+)\.py$", DOC, re.MULTILINE):
+        sys.modules.pop(f"streams.{name}", None)
 
 
 def cut(row: object) -> object:
     """Return a row with its tokens cut short, and its numbers with all their digits."""
     text = re.sub(r"t1_[\w-]{43}", "t1_…", json.dumps(row, default=str))
     return json.loads(text, parse_int=str, parse_float=str)
+
+
+def handled(declared: type[Stream], given: str) -> object:
+    """Return the rows of a message that holds several records, or the row of one that is given with its attributes."""
+    said = json.loads(given)
+    record = message(said["body"]) | said | {"body": json.dumps(said["body"])} if "body" in said else message(given)
+    rows = record_handler(declared, Keyset.parse(KEYSET))(SQSRecord(record)).rows
+    names = [column for column, _ in declared.columns()]
+    found = [dict(zip(names, read(row.cells), strict=True)) for row in rows]
+    return found if declared.splitter else found[0]
+
+
+def routed(route: type[Route], given: str) -> object:
+    """Return the rows of a route's records, and the stream of each."""
+    handle = record_handler(route, Keyset.parse(KEYSET))
+    names = {stream.stream_name: [column for column, _ in stream.columns()] for stream in route.streams()}
+    rows = [row for one in json.loads(given) for row in handle(SQSRecord(message(one))).rows]
+    return [{"stream": row.stream, "row": dict(zip(names[row.stream], read(row.cells), strict=True))} for row in rows]
 
 
 def test_every_example_does_what_it_says(
@@ -109,6 +142,14 @@ def test_every_example_does_what_it_says(
             continue
         assert declared
         given, row = example.json
+        if issubclass(declared, Route):
+            assert cut(routed(declared, given)) == cut(json.loads(row))
+            seen["rows"] += 1
+            continue
+        if declared.splitter or "messageAttributes" in given:
+            assert (declared, cut(handled(declared, given))) == (declared, cut(json.loads(row, parse_float=str)))
+            seen["rows"] += 1
+            continue
         cells = declared.masker(Keyset.parse(KEYSET))(given)[0]
         wanted = json.loads(row, parse_float=str)
         if example.sql:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
@@ -164,37 +165,32 @@ def test_each_record_becomes_a_row_of_its_own_stream(ingest: Environment, databa
     assert database.rows("users") == [row for row in rows if "email" in row]
 
 
-@pytest.mark.parametrize(
-    ("bad", "stream", "reason", "pointer"),
-    [
-        ({"kn4ry": 1}, "calls", "missing", "/type"),
-        (identify(type="kn4ry"), "calls", "not_a_choice", "/type"),
-        (identify(type=None), "calls", "null", "/type"),
-        (identify(type=["kn4ry"]), "calls", "wrong_type", "/type"),
-        ("no JSON", "calls", "not_json", ""),
-        ("[]", "calls", "not_an_object", ""),
-        (
-            {"version": "0", "id": "1", "source": "a", "detail-type": "b", "detail": {}},
-            "calls",
-            "eventbridge_event",
-            "",
-        ),
-        (identify(email="kn4ry"), "users", "not_an_email_address", "/email"),
-        (identify(messageId=""), "users", "empty", "/messageId"),
-        (track(size=0), "tracks", "internal_error", ""),
-        (track(size=7), "tracks", "sqlstate_23514", ""),
-    ],
-    ids=str,
-)
+BAD = [
+    ({"kn4ry": 1}, ("calls", "missing", "/type")),
+    (identify(type="kn4ry"), ("calls", "not_a_choice", "/type")),
+    (identify(type=None), ("calls", "null", "/type")),
+    (identify(type=["kn4ry"]), ("calls", "wrong_type", "/type")),
+    ("no JSON", ("calls", "not_json", "")),
+    ("[]", ("calls", "not_an_object", "")),
+    ({"id": "1", "source": "a", "detail-type": "b", "detail": {}}, ("calls", "eventbridge_event", "")),
+    (identify("3", email="kn4ry"), ("users", "not_an_email_address", "/email")),
+    (identify(messageId=""), ("users", "empty", "/messageId")),
+    (track("4", size=0), ("tracks", "internal_error", "")),
+    (track("5", size=7), ("tracks", "sqlstate_23514", "")),
+]
+
+
 @pytest.mark.usefixtures("declared")
 def test_a_record_is_refused_alone_under_the_name_of_its_stream_or_else_of_the_route(
-    bad: object, stream: str, reason: str, pointer: str, ingest: Environment, database: TestDatabase
+    ingest: Environment, database: TestDatabase
 ) -> None:
-    refused = record(bad)
+    refused = [record(body) for body, _ in BAD]
+    sent = event(record(track("2")), *refused, record(identify("2")))
     for _ in range(2):
-        assert ingest.invoke(event(record(track("2")), refused, record(identify("2")))) == failures(refused)
-    assert [(len(database.rows("tracks"))), len(database.rows("users"))] == [1, 1]
-    assert rejections(database) == [(stream, reason, pointer)]
+        answer = ingest.invoke(sent)["batchItemFailures"]
+        assert sorted(one["itemIdentifier"] for one in answer) == sorted(one["messageId"] for one in refused)
+    assert (database.rows("tracks"), database.rows("users")) == ([row_of(track("2"))], [row_of(identify("2"))])
+    assert rejections(database) == sorted(told for _, told in BAD)
     assert "kn4ry" not in json.dumps(database.rows("rejection"))
 
 
@@ -251,6 +247,51 @@ def test_each_of_several_records_in_a_message_goes_to_its_stream(
     ]
 
 
+def test_a_stream_reads_what_the_envelope_of_the_route_has(
+    declared: Declare, ingest: Environment, database: TestDatabase
+) -> None:
+    declared("users", "import Email", "import FROM_ENVELOPE, Part, eventbridge, Email")
+    declared("users", "class User", "class Around(Part):\n    source: Annotated[str, Text(max=9)]\n\nclass User")
+    declared("users", 'table="users"', 'table="users", envelope=eventbridge')
+    declared("users", "    messageId", "    around: Annotated[Around, FROM_ENVELOPE]\n    messageId")
+    declared("calls", 'by="type"', 'by="type", envelope=eventbridge, records=listed("batch")')
+    declared("calls", "import Route", "import eventbridge, Route")
+    database.sql("ALTER TABLE users ADD around_source varchar(9)")
+    happened = {"id": SHARED, "detail-type": "calls", "time": "2026-01-31T12:00:00Z"}
+    batch = {"detail": {"batch": [track(), identify(), identify("2")]}}
+    good, refused = (record(happened | batch | {"source": source}) for source in ("shop", "kn4ry" * 9))
+    assert ingest.invoke(event(refused)) == failures(refused)
+    assert rejections(database) == [("users", "too_long", "envelope/source")] * 2
+    assert ingest.invoke(event(good)) == failures()
+    assert [row["around_source"] for row in database.rows("users")] == ["shop"] * 2
+    assert [row["sent_at"] for row in database.rows("tracks")] == ["2026-01-31T12:00:00+00:00"]
+
+
+def test_the_streams_are_written_in_the_order_of_the_route_so_that_one_may_refer_to_the_other(
+    declared: Declare, environments: Callable[[], Environment], database: TestDatabase
+) -> None:
+    database.sql(
+        'ALTER TABLE users ADD UNIQUE ("messageId");'
+        ' ALTER TABLE tracks ADD FOREIGN KEY ("messageId") REFERENCES users ("messageId")'
+    )
+    orphan = record(track("2"))
+    assert environments().invoke(event(record(track()), orphan, record(identify()))) == failures(orphan)
+    assert rejections(database) == [("tracks", "sqlstate_23503", "")]
+    assert (len(database.rows("tracks")), len(database.rows("users"))) == (1, 1)
+
+
+@pytest.mark.usefixtures("declared")
+def test_two_environments_with_the_same_records_in_opposite_orders_do_not_lock_each_other_out(
+    environments: Callable[[], Environment], database: TestDatabase
+) -> None:
+    sent = [record(one(str(number))) for number in range(40) for one in (track, identify)]
+    pair = [environments(), environments()]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda one, batch: one.invoke(event(*batch)), pair, [sent, sent[::-1]]))
+    assert answers == [failures()] * 2
+    assert (len(database.rows("tracks")), len(database.rows("users"))) == (40, 40)
+
+
 @pytest.mark.usefixtures("declared")
 def test_code_that_fails_of_every_record_of_its_stream_stops_the_queue(
     declared: Declare, ingest: Environment, database: TestDatabase
@@ -296,3 +337,34 @@ def test_the_dead_letters_of_a_route_are_those_of_all_its_streams(
     assert call(action="redrive", **WHY)["redriven"] == 1
     sqs.deliver(environments().invoke)
     assert [row["message_id"] for row in database.rows("tracks")] == [identity("tracks", "4")]
+
+
+def test_a_letter_with_records_of_several_streams_is_found_by_each_of_their_reasons(
+    declared: Declare, sqs: FakeSqs, environments: Callable[[], Environment], database: TestDatabase
+) -> None:
+    declared("calls", 'by="type"', 'by="type", records=listed("batch")')
+    batch = [track(), {"type": "kn4ry"}, identify("2", email="ada"), track("3", userId="a" * 33)]
+    sqs.put(json.dumps({"batch": batch}), QUEUE, receives=0)
+    sqs.deliver(environments().invoke)
+    assert database.rows("tracks") == [row_of(track())]
+    reasons = ("not_a_choice", "not_an_email_address", "too_long")
+    for reason in reasons:
+        answer = call(action="redrive", dry_run=True, rejected_as=reason, **WHY)
+        assert (answer["looked_at"], answer["redriven"], sum(answer["failing"].values())) == (1, 0, 1)
+    declared("users", "email: Annotated[str, Email()", "email: Annotated[str, Text(max=99)")
+    declared("tracks", "Text(max=32)", "Text(max=33)")
+    declared("calls", 'listed("batch")', 'listed("batch"), ignore=({"type": "kn4ry"},)')
+    assert call(action="redrive", **WHY)["redriven"] == 1
+    sqs.deliver(environments().invoke)
+    assert {row["messageId"] for row in database.rows("tracks")} == {"1", "3"}
+    assert {row["messageId"] for row in database.rows("users")} == {"2"}
+
+
+def test_the_letters_of_a_person_are_purged_whichever_stream_they_are_of(
+    sqs: FakeSqs, declared: Declare, database: TestDatabase
+) -> None:
+    for one in (track(userId="bob@example.com"), identify(email="bob@Example.com"), identify("2"), {"type": "kn4ry"}):
+        sqs.put(json.dumps(one))
+    answer = call(action="purge", subject="bob@example.com", **WHY)
+    assert (answer["purged"], answer["subject_unknown"]) == (2, 1)
+    assert [json.loads(message.body).get("email") for message in sqs.queues[DEAD]] == ["ada@example.com", None]

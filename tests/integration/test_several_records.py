@@ -25,12 +25,21 @@ from tests.integration.environment import Environment
 from tests.integration.messages import KEYSET, event, failures, numbered, record, token
 from tools.testing.aws.account import FakeAws
 from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
+from tools.testing.invariants import Checker, Finding, Sent
 
 NAME = "visits"
 WHY = {"reason": "operations", "ticket": "OPS-1"}
 DECLARATION = """
 from typing import Annotated
-from sluice import Integer, Pseudonym, Stream, Text, listed
+import msgspec
+from sluice import FROM_MESSAGE, Integer, Part, Pseudonym, Stream, Text, listed
+
+class Own(Part):
+    trace: Annotated[str | None, Text(max=32)] = None
+
+class Message(Part):
+    sender: Annotated[str | None, Text(max=32)] = msgspec.field(name="SenderId", default=None)
+    attributes: Own
 
 class Visit(
     Stream, table="visits", subject="person", records=listed("batch"), ignore=({"type": "ping"},)
@@ -38,10 +47,12 @@ class Visit(
     person: Annotated[str, Text(max=32), Pseudonym(domain="subject")]
     page: Annotated[str, Text(max=8)]
     size: Annotated[int, Integer(max=9)] = 0
+    message: Annotated[Message, FROM_MESSAGE]
 """
 SQL = """
 CREATE TABLE visits (
     person varchar(256) NOT NULL, page varchar(64) NOT NULL, size bigint NOT NULL CHECK (size <> 7),
+    message_sender varchar(64), message_attributes_trace varchar(64),
     sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY
 )
 """
@@ -60,6 +71,7 @@ def identity(message_id: str, index: int) -> str:
 def row(message_id: str, index: int, visit: dict[str, Any]) -> dict[str, object]:
     sent_at = "2026-01-31T23:59:59.999+00:00"
     of_visit = {"person": token("subject", visit["person"]), "page": visit["page"], "size": visit.get("size", 0)}
+    of_visit |= {"message_sender": None, "message_attributes_trace": None}
     return {"message_id": identity(message_id, index), "sent_at": sent_at, **of_visit}
 
 
@@ -145,6 +157,48 @@ def test_two_environments_that_get_one_message_write_each_record_once(
     assert database.rows(NAME) == rows(numbered(1), {number: ADA | {"page": f"/{number}"} for number in range(50)})
 
 
+def test_two_records_of_one_identity_in_a_message_are_one_row(
+    declared: Callable[[str, str], None],
+    environments: Callable[[], Environment],
+    database: TestDatabase,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    declared('subject="person"', 'subject="person", identity="page"')
+    sent = record(message(ADA, BOB, ADA | {"page": "/a"}, BIG), numbered(1))
+    assert environments().invoke(event(sent)) == failures(sent)
+    (told,) = (vars(record) for record in caplog.records if record.message == "batch done")
+    assert [told[name] for name in ("Received", "Written", "Duplicate", "Rejected")] == [4, 2, 1, 1]
+    assert {(one["person"], one["page"]) for one in database.rows(NAME)} == {
+        (token("subject", "ada"), "/"),
+        (token("subject", "ada"), "/a"),
+    }
+
+
+@pytest.mark.usefixtures("declared")
+def test_of_several_persons_the_erased_one_is_not_stored(
+    ingest: Environment, database: TestDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    erasures.remember(database.owner, token("subject", "ada"), datetime.now(UTC))
+    sent = record(message(ADA, BOB, CYD), numbered(1))
+    assert ingest.invoke(event(sent)) == failures()
+    (told,) = (vars(record) for record in caplog.records if record.message == "batch done")
+    assert [told[name] for name in ("Received", "Written", "Erased")] == [3, 2, 1]
+    assert database.rows(NAME) == rows(numbered(1), {1: BOB, 2: CYD})
+
+
+@pytest.mark.usefixtures("declared")
+def test_every_valid_record_is_a_row_and_nothing_of_the_others_is_anywhere(
+    ingest: Environment, database: TestDatabase
+) -> None:
+    bodies = [message(ADA, BOB), message(), message({"type": "ping"}, CYD), {"type": "ping"}]
+    sent = [Sent(numbered(number), json.dumps(body), valid=True) for number, body in enumerate(bodies, 1)]
+    assert ingest.invoke(event(*(one.record() for one in sent))) == failures()
+    checker = Checker(database.owner, [Keyset.parse(KEYSET)])
+    assert checker.check({registry.load(NAME): sent}, texts={"logs": ""}) == []
+    database.sql("DELETE FROM visits WHERE page = '/' AND message_id = :id", id=identity(numbered(1), 1))
+    assert checker.check({registry.load(NAME): sent}) == [Finding("lost row", identity(numbered(1), 1))]
+
+
 def test_after_a_mend_a_redrive_adds_what_was_missing_and_nothing_twice(
     declared: Callable[[str, str], None], sqs: FakeSqs, environments: Callable[[], Environment], database: TestDatabase
 ) -> None:
@@ -187,3 +241,15 @@ def test_a_redrive_after_an_erasure_stores_the_others(
     sqs.deliver(ingest.invoke)
     assert [one["message_id"] for one in database.rows(NAME)] == [identity(sent_id, 1)]
     assert of_ada_alone != sent_id
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_redriven_message_makes_the_rows_that_it_would_have_made(
+    sqs: FakeSqs, ingest: Environment, database: TestDatabase
+) -> None:
+    many = {f"a{number}": "x" for number in range(6)}  # and SQS takes no more than ten
+    sqs.put(json.dumps(message(ADA)), attributes=many | {"trace": "t-1"})
+    assert call(action="redrive", **WHY)["redriven"] == 1
+    sqs.deliver(ingest.invoke)  # as the role of the function, which has another SenderId
+    (stored,) = database.rows(NAME)
+    assert (stored["message_sender"], stored["message_attributes_trace"]) == ("A", "t-1")

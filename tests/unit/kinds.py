@@ -5,6 +5,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 
+from sluice.declaration.envelopes import eventbridge
+from sluice.declaration.layout import FROM_ENVELOPE
 from sluice.declaration.masks import Mask
 from sluice.declaration.rules import (
     Boolean,
@@ -197,6 +199,17 @@ PLACES = {
         lambda first, second: f'{{"parts": [{{"inner": [{{"field": {first}}}, {{"field": {second}}}]}}]}}',
         lambda cell: [[{"inner": [{"field": cell}, {"field": cell}]}]],
         "/parts/0/inner/1/field",
+    ),
+    "envelope": Place(
+        lambda rule, *masks: declare(
+            Stream,
+            {"around": Annotated[_part(field=field(rule, *masks)), FROM_ENVELOPE]},
+            table="declared",
+            envelope=eventbridge,
+        ),
+        lambda first, second: f'{{"detail": {{}}, "field": {second}}}',
+        lambda cell: [cell],
+        "envelope/field",
     ),
 }
 

@@ -9,12 +9,15 @@ from decimal import Decimal
 from types import ModuleType
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
 
-from sluice import telemetry
+from sluice import FROM_ENVELOPE, FROM_MESSAGE, Part, listed, telemetry
 from sluice.deadline import Deadline
 from sluice.declaration.masks import Pseudonym, Redact, Truncate
+from sluice.declaration.records import json_lines
+from sluice.declaration.route import Route
 from sluice.declaration.rules import (
     Date,
     Each,
@@ -30,6 +33,7 @@ from sluice.declaration.rules import (
 )
 from sluice.declaration.stream import Stream
 from sluice.declaration.tree import Tree
+from sluice.ingest import metrics
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.pseudonyms.keyset import Keyset
 from streams.user_logins import UserLogin
@@ -281,6 +285,39 @@ def test_an_envelope_that_quotes_the_body_leaves_nothing_of_it(
     assert_no_leak(text)
 
 
+STREAMS_BY_TYPE = {"android": UserLogin, "faulty": Faulty}
+
+
+@pytest.mark.parametrize("records", [None, json_lines], ids=["one", "several"])
+@pytest.mark.parametrize(
+    ("record", "sign"),
+    [
+        (DIRTY | {"device_type": "kn4ry"}, '"not_a_choice"'),
+        (DIRTY | {"device_type": {"kn4ry": "kn4ry"}}, '"wrong_type"'),
+        ({"kn4ry": DIRTY}, '"missing"'),
+        (DIRTY | {"device_type": "android", "ip": "kn4ry"}, '"not_an_ip_address"'),
+        (DIRTY | {"device_type": "faulty"}, '"internal_error"'),
+    ],
+    ids=["no choice", "wrong type", "missing", "rule", "code"],
+)
+def test_a_route_leaves_nothing_of_a_record_wherever_it_goes(
+    record: dict[str, object],
+    sign: str,
+    records: Any,
+    ingest: ModuleType,
+    exits: Exits,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make: Any = type
+    route = make("Calls", (Route,), {"to": STREAMS_BY_TYPE}, by="device_type", records=records)
+    monkeypatch.setattr(ingest, "_stream", lambda: route)
+    event = {"Records": [sqs_record(json.dumps(record)), sqs_record(login(), 2)]}
+    exits.run(lambda: ingest.lambda_handler(event, LambdaContext()))
+    text = exits.text()
+    assert "record rejected" in text and sign in text
+    assert_no_leak(text)
+
+
 @pytest.mark.parametrize(
     ("error", "sign"),
     [
@@ -353,3 +390,56 @@ def test_a_logger_handed_to_the_processor_tells_nothing_of_the_record(
     text = exits.text()
     assert text.count("Record processing exception; skipping this record") >= len(bodies)
     assert_no_leak(text)
+
+
+class Around(Part):
+    app: Annotated[str, Text(max=9)]
+
+
+class Sender(Part):
+    sender: Annotated[str, Text(max=9), Pseudonym()] = msgspec.field(name="SenderId")
+
+
+class Login(Stream, table="user_logins", records=listed("batch"), ignore=({"type": "ping"},)):
+    """Several in a message, with what is around them."""
+
+    user_id: Annotated[str, Text(max=9), Pseudonym()]
+    around: Annotated[Around, FROM_ENVELOPE]
+    message: Annotated[Sender, FROM_MESSAGE]
+
+
+BATCH = [DIRTY, {"user_id": "kn4ry-user"}, {"user_id": 1, "kn4ry_key": "kn4ry-value"}, "kn4ry", None, {"type": "ping"}]
+
+
+@pytest.mark.parametrize("sender", ["A", "kn4ry-kn4ry"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"app": "a", "batch": BATCH},
+        {"app": "kn4ry-kn4ry", "batch": BATCH},
+        {"kn4ry_key": 1, "batch": BATCH},
+        {"app": "a", "batch": {"kn4ry_key": BATCH}},
+        {"app": "kn4ry", "batch": "kn4ry"},
+        {"kn4ry_key": BATCH},
+    ],
+)
+def test_of_several_records_and_what_is_around_them_nothing_is_left(
+    body: object, sender: str, keyset: Keyset, exits: Exits
+) -> None:
+    record = sqs_record(json.dumps(body), attributes={"kn4ry_key": "kn4ry-value"})
+    record["attributes"]["SenderId"] = sender
+    store, logger = FakeStore(), logging.getLogger("handed")
+    processor = StoringBatchProcessor(store, Deadline(1.0, lambda: 0.0), logger)
+
+    def handle() -> object:
+        with processor([record], handler=record_handler(Login, keyset)):
+            processor.process()
+        metrics.count_batch(
+            "logins", [record], processor.written, processor.newly_rejected, 0, processor.received, processor.ignored
+        )
+        return processor.response(), processor.rejected[0][1], store.rejections
+
+    exits.run(handle)
+    text = exits.text()
+    assert "record rejected" in text
+    assert_no_leak(text + repr([row.cells for row in store.rows]))

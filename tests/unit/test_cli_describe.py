@@ -48,6 +48,8 @@ def test_json_holds_everything_that_is_declared(declare: Callable[[str, str], No
         "identity": None,
         "time": None,
         "envelope": "plain",
+        "records": None,
+        "ignore": [],
     }
     kept = {"name": "Keep", "as_": None}
     assert rows == [

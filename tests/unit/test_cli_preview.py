@@ -98,6 +98,7 @@ def test_json_tells_all_that_becomes_of_an_event(monkeypatch: pytest.MonkeyPatch
     assert seen == {
         "stream": "user_logins",
         "records": 5,
+        "ignored": 0,
         "duplicates": 1,
         "rows": [
             {"record": f"{name}#1", "shape": shape, "row": first},

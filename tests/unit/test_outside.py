@@ -28,10 +28,12 @@ from sluice import (
 )
 from sluice.declaration import whose, witness
 from sluice.declaration.envelopes import Envelope
+from sluice.declaration.outside import wanted
 from sluice.ingest.batch import record_handler
 from sluice.ingest.message import sqs_records
+from sluice.operators.dead_letters.letters import Letter
 from sluice.pseudonyms.keyset import Keyset
-from tests.unit.fakes import FakeStore, sqs_record
+from tests.unit.fakes import SENT_AT, FakeStore, sqs_record
 from tests.unit.test_batch import process
 from tests.unit.test_records import identity, told
 
@@ -167,6 +169,22 @@ def test_a_binary_attribute_is_read_in_base64(keyset: Keyset) -> None:
 def test_the_witness_has_what_is_outside_of_it(keyset: Keyset) -> None:
     assert len(witness.mask(Happened, keyset).cells) == len(Happened.columns())
     assert set(witness.example(Happened.layout)) == {"user"}
+
+
+def test_a_redrive_carries_what_the_stream_reads_before_all_else(keyset: Keyset) -> None:
+    given = {name: {"DataType": "String", "StringValue": name} for name in [*"abcdefgh", "size", "trace-id"]}
+    letter = Letter(sqs(sent(EVENT, AWSTraceHeader="Root=1")), given, wanted=wanted(Happened.layout))
+    carried = letter.redriven_attributes()
+    assert [*carried] == [
+        "sluice_message_id", "sluice_sent_at", "sluice_attributes", "trace-id", "size", "a", "b", "c", "d", "e",
+    ]  # fmt: skip
+    assert json.loads(carried["sluice_attributes"]["StringValue"]) == {
+        "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+        "SentTimestamp": str(SENT_AT),
+        "AWSTraceHeader": "Root=1",
+    }
+    again = Letter(sqs(sent(EVENT, SenderId="redriver")), carried, wanted=wanted(Happened.layout))
+    assert again.redriven_attributes()["sluice_attributes"] == carried["sluice_attributes"]
 
 
 # Declarations

@@ -2,10 +2,14 @@
 
 import json
 from datetime import datetime
+from itertools import repeat
 from typing import Annotated, Any
 from uuid import UUID, uuid5
 
 import pytest
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sluice import (
     DeclarationError,
@@ -22,10 +26,12 @@ from sluice import (
     sns,
 )
 from sluice.declaration import records
+from sluice.declaration.stream import Masker, Row
 from sluice.failures import Outage
+from sluice.ingest.batch import record_handler
 from sluice.ingest.rows import Rejection
 from sluice.pseudonyms.keyset import Keyset
-from tests.unit.fakes import FakeStore, numbered, sqs_record
+from tests.unit.fakes import KEYSET, FakeStore, numbered, sqs_record
 from tests.unit.test_batch import process
 
 SENT_AT = "2026-01-01T09:00:00.123Z"
@@ -39,6 +45,7 @@ class Put(Stream, table="puts", records=listed("Records"), ignore=({"Event": "s3
 
 class Line(Stream, table="lines", records=json_lines):
     key: Annotated[str, Text(max=16)]
+    size: Annotated[int, Integer(min=0, max=9)] = 0
 
 
 class Track(Stream, table="tracks", records=listed("data", "batch"), identity="id", time="at"):
@@ -136,7 +143,7 @@ def test_each_line_is_a_record(keyset: Keyset) -> None:
     store = FakeStore()
     body = '{"key": "a"}\r\n\n{"key": 1}\n{"key": "c\u2028"}\nno JSON\n"\ud800"\n'
     _, failures = process([sqs_record(body, 1)], keyset, store, Line)
-    assert made(store) == {identity(1, 0): ("a",), identity(1, 2): ("c",)}
+    assert made(store) == {identity(1, 0): ("a", 0), identity(1, 2): ("c", 0)}
     assert [one[1:] for one in told(store)] == [("wrong_type", "/1/key"), ("not_json", "/3"), ("not_json", "/4")]
     assert failures == [numbered(1)]
 
@@ -149,6 +156,15 @@ def test_a_function_of_ones_own_takes_a_message_apart(keyset: Keyset) -> None:
     process([sqs_record('{"key": "a"};{"key": 1}', 1)], keyset, store, Own)
     assert made(store) == {identity(1, 0): ("a",)}
     assert told(store) == [(identity(1, 1), "wrong_type", "/1/key")]
+
+
+def test_records_without_an_end_are_too_many(keyset: Keyset) -> None:
+    class Own(Stream, table="owns", records=lambda text: repeat({"key": text})):
+        key: Annotated[str, Text(max=16)]
+
+    store = FakeStore()
+    process([sqs_record("a", 1)], keyset, store, Own)
+    assert told(store) == [(numbered(1), "too_many", "")]
 
 
 def test_what_a_function_of_ones_own_returns_stands_for_json(keyset: Keyset) -> None:
@@ -179,6 +195,41 @@ def test_code_that_fails_of_every_record_is_an_outage(keyset: Keyset) -> None:
 
     with pytest.raises(Outage, match="every record failed: NameError"):
         process([sqs_record("{}", 1)], keyset, FakeStore(), Own)
+
+
+class Alone(Stream, table="puts"):
+    key: Annotated[str, Text(max=16)]
+    size: Annotated[int, Integer(min=0, max=9)] = 0
+
+
+anything = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3), st.lists, max_leaves=3)
+puts = st.fixed_dictionaries({"key": st.text(max_size=20)}, optional={"size": st.integers(-3, 12), "more": anything})
+
+
+@given(st.lists(puts | anything, max_size=6))
+@settings(max_examples=60, deadline=None, database=None)
+def test_a_record_among_others_becomes_what_it_becomes_alone(found: list[Any]) -> None:
+    keyset = Keyset.parse(KEYSET)
+    mask = Alone.masker(keyset)
+    ways = {Put: (json.dumps({"more": 1, "Records": found}), "/Records"), Line: ("\n".join(map(json.dumps, found)), "")}
+    for stream, (body, place) in ways.items():
+        handled = record_handler(stream, keyset)(SQSRecord(sqs_record(body)))
+        rows = {row.message_id: row.cells for row in handled.rows}
+        refused = {one.rejection.message_id: (one.rejection.reason, one.rejection.pointer) for one in handled.refusals}
+        for index, value in enumerate(found):
+            alone = becomes(mask, json.dumps(value))
+            if isinstance(alone, Rejected):
+                assert refused.pop(identity(1, index)) == (alone.reason, f"{place}/{index}{alone.pointer}")
+            else:
+                assert rows.pop(identity(1, index)) == alone
+        assert (rows, refused) == ({}, {})
+
+
+def becomes(mask: Masker, body: str) -> Row | Rejected:
+    try:
+        return mask(body).cells
+    except Rejected as rejected:
+        return rejected
 
 
 # Identity and time
@@ -350,6 +401,12 @@ def test_a_part_has_no_records_and_ignores_nothing() -> None:
 def test_listed_needs_a_key() -> None:
     with pytest.raises(DeclarationError, match="listed names the keys"):
         listed()
+
+
+def test_no_representation_shows_a_record(keyset: Keyset) -> None:
+    handled = record_handler(Put, keyset)(SQSRecord(sqs_record(notified({"key": "a"}, {"key": ["kn4ry"]}))))
+    assert (len(handled.rows), len(handled.refusals)) == (1, 1)
+    assert "kn4ry" not in repr(handled)
 
 
 def test_no_value_is_told_of_a_refused_record(keyset: Keyset) -> None:

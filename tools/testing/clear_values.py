@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from sluice.declaration import cases
-from sluice.declaration.layout import Case, Field, Layout, Nested
+from sluice.declaration.layout import Case, Field, Layout, Nested, Source
 from sluice.declaration.masks import Keep, Redact, Truncate
 from sluice.declaration.rules import Rule
 from sluice.declaration.scrub import Scrub
@@ -25,14 +25,10 @@ _NO_KEYSET = Keyset({}, 0)
 
 
 def values(stream: type[Stream], body: str) -> tuple[set[str], set[str]]:
-    """Return what of a record must be nowhere, and what its stream lets through: as sent, and in canonical form."""
-    try:
-        record = msgspec.json.decode(stream.unwrap(body))
-    except (ValueError, RecursionError, Rejected):
-        return set(), set()
+    """Return what of a body must be nowhere, and what its stream lets through: as sent, and in canonical form."""
     hidden: set[str] = set()
     kept: set[str] = set()
-    for field, value in _values(stream.layout, record):
+    for field, value in _all_values(stream, body):
         scrubs = [mask for mask in field.masks if isinstance(mask, Scrub)]
         if scrubs:
             found, rest = _scrubbed(scrubs, str(value))
@@ -76,6 +72,18 @@ def _find(wanted: Mapping[str, str], text: str) -> set[str]:
     return {about for value, about in wanted.items() if value[:width] in there and value in text}
 
 
+def _all_values(stream: type[Stream], body: str) -> Iterator[tuple[Field, Any]]:
+    """Yield the values of each record in a body, and of what is around it."""
+    with suppress(ValueError, RecursionError, Rejected):
+        for text in stream.record_texts(body):
+            with suppress(ValueError, RecursionError):
+                yield from _values(stream.layout, msgspec.json.decode(text))
+    with suppress(ValueError, RecursionError):
+        for nested in stream.layout.nested:
+            if nested.source is Source.ENVELOPE:
+                yield from _values(nested.layout, msgspec.json.decode(body))
+
+
 def _values(layout: Layout, record: Any) -> Iterator[tuple[Field, Any]]:
     """Yield every value of a declared field, each of a list's for itself, however wrong the rest of the record is."""
     if not isinstance(record, dict):
@@ -85,7 +93,7 @@ def _values(layout: Layout, record: Any) -> Iterator[tuple[Field, Any]]:
         for element in _elements(value):
             if element is not None and not isinstance(element, dict | bool):
                 yield field, element
-    for nested in layout.nested:
+    for nested in [one for one in layout.nested if not one.source]:
         value = record if nested.inline else record.get(nested.key)
         for element in value if nested.many and isinstance(value, list) else [value]:
             for case in _cases(nested, element):

@@ -10,7 +10,7 @@ from sluice.deadline import Deadline
 from sluice.declaration import registry
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import names
-from sluice.declaration.route import Queued, Route
+from sluice.declaration.route import Queued, Route, head_of, streams_of
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError, Outage
 from sluice.migrate import schema
@@ -72,7 +72,7 @@ def check(
         errors += examples.differences(name, one, throwaway.keyset())
     routed = {stream.stream_name for route in routes.values() for stream in route.streams()}
     errors += [*marks.unconfirmed(), *template.misfits(names(), routed)]
-    warnings = [warning for name, stream in streams.items() for warning in _warnings(name, stream)]
+    warnings = [warning for name, one in declared.items() for warning in _warnings(name, one)]
     if as_json:
         told_streams = [
             {"stream": name, "table": stream.table, "columns": _column_count(stream)}
@@ -135,18 +135,21 @@ def _migrate() -> Versions:
         return schema.migrate(database, throwaway.roles(), throwaway.keyset(), Deadline(monotonic() + SECONDS))
 
 
-def _warnings(name: str, stream: type[Stream]) -> Iterator[str]:
-    """Yield what a stream keeps in the clear of its examples that looks like personal data."""
+def _warnings(name: str, queued: Queued) -> Iterator[str]:
+    """Yield what a stream, or a route's, keeps in the clear of its examples that looks like personal data."""
     file = examples.file(name)
     if not file.exists():
         return
     try:
-        found = messages.read(stream, [str(file)], None)
+        found = messages.read(head_of(queued), [str(file)], None)
     except Unreadable:
         return  # the comparison with what they must become tells it
-    for exposure in Findings(stream, found, throwaway.keyset()).exposures():
-        count = f"{exposure.records:,} of {len(found):,} examples"
-        yield f"{name}: the column {exposure.column} keeps in the clear what looks like {exposure.kind}, in {count}"
+    route = queued if issubclass(queued, Route) else None
+    for stream in streams_of(queued):
+        for exposure in Findings(stream, found, throwaway.keyset(), route).exposures():
+            count = f"{exposure.records:,} of {len(found):,} examples"
+            column = f"{stream.stream_name}.{exposure.column}" if route else exposure.column
+            yield f"{name}: the column {column} keeps in the clear what looks like {exposure.kind}, in {count}"
 
 
 def _led_to(route: type[Route]) -> list[str]:

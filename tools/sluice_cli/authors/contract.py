@@ -54,6 +54,8 @@ def of_stream(stream: type[Stream]) -> Contract:
         "subject": ".".join(stream.subject.field) if stream.subject else None,
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
+        "records": stream.splitter.name if stream.splitter else None,
+        "ignore": list(stream.ignored_members),
         "fields": dict(_fields(stream.layout)),
         "columns": columns,
     }
@@ -102,7 +104,9 @@ def _fields(layout: Layout, pointer: str = "", where: str = "", around: str = ""
     for member in layout.members:
         place, info = pointer + member.pointer + where, infos.get(member.key)
         told: Contract = {"required": not member.optional, "nullable": member.optional, "default": None}
-        if info:
+        if isinstance(member, Nested) and member.source:
+            told["required"] = any(info.required for info in msgspec.structs.fields(member.layout.wire))
+        elif info:
             told |= {"required": info.required, "default": _default(info)}
         told["around"] = around
         if isinstance(member, Field):
@@ -202,8 +206,19 @@ def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
     for what in ("table", "envelope", "subject", "identity", "time"):
         if old[what] != new[what]:
             yield Change(True, f"the {what} is {new[what]}, was {old[what]}")
+    if old.get("records") != new["records"]:  # an older version says nothing of it
+        told = [one or "one in each message" for one in (new["records"], old.get("records"))]
+        yield Change(True, f"the records are {told[0]}, were {told[1]}")
+    yield from _of_ignored(old.get("ignore", []), new["ignore"])
     yield from _of_fields(old["fields"], new["fields"])
     yield from _of_columns(old["columns"], new["columns"])
+
+
+def _of_ignored(old: list[Contract], new: list[Contract]) -> Iterator[Change]:
+    for members in [one for one in new if one not in old]:
+        yield Change(True, f"what has {json.dumps(members)} is ignored now")
+    for members in [one for one in old if one not in new]:
+        yield Change(True, f"what has {json.dumps(members)} is not ignored any more")
 
 
 def _of_fields(old: Contract, new: Contract) -> Iterator[Change]:

@@ -1,5 +1,6 @@
 """`sluice describe`: a stream's declaration in, a table of its fields out, for people, scripts or a data catalogue."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, json_schema, routes
 from tools.sluice_cli.authors.declarations import Entry, mask_text, rule_text
 
+NAMED = ("subject", "identity", "time", "envelope", "records")
 HEADINGS = ("Field", "Type", "Rule", "Mask", "Column", "Null", "Domain")
 
 
@@ -24,7 +26,8 @@ def describe(
 ) -> None:
     """Tell what a stream takes in, what becomes of each field, and in which column it is.
 
-    A field is a JSON pointer in the record; `*` is each element of a list. Of a route it tells which records go where.
+    A field is a JSON pointer in the record; `*` is each element of a list. One that begins with `envelope` or `message`
+    is outside of the record. Of a route it tells which records go to which stream.
     """
     if as_json + as_markdown + as_json_schema > 1:
         terminal.fail("describe: one of --json, --markdown and --json-schema", terminal.USAGE)
@@ -64,13 +67,16 @@ def _head(stream: type[Stream]) -> dict[str, object]:
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "envelope": stream.unwrap.__name__,
+        "records": stream.splitter.name if stream.splitter else None,
+        "ignore": list(stream.ignored_members),
     }
 
 
 def _sentences(stream: type[Stream], quote: str = "") -> str:
     """Return what a stream is about, and its names, in quotes of their own."""
     head = _head(stream)
-    names = [f"{key} {quote}{head[key]}{quote}" for key in ("subject", "identity", "time", "envelope") if head[key]]
+    names = [f"{key} {quote}{head[key]}{quote}" for key in NAMED if head[key]]
+    names += [f"ignores {quote}{json.dumps(members)}{quote}" for members in stream.ignored_members]
     return f"{head['about']} Table {quote}{stream.table}{quote}, {', '.join(names)}."
 
 

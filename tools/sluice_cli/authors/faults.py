@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from sluice.declaration import cases, diagnosis, masking, wire
+from sluice.declaration.envelopes import Envelope
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.originals import Notes
 from sluice.declaration.stream import Stream
@@ -16,10 +17,17 @@ from sluice.pseudonyms.keyset import Keyset
 type Members = Mapping[str, msgspec.Raw]
 
 
-def of(stream: type[Stream], body: str, keyset: Keyset, first: Rejected) -> list[Rejected]:
-    """Return the faults of a body that was rejected, of each field its first one; `first` is what ingest tells."""
+def of(
+    stream: type[Stream], body: str, keyset: Keyset, first: Rejected, envelope: Envelope | None = None
+) -> list[Rejected]:
+    """Return the faults of a body that was rejected, of each field its first one; `first` is what ingest tells.
+
+    The body is in the stream's envelope, unless another one is given.
+    """
+    if stream.splitter and envelope is None:
+        return [first]  # a message that is rejected as a whole
     try:
-        record = msgspec.json.decode(stream.unwrap(body), type=dict[str, msgspec.Raw])
+        record = msgspec.json.decode((envelope or stream.unwrap)(body), type=dict[str, msgspec.Raw])
         faults = _of_object(stream.layout, record, keyset, in_json=False)
         found = [*{(fault.reason, fault.pointer): fault for fault in faults}.values()]
     except (ValueError, RecursionError, Rejected):
@@ -40,7 +48,7 @@ def _of_object(layout: Layout, record: Members, keyset: Keyset, in_json: bool) -
     for field in layout.fields:
         if fault := _of_member(layout, field, record, keyset, in_json):
             yield fault
-    for nested in layout.nested:
+    for nested in [one for one in layout.nested if not one.source]:
         raw = msgspec.Raw(msgspec.json.encode(record)) if nested.inline else record.get(nested.key)
         inner = list(_of_nested(nested, raw, keyset, in_json)) if raw is not None else []
         fault = None if inner else _of_member(layout, nested, record, keyset, in_json)
@@ -94,9 +102,14 @@ def _of_member(
 
 def _at(fault: Rejected, pointer: str) -> Rejected:
     """Return the same fault of what is below the pointer, with what it comes of."""
-    moved = fault.at(pointer)
-    moved.__context__ = fault
-    return moved
+    return moved(fault.at(pointer), fault)
+
+
+def moved(told: Rejected, fault: Rejected) -> Rejected:
+    """Return a fault as it is told elsewhere, with what it comes of."""
+    if told is not fault:
+        told.__context__ = fault
+    return told
 
 
 def _alone(layout: Layout, member: Field | Nested) -> Layout:

@@ -8,17 +8,20 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration import cases, reading, wire
+from sluice.declaration import cases, paths, reading, wire
+from sluice.declaration.envelopes import plain
 from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
-from sluice.declaration.paths import Place
+from sluice.declaration.outside import Reader, below
+from sluice.declaration.route import Route
 from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Stream
 from sluice.declaration.tree import ByPath, Kept, Leaf, Shape, Tree, leaves
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
-from sluice.ingest.message import id_of_row_or_rejection
+from sluice.ingest.handler import Place
+from sluice.ingest.message import id_of_row_or_rejection, outside
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
@@ -40,14 +43,33 @@ class Accepted:
     message: Message
     row: MaskedRow = field(repr=False)
     clear: Clear = field(repr=False)
+    within: Place | None = None  # where in its message, if that holds several records
+
+    @property
+    def place(self) -> str:
+        return self.message.place + (self.within.pointer if self.within else "")
 
 
 @dataclass(frozen=True)
 class RejectedRecord:
-    """A message that would become none."""
+    """A message, or one of several records in it, that would become none."""
 
     message: Message
     rejected: Rejected
+    within: Place | None = None  # as above; the pointer of the rejection is that in the record
+
+    @property
+    def place(self) -> str:
+        return self.message.place + (self.within.pointer if self.within else "")
+
+    @property
+    def pointer(self) -> str:
+        """The pointer that ingest tells."""
+        return self.told(self.rejected).pointer
+
+    def told(self, fault: Rejected) -> Rejected:
+        """Return a fault of the record as one of its message."""
+        return below(self.within.pointer, fault) if self.within else fault
 
 
 @dataclass(frozen=True)
@@ -77,22 +99,46 @@ class Column:
 class Findings:
     """What a stream, under one keyset, makes of some messages."""
 
-    def __init__(self, stream: type[Stream], messages: Sequence[Message], keyset: Keyset) -> None:
+    def __init__(
+        self, stream: type[Stream], messages: Sequence[Message], keyset: Keyset, route: type[Route] | None = None
+    ) -> None:
+        """Of the messages of a route the findings are of this stream's records alone; ignored are the head's."""
         self.stream = stream
-        self.messages = messages
+        self.messages: list[Message] = []
         self.entries = declarations.entries(stream)
         self._keyset = keyset
         self.accepted: list[Accepted] = []
         self.rejected: list[RejectedRecord] = []
         self._writers = {entry: write for entry in self.entries if (write := _writer(entry, keyset))}
-        handle = record_handler(stream, keyset)
+        self.ignored = 0  # records
+        handle, name = record_handler(route or stream, keyset), stream.stream_name
         for message in messages:
+            before = self.records
             try:
-                row = handle(message.record).rows[0]
+                handled = handle(message.record)
             except Rejected as rejected:
-                self.rejected.append(RejectedRecord(message, rejected))
-            else:
-                self.accepted.append(Accepted(message, row, _canonical(stream, message.body)))
+                if handle.rejection(message.record, rejected).stream == name:
+                    self.rejected.append(RejectedRecord(message, rejected))
+                    self.messages.append(message)
+                continue
+            self.ignored += handled.ignored if route is None or stream is route.head else 0
+            refusals = [one for one in handled.refusals if one.rejection.stream == name]
+            self.rejected += [RejectedRecord(message, one.rejected, one.place) for one in refusals]
+            for row in [one for one in handled.rows if one.stream == name]:
+                within = handled.places[row.key] if handled.places is not None else None
+                self.accepted.append(Accepted(message, row, _canonical(stream, message, within), within))
+            self.messages += [message] * (self.records > before)
+
+    @property
+    def records(self) -> int:
+        """How many records there are; a message that is rejected as a whole counts as one."""
+        return len(self.accepted) + len(self.rejected) + self.ignored
+
+    def shape(self, record: Accepted | RejectedRecord) -> dict[str, object]:
+        """Return what ingest would tell of a record's form."""
+        if record.within:
+            return self.stream.shape(record.within.text, envelope=plain)
+        return self.stream.shape(record.message.body)
 
     def row(self, accepted: Accepted, show_clear: bool) -> dict[str, Any]:
         """Return a row as it would be stored, but with Kept for what would be in the clear."""
@@ -113,7 +159,10 @@ class Findings:
 
     def faults(self, record: RejectedRecord) -> list[Rejected]:
         """Return all that is wrong with a record, of each field the first fault."""
-        return faults.of(self.stream, record.message.body, self._keyset, record.rejected)
+        if record.within is None:
+            return faults.of(self.stream, record.message.body, self._keyset, record.rejected)
+        found = faults.of(self.stream, record.within.text, self._keyset, record.rejected, envelope=plain)
+        return [faults.moved(record.told(fault), fault) for fault in found]
 
     def nulled(self) -> Counter[str]:
         """Return by pointer how many values became NULL because they were invalid."""
@@ -122,7 +171,12 @@ class Findings:
     def repeated_messages(self) -> dict[str, list[str]]:
         """Return the message ids that came more than once, and where: each is one row."""
         places: dict[str, list[str]] = defaultdict(list)
-        postmark_of = self.stream.postmark.reader(self.stream.unwrap)
+        if self.stream.splitter:
+            for accepted in self.accepted:
+                if accepted.message.sent or self.stream.postmark.identity:
+                    places[accepted.row.message_id].append(accepted.place)
+            return {message_id: found for message_id, found in places.items() if len(found) > 1}
+        postmark_of = self.stream.message_postmark()
         for message in self.messages:
             postmark = postmark_of(message.body)
             if message.sent or (postmark and postmark.identity):
@@ -137,7 +191,7 @@ class Findings:
             for entry, write in self._writers.items():
                 if isinstance(entry.mask, Pseudonym):
                     for token in sorted({str(write(value)) for value in accepted.clear.get(entry.field, ())}):
-                        places[entry.column, token].append(accepted.message.place)
+                        places[entry.column, token].append(accepted.place)
         repeated = [(column, token, found) for (column, token), found in places.items() if len(found) > 1]
         return sorted(repeated, key=lambda one: -len(one[2]))
 
@@ -207,10 +261,13 @@ def _writer(entry: Entry, keyset: Keyset) -> Callable[[Any], Cell] | None:
     return entry.mask.writer(entry.name, entry.rule.element, keyset)
 
 
-def _canonical(stream: type[Stream], body: str) -> Clear:
-    """Return the canonical values of a record that was accepted."""
+def _canonical(stream: type[Stream], message: Message, within: Place | None) -> Clear:
+    """Return the canonical values of a record that was accepted, and of what is outside of it."""
     values: dict[At, list[Any]] = defaultdict(list)
-    for place, value in _values(stream.layout, msgspec.json.decode(stream.unwrap(body), type=stream.layout.wire), ""):
+    text = within.text if within else stream.unwrap(message.body)
+    record = msgspec.json.decode(text, type=stream.layout.wire)
+    Reader(stream.layout).read_into(record, outside(message.record))
+    for place, value in _values(stream.layout, record, ""):
         values[place].append(value)
     return values
 
@@ -223,7 +280,7 @@ def _values_in_tree(tree: Tree, kept: Kept, pointer: str) -> Iterator[tuple[str,
         yield pointer + KEYS, key
 
 
-def _keys(shape: Shape, place: Place | None) -> Iterator[str]:
+def _keys(shape: Shape, place: paths.Place | None) -> Iterator[str]:
     """Yield the keys in a Tree that no path names."""
     if place is None or shape is None or isinstance(shape, Leaf):
         return

@@ -3,7 +3,7 @@
 import json
 import random
 import string
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +15,8 @@ import msgspec
 
 from sluice.declaration import paths
 from sluice.declaration.envelopes import plain
-from sluice.declaration.layout import Case, Field, Layout, Nested
+from sluice.declaration.layout import Case, Field, Layout, Nested, Source
+from sluice.declaration.outside import Outside
 from sluice.declaration.rules import (
     BLANK,
     Boolean,
@@ -40,7 +41,7 @@ from sluice.declaration.rules import (
 )
 from sluice.declaration.rules.rule import is_ours
 from sluice.declaration.scrub import Scrub
-from sluice.declaration.stream import Stream
+from sluice.declaration.stream import Masker, Stream
 from sluice.declaration.tree import Scalar, Tree
 from sluice.declaration.unions import Tagged
 from sluice.failures import OF_A_USERS_CODE, Rejected, rejection_of
@@ -64,23 +65,37 @@ class NotGenerated(Exception):
 class Generator:
     """Makes up bodies of messages for a stream, the same for the same source. No two have the same identity."""
 
-    def __init__(self, stream: type[Stream], source: random.Random, now: datetime | None = None) -> None:
-        """`now` is what times are not after; by default it is the time."""
+    def __init__(
+        self,
+        stream: type[Stream],
+        source: random.Random,
+        now: datetime | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`now` is what times are not after; by default it is the time. `members` are in every record."""
         self._stream = stream
         self._source = source
         self._now = now or datetime.now(UTC)
         self._mask = stream.masker(throwaway.keyset(), envelope=plain)
+        self._members = members or {}
         self._null_share = NULL_SHARE
         self._postmark_of = stream.postmark.reader(plain)
         self._identities: set[str] = set()
+        self._outside = Outside("{}")
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the message of the last record has, as far as the stream reads it; in one member the producer's own."""
+        return dict(self._outside.message)
 
     def record(self, is_complete: bool = False) -> str:
         """Return a record that the stream takes, as JSON; a complete one has no null. Raises NotGenerated."""
         self._null_share = 0.0 if is_complete else NULL_SHARE
         rejected = None
         for _ in range(TRIES):
-            record = str(json_cell(self._record(self._stream.layout, "")))
-            rejected = self._rejected(self._mask, record)
+            record = str(json_cell(_with(self._record(self._stream.layout, ""), self._members)))
+            self._outside = self._made_outside()
+            rejected = self._rejected(self._mask, record, self._outside)
             if rejected is None and self._is_one(record):
                 return record
         if rejected is None:
@@ -89,21 +104,25 @@ class Generator:
 
     def body(self, is_complete: bool = False) -> str:
         """Return a record in the stream's envelope. Raises NotGenerated."""
-        if envelopes.is_of_ones_own(self._stream):
-            raise NotGenerated("the envelope is the stream's own")
+        if own := envelopes.of_ones_own(self._stream):
+            raise NotGenerated(f"{own} is the stream's own")
         return self._wrapped(self.record(is_complete))
 
     def spoiled(self, body: str) -> str:
         """Return a body like this one that the stream rejects. Raises NotGenerated."""
         try:
-            record = msgspec.json.decode(self._stream.unwrap(body))
+            (text, *_) = self._stream.record_texts(body) or [""]
+            record = msgspec.json.decode(text)
         except (ValueError, RecursionError, Rejected):
             return body  # it is no record already
-        mask, is_ours = self._stream.masker(throwaway.keyset()), not envelopes.is_of_ones_own(self._stream)
+        if envelopes.of_ones_own(self._stream):
+            if self._rejected(self._stream.masker(throwaway.keyset()), body[:-1], self._outside):
+                return body[:-1]
+            raise NotGenerated("no record was found that the stream rejects")
         for _ in range(TRIES):
-            spoiled = self._wrapped(json.dumps(self._broken(record))) if is_ours else body[:-1]
-            if self._rejected(mask, spoiled):
-                return spoiled
+            broken = json.dumps(self._broken(record))
+            if self._rejected(self._mask, broken, self._outside):
+                return self._wrapped(broken)
         raise NotGenerated("no record was found that the stream rejects")
 
     def _is_one(self, record: str) -> bool:
@@ -116,9 +135,9 @@ class Generator:
         return is_new
 
     @staticmethod
-    def _rejected(mask: Callable[[str], object], body: str) -> Rejected | None:
+    def _rejected(mask: Masker, body: str, around: Outside) -> Rejected | None:
         try:
-            mask(body)
+            mask(body, around)
         except OF_A_USERS_CODE as error:
             return rejection_of(error)
         return None
@@ -126,12 +145,23 @@ class Generator:
     def _record(self, layout: Layout, place: str) -> dict[str, Any]:
         record: dict[str, Any] = {}
         for member in layout.members:
+            if isinstance(member, Nested) and member.source:
+                continue
             made = self._member(member, place + member.pointer)
             if not (isinstance(member, Nested) and member.inline):
                 record[member.key] = made
             elif made is not None:
                 record |= made
         return record
+
+    def _made_outside(self) -> Outside:
+        """Make up what the stream reads outside of its records."""
+        made: dict[Source, dict[str, Any]] = {source: {} for source in Source}
+        for nested in self._stream.layout.nested:
+            if nested.source:
+                members = self._record(nested.layout, nested.pointer)
+                made[nested.source] |= {name: one for name, one in members.items() if one is not None}
+        return Outside(str(json_cell(made[Source.ENVELOPE])), made[Source.MESSAGE])
 
     def _member(self, member: Field | Nested, place: str) -> Any:
         if member.optional and self._source.random() < self._null_share:
@@ -190,7 +220,7 @@ class Generator:
             steps = [step if isinstance(step, str) else None for step in paths.parse(branch.path)]
             *way, last = [*steps[:-1], steps[-1] or ANY_KEY]
             value = self._value(branch.rule, pointer + branch.path, last, None)
-            more = _with(made, [*(step or ANY_KEY for step in way), last], value)
+            more = _planted(made, [*(step or ANY_KEY for step in way), last], value)
             made = more if _takes(tree, more) else made
         return made
 
@@ -218,7 +248,8 @@ class Generator:
 
     def _wrapped(self, record: str) -> str:
         message_id = UUID(int=self._source.getrandbits(128), version=4)
-        return envelopes.wrap(self._stream, record, message_id, self._now)
+        around = msgspec.json.decode(self._outside.envelope)
+        return envelopes.wrap(self._stream, record, message_id, self._now, around)
 
     def _made_up(self, rule: Rule, key: str, digits: int) -> Any:
         """Return a random value of the rule's form, of so many digits; one of a user's own is like its example."""
@@ -270,13 +301,19 @@ class Generator:
         return max(found, rule.earliest or found)
 
 
-def _with(made: dict[str, Any], way: list[str], value: Any) -> dict[str, Any]:
+def _planted(made: dict[str, Any], way: list[str], value: Any) -> dict[str, Any]:
     """Return an object with one more value in it, unless something else is in the way."""
     key, *further = way
     inner = made.get(key, {})
     if further and not isinstance(inner, dict):
         return made
-    return made | {key: _with(inner, further, value) if further else value}
+    return made | {key: _planted(inner, further, value) if further else value}
+
+
+def _with(record: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object with these members; those that are objects are in an object of the record's own."""
+    made = dict(record) if isinstance(record, dict) else {}
+    return made | {key: _with(made.get(key), one) if isinstance(one, Mapping) else one for key, one in members.items()}
 
 
 def _takes(rule: Rule, value: Any) -> bool:

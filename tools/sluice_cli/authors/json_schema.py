@@ -67,8 +67,15 @@ VERSION = r"^0*[0-9]{1,4}(?:\.0*[0-9]{1,3}){0,2}$"
 def of_stream(stream: type[Stream]) -> Schema:
     """Return the schema of a stream's records, without the envelope in which they come."""
     head: Schema = {"$schema": DIALECT, "title": stream.stream_name, "description": declarations.about(stream)}
+    comments = []
     if stream.unwrap is not plain:
-        head["$comment"] = f"This is the record inside of the envelope {stream.unwrap.__name__}."
+        comments.append(f"This is the record inside of the envelope {stream.unwrap.__name__}.")
+    if stream.splitter:
+        comments.append(f"A message holds several of them: {stream.splitter.name}.")
+    if any(nested.source for nested in stream.layout.nested):
+        comments.append("The stream also reads what is outside of the record.")
+    if comments:
+        head["$comment"] = " ".join(comments)
     return head | _of_object(stream.layout)
 
 
@@ -81,7 +88,9 @@ def of_rule(rule: Rule) -> Schema:
 def _of_object(layout: Layout) -> Schema:
     infos = {info.encode_name: info for info in msgspec.structs.fields(layout.wire)}
     inline = [nested for nested in layout.nested if nested.inline]
-    members = [member for member in layout.members if member not in inline]
+    members = [
+        member for member in layout.members if not (isinstance(member, Nested) and (member.source or member.inline))
+    ]
     properties = {member.key: _of_member(member) | _default(infos[member.key]) for member in members}
     required = [key for key, info in infos.items() if info.required]
     made = {"type": "object", "properties": properties, "required": required, "additionalProperties": True}

@@ -26,10 +26,11 @@ def told(route: type[Route]) -> dict[str, Any]:
 
 def show(route: type[Route]) -> None:
     """Print a table of a route."""
-    table = terminal.table(f"{route.stream_name}: {_sentences(route)}", *HEADINGS)
+    table = terminal.table(route.stream_name, *HEADINGS)
     for row in _rows(route):
         table.add_row(*map(terminal.cell, row))
-    terminal.console().print(table)
+    terminal.console().print(terminal.cell(_sentences(route)), soft_wrap=True)
+    terminal.console().print("", table)
 
 
 def markdown(route: type[Route]) -> str:
@@ -54,6 +55,14 @@ def _of_value(route: type[Route], value: str) -> Schema:
     for key in reversed(_keys(route)):
         leads = {"type": "object", "properties": {key: leads}, "required": [key]}
     return {"allOf": [leads, of_stream]}
+
+
+def leading_to(route: type[Route], value: str) -> dict[str, Any]:
+    """Return the members of a record that bring it to the stream of a value."""
+    members: Any = value
+    for key in reversed(_keys(route)):
+        members = {key: members}
+    return dict(members)
 
 
 def _keys(route: type[Route]) -> list[str]:

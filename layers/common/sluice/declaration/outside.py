@@ -1,8 +1,8 @@
 """What is outside of a record: the envelope around it, and the message of SQS that brought it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,7 +34,7 @@ class Outside:
     message: Mapping[str, Any] = field(default_factory=dict, repr=False)
     _read: dict[str, Any] = field(default_factory=dict, repr=False)  # by the name of the Part: once for all records
 
-    def json(self, source: Source) -> str | bytes:
+    def json(self, source: Source | None) -> str | bytes:
         """Return the object that the Parts of a source are read from."""
         return self.envelope if source is Source.ENVELOPE else msgspec.json.encode(self.message)
 
@@ -51,13 +51,20 @@ class Reader:
     def read_into(self, record: Any, outside: Outside) -> None:
         """Put the Parts into a decoded record, whatever it has in their place. Raises Rejected."""
         for nested, decode in self._parts:
-            assert nested.source
             if nested.name not in outside._read:
-                try:
-                    outside._read[nested.name] = decode(outside.json(nested.source))
-                except (ValueError, RecursionError) as error:
-                    raise diagnosis.rejection(error, nested.layout).at(nested.pointer) from None  # it may quote values
-            msgspec.structs.force_setattr(record, nested.name, outside._read[nested.name])
+                outside._read[nested.name] = _decoded(nested, decode, outside)
+            part = outside._read[nested.name]
+            if isinstance(part, Rejected):
+                raise part.at("")
+            msgspec.structs.force_setattr(record, nested.name, part)
+
+
+def _decoded(nested: Nested, decode: Callable[[str | bytes], Any], outside: Outside) -> Any:
+    """Return the Part as JSON has it, or why there is none."""
+    try:
+        return decode(outside.json(nested.source))
+    except (ValueError, RecursionError) as error:
+        return diagnosis.rejection(error, nested.layout).at(nested.pointer)
 
 
 def below(pointer: str, rejected: Rejected) -> Rejected:
@@ -79,11 +86,18 @@ def check(layout: Layout, is_stream: bool, envelope: Envelope, splitter: Splitte
             _check_message(where, nested.layout)
 
 
-def names(layout: Layout) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the names of the attributes of SQS that a stream reads, and those of its producers' attributes."""
+class Wanted(NamedTuple):
+    """The names of the attributes that a stream reads: those of SQS, and those that producers give."""
+
+    of_sqs: Sequence[str] = ()
+    of_producers: Sequence[str] = ()
+
+
+def wanted(layout: Layout) -> Wanted:
+    """Return what a stream reads of its messages."""
     members = [one for nested in layout.nested if nested.source is Source.MESSAGE for one in nested.layout.members]
     of_sqs = [one.key for one in members if one.key != OF_PRODUCERS]
-    return of_sqs, [one.key for part in members if isinstance(part, Nested) for one in part.layout.members]
+    return Wanted(of_sqs, [one.key for part in members if isinstance(part, Nested) for one in part.layout.members])
 
 
 def _check_message(where: str, layout: Layout) -> None:

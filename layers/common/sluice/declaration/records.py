@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -109,7 +110,7 @@ class Splitter:
             found = self.records(text)
             if isinstance(found, str | bytes | Mapping):
                 raise TypeError("no list of records")
-            texts = [_text(record) for record in found]
+            texts = [_text(record) for record in islice(found, MOST + 1)]  # what is endless, too
         except OF_A_USERS_CODE as error:
             raise rejection_of(error) from None  # the cause may quote the message
         if len(texts) > MOST:

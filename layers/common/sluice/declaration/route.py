@@ -9,6 +9,7 @@ import msgspec
 from sluice.declaration import diagnosis, outside, wire
 from sluice.declaration.envelopes import Envelope, plain, recognised
 from sluice.declaration.ignored import Members
+from sluice.declaration.outside import MOST_OF_PRODUCERS, Wanted
 from sluice.declaration.records import Records, Splitter
 from sluice.declaration.rules import OneOf
 from sluice.declaration.stream import Part, Stream, brought
@@ -52,6 +53,11 @@ class Route:
             _check_stream(name, stream, envelope, splitter)
         streams = {stream: brought(stream, cls.head.unwrap, splitter) for stream in to.values()}
         cls.brought = {value: streams[stream] for value, stream in to.items()}
+        if len(wanted_of(cls).of_producers) > MOST_OF_PRODUCERS:
+            raise DeclarationError(
+                f"{name}: its streams read more than {MOST_OF_PRODUCERS} attributes of producers,"
+                " which is all that a redrive can carry"
+            )
 
     @classmethod
     def streams(cls) -> tuple[type[Stream], ...]:
@@ -88,6 +94,16 @@ def streams_of(queued: Queued) -> tuple[type[Stream], ...]:
     return queued.streams() if issubclass(queued, Route) else (queued,)
 
 
+def head_of(queued: Queued) -> type[Stream]:
+    """Return the stream that opens the messages of a queue, and of a route reads no more than where they go."""
+    return queued.head if issubclass(queued, Route) else queued
+
+
+def stream_of(queued: Queued, body: str, envelope: Envelope | None = None) -> type[Stream]:
+    """Return the stream of the record in a body. Raises Rejected for a record of none."""
+    return queued.chooser(envelope)(body) if issubclass(queued, Route) else queued
+
+
 def reader_of(queued: Queued, envelope: Envelope | None = None) -> Callable[[str], type[Stream]]:
     """Return the function from a message body to the stream that reads it, a route's head where it is of none.
 
@@ -116,11 +132,11 @@ def records_of(queued: Queued, body: str) -> list[tuple[type[Stream], str | byte
     return [(stream_of(str(text)), text) for text in texts]
 
 
-def names_outside(queued: Queued) -> tuple[list[str], list[str]]:
-    """Return the names of the attributes of SQS that the queue's streams read, and those of its producers."""
-    found = [outside.names(stream.layout) for stream in streams_of(queued)]
+def wanted_of(queued: Queued) -> Wanted:
+    """Return what the streams of a queue read of its messages."""
+    found = [outside.wanted(stream.layout) for stream in streams_of(queued)]
     of_sqs, of_producers = ({name for names in kind for name in names} for kind in zip(*found, strict=True))
-    return sorted(of_sqs), sorted(of_producers)
+    return Wanted(sorted(of_sqs), sorted(of_producers))
 
 
 def _is_destination(member: tuple[object, object]) -> bool:

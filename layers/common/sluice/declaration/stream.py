@@ -168,9 +168,23 @@ class Stream(Part):
         return mask_body
 
     @classmethod
-    def ignores(cls) -> Callable[[str | bytes], bool] | None:
-        """Return the function that tells whether a message or a record is to be ignored; None where none is."""
+    def ignores_record(cls) -> Callable[[str | bytes], bool] | None:
+        """Return the function that tells whether a record is to be ignored; None where none is."""
         return ignored.matcher(cls.ignored_members) if cls.ignored_members else None
+
+    @classmethod
+    def ignores_message(cls) -> Callable[[str], bool] | None:
+        """Return the function that tells whether a body is to be ignored: it, or what is in its envelope."""
+        matches, unwrap = cls.ignores_record(), cls.unwrap
+
+        def is_ignored(body: str) -> bool:
+            assert matches is not None
+            try:
+                return matches(body) or (unwrap is not plain and matches(unwrap(body)))
+            except Rejected:
+                return False
+
+        return None if matches is None else is_ignored
 
     @classmethod
     def message_postmark(cls) -> Callable[[str], Postmark | None]:

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sluice.deadline import Deadline
 from sluice.declaration.route import Queued
 from sluice.failures import Outage, Rejected, Unforeseen
-from sluice.ingest.handler import Handled, RecordHandler, Refusal, handler
+from sluice.ingest.handler import Handled, RecordHandler, handler
 from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.ingest.store import Store, Written
 from sluice.pseudonyms.keyset import Keyset
@@ -60,8 +60,8 @@ class StoringBatchProcessor(BatchProcessor):
         self.ignored = sum(one.ignored for one, _ in mixed)
         self.received = len(whole) + len(rows) + len(refusals) + self.ignored
         handler = cast("RecordHandler", self.handler)
-        failed = [Refusal(error, handler.rejection(record, error)) for record, error in whole]
-        self._raise_if_it_is_our_fault(rows, [*failed, *refusals])
+        failed = [(error, handler.rejection(record, error)) for record, error in whole]
+        self._raise_if_it_is_our_fault(rows, [*failed, *((one.rejected, one.rejection) for one in refusals)])
 
         @cache
         def messages_by_key() -> dict[Key, list[tuple[SQSRecord, Handled]]]:  # wanted only when a row is refused
@@ -102,15 +102,19 @@ class StoringBatchProcessor(BatchProcessor):
         """The rejections that are to be told: a message is received ten times before it is a dead letter."""
         return [rejection for _, rejection in self.rejected if rejection.message_id in self.written.newly_rejected]
 
-    def _raise_if_it_is_our_fault(self, rows: Sequence[MaskedRow], failed: Sequence[Refusal]) -> None:
+    def _raise_if_it_is_our_fault(
+        self, rows: Sequence[MaskedRow], failed: Sequence[tuple[Rejected, Rejection]]
+    ) -> None:
         """Raise Outage when all records of a stream failed of something unforeseen, and its own example fails too.
 
         A bad deployment must not empty the queue into the dead letters. A bad record must not stop the queue.
         """
+        if not failed:
+            return
         errors = defaultdict(list)
         for rejected, rejection in failed:
             errors[rejection.stream].append(rejected)
-        for stream in errors.keys() - {row.stream for row in rows if errors}:
+        for stream in errors.keys() - {row.stream for row in rows}:
             causes = {error.cause for error in errors[stream] if isinstance(error, Unforeseen)}
             if not causes or not all(isinstance(error, Unforeseen) for error in errors[stream]):
                 continue

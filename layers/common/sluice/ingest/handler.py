@@ -41,8 +41,9 @@ class Message:
 class Refusal(NamedTuple):
     """A record that is at fault, and what is told of it."""
 
-    rejected: Rejected
+    rejected: Rejected  # its pointer is that in the record
     rejection: Rejection
+    place: Place
 
 
 class Handled(msgspec.Struct, frozen=True, gc=False):
@@ -72,8 +73,7 @@ class RecordHandler:
     def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
         self._stream = stream
         self._keyset = keyset
-        self._unwrap = stream.unwrap
-        self._ignores = stream.ignores()
+        self._ignores = stream.ignores_message()
         self._postmark = stream.message_postmark()
         self._mask = stream.masker(keyset)
         self._outside = outside if any(nested.source for nested in stream.layout.nested) else None
@@ -81,7 +81,7 @@ class RecordHandler:
     def __call__(self, record: SQSRecord) -> Handled:
         try:
             body = record.raw_event["body"]
-            if self._ignores is not None and self._is_ignored(body):
+            if self._ignores is not None and self._ignores(body):
                 return IGNORED
             masked = self._mask(body) if self._outside is None else self._mask(body, self._outside(record))
             postmark = self._postmark(body)
@@ -121,17 +121,6 @@ class RecordHandler:
             return isinstance(rejected, Unforeseen)  # any other is a foreseen answer: the code works
         return False
 
-    def _is_ignored(self, body: str) -> bool:
-        """Tell whether a message is to be ignored for its body, or for what is in its envelope."""
-        if self._ignores is None:
-            return False
-        if self._ignores(body):
-            return True
-        try:
-            return self._unwrap is not plain and self._ignores(self._unwrap(body))
-        except Rejected:
-            return False
-
     def _rejection_at(self, place: Place, identity: str, rejected: Rejected) -> Rejection:
         shape = self._stream.shape(place.text, envelope=plain)
         return self._rejection(identity, below(place.pointer, rejected), shape)
@@ -147,12 +136,14 @@ class RecordsHandler(RecordHandler):
     def __init__(self, stream: type[Stream], keyset: Keyset, splitter: Splitter) -> None:
         super().__init__(stream, keyset)
         self._splitter = splitter
+        self._unwrap = stream.unwrap
+        self._ignores_record = stream.ignores_record()
         self._mask = stream.masker(keyset, envelope=plain)
         self._own_postmark = stream.postmark.reader(plain)
 
     def __call__(self, record: SQSRecord) -> Handled:
         try:
-            if self._is_ignored(record.body):
+            if self._ignores is not None and self._ignores(record.body):
                 return IGNORED
             postmark = self._postmark(record.body)
             message = Message(record, message_id(record, postmark), sent_at(record, postmark))
@@ -177,7 +168,7 @@ class RecordsHandler(RecordHandler):
 
     def _record(self, message: Message, place: Place) -> MaskedRow | Refusal | None:
         """Return what becomes of one of a message's records; None: it is ignored."""
-        if self._ignores is not None and self._ignores(place.text):
+        if self._ignores_record is not None and self._ignores_record(place.text):
             return None
         own = self._own_postmark(place.text)
         identity = id_of_record(message.id, place.index, own)
@@ -190,7 +181,7 @@ class RecordsHandler(RecordHandler):
             return MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled, name)
         except OF_A_USERS_CODE as error:
             rejected = rejection_of(error)
-            return Refusal(rejected, self._rejection_at(place, identity, rejected))
+            return Refusal(rejected, self._rejection_at(place, identity, rejected), place)
 
     def _around(self, message: Message) -> Outside | None:
         """Return what is outside of the stream's records, made once for all of a message."""
@@ -231,9 +222,10 @@ class RouteHandler(_Routing):
 
     def __call__(self, record: SQSRecord) -> Handled:
         try:
-            if self._ignores is not None and self._is_ignored(record.body):
+            body = record.raw_event["body"]
+            if self._ignores is not None and self._ignores(body):
                 return IGNORED
-            stream = self._choose(record.raw_event["body"])
+            stream = self._choose(body)
         except OF_A_USERS_CODE as error:
             raise rejection_of(error) from None  # the cause may quote the message
         return self._handlers[stream.stream_name](record)
@@ -257,10 +249,11 @@ class RouteRecordsHandler(_Routing, RecordsHandler):
         }
 
     def _record(self, message: Message, place: Place) -> MaskedRow | Refusal | None:
-        if self._ignores is not None and self._ignores(place.text):
+        if self._ignores_record is not None and self._ignores_record(place.text):
             return None
         try:
             stream = self._choose(place.text)
         except Rejected as rejected:
-            return Refusal(rejected, self._rejection_at(place, id_of_record(message.id, place.index), rejected))
+            told = self._rejection_at(place, id_of_record(message.id, place.index), rejected)
+            return Refusal(rejected, told, place)
         return self._handlers[stream.stream_name]._record(message, place)

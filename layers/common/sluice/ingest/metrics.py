@@ -52,8 +52,8 @@ def count_batch(
     if records:
         oldest = min(int(record["attributes"]["SentTimestamp"]) for record in records)
         metrics.add_metric("OldestRecordAge", MetricUnit.Seconds, max(0.0, time.time() - oldest / 1000))
-    for of_route, number in written.written_by_stream.items():
-        count("WrittenByStream", number, stream=stream, written_to=of_route)
+    for written_to, number in written.written_by_stream.items():
+        count("WrittenByStream", number, stream=stream, written_to=written_to)
     for reason, number in reasons.items():
         count("RejectedByReason", number, stream=stream, reason=reason)
     if "internal_error" in reasons:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sluice.declaration import envelopes
+from sluice.declaration.layout import pointer_of
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError, Rejected
 from tools.project import PROJECT
@@ -16,13 +17,15 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import detection, marks, messages, preview, space, table_sql, throwaway
 from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Message, Unreadable
-from tools.sluice_cli.authors.new import declaration, examples, files, samples
+from tools.sluice_cli.authors.new import declaration, examples, files, samples, wrapping
 from tools.sluice_cli.authors.new.files import NotWritten
-from tools.sluice_cli.authors.new.plan import CLASSES, ObjectPlan, Planner, pascal
+from tools.sluice_cli.authors.new.plan import CLASSES, LeftOut, ObjectPlan, Planner, pascal
+from tools.sluice_cli.authors.new.wrapping import Wrapping
 from tools.template import FILE, NoSuchPlace, with_stream
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 LONGEST_NAME = 40  # characters: it is part of the names of queues and alarms
+STREAMS_PAGE = "docs/streams.md"
 QUEUE = re.compile(r"[A-Za-z0-9_-]{1,76}")  # of 80 characters, with `-dlq`
 
 
@@ -70,7 +73,8 @@ def new(
         found = messages.read(None, [sample_file], None)
     except Unreadable as error:
         terminal.fail(str(error), terminal.USAGE)
-    root = samples.records_of(_bodies(found, envelope))
+    wrapped = wrapping.of(_bodies(found, envelope))
+    root = samples.records_of(wrapped.records)
     if not root.objects:
         terminal.fail(f"{sample_file}: none of the samples is a JSON object", terminal.USAGE)
     if root.is_map():
@@ -79,7 +83,9 @@ def new(
     plan = planner.plan(root)
     if not plan.members:
         terminal.fail(f"{sample_file}: there is nothing in the samples that can be declared", terminal.USAGE)
-    source, stream = _declared(name, plan, planner, envelope)
+    why = f"it is beside the records: FROM_ENVELOPE reads it ({STREAMS_PAGE})"
+    planner.left_out += [LeftOut(pointer_of(key), why) for key in wrapped.beside]
+    source, stream = _declared(name, plan, planner, envelope, wrapped)
     made = _made(name, source, stream, plan, queue)
     findings = Findings(stream, found, throwaway.keyset())
     preview.show(findings, space.hashes_per_second(), show_clear=False)
@@ -91,7 +97,9 @@ def new(
     raise typer.Exit(terminal.REJECTED if findings.rejected else 0)
 
 
-def _declared(name: str, plan: ObjectPlan, planner: Planner, envelope: EnvelopeName) -> tuple[str, type[Stream]]:
+def _declared(
+    name: str, plan: ObjectPlan, planner: Planner, envelope: EnvelopeName, wrapped: Wrapping
+) -> tuple[str, type[Stream]]:
     """Return a declaration's text and the stream, or end the command where a field cannot be what it is named for."""
     named = {
         "subject": (planner.subject, planner.subject_path),
@@ -101,7 +109,8 @@ def _declared(name: str, plan: ObjectPlan, planner: Planner, envelope: EnvelopeN
     for option, (field, path) in named.items():
         if field and not path:
             terminal.fail(f"--{option}: {field} is no field with a single value that can be declared", terminal.USAGE)
-    source = declaration.source(name, plan, envelope, {option: path for option, (_, path) in named.items()})
+    paths = {option: path for option, (_, path) in named.items()}
+    source = declaration.source(name, plan, envelope, paths, wrapped)
     try:
         return source, declaration.load(name, source)
     except DeclarationError as error:

@@ -15,20 +15,26 @@ from sluice.declaration.stream import Stream
 from tools.project import PROJECT
 from tools.sluice_cli.authors.marks import MARK
 from tools.sluice_cli.authors.new.plan import Member, ObjectPlan, TreePlan, UnionPlan
+from tools.sluice_cli.authors.new.wrapping import Wrapping
 
 LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
+ONE_RECORD = Wrapping(())  # in each message
 CALLED = re.compile(r"\b([A-Z]\w+)\(")  # in a mask: itself, and what is in it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
-def source(name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str]) -> str:
+def source(
+    name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str], wrapping: Wrapping = ONE_RECORD
+) -> str:
     """Return the module's text, formatted as `make check` wants it; `named` are paths by the stream's option."""
     classes = _Classes(_date(plan))
     options = [f'table="{name}"', *(f'{option}="{path}"' for option, path in named.items() if path)]
     options.append(_rename_option(plan))
     options.append(f"envelope={envelope}" if envelope != "plain" else "")
+    options += wrapping.options()
+    mark = f"  # {MARK} {wrapping.doubt}" if wrapping.doubt else ""
     head = f"class {plan.class_name}({', '.join(['Stream', *filter(None, options)])}):"
-    stream = f'{head}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
+    stream = f'{head}{mark}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
     body = "\n\n".join([*classes.texts, stream])
     return formatted(
         f'"""The stream `{name}`, as its samples show it."""\n\n{_imports(plan, body, envelope)}\n\n{body}'
@@ -84,7 +90,8 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     names |= {"Each"} if any(isinstance(value.guess.rule, Each) for value in ruled) else set()
     names |= {"Part"} if "(Part" in body else set()
     names |= {name for name in ("ByType", "Keep", "Tagged", "Tree") if f" {name}(" in body}
-    ordered = sorted(names) + ([envelope] if envelope != "plain" else [])
+    ordered = sorted(names) + (["listed"] if "records=listed(" in body else [])
+    ordered += [envelope] if envelope != "plain" else []
     return "\n".join([*lines, f"\nfrom sluice import {', '.join(ordered)}"])
 
 

@@ -7,10 +7,10 @@ from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration.envelopes import Postmark
 from sluice.declaration.registry import load_queued
-from sluice.declaration.route import names_outside, reader_of
+from sluice.declaration.route import reader_of, wanted_of
 from sluice.operators.call import Refused
 from sluice.operators.dead_letters import listing
-from sluice.operators.dead_letters.letters import DeadLetterQueue, Wanted
+from sluice.operators.dead_letters.letters import DeadLetterQueue
 from sluice.operators.dead_letters.purge import Purger
 from sluice.operators.dead_letters.redrive import Redriver
 from sluice.operators.dead_letters.requests import List, Purge, Redrive, Request
@@ -32,7 +32,7 @@ class DeadLetters:
         if request.stream not in self._queues:
             raise Refused(400, "bad_request", f"stream: must be one of {', '.join(sorted(self._queues))}")
         queued = load_queued(request.stream)
-        stream_of, wanted = reader_of(queued), Wanted(*names_outside(queued))
+        stream_of, wanted = reader_of(queued), wanted_of(queued)
 
         def postmark_of(body: str) -> Postmark | None:
             return stream_of(body).message_postmark()(body)

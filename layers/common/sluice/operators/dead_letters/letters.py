@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import batched, islice
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
@@ -17,10 +17,12 @@ from sluice.aws import clients
 from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration.envelopes import Postmark
+from sluice.declaration.outside import Wanted
 from sluice.failures import Outage, Rejected
 from sluice.ingest import message
 from sluice.telemetry import logger
 
+NOTHING_ELSE = Wanted()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CALL_LETTERS = 10  # SQS gives and takes no more at once
 CALL_BYTES = 262_144  # it takes a MiB at once, from older queues a quarter of that; a larger letter goes alone
@@ -31,16 +33,6 @@ MOST_ATTRIBUTES = 10  # of a message
 HIDDEN_SECONDS = 60  # longer than the invocation may last: if it dies, its letters come back by themselves
 WRAP_UP_SECONDS = 20  # to finish what was begun, and to release the letters that stay
 TOO_LARGE = ("BatchRequestTooLong", "InvalidParameterValue")  # the older protocol puts words and a dot before them
-
-
-class Wanted(NamedTuple):
-    """The names of the attributes that a stream reads: those of SQS, and those that producers give."""
-
-    of_sqs: Sequence[str] = ()
-    of_producers: Sequence[str] = ()
-
-
-NOTHING_ELSE = Wanted()
 
 
 @dataclass(frozen=True, eq=False)

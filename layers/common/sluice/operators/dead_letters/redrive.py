@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from sluice.declaration.route import streams_of
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
 from sluice.operators.dead_letters import worker
@@ -50,6 +51,8 @@ class Redriver(Worker):
 
     def _erased(self, connection: Connection, candidates: Iterable[Candidate]) -> set[Letter]:
         """Return the letters that were sent before all persons they are about were erased."""
+        if any(stream.splitter and stream.postmark.time for stream in streams_of(self._call.queued)):
+            return set()  # each record has a time of its own: ingest tells
         sent = {
             (letter, subject): (subject, letter.sent_at)
             for letter, _, subjects in candidates
