@@ -1,5 +1,6 @@
 """The annotations of a declared class, read once into its layout."""
 
+from collections.abc import Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -61,9 +62,23 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
     if not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
         raise DeclarationError("must be Annotated[type, rule, mask, …], or a Part")
     _check_rule(rule, types, default)
+    return Field(info.name, info.encode_name, optional, rule, _masks(rule, masks))
+
+
+def _masks(rule: Rule, masks: Sequence[Mask]) -> tuple[Mask, ...]:
+    """Return the masks of a field. Raises DeclarationError when one of them does not go with the rule."""
     for mask in masks:
         mask.check(rule)
-    return Field(info.name, info.encode_name, optional, rule, tuple(masks) or (Keep(),))
+    return tuple(masks) or (Keep(),)
+
+
+def _case(name: str, declared: Any) -> Field:
+    """Return a case of ByType, a rule or a rule and its masks, as a field. Raises DeclarationError."""
+    rule, *masks = declared if isinstance(declared, tuple) else (declared,)
+    if not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
+        raise DeclarationError("a case of ByType is a Part, a list of a Part, a rule, or (rule, mask, …)")
+    rule.check()
+    return Field(name, name, False, rule, _masks(rule, masks), is_itself=True)
 
 
 def _union(info: msgspec.structs.FieldInfo, metadata: list[Any], types: list[Any], optional: bool) -> Nested:
@@ -72,7 +87,7 @@ def _union(info: msgspec.structs.FieldInfo, metadata: list[Any], types: list[Any
     name = type(union).__name__
     if masks:
         raise DeclarationError(f"{name} takes no mask after it: each of its cases has its own")
-    made = cases.tagged(union) if isinstance(union, Tagged) else cases.by_type(union, info.name)
+    made = cases.tagged(union) if isinstance(union, Tagged) else cases.by_type(union, info.name, _case)
     many = len(types) == 1 and get_origin(types[0]) is list and cases.types_of(union) != types
     if many:
         (inner,) = get_args(types[0])
@@ -130,18 +145,13 @@ def _wire_type(part: type[msgspec.Struct], members: tuple[Field | Nested, ...]) 
     for member in members:
         if isinstance(member, Nested) and member.inline:
             continue
-        accepted: Any
-        if isinstance(member, Field):
-            accepted = member.rule.accepts
-        else:
-            accepted = msgspec.Raw if member.union else member.layout.wire
-            accepted = list[accepted] if member.many else accepted
+        accepted = member.accepts
         default, factory = defaults[member.name]
         field: Any = msgspec.field  # its overloads take a default or a factory, not both
         wire.append(
             (
                 member.name,
-                accepted | None if member.optional and accepted is not msgspec.Raw else accepted,
+                accepted | None if member.optional and accepted is not msgspec.Raw else accepted,  # Raw holds null too
                 field(name=member.key, default=default, default_factory=factory),
             )
         )

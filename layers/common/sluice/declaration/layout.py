@@ -37,6 +37,11 @@ class Field(Member):
     rule: Rule
     masks: tuple[Mask, ...]
 
+    @property
+    def accepts(self) -> Any:
+        """What the decoder takes where this is not null."""
+        return self.rule.accepts
+
 
 @dataclass(frozen=True)
 class Case:
@@ -62,6 +67,12 @@ class Nested(Member):
         """The layout of what is no union."""
         (case,) = self.cases
         return case.layout
+
+    @property
+    def accepts(self) -> Any:
+        """What the decoder takes where this is not null: of a union it leaves JSON."""
+        one: Any = msgspec.Raw if self.union else self.layout.wire
+        return list[one] if self.many else one
 
     @property
     def inline(self) -> Tagged | None:
