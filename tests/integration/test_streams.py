@@ -29,8 +29,9 @@ def fields_of(layout: Layout, prefix: str = "", optional: bool = False) -> Itera
     for field in layout.fields:
         yield prefix, field, optional or field.optional
     for nested in layout.nested:
-        if not nested.many:
-            yield from fields_of(nested.layout, f"{prefix}{nested.name}_", optional or nested.optional)
+        for case, inner_prefix, _ in nested.inside(prefix):
+            if not nested.many:
+                yield from fields_of(case.layout, inner_prefix, optional or nested.optional or bool(nested.union))
 
 
 @pytest.mark.parametrize("name", STREAMS)

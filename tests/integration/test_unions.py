@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import count
-from typing import Any
+from itertools import combinations, count
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice.declaration.stream import Part, Stream
+from sluice.declaration.unions import Tagged
 from sluice.migrate import tables
 from sluice.operators.forget.eraser import Eraser
 from sluice.operators.forget.requests import Erase
@@ -23,6 +25,8 @@ from tests.integration.environment import VAULT_KEY, OpenStore, write
 from tests.integration.erasing import CALLER, sealed_tokens
 from tests.integration.messages import numbered, token
 from tests.integration.rekeying import ENTRY, NEW, OLD, masked, secret_text
+from tests.integration.test_table_sql import findings
+from tests.unit.kinds import KINDS, declare, field
 from tests.unit.payments import Payment
 from tests.unit.test_unions import PAYMENTS, payment
 from tools.sluice_cli.authors import table_sql
@@ -120,6 +124,21 @@ def test_every_case_arrives_in_its_own_columns(database: TestDatabase, open_stor
             )
 
     round_trip()
+
+
+def test_a_column_of_two_cases_holds_the_values_of_both(database: TestDatabase, open_store: OpenStore) -> None:
+    streams, records = [], []
+    for one, other in combinations(KINDS.values(), 2):
+        parts = [declare(Part, {"value": field(kind.rule)}) for kind in (one, other)]
+        hint = Annotated[parts[0] | parts[1], Tagged("of", dict(enumerate(parts)))]  # type: ignore[valid-type]
+        streams.append(declare(Stream, {"any": hint}, table="either"))
+        records.append([f'{{"any": {{"of": {of}, "value": {kind.given}}}}}' for of, kind in enumerate((one, other))])
+    assert findings(database, *streams) == []
+    for stream, bodies in list(zip(streams, records, strict=True))[:: len(streams) // 12]:
+        database.sql(f"DROP TABLE IF EXISTS either; {table_sql.create_table(stream)}")
+        tables.grant(database.owner, stream, LOGINS)
+        rows = masked(stream, OLD, dict(enumerate(bodies, 1)))
+        assert write(open_store(stream), rows, in_seconds(60)) == (2, 0, [])
 
 
 def test_a_new_key_reaches_the_tokens_of_every_case(

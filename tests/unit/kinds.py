@@ -30,6 +30,7 @@ from sluice.declaration.rules import (
     Version,
 )
 from sluice.declaration.stream import Part, Stream
+from sluice.declaration.unions import ByType, Tagged
 from sluice.failures import Rejected
 from sluice.postgres.cells import Cell, Json
 from sluice.pseudonyms.keyset import Keyset
@@ -150,6 +151,10 @@ def _part(**members: Any) -> Any:
     return declare(Part, members)
 
 
+def _tagged(part: Any) -> Any:
+    return Annotated[list[part], Tagged("case", {1: part})]
+
+
 def _array(cell: Cell) -> str:
     text = str(cell).lower() if isinstance(cell, bool) else cell
     return f'{{"{text}","{text}"}}'
@@ -210,6 +215,18 @@ PLACES = {
         lambda first, second: f'{{"detail": {{}}, "field": {second}}}',
         lambda cell: [cell],
         "envelope/field",
+    ),
+    "case of a value": Place(
+        lambda rule, *masks: _stream(field=Annotated[rule.makes, ByType((rule, *masks))]),
+        lambda first, second: f'{{"field": {second}}}',
+        lambda cell: [cell],
+        "/field",
+    ),
+    "case of objects": Place(
+        lambda rule, *masks: _stream(parts=_tagged(_part(field=field(rule, *masks)))),
+        lambda first, second: f'{{"parts": [{{"case": 1, "field": {first}}}, {{"case": 1, "field": {second}}}]}}',
+        lambda cell: [[{"field": cell}, {"field": cell}]],
+        "/parts/1/field",
     ),
 }
 

@@ -38,6 +38,8 @@ from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.pseudonyms.keyset import Keyset
 from streams.user_logins import UserLogin
 from tests.unit.fakes import LOGIN, FakePostgres, FakeStore, login, numbered, sqs_record
+from tests.unit.payments import Payment
+from tests.unit.test_unions import payment
 from tools.testing.aws.account import FakeAws
 from tools.testing.lambda_context import LambdaContext
 
@@ -259,6 +261,37 @@ def test_an_object_with_any_keys_leaves_nothing_that_no_path_leads_to(
     exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(body)]}, LambdaContext()))
     assert "203.0.113.0/24" in repr(postgres.rows)
     assert_no_leak(exits.text() + repr(postgres.rows))
+
+
+BAD_PAYMENTS = [
+    {"method": {"type": "kn4ry", "number": "kn4ry"}},
+    {"method": {"kn4ry_key": "card"}},
+    {"method": {"type": {"kn4ry_key": "kn4ry"}}},
+    {"method": {"type": "card", "number": ["kn4ry"]}},
+    {"author": {"kn4ry_key": 1}},
+    {"author": {"email": "kn4ry"}},
+    {"author": [{"till": "kn4ry"}]},
+    {"author": True, "kn4ry_key": "203.0.113.77"},
+    {"headers": [{"name": "to", "value": "kn4ry"}]},
+    {"headers": [{"kn4ry_key": "203.0.113.77"}]},
+    {"type": "kn4ry"},
+    {"event": {"kn4ry_key": "kn4ry"}},
+]
+
+
+@pytest.mark.parametrize("changes", BAD_PAYMENTS)
+def test_a_bad_record_of_several_shapes_leaves_nothing_of_it(
+    changes: dict[str, object],
+    ingest: ModuleType,
+    postgres: FakePostgres,
+    exits: Exits,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ingest, "_stream", lambda: Payment)
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(payment(**changes))]}, LambdaContext()))
+    text = exits.text()
+    assert "record rejected" in text
+    assert_no_leak(text + repr(postgres.rejections))
 
 
 class Opened(Stream, table="user_logins", envelope=lambda body: json.loads(body)["payload"]):

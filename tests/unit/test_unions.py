@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.declaration import witness
-from sluice.declaration.masks import Keep, Pseudonym, Redact
-from sluice.declaration.rules import Boolean, Each, Integer, Number, OneOf, Text, Timestamp
+from sluice.declaration import column_types, witness
+from sluice.declaration.masks import Keep, Pseudonym, Redact, Truncate
+from sluice.declaration.rules import Boolean, Each, Email, Integer, Number, OneOf, Text, Timestamp, Uuid
 from sluice.declaration.stream import Part, Stream, constant
 from sluice.declaration.unions import ByType, Tagged
 from sluice.failures import DeclarationError, Rejected
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.messages import KEYSET
-from tests.unit.kinds import declare, read
+from tests.unit.kinds import declare, field, read
 from tests.unit.payments import Author, Bank, Card, Elsewhere, Payment, Shop
 from tools.testing import clear_values
 
@@ -253,6 +253,38 @@ def test_the_case_that_takes_nothing_else_wins() -> None:
     assert refusal(stream, '{"any": "2026-01-31T00:00:00Z"}') == ("too_long", "/any")
     assert row(stream, '{"any": 1769903999}') == {"at": "2026-01-31T23:59:59+00:00"}
     assert row(stream, '{"any": false}') == {"flag": False}
+
+
+TEXTS, NUMBERS = Text(max=30), Number(6, 2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),
+    [
+        (field(SHORT), field(TEXTS), "varchar(30)"),
+        (field(SHORT), field(Email()), "varchar(254)"),
+        (field(OneOf("a")), field(OneOf("bbb", "a")), "varchar(3)"),
+        (field(Integer(0, 9)), field(Integer(-40_000, 9)), "integer"),
+        (field(Integer(0, 9)), field(NUMBERS), "numeric(6,2)"),
+        (field(Number(9, 0)), field(NUMBERS), "numeric(11,2)"),
+        (field(Integer()), field(SHORT), "varchar(20)"),
+        (field(Uuid()), field(SHORT), "varchar(36)"),
+        (field(Uuid()), field(Boolean()), "varchar(36)"),
+        (field(Timestamp()), field(Timestamp(), Truncate(to="day")), "timestamptz"),
+        (field(Each(SHORT)), field(Each(TEXTS)), "varchar(30)[]"),
+        (field(SHORT), field(SHORT, Redact()), "varchar(9)"),
+        (field(SHORT, Redact()), field(SHORT, Pseudonym()), "varchar(51)"),
+        (field(SHORT, Redact()), field(TEXTS, Redact()), "any type"),
+        (field(Integer(), Keep(as_=len)), field(SHORT), "any type"),
+    ],
+)
+def test_a_column_of_two_cases_is_of_a_type_that_holds_both(one: Any, other: Any, wanted: str) -> None:
+    for pair in ((one, other), (other, one)):
+        parts = [declare(Part, {"value": hint}) for hint in pair]
+        hint = Annotated[parts[0] | parts[1], Tagged("of", dict(enumerate(parts)))]  # type: ignore[valid-type]
+        (column,) = column_types.columns(declare(Stream, {"any": hint}, table="t").layout)
+        assert column.cells.wanted == wanted
+        assert column.nullable == (Redact() in [mask for each in pair for mask in each.__metadata__])
 
 
 # What is declared wrongly

@@ -1,5 +1,6 @@
 """The annotations of a declared class, read once into its layout."""
 
+from collections.abc import Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -7,8 +8,9 @@ import msgspec
 
 from sluice.declaration import cases
 from sluice.declaration.layout import Case, Derived, Field, Layout, Nested, Source
-from sluice.declaration.masks import Mask
+from sluice.declaration.masks import Keep, Mask
 from sluice.declaration.rules import Each, NullIf, Rule
+from sluice.declaration.tree import Tree
 from sluice.declaration.unions import ByType, Tagged
 from sluice.failures import DeclarationError, Rejected
 
@@ -73,7 +75,27 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
         null_if.check()
         types = _not_null_inside(rule, types, optional)
     _check_rule(rule, types, default)
-    return Field(info.name, info.encode_name, optional, rule, cases.written(rule, masks, info.name), null_if)
+    return Field(info.name, info.encode_name, optional, rule, _masks(info.name, rule, masks), null_if)
+
+
+def _masks(field: str, rule: Rule, masks: Sequence[Mask]) -> tuple[Mask, ...]:
+    """Return the masks that write a field's columns, by default Keep. Raises DeclarationError."""
+    if isinstance(rule, Tree):
+        masks = [rule.mask(list(masks))]
+    elif isinstance(rule.element, Tree):
+        raise DeclarationError("Each takes no Tree: declare a list of a Part that has the Tree")
+    for mask in masks:
+        mask.check(rule)
+    return tuple(one for mask in masks or (Keep(),) for one in (mask, *mask.companions(field, rule)))
+
+
+def _case(name: str, declared: Any) -> Field:
+    """Return a case of ByType, a rule or a rule and its masks, as a field. Raises DeclarationError."""
+    rule, *masks = declared if isinstance(declared, tuple) else (declared,)
+    if not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
+        raise DeclarationError("a case of ByType is a Part, a list of a Part, a rule, or (rule, mask, …)")
+    rule.check()
+    return Field(name, name, False, rule, _masks(name, rule, masks), is_itself=True)
 
 
 def _not_null_inside(rule: Rule, types: list[Any], optional: bool) -> list[Any]:
@@ -99,7 +121,7 @@ def _union(info: msgspec.structs.FieldInfo, metadata: list[Any], types: list[Any
     name = type(union).__name__
     if masks:
         raise DeclarationError(f"{name} takes no mask after it: each of its cases has its own")
-    made = cases.tagged(union) if isinstance(union, Tagged) else cases.by_type(union, info.name)
+    made = cases.tagged(union) if isinstance(union, Tagged) else cases.by_type(union, info.name, _case)
     many = len(types) == 1 and get_origin(types[0]) is list and cases.types_of(union) != types
     if many:
         (inner,) = get_args(types[0])
@@ -160,12 +182,7 @@ def _wire_type(part: type[msgspec.Struct], members: tuple[Field | Nested, ...]) 
             continue
         if isinstance(member, Nested) and member.inline:
             continue
-        accepted: Any
-        if isinstance(member, Field):
-            accepted = msgspec.Raw if member.null_if else member.rule.accepts
-        else:
-            accepted = msgspec.Raw if member.union else member.layout.wire
-            accepted = list[accepted] if member.many else accepted
+        accepted = member.accepts
         default, factory = defaults[member.name]
         field: Any = msgspec.field  # its overloads take a default or a factory, not both
         wire.append(

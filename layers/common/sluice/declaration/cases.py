@@ -10,7 +10,6 @@ import msgspec
 
 from sluice.declaration import diagnosis, wire
 from sluice.declaration.layout import Case, Field, Layout, Nested
-from sluice.declaration.masks import Keep, Mask
 from sluice.declaration.rules import Rule
 from sluice.declaration.tree import Tree
 from sluice.declaration.unions import ByType, Tagged
@@ -49,9 +48,12 @@ def tagged(union: Tagged) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-def by_type(union: ByType, name: str) -> tuple[Case, ...]:
-    """Return the cases of a union that the JSON type decides, in a field of that name. Raises DeclarationError."""
-    found = [_case(one, name) for one in union.cases]
+def by_type(union: ByType, name: str, field: Callable[[str, Any], Field]) -> tuple[Case, ...]:
+    """Return the cases of a union that the JSON type decides, in a field of that name. Raises DeclarationError.
+
+    `field` makes a field of a rule and its masks.
+    """
+    found = [_case(one, name, field) for one in union.cases]
     chosen: dict[str, list[Case]] = {}
     for json_type in JSON_TYPES:
         takers = [case for case in found if json_type in case.json_types]
@@ -142,32 +144,17 @@ def _encoded(value: Any) -> bytes | msgspec.Raw | None:
     return value if isinstance(value, msgspec.Raw) else msgspec.json.encode(value)
 
 
-def _case(declared: Any, name: str) -> Case:
+def _case(declared: Any, name: str, field: Callable[[str, Any], Field]) -> Case:
     """Return the case of a Part, of a list of a Part, or of a rule and its masks. Raises DeclarationError."""
     layout = _layout(declared)
     if layout:
         return Case(layout, layout.name, json_types=("object",))
     if get_origin(declared) is list and (element := _layout(get_args(declared)[0])):
         many = Nested(name, name, False, (Case(element),), many=True, is_itself=True)
-        return Case(_of_value(many, list[element.wire]), "list", False, json_types=("array",))  # type: ignore[name-defined]
-    rule, *masks = declared if isinstance(declared, tuple) else (declared,)
-    if not isinstance(rule, Rule) or not all(isinstance(mask, Mask) for mask in masks):
-        raise DeclarationError("a case of ByType is a Part, a list of a Part, a rule, or (rule, mask, …)")
-    rule.check()
-    field = Field(name, name, False, rule, written(rule, masks, name), is_itself=True)
-    types = ("object",) if isinstance(rule, Tree) else _accepted(rule.accepts)
-    return Case(_of_value(field, rule.accepts), type(rule).__name__, False, json_types=types)
-
-
-def written(rule: Rule, masks: Sequence[Mask], field: str) -> tuple[Mask, ...]:
-    """Return the masks that write a field's columns, by default Keep. Raises DeclarationError."""
-    if isinstance(rule, Tree):
-        masks = [rule.mask(list(masks))]
-    elif isinstance(rule.element, Tree):
-        raise DeclarationError("Each takes no Tree: declare a list of a Part that has the Tree")
-    for mask in masks:
-        mask.check(rule)
-    return tuple(one for mask in masks or (Keep(),) for one in (mask, *mask.companions(field, rule)))
+        return Case(_of_value(many), "list", False, json_types=("array",))
+    value = field(name, declared)
+    types = ("object",) if isinstance(value.rule, Tree) else _accepted(value.rule.accepts)
+    return Case(_of_value(value), type(value.rule).__name__, False, json_types=types)
 
 
 def _layout(part: Any) -> Layout | None:
@@ -175,9 +162,9 @@ def _layout(part: Any) -> Layout | None:
     return layout if isinstance(part, type) and isinstance(layout, Layout) else None
 
 
-def _of_value(member: Field | Nested, accepts: Any) -> Layout:
+def _of_value(member: Field | Nested) -> Layout:
     """Return the layout that has a value itself as its one member."""
-    made = msgspec.defstruct(member.name, [(member.name, accepts)], frozen=True, kw_only=True)
+    made = msgspec.defstruct(member.name, [(member.name, member.accepts)], frozen=True, kw_only=True)
     fields, nested = ((member,), ()) if isinstance(member, Field) else ((), (member,))
     return Layout(member.name, fields, nested, {}, made, _itself)
 

@@ -5,7 +5,7 @@ known only if its annotation says so; otherwise any type will do.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import NoneType, UnionType
@@ -234,9 +234,14 @@ def _both(one: Cells, other: Cells) -> Cells:
         case Moments(), Moments():
             return one if one.unit not in DAYS else other
         case Of(), Of() if set(one.types) & set(other.types):
-            return one if set(one.types) <= set(other.types) else other
-    longest = None if one.longest is None or other.longest is None else max(one.longest, other.longest)
+            of_both = one if set(one.types) <= set(other.types) else other
+            return replace(of_both, longest=_longer(one, other))
+    longest = _longer(one, other)
     return Cells("text") if longest is None else _texts(longest)
+
+
+def _longer(one: Cells, other: Cells) -> int | None:
+    return None if one.longest is None or other.longest is None else max(one.longest, other.longest)
 
 
 def _number_of_both(one: Numbers, other: Numbers) -> Cells:

@@ -45,6 +45,11 @@ class Field(Member):
     masks: tuple[Mask, ...]
     null_if: NullIf | None = None
 
+    @property
+    def accepts(self) -> Any:
+        """What the decoder takes where this is not null: with NullIf it leaves JSON."""
+        return msgspec.Raw if self.null_if else self.rule.accepts
+
 
 class Source(Enum):
     """Where an object is read from that is outside of the record."""
@@ -86,6 +91,12 @@ class Nested(Member):
         """The layout of what is no union."""
         (case,) = self.cases
         return case.layout
+
+    @property
+    def accepts(self) -> Any:
+        """What the decoder takes where this is not null: of a union it leaves JSON."""
+        one: Any = msgspec.Raw if self.union else self.layout.wire
+        return list[one] if self.many else one
 
     @property
     def inline(self) -> Tagged | None:
