@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+from sluice.declaration import percent_encoding
 from sluice.declaration.rules import IBAN_LENGTHS, Card, Email, Iban, IpAddress, Phone, Rule, Uuid
 from sluice.failures import DeclarationError, Rejected
 
 type Span = tuple[int, int]
 type Take = Callable[[int, int], bool]  # takes what stands there, and tells whether the rule does
-type Finder = Callable[[str, Take], None]
-
-MOST_DECODINGS = 3  # a value in a URL in a URL is encoded twice
 
 # A name in another script ends where the next script begins: these are written without blanks between words.
 _DENSE = (
@@ -45,7 +43,7 @@ _DOMAIN = re.compile(
 _LONGEST_EMAIL = 254  # characters
 
 _IP_V4 = re.compile(r"(?<![0-9])(?<![0-9]\.)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])(?!\.[0-9])")
-_IP_V6 = re.compile(r"(?<![0-9A-Za-z_.])(?:[0-9A-Fa-f]{0,4}:){2,8}[0-9A-Fa-f:.]{0,45}(?![0-9A-Za-z_])")
+_IP_V6 = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{0,4}:){2,8}[0-9A-Fa-f:.]{0,45}(?![0-9A-Za-z])")
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
 _UUID_DIGITS = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z])")
@@ -67,7 +65,12 @@ _DIGITS_OF_A_PHONE = range(7, 18)  # E.164 has 15, and a prefix of two may stand
 _GROUPS_OF_A_PHONE = 8
 _MOST_SEPARATORS = 6  # in the number of a card
 
-_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+
+class Finder(NamedTuple):
+    """Tries the places in a text where a value may stand."""
+
+    find: Callable[[str, Take], None]
+    fewest_digits: int = 0  # that a text with such a value has
 
 
 class Hit(NamedTuple):
@@ -89,7 +92,7 @@ class Search:
         """Return what was found, from left to right; what is percent-encoded is read as it was before (RFC 3986)."""
         if "%" not in text:
             return list(self._within(text))
-        decoded, offsets = _decoded(text)
+        decoded, offsets = percent_encoding.decoded(text)
         return [hit._replace(start=offsets[hit.start], end=offsets[hit.end]) for hit in self._within(decoded)]
 
     def _within(self, text: str, shift: int = 0) -> Iterator[Hit]:
@@ -110,18 +113,20 @@ class Search:
 
     def _found(self, text: str) -> list[Hit]:
         found: list[Hit] = []
-        for number, (find, canonical) in enumerate(self._finders):
-
-            def take(start: int, end: int, number: int = number, canonical: Callable[[str], Any] = canonical) -> bool:
-                try:
-                    value = canonical(text[start:end])
-                except Rejected:
-                    return False
-                found.append(Hit(start, end, number, value))
-                return True
-
-            find(text, take)
+        digits = _count_digits(text)
+        for number, (finder, canonical) in enumerate(self._finders):
+            if digits >= finder.fewest_digits:
+                finder.find(text, partial(_take, found, text, number, canonical))
         return found
+
+
+def _take(found: list[Hit], text: str, number: int, canonical: Callable[[str], Any], start: int, end: int) -> bool:
+    try:
+        value = canonical(text[start:end])
+    except Rejected:
+        return False
+    found.append(Hit(start, end, number, value))
+    return True
 
 
 def finder(rule: Rule, pattern: str | None = None) -> Finder:
@@ -130,7 +135,8 @@ def finder(rule: Rule, pattern: str | None = None) -> Finder:
         return _of_pattern(pattern)
     for kind in type(rule).__mro__:
         if kind is Phone:
-            return partial(_phones, needs_plus=getattr(rule, "region", None) is None)
+            needs_plus = getattr(rule, "region", None) is None
+            return Finder(partial(_phones, needs_plus=needs_plus), _DIGITS_OF_A_PHONE.start)
         if kind in _FINDERS:
             return _FINDERS[kind]
     raise DeclarationError(f'Find does not know where a value of {type(rule).__name__} may stand; say it: pattern=r"…"')
@@ -162,7 +168,7 @@ def _of_pattern(pattern: str) -> Finder:
             if start < end:
                 take(start, end)
 
-    return find
+    return Finder(find)
 
 
 def _emails(text: str, take: Take) -> None:
@@ -196,14 +202,11 @@ def _uuids(text: str, take: Take) -> None:
     if text.count("-") >= 4:
         for match in _UUID.finditer(text):
             take(*match.span())
-    if _count_digits(text):
-        for match in _UUID_DIGITS.finditer(text):
-            take(*match.span())
+    for match in _UUID_DIGITS.finditer(text):
+        take(*match.span())
 
 
 def _cards(text: str, take: Take) -> None:
-    if _count_digits(text) < 12:
-        return
     end = 0
     for match in _CARD.finditer(text):
         start, stop = match.span("digits")
@@ -218,7 +221,7 @@ def _cards(text: str, take: Take) -> None:
 
 
 def _ibans(text: str, take: Take) -> None:
-    for match in _IBAN_START.finditer(text) if _count_digits(text) else ():
+    for match in _IBAN_START.finditer(text):
         length = IBAN_LENGTHS.get(match[0][:2].upper(), 0) - len(match[0])
         rest = _iban_rest(length).match(text, match.end()) if length > 0 else None
         if rest:
@@ -231,7 +234,7 @@ def _iban_rest(length: int) -> re.Pattern[str]:
 
 
 def _phones(text: str, take: Take, needs_plus: bool) -> None:
-    if _count_digits(text) < _DIGITS_OF_A_PHONE.start or (needs_plus and "+" not in text and "\uff0b" not in text):
+    if needs_plus and "+" not in text and "\uff0b" not in text:
         return
     for run in _PHONE_RUN.finditer(text):
         groups = [group.span() for group in _PHONE_GROUP.finditer(text, *run.span())]
@@ -254,7 +257,8 @@ def _phone(text: str, groups: Sequence[Span], take: Take, needs_plus: bool) -> i
         extension = _PHONE_EXTENSION.match(text, end)
         digits = _count_digits(text[start:end])
         if digits in _DIGITS_OF_A_PHONE and 2 * count <= digits + 2:
-            opened = start - 1 if ")" in text[start:end] and text[start - 1 : start] == "(" else start
+            is_closed = text.count(")", start, end) > text.count("(", start, end)
+            opened = start - 1 if is_closed and text[start - 1 : start] == "(" else start
             if extension and take(opened, extension.end()):
                 return count
             if not text[end : end + 1].isalpha() and take(opened, end):
@@ -263,46 +267,13 @@ def _phone(text: str, groups: Sequence[Span], take: Take, needs_plus: bool) -> i
 
 
 _FINDERS: dict[type[Rule], Finder] = {
-    Card: _cards,
-    Email: _emails,
-    Iban: _ibans,
-    IpAddress: _ip_addresses,
-    Phone: partial(_phones, needs_plus=False),
-    Uuid: _uuids,
+    Card: Finder(_cards, 12),
+    Email: Finder(_emails),
+    Iban: Finder(_ibans, 2),
+    IpAddress: Finder(_ip_addresses),
+    Uuid: Finder(_uuids, 1),  # that of its version (RFC 9562)
 }
 
 
 def _count_digits(text: str) -> int:
     return sum(map(text.count, "0123456789"))  # 1 µs for 200 characters
-
-
-def _decoded(text: str) -> tuple[str, Sequence[int]]:
-    """Return the text without its percent-encoding, and where each of its characters, and its end, was."""
-    offsets: Sequence[int] = range(len(text) + 1)
-    for _ in range(MOST_DECODINGS):
-        decoded, places = _decoded_once(text)
-        if len(decoded) == len(text):
-            break
-        text, offsets = decoded, [offsets[place] for place in places]
-    return text, offsets
-
-
-def _decoded_once(text: str) -> tuple[str, list[int]]:
-    pieces: list[str] = []
-    places: list[int] = []
-    end = 0
-    for match in _ESCAPES.finditer(text):
-        start, stop = match.span()
-        pieces.append(text[end:start])
-        places += range(end, start)
-        for character in bytes.fromhex(match[0].replace("%", "")).decode(errors="surrogateescape"):
-            if "\udc80" <= character <= "\udcff":  # no character: it stays as it is
-                pieces.append(text[start : start + 3])
-                places += range(start, start + 3)
-                start += 3
-            else:
-                pieces.append(character)
-                places.append(start)
-                start += 3 * len(character.encode())
-        end = stop
-    return "".join([*pieces, text[end:]]), [*places, *range(end, len(text) + 1)]
