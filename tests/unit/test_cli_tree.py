@@ -11,6 +11,8 @@ from jsonschema import Draft202012Validator
 
 from sluice.declaration import registry
 from sluice.declaration.envelopes import plain
+from sluice.declaration.rules import Text
+from sluice.declaration.tree import Tree
 from sluice.pseudonyms.keyset import Keyset
 from tests.unit.cli import run
 from tools.sluice_cli.authors import contract, json_schema, table_sql
@@ -167,6 +169,15 @@ def test_the_schema_tells_of_paths_without_wildcards(path: str, bad: Any, events
     good: dict[str, Any] = {"plan": None, "email": "x@y", "cc": ["x@y"], "kn4ry": [{}], "items": 3}
     assert check.is_valid({"props": good})
     assert not check.is_valid({"props": good | {path: bad}})
+
+
+def test_the_schema_takes_an_object_where_another_path_leads_on() -> None:
+    tree = Tree({"/from": Text(max=9), "/from/name": Text(max=9), "/to": Text(max=9)})
+    check = Draft202012Validator(json_schema.of_rule(tree))
+    assert check.is_valid({"from": "x", "to": "x"})
+    assert check.is_valid({"from": {"name": "x", "age": 1}})
+    assert not check.is_valid({"from": {"name": 1}})
+    assert not check.is_valid({"to": {"name": "x"}})
 
 
 @pytest.mark.parametrize(
