@@ -15,7 +15,7 @@ from sluice.declaration.rules import Text
 from sluice.declaration.tree import Tree
 from sluice.pseudonyms.keyset import Keyset
 from tests.unit.cli import run
-from tools.sluice_cli.authors import contract, json_schema, table_sql
+from tools.sluice_cli.authors import contract, examples, json_schema, table_sql
 from tools.sluice_cli.authors.generator import Generator
 
 EVENTS = '''"""Events."""
@@ -147,6 +147,23 @@ def test_a_refused_record_leaves_nothing_of_it(arguments: list[str], events: Any
     assert (code, errors, "kn4ry" in output) == (1, "", False)
     for pointer in ("/props/*/ip", "/props", "/props/cc"):
         assert pointer in output
+
+
+def test_in_an_example_a_label_stands_for_a_token_inside_of_a_tree(events: Any, tmp_path: Path, keyset: Keyset) -> None:
+    props = {"plan": "free", "email": "a@x.org", "cc": ["b@x.org", "a@x.org"], "kn4ry": 1}
+    row = {"plan": "free", "email": "ada", "cc": ["bob", "ada"]}
+    whole = {"props": row, "props_email": ["ada", "bob"], "parts": []}
+    lines = [
+        {"record": {"props": props}, "row": whole},
+        {"record": {"props": props}, "row": whole | {"props": row | {"plan": "pro", "cc": ["bob", "bob"]}}},
+    ]
+    folder = tmp_path / "streams/examples"
+    folder.mkdir()
+    (folder / "events.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert examples.differences("events", events, keyset) == [
+        'examples/events.jsonl, line 2: props.plan: is "free", must be "pro"',
+        'examples/events.jsonl, line 2: props.cc[1]: is another token than "bob" in line 1',
+    ]
 
 
 def test_samples_are_taken_and_validate_and_spoiled_ones_are_refused(events: Any, keyset: Keyset) -> None:
