@@ -11,9 +11,11 @@ from jsonschema import Draft202012Validator
 
 from sluice.declaration import registry
 from sluice.declaration.envelopes import plain
+from sluice.declaration.rules import Text
+from sluice.declaration.tree import Tree
 from sluice.pseudonyms.keyset import Keyset
 from tests.unit.cli import run
-from tools.sluice_cli.authors import contract, json_schema, table_sql
+from tools.sluice_cli.authors import contract, examples, json_schema, table_sql
 from tools.sluice_cli.authors.generator import Generator
 
 EVENTS = '''"""Events."""
@@ -147,6 +149,23 @@ def test_a_refused_record_leaves_nothing_of_it(arguments: list[str], events: Any
         assert pointer in output
 
 
+def test_in_an_example_a_label_stands_for_a_token_inside_of_a_tree(events: Any, tmp_path: Path, keyset: Keyset) -> None:
+    props = {"plan": "free", "email": "a@x.org", "cc": ["b@x.org", "a@x.org"], "kn4ry": 1}
+    row = {"plan": "free", "email": "ada", "cc": ["bob", "ada"]}
+    whole = {"props": row, "props_email": ["ada", "bob"], "parts": []}
+    lines = [
+        {"record": {"props": props}, "row": whole},
+        {"record": {"props": props}, "row": whole | {"props": row | {"plan": "pro", "cc": ["bob", "bob"]}}},
+    ]
+    folder = tmp_path / "streams/examples"
+    folder.mkdir()
+    (folder / "events.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert examples.differences("events", events, keyset) == [
+        'examples/events.jsonl, line 2: props.plan: is "free", must be "pro"',
+        'examples/events.jsonl, line 2: props.cc[1]: is another token than "bob" in line 1',
+    ]
+
+
 def test_samples_are_taken_and_validate_and_spoiled_ones_are_refused(events: Any, keyset: Keyset) -> None:
     source, mask = Generator(events, random.Random(1)), events.masker(keyset, envelope=plain)
     check = Draft202012Validator(json_schema.of_stream(events))
@@ -167,6 +186,15 @@ def test_the_schema_tells_of_paths_without_wildcards(path: str, bad: Any, events
     good: dict[str, Any] = {"plan": None, "email": "x@y", "cc": ["x@y"], "kn4ry": [{}], "items": 3}
     assert check.is_valid({"props": good})
     assert not check.is_valid({"props": good | {path: bad}})
+
+
+def test_the_schema_takes_an_object_where_another_path_leads_on() -> None:
+    tree = Tree({"/from": Text(max=9), "/from/name": Text(max=9), "/to": Text(max=9)})
+    check = Draft202012Validator(json_schema.of_rule(tree))
+    assert check.is_valid({"from": "x", "to": "x"})
+    assert check.is_valid({"from": {"name": "x", "age": 1}})
+    assert not check.is_valid({"from": {"name": 1}})
+    assert not check.is_valid({"to": {"name": "x"}})
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
+from sluice.declaration import witness
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.rules import CaseFolded, Each, Email, Integer, IpAddress, Number, Rule, Text, Timestamp
 from sluice.declaration.scrub import Find, Scrub
 from sluice.declaration.stream import Part, Stream, derived
 from sluice.declaration.tree import Tree, Use
-from sluice.failures import DeclarationError, Rejected
+from sluice.failures import DeclarationError, Rejected, Unforeseen
 from sluice.pseudonyms.keyset import Keyset
 from tests.unit.kinds import KINDS, Kind, declare
 
@@ -321,6 +322,34 @@ def test_what_is_nested_very_deeply_is_refused(deep: str, keyset: Keyset) -> Non
 
 
 # The declaration
+
+
+def test_the_example_has_a_value_at_each_path_without_wildcards_as_far_as_bounds_allow(keyset: Keyset) -> None:
+    rules: dict[str, Use] = {f"/a/{name}": kind.rule for name, kind in KINDS.items() if name != "custom"}
+    others: dict[str, Use] = {
+        "/b/*": TEXT,
+        "/c": None,
+        "/d": (Email(), Pseudonym()),
+        "/d/e": TEXT,
+        "/f": Keep(),
+        "/~*": Each(TEXT),
+    }
+    tree = Tree(rules | others)
+    example = tree.example
+    assert example.keys() == {"a", "d", "f", "*"}
+    assert {f"/a/{name}" for name in example["a"]} == rules.keys()
+    assert kept(tree, example, keyset).keys() == example.keys()
+    assert Tree(rules | others, max_keys=3).example == Tree(rules | others, max_depth=1).example == {}
+
+
+def test_an_own_rule_that_fails_of_its_own_example_fails_the_witness(keyset: Keyset) -> None:
+    class Failing(Text):
+        def canonical(self, value: str, /) -> str:
+            raise KeyError(value)
+
+    with pytest.raises(Unforeseen):
+        witness.mask(stream_of(Tree({"/a": Failing(max=9)})), keyset)
+    assert witness.mask(stream_of(Tree({"/a": (TEXT, Pseudonym())})), keyset).cells[0] != "{}"
 
 
 class Ones(Rule):

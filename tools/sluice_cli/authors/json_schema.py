@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration import paths
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Case, Field, Layout, Nested
 from sluice.declaration.rules import (
@@ -221,12 +220,12 @@ def _of_tree(tree: Tree) -> Schema:
     """Return the schema of an object with any keys, in which only paths without wildcards are told."""
     told: Schema = {"type": "object", "additionalProperties": True}
     for branch in tree.branches:
-        steps = [step for step in paths.parse(branch.path) if isinstance(step, str)]
-        if branch.rule and "*" not in branch.path:
-            inner = told
-            for step in steps:
-                inner = inner.setdefault("properties", {}).setdefault(step, {})
-            inner |= {"anyOf": [of_rule(branch.rule), {"type": "null"}]}
+        if branch.rule and branch.keys:
+            inner, place = told, tree.root
+            for key in branch.keys:
+                inner, place = inner.setdefault("properties", {}).setdefault(key, {}), place.named[key]
+            looked_into = [] if place.is_whole else [{"type": ["object", "array"]}]
+            inner |= {"anyOf": [of_rule(branch.rule), {"type": "null"}, *looked_into]}
     return told
 
 

@@ -14,7 +14,7 @@ import msgspec
 from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Case, Column, Field, Layout, Nested, single_field
 from sluice.declaration.masks import Keep, Pseudonym, Redact
-from sluice.declaration.rules import INVALID, Each, Rule
+from sluice.declaration.rules import Each, INVALID, Rule
 from sluice.failures import DeclarationError
 
 SUBJECT = "subject"  # the domain of the tokens that stand for a person

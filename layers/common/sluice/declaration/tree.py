@@ -37,6 +37,13 @@ class Branch(NamedTuple):
     rule: Rule | None  # None: nothing is kept
     mask: Mask
 
+    @property
+    def keys(self) -> list[str]:
+        """The steps of a path that has no wildcard; of another none."""
+        steps = paths.parse(self.path)
+        keys = [step for step in steps if isinstance(step, str)]
+        return keys if len(keys) == len(steps) else []
+
 
 class Leaf(NamedTuple):
     """A value that is kept: its branch, and the canonical value, which is None for null."""
@@ -63,6 +70,10 @@ class Scalar(Rule):
     """Any text, number or truth value, as it comes: what a mask without a rule is for."""
 
     accepts: ClassVar[Any] = str | int | Decimal | bool
+
+    @property
+    def example(self) -> str:
+        return "probe"
 
     def canonical(self, value: Any, /) -> Any:
         if isinstance(value, str):
@@ -122,7 +133,15 @@ class Tree(Rule):
 
     @property
     def example(self) -> dict[str, Any]:
-        return {}
+        """An object with an example at each path without wildcards, as far as the bounds allow that."""
+        made: dict[str, Any] = {}
+        for branch in self.branches:
+            value = branch.rule.example if branch.rule and branch.keys else None
+            if value is not None:
+                _put(made, branch.keys, value)
+        deepest = max(branch.path.count("/") for branch in self.branches)
+        is_small = len(_encode(made)) <= self.max_bytes and _count(made) <= self.max_keys
+        return made if is_small and deepest <= self.max_depth else {}
 
     @property
     def is_json(self) -> bool:
@@ -369,6 +388,23 @@ def _refusal(message: str) -> Rejected:
     _, _, path = message.rpartition(" - at `$")
     indices = "".join(f"/{step}" for step in path.rstrip("`").strip("[]").split("][") if step.isdigit())
     return Rejected("null" if "got `null`" in message else "wrong_type", indices)
+
+
+def _put(made: dict[str, Any], keys: list[str], value: Any) -> None:
+    """Add a value to an object, unless something else is in its place or on the way."""
+    *way, last = keys
+    for key in way:
+        made = made.setdefault(key, {})
+        if not isinstance(made, dict):
+            return
+    made.setdefault(last, value)
+
+
+def _count(value: Any) -> int:
+    """Return how many keys and elements there are in a value."""
+    if isinstance(value, dict):
+        return len(value) + sum(map(_count, value.values()))
+    return len(value) + sum(map(_count, value)) if isinstance(value, list) else 0
 
 
 def _nothing(value: Any) -> None:
