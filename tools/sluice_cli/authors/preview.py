@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from sluice.declaration.layout import Source
+from sluice.declaration.outside import wanted
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.message import outside
@@ -54,7 +55,10 @@ def preview(
         terminal.fail("preview: either files or --queue", terminal.USAGE)
     declared = declarations.stream(stream)
     try:
-        found = messages.peek(queue, limit or PEEKED) if queue else messages.read(declared, files or [], limit)
+        if queue:
+            found = messages.peek(queue, limit or PEEKED, wanted(declared.layout))
+        else:
+            found = messages.read(declared, files or [], limit)
     except Unreadable as error:
         terminal.fail(str(error), terminal.USAGE)
     findings = Findings(declared, found, throwaway.keyset())
