@@ -66,11 +66,7 @@ def peek(queue_url: str, limit: int, wanted: Wanted) -> list[Message]:
                 MaxNumberOfMessages=min(LARGEST_RECEIVE, limit - len(found)),
                 VisibilityTimeout=0,  # nothing is hidden from anybody
                 MessageSystemAttributeNames=list(dict.fromkeys(["SentTimestamp", *wanted.of_sqs])),
-                MessageAttributeNames=[
-                    *ATTRIBUTES,
-                    *([FIRST_ATTRIBUTES] if wanted.of_sqs else []),
-                    *wanted.of_producers,
-                ],
+                MessageAttributeNames=[*of_ours, *wanted.of_producers],
             )
             messages = {message["MessageId"]: _received(message) for message in received.get("Messages", [])}
             again = messages.keys() & found.keys()
@@ -169,10 +165,8 @@ def _received(message: dict[str, Any]) -> Message:
         for name, attribute in message.get("MessageAttributes", {}).items()
     }
     of_sqs = message["Attributes"]
-    record = with_attributes(
-        _record(message["MessageId"], message["Body"], of_sqs["SentTimestamp"], attributes), of_sqs
-    )
-    return Message(message["MessageId"], record, sent=True)
+    record = _record(message["MessageId"], message["Body"], of_sqs["SentTimestamp"], attributes)
+    return Message(message["MessageId"], with_attributes(record, of_sqs), sent=True)
 
 
 def _now() -> str:
