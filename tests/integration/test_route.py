@@ -23,6 +23,7 @@ from sluice.settings import BreakerSettings
 from tests.integration.databases import LOGINS, OWNER, TestDatabase, in_seconds
 from tests.integration.environment import Environment
 from tests.integration.messages import KEYSET, event, failures, record, token
+from tests.unit.cli import run
 from tools.testing.aws.account import FakeAws
 from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
 
@@ -368,3 +369,20 @@ def test_the_letters_of_a_person_are_purged_whichever_stream_they_are_of(
     answer = call(action="purge", subject="bob@example.com", **WHY)
     assert (answer["purged"], answer["subject_unknown"]) == (2, 1)
     assert [json.loads(message.body).get("email") for message in sqs.queues[DEAD]] == ["ada@example.com", None]
+
+
+@pytest.mark.usefixtures("declared")
+def test_tail_shows_the_rows_and_refusals_of_all_streams_of_a_route(
+    ingest: Environment, database: TestDatabase
+) -> None:
+    ingest.invoke(event(*map(record, (track(), identify(), track("2", size=7), {"type": "page"}))))
+    address = ("--database", database.server.url, "--since", "2026-01-31T00:00Z", "--seconds", "1")
+    code, output, errors = run("tail", "calls", *address)
+    assert (code, errors) == (0, "")
+    lines = [line.split(maxsplit=4) for line in output.splitlines() if not line.startswith("{")]
+    assert sorted((kind, stream, told.split("=")[0]) for _, kind, stream, _, told in lines) == [
+        ("rejected", "calls", "not_a_choice /type"),
+        ("rejected", "tracks", "sqlstate_23514 (the record)"),
+        ("row", "tracks", "messageId"),
+        ("row", "users", "messageId"),
+    ]

@@ -32,7 +32,7 @@ class User(Stream, table="users", subject="email", identity="id"):
 '''
 CALLS = '''"""Segment's calls."""
 
-from sluice import Route, eventbridge, json_lines, listed, sns
+from sluice import Route, eventbridge, json_lines, listed, plain, sns
 from streams.tracks import Track
 from streams.users import User
 

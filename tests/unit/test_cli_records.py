@@ -185,6 +185,15 @@ def test_what_is_made_up_is_taken_and_what_is_spoiled_is_not(text: str, stream: 
         assert is_refused(declared, generator.spoiled(body), sent)
 
 
+def test_what_is_made_up_is_nothing_that_is_ignored(stream: Callable[..., str]) -> None:
+    text = STREAM.replace("    size:", '    type: Annotated[str, OneOf("ping", "page")]\n    size:').replace(
+        "Integer, Part", "Integer, OneOf, Part"
+    )
+    stream(text=text)
+    generator = Generator(registry.load("tracks"), random.Random(5))
+    assert {json.loads(generator.record())["type"] for _ in range(20)} == {"page"}
+
+
 def as_received(body: str, attributes: Any) -> Any:
     record = sqs_record(body)
     record["messageAttributes"] = {

@@ -1,18 +1,25 @@
 """What the commands of an author tell of a route, and make of its records."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from jsonschema import Draft202012Validator
 
 from sluice.declaration import registry
 from sluice.declaration.route import records_of
+from sluice.failures import Rejected
+from sluice.ingest.batch import record_handler
+from sluice.pseudonyms.keyset import Keyset
 from tests.unit.cli import run
+from tests.unit.fakes import sqs_record
 from tests.unit.routes import IDENTIFY, TRACK, declare_route
 from tools.sluice_cli.authors import contract, template
+from tools.sluice_cli.authors.route_generator import maker
 
 type Declare = Callable[[str, str], None]
 
@@ -213,6 +220,7 @@ def test_preview_tells_what_becomes_of_the_records_stream_by_stream(declare: Dec
     assert "kn4ry" not in output and "ada" not in output
 
 
+ENVELOPES = ["plain", "sns", "eventbridge"]
 OPTIONS = ["", ", envelope=sns", ", envelope=eventbridge", ', records=listed("batch")', ", records=json_lines"]
 
 
@@ -226,3 +234,23 @@ def test_samples_are_records_of_each_stream_in_turn(options: str, declare: Decla
     (tmp_path / "samples.jsonl").write_text(samples)
     previewed = json.loads(run("preview", "calls", str(tmp_path / "samples.jsonl"), "--json")[1])
     assert {one["stream"]: len(one["rows"]) for one in previewed["streams"]} == {"users": 6, "tracks": 3}
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+def test_a_record_becomes_the_row_that_it_would_be_of_its_stream_alone(
+    envelope: str, declare: Declare, keyset: Keyset
+) -> None:
+    declare_route(declare, 'by="type"', f'by="type", envelope={envelope}')
+    route = registry.load_queued("calls")
+    source = maker(route, random.Random(1))
+    for _ in range(30):
+        body = source.body()
+        ((stream, record),) = records_of(route, body)
+        alone = registry.load(stream.stream_name)
+        text = record if isinstance(record, str) else record.decode()
+        (row,) = record_handler(route, keyset)(SQSRecord(sqs_record(body))).rows
+        (other,) = record_handler(alone, keyset)(SQSRecord(sqs_record(text))).rows
+        assert (row.key, row.cells, row.originals) == (other.key, other.cells, other.originals)
+        spoiled = SQSRecord(sqs_record(source.spoiled(body)))
+        with pytest.raises(Rejected):
+            record_handler(route, keyset)(spoiled)

@@ -379,6 +379,7 @@ def test_the_body_is_looked_at_before_its_envelope_and_what_is_inside_too(keyset
         ({"ignore": ({"a": {}},)}, 'ignore names members and their values, such as {"Event": "s3:TestEvent"}'),
         ({"ignore": ({"a": [1]},)}, "ignore compares with a text, a number, true, false or null"),
         ({"ignore": ({1: "a"},)}, "ignore compares with a text, a number, true, false or null"),
+        ({"ignore": ({'a"b': "a"},)}, "ignore cannot read a key"),
     ],
 )
 def test_a_wrong_option_says_what_to_change(options: dict[str, Any], says: str) -> None:
@@ -399,8 +400,9 @@ def test_a_part_has_no_records_and_ignores_nothing() -> None:
 
 
 def test_listed_needs_a_key() -> None:
-    with pytest.raises(DeclarationError, match="listed names the keys"):
-        listed()
+    for keys, says in (((), "listed names the keys"), (('a"b',), "listed cannot read a key")):
+        with pytest.raises(DeclarationError, match=says):
+            listed(*keys)
 
 
 def test_no_representation_shows_a_record(keyset: Keyset) -> None:

@@ -78,6 +78,7 @@ class Generator:
         self._now = now or datetime.now(UTC)
         self._mask = stream.masker(throwaway.keyset(), envelope=plain)
         self._members = members or {}
+        self._ignores = stream.ignores_record()
         self._null_share = NULL_SHARE
         self._postmark_of = stream.postmark.reader(plain)
         self._identities: set[str] = set()
@@ -95,6 +96,8 @@ class Generator:
         for _ in range(TRIES):
             record = str(json_cell(_with(self._record(self._stream.layout, ""), self._members)))
             self._outside = self._made_outside()
+            if self._ignores is not None and self._ignores(record):
+                continue
             rejected = self._rejected(self._mask, record, self._outside)
             if rejected is None and self._is_one(record):
                 return record

@@ -13,9 +13,9 @@ import msgspec
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.aws import clients
-from sluice.declaration.outside import OF_PRODUCERS
+from sluice.declaration.outside import OF_PRODUCERS, Wanted
 from sluice.declaration.stream import Stream
-from sluice.ingest.message import NotAnSqsEvent, sqs_records
+from sluice.ingest.message import FIRST_ATTRIBUTES, NotAnSqsEvent, sqs_records
 from tools.sluice_cli import kept
 from tools.sluice_cli.authors import examples
 from tools.sluice_cli.authors.examples import NotAnExample
@@ -50,13 +50,14 @@ def read(stream: type[Stream] | None, files: list[str], limit: int | None) -> li
     return list(islice((message for file in files for message in _messages(stream, file, _text(file))), limit))
 
 
-def peek(queue_url: str, limit: int) -> list[Message]:
+def peek(queue_url: str, limit: int, wanted: Wanted) -> list[Message]:
     """Return messages of the queue, at most `limit`; they stay visible to every other consumer. Raises Unreadable.
 
-    What SQS counts is the receiving itself, so it ends with the first message that comes again: none is received more
-    than twice.
+    `wanted` are the attributes that the stream reads. What SQS counts is the receiving itself, so it ends with the
+    first message that comes again: none is received more than twice.
     """
     found: dict[str, Message] = {}
+    of_ours = [*ATTRIBUTES, *([FIRST_ATTRIBUTES] if wanted.of_sqs else [])]
     try:
         sqs = _sqs(queue_url)
         while len(found) < limit:
@@ -64,8 +65,8 @@ def peek(queue_url: str, limit: int) -> list[Message]:
                 QueueUrl=queue_url,
                 MaxNumberOfMessages=min(LARGEST_RECEIVE, limit - len(found)),
                 VisibilityTimeout=0,  # nothing is hidden from anybody
-                MessageSystemAttributeNames=["SentTimestamp"],
-                MessageAttributeNames=ATTRIBUTES,
+                MessageSystemAttributeNames=list(dict.fromkeys(["SentTimestamp", *wanted.of_sqs])),
+                MessageAttributeNames=[*of_ours, *wanted.of_producers],
             )
             messages = {message["MessageId"]: _received(message) for message in received.get("Messages", [])}
             again = messages.keys() & found.keys()
@@ -163,8 +164,9 @@ def _received(message: dict[str, Any]) -> Message:
         name: {"stringValue": attribute.get("StringValue"), "dataType": attribute["DataType"]}
         for name, attribute in message.get("MessageAttributes", {}).items()
     }
-    record = _record(message["MessageId"], message["Body"], message["Attributes"]["SentTimestamp"], attributes)
-    return Message(message["MessageId"], record, sent=True)
+    of_sqs = message["Attributes"]
+    record = _record(message["MessageId"], message["Body"], of_sqs["SentTimestamp"], attributes)
+    return Message(message["MessageId"], with_attributes(record, of_sqs), sent=True)
 
 
 def _now() -> str:

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from sluice.declaration.layout import Source
-from sluice.declaration.route import Route, head_of
+from sluice.declaration.route import Route, head_of, wanted_of
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.message import outside
@@ -56,7 +56,10 @@ def preview(
     declared = declarations.queued(stream)
     head = head_of(declared)
     try:
-        found = messages.peek(queue, limit or PEEKED) if queue else messages.read(head, files or [], limit)
+        if queue:
+            found = messages.peek(queue, limit or PEEKED, wanted_of(declared))
+        else:
+            found = messages.read(head, files or [], limit)
     except Unreadable as error:
         terminal.fail(str(error), terminal.USAGE)
     hashes_per_second = space.hashes_per_second()

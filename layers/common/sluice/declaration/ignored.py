@@ -16,6 +16,10 @@ def check(patterns: object) -> None:
         raise DeclarationError('ignore is a tuple of members, such as ({"Event": "s3:TestEvent"},): mind the comma')
     for pattern in patterns:
         _check(pattern)
+    try:
+        matcher(patterns)
+    except ValueError as error:  # such as a quote in a key
+        raise DeclarationError(f"ignore cannot read a key: {error}") from None
 
 
 def matcher(patterns: Sequence[Members]) -> Callable[[str | bytes], bool]:

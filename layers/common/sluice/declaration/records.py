@@ -12,9 +12,8 @@ from sluice.failures import OF_A_USERS_CODE, DeclarationError, Rejected, rejecti
 
 MOST = 10_000  # records of a message: of the smallest a MiB could hold a hundred thousand
 
-type Records = Callable[
-    [str], Iterable[Any]
-]  # from what the envelope holds to records: their JSON, or what it stands for
+# From what the envelope holds to the records: the JSON of each, or what that JSON stands for.
+type Records = Callable[[str], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,12 @@ def listed(*keys: str) -> Listed:
     if not keys or not all(isinstance(key, str) for key in keys):
         raise DeclarationError('listed names the keys that lead to the list: listed("Records")')
     type_: Any = list[msgspec.Raw]
-    for key in reversed(keys):
-        type_ = msgspec.defstruct("Listed", [("inner", type_, msgspec.field(name=key))], frozen=True)
-    return Listed(keys, msgspec.json.Decoder(type_).decode)
+    try:
+        for key in reversed(keys):
+            type_ = msgspec.defstruct("Listed", [("inner", type_, msgspec.field(name=key))], frozen=True)
+        return Listed(keys, msgspec.json.Decoder(type_).decode)
+    except ValueError as error:  # such as a quote in it
+        raise DeclarationError(f"listed cannot read a key: {error}") from None
 
 
 def json_lines(held: str) -> list[str]:

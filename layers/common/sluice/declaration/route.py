@@ -128,8 +128,8 @@ def records_of(queued: Queued, body: str) -> list[tuple[type[Stream], str | byte
     texts = stream.record_texts(body)
     if not (issubclass(queued, Route) and queued.head.splitter):
         return [(stream, text) for text in texts]
-    stream_of = reader_of(queued, plain)
-    return [(stream_of(str(text)), text) for text in texts]
+    read = reader_of(queued, plain)
+    return [(read(str(text)), text) for text in texts]
 
 
 def wanted_of(queued: Queued) -> Wanted:

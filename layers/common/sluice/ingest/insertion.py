@@ -41,19 +41,11 @@ def insert(
         ["SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT attempt"], repeat("RELEASE SAVEPOINT attempt; SAVEPOINT attempt")
     )
     for table, rows in rows_by_table.items():
-        written, refused = _insert(_Insertion(connection, table, rows, savepoints), deadline)
+        written, refused = _Insertion(connection, table, rows, savepoints).run(deadline)
         inserted.written.extend(written)
         known = table.known(connection, [row for row, _ in refused]) if refused else set()
         inserted.refused.extend([(row, rejected) for row, rejected in refused if row.message_id not in known])
     return inserted
-
-
-def _insert(insertion: "_Insertion", deadline: Deadline) -> Inserted:
-    while insertion.attempts:
-        if insertion.inserted.refused:
-            deadline.seconds_left()  # Many refused rows take long: better to repeat the batch than to be cut off.
-        insertion.advance()
-    return insertion.inserted
 
 
 class _Attempt(NamedTuple):
@@ -69,8 +61,8 @@ class _Insertion:
     def __init__(
         self, connection: Connection, table: StreamTable, rows: Sequence[MaskedRow], savepoints: Iterator[str]
     ) -> None:
-        self.inserted = Inserted([], [])
-        self.attempts = [_Attempt(rows)] if rows else []  # the last is the next
+        self._inserted = Inserted([], [])
+        self._attempts = [_Attempt(rows)] if rows else []  # the last is the next
         self._connection = connection
         self._table = table
         self._rows = len(rows)
@@ -78,7 +70,15 @@ class _Insertion:
         self._refusals = 0  # attempts that refused rows
         self._savepoints = savepoints  # the SQL that sets the next one
 
-    def advance(self) -> None:
+    def run(self, deadline: Deadline) -> Inserted:
+        """Make all attempts, and return what became of the rows. Raises Outage when the time is over."""
+        while self._attempts:
+            if self._inserted.refused:
+                deadline.seconds_left()  # Many refused rows take long: better to repeat the batch than to be cut off.
+            self._advance()
+        return self._inserted
+
+    def _advance(self) -> None:
         """Make the next attempt."""
         attempt = self._next()
         fault = self._make(attempt)
@@ -92,7 +92,7 @@ class _Insertion:
             self._halve(attempt)
 
     def _next(self) -> _Attempt:
-        attempt = self.attempts.pop()
+        attempt = self._attempts.pop()
         rows, is_merge = attempt
         if len(rows) <= self._most_rows:
             return attempt
@@ -112,13 +112,13 @@ class _Insertion:
         if isinstance(outcome, Fault):
             self._connection.run("ROLLBACK TO SAVEPOINT attempt")
             return outcome
-        self.inserted.written.extend(outcome)
+        self._inserted.written.extend(outcome)
         return None
 
     def _refuse(self, fault: Fault, attempt: _Attempt) -> None:
         """Note the rows at fault; the rows before the first of them are next, then those after it."""
         rows, at_fault = attempt.rows, set(fault.places)
-        self.inserted.refused.extend([(rows[place], fault.rejected) for place in fault.places])
+        self._inserted.refused.extend([(rows[place], fault.rejected) for place in fault.places])
         # The rows after a refused one are sent again, so an attempt has fewer rows the more attempts refused some.
         self._refusals += 1
         self._most_rows = max(1, 4 * self._rows // self._refusals)
@@ -133,4 +133,4 @@ class _Insertion:
 
     def _add(self, rows: Sequence[MaskedRow], is_merge: bool) -> None:
         if rows:
-            self.attempts.append(_Attempt(rows, is_merge))
+            self._attempts.append(_Attempt(rows, is_merge))
