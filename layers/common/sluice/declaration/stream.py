@@ -46,7 +46,8 @@ class _PartType(msgspec.StructMeta):
         bases: tuple[type, ...],
         namespace: dict[str, Any],
         table: str = "",
-        subject: str = "",
+        subject: str | tuple[str, ...] = (),
+        mentions: str | tuple[str, ...] = (),
         identity: str = "",
         time: str = "",
         envelope: Envelope = plain,
@@ -65,14 +66,18 @@ class _PartType(msgspec.StructMeta):
             raise DeclarationError(f"{name}: the envelope must be a function, such as sluice.sns")
         declared.layout = annotations.read(declared)
         _check_columns(declared.layout, OWN_COLUMNS if is_stream else ())
-        for what, path in (("subject", subject), ("identity", identity), ("time", time)):
+        named = {"subject": subject, "mentions": mentions, "identity": identity, "time": time}
+        for what, path in named.items():
             if path and not is_stream:
                 raise DeclarationError(f"{name}: a Part has no {what}, a Stream names it")
         if is_stream:
             declared.stream_name = declared.__module__.rpartition(".")[2]
             declared.table = table
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
-            declared.subject = personal.subject(declared.layout, subject) if subject else None
+            declared.subject = personal.subject(declared.layout, _paths(name, "subject", subject))
+            declared.mention_places = personal.mentions(
+                declared.layout, _paths(name, "mentions", mentions), declared.subject
+            )
             declared.postmark = postmark.of_stream(
                 declared.layout, declared.stream_name, identity, time, declared.subject
             )
@@ -106,6 +111,7 @@ class Stream(Part):
     stream_name: ClassVar[str]  # that of its module: metrics, logs, breaker, dead letters and rejections go by it
     table: ClassVar[str]  # as `table`, or as `schema.table`
     subject: ClassVar[Subject | None]
+    mention_places: ClassVar[tuple[TokenPlace, ...]]  # where the rows have tokens of persons whom they only mention
     postmark: ClassVar[OwnPostmark]
     unwrap: ClassVar[Envelope]
 
@@ -120,7 +126,7 @@ class Stream(Part):
         unwrap = envelope or cls.unwrap
         notes = Notes()
         mask = masking.masker(layout, keyset, notes)
-        place = [member.name for member in layout.members].index(subject.field[0]) if subject else 0
+        subjects = subject.reader([member.name for member in layout.members]) if subject else None
 
         def mask_body(body: str) -> Masked:
             notes.clear()
@@ -131,7 +137,7 @@ class Stream(Part):
                 known = envelopes.recognised(body) if unwrap is plain else None
                 raise known or diagnosis.rejection(error, layout) from None  # the cause may quote the body
             values, cells = mask(record)
-            originals = Originals(subject.text(values[place]) if subject else None, tuple(notes.originals))
+            originals = Originals(subjects(values) if subjects else (), tuple(notes.originals))
             return Masked(tuple(cells), originals, tuple(notes.nulled))
 
         return mask_body
@@ -148,6 +154,14 @@ class Stream(Part):
             return shape | {"type": diagnosis.json_type(record)}
         declared = diagnosis.shape(cls.layout, record)
         return shape | {"fields": declared, "other_fields": len(record) - len(declared)}
+
+
+def _paths(name: str, what: str, paths: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the fields that a stream names: one, or a tuple of them. Raises DeclarationError."""
+    several = (paths,) if isinstance(paths, str) and paths else paths or ()
+    if not isinstance(several, tuple) or not all(isinstance(path, str) and path for path in several):
+        raise DeclarationError(f"{name}: the {what} must be a field's name, or a tuple of such names")
+    return several
 
 
 def _check_names(declared: Any) -> None:

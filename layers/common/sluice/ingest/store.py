@@ -83,7 +83,7 @@ class Store:
         def work_and_seal(connection: Connection) -> None:
             _, sealed = work(connection)
             if not sealed:  # the row was refused, so its originals were not wanted
-                self._seal(connection, row.originals.values)
+                self._seal(connection, [row], None)
 
         self._transact([row], work_and_seal, deadline, undo=True)
 
@@ -99,10 +99,12 @@ class Store:
         ordered = _in_order(rows)
 
         def work(connection: Connection) -> tuple[Written, list[Sealed]]:
-            erased_ids = self._erased_ids(connection, ordered)
+            state = erasures.share(connection)
+            self._vault.observe(state.vault_generation)
+            erased_ids = self._erased_ids(connection, ordered, state.newest)
             kept = [row for row in ordered if row.message_id not in erased_ids] if erased_ids else ordered
             inserted = insert(connection, self._table, kept, deadline)
-            sealed = self._seal(connection, chain.from_iterable([row.originals.values for row in inserted.written]))
+            sealed = self._seal(connection, inserted.written, state.newest)
             refusals = [reject(row, rejected) for row, rejected in inserted.refused]
             newly_rejected = _insert_rejections(connection, [*rejections, *refusals])
             milliseconds = (time.perf_counter() - started) * 1000
@@ -123,33 +125,44 @@ class Store:
         except Exception as error:  # noqa: BLE001 (a fault of this program, whose text may quote a row)
             raise Outage(f"store: {type(error).__name__}") from None
 
-    def _erased_ids(self, connection: Connection, rows: Sequence[MaskedRow]) -> set[str]:
-        """Return the ids of the messages that were sent before the person they are about was erased.
-
-        No one is erased from now until the transaction ends.
-        """
-        state = erasures.share(connection)
-        self._vault.observe(state.vault_generation)
-        newest = state.newest
-        if newest is None:
+    def _erased_ids(
+        self, connection: Connection, rows: Sequence[MaskedRow], newest_erasure: datetime | None
+    ) -> set[str]:
+        """Return the ids of the messages that were sent before a person whom they are about was erased."""
+        if newest_erasure is None:
             return set()
         subjects = {
-            row.message_id: (row.originals.subject, sent_at)
+            row.message_id: (row.originals.subjects, sent_at)
             for row in rows
-            if row.originals.subject is not None and (sent_at := datetime.fromisoformat(row.sent_at)) < newest
+            if row.originals.subjects and (sent_at := datetime.fromisoformat(row.sent_at)) < newest_erasure
         }
-        if not subjects:
-            return set()
+        return erasures.sent_before(connection, self._keyset, subjects) if subjects else set()
+
+    @property
+    def _keyset(self) -> Keyset:
         if self._verified is None:
             raise Outage("keyset: not verified")
-        return erasures.sent_before(connection, self._verified, subjects)
+        return self._verified
 
-    def _seal(self, connection: Connection, originals: Iterable[Original]) -> list[Sealed]:
-        """Put into the vault what is not known to be there, and return it."""
+    def _seal(self, connection: Connection, rows: Sequence[MaskedRow], newest_erasure: datetime | None) -> list[Sealed]:
+        """Put into the vault what is not known to be there, and return it.
+
+        What identifies a person who was erased is not sealed again, unless the row is that person's own.
+        """
+        originals = list(chain.from_iterable([row.originals.values for row in rows]))
+        if newest_erasure is not None:
+            own = {original.token for row in rows for original in row.originals.values if _is_own(row, original)}
+            others = [original for original in self._vault.unknown(originals) if original.token not in own]
+            erased = erasures.erased_values(connection, self._keyset, others) if others else set()
+            originals = [original for original in originals if original.token not in erased]
         sealed = self._vault.seal(originals)
         if sealed:
             _insert_sealed(connection, self._vault.wrapped_data_key, self._vault.is_data_key_committed, sealed)
         return sealed
+
+
+def _is_own(row: MaskedRow, original: Original) -> bool:
+    return original.value in row.originals.subjects
 
 
 def _in_order(rows: Sequence[MaskedRow]) -> list[MaskedRow]:

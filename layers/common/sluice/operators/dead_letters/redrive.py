@@ -49,8 +49,8 @@ class Redriver(Worker):
         )
 
     def _erased(self, connection: Connection, candidates: Iterable[Candidate]) -> set[Letter]:
-        """Return the letters that were sent before the person they are about was erased."""
-        sent = {letter: (subject, letter.sent_at) for letter, _, subject in candidates if subject is not None}
+        """Return the letters that were sent before a person whom they are about was erased."""
+        sent = {letter: (subjects, letter.sent_at) for letter, _, subjects in candidates if subjects}
         return erasures.sent_before(connection, self._call.keyset, sent)
 
     def _why_rejected(self, letter: Letter) -> str | None:

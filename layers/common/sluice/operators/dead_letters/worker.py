@@ -42,11 +42,11 @@ class Call:
 
 
 class Candidate(NamedTuple):
-    """A letter with what may select it. Its subject is clear personal data: the person's canonical text."""
+    """A letter with what may select it. Its subjects are clear personal data: the persons' canonical texts."""
 
     letter: Letter
     cause: Cause
-    subject: str | None  # None where the body does not say whose it is
+    subjects: Sequence[str]  # none where the body does not say whose it is
 
 
 class Plan(NamedTuple):
@@ -81,7 +81,7 @@ class Worker(ABC):
         self._began_at = int(time.time() * 1000) if request.began_at is None else request.began_at
         action = str(request.__struct_config__.tag)
         self._action = f"{action}_dry_run" if request.dry_run else action
-        self._subject_token: str | None = None  # for the audit log, where one person's letters are wanted
+        self._subject_tokens: list[str] = []  # for the audit log, where one person's letters are wanted
 
     @abstractmethod
     def _plan(self, connection: Connection, candidates: Sequence[Candidate]) -> Plan:
@@ -162,8 +162,8 @@ class Worker(ABC):
             action=self._action,
             reason=self._selection.reason,
             ticket=self._selection.ticket,
-            subject_token=self._subject_token,
-            tokens=[self._subject_token] if self._subject_token else [],
+            subject_token=self._subject_tokens[0] if self._subject_tokens else None,
+            tokens=self._subject_tokens,
             counts=self._audited_counts(plan),
         )
 
