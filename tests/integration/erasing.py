@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import pytest
 
 from sluice.declaration.masks import Pseudonym
-from sluice.declaration.rules import Each, Email, Text, Uuid
+from sluice.declaration.rules import Each, Email, IpAddress, Text, Uuid
+from sluice.declaration.scrub import Find, Scrub
 from sluice.declaration.stream import Part, Stream
 from sluice.migrate import tables
 from tests.integration.databases import LOGINS, TestDatabase
@@ -19,10 +20,16 @@ CALLER = "arn:aws:sts::000000000000:assumed-role/privacy/ann"
 WHY = {"reason": "data_subject_request", "ticket": "PRIV-1"}
 
 
+MENTIONS = Scrub(
+    Find(Email(), Pseudonym(domain="email", recoverable=True)), Find(IpAddress(), Pseudonym("addresses", domain="ip"))
+)
+
+
 class Guest(Part):
     """Who came along."""
 
     email: Annotated[str, Email(), Pseudonym(recoverable=True)]
+    words: Annotated[str | None, Text(max=200), MENTIONS] = None
 
 
 class Trip(Part):
@@ -32,16 +39,18 @@ class Trip(Part):
 
 
 class Visit(Stream, table="visits", subject="visitor"):
-    """A visit: kept in the clear is who came, a UUID or nobody; all others are tokens in arrays and in JSON."""
+    """A visit: kept in the clear is who came, a UUID or nobody; all others are tokens in arrays, JSON and texts."""
 
     visitor: Annotated[str | None, Uuid()] = None
     devices: Annotated[list[str], Each(Text(max=32)), Pseudonym(domain="device_id", recoverable=True)]
     trips: list[Trip]
+    note: Annotated[str | None, Text(max=200), MENTIONS] = None
 
 
 VISITS = """
 CREATE TABLE visits (
     visitor uuid, devices varchar(256)[] NOT NULL, trips jsonb NOT NULL,
+    note text, note_email text[], addresses text[],
     sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY
 )
 """

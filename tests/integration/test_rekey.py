@@ -39,17 +39,24 @@ ADA, BOB = "0192de18-0000-4000-8000-00000000000a", "0192de18-0000-4000-8000-0000
 THIRD = Keyset({**NEW.keys, 3: "3" * 64}, 3)
 
 
-def visit(visitor: str = ADA, *devices: str, guests: tuple[str, ...] = ()) -> dict[str, Any]:
-    trips = [{"guests": [{"email": f"{name}@example.com"} for name in guests]}, {"guests": []}]
-    return {"visitor": visitor, "devices": devices, "trips": trips}
+def visit(visitor: str = ADA, *devices: str, guests: tuple[str, ...] = (), note: str | None = None) -> dict[str, Any]:
+    """Return a visit; what it notes, each guest says too."""
+    trips = [{"guests": [{"email": f"{name}@example.com", "words": note} for name in guests]}, {"guests": []}]
+    return {"visitor": visitor, "devices": devices, "trips": trips, "note": note}
 
 
 BODIES: dict[Any, dict[int, Any]] = {
     UserLogin: {number: login(ip=f"198.51.100.{number % 4}", device_id=f"d{number % 5}") for number in range(1, 12)},
     Order: {number: order(ip=None if number == 2 else "203.0.113.77") for number in range(1, 4)},
     Visit: {
-        1: visit(ADA, "d1", "d2", guests=("kim", "lee")),
-        2: visit(BOB),
+        1: visit(
+            ADA,
+            "d1",
+            "d2",
+            guests=("kim", "lee"),
+            note="<kim@example.com> 203.0.113.7 kim@example.com, lee@example.com",
+        ),
+        2: visit(BOB, note="nobody's"),
         3: visit(BOB, "d1", "d1", guests=("kim",)),
     },
 }

@@ -49,7 +49,7 @@ def test_a_stream_matches_its_table(name: str, database: TestDatabase) -> None:
     assert written >= {column for column, (nullable, filled, _) in columns.items() if not nullable and not filled}
     for prefix, field, optional in fields_of(stream.layout):
         for mask in field.masks:
-            column = mask.column or prefix + field.name
+            column = mask.column_of(prefix + field.name)
             nullable, _, type_ = columns[column]
             length = re.search(r"varying\((\d+)\)", type_)
             assert nullable or not optional, f"{column} takes no null"

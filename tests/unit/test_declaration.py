@@ -286,7 +286,7 @@ def test_a_default_that_would_be_rejected_is_a_declaration_error(annotation: Any
         "unwrap",
         "layout",
         "token_places",
-        "mention_places",
+        "mentioned",
         "subject",
         "postmark",
         "stream_name",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Version,
         version_number,
     )
+    from sluice.declaration.scrub import Find, Scrub
     from sluice.declaration.stream import Part, Stream, constant, derived
     from sluice.failures import DeclarationError, Rejected
 else:  # a type checker that saw this would take any name
@@ -35,7 +36,7 @@ else:  # a type checker that saw this would take any name
     def __getattr__(name: str) -> Any:
         """Import a name of `__all__` when it is first asked for (PEP 562)."""
         if name in __all__:
-            for module in ("stream", "masks", "rules", "envelopes"):
+            for module in ("stream", "masks", "scrub", "rules", "envelopes"):
                 home = import_module(f"sluice.declaration.{module}")
                 if hasattr(home, name):
                     return getattr(home, name)
@@ -50,6 +51,7 @@ __all__ = [
     "Each",
     "Email",
     "Envelope",
+    "Find",
     "Integer",
     "IpAddress",
     "Keep",
@@ -62,6 +64,7 @@ __all__ = [
     "Redact",
     "Rejected",
     "Rule",
+    "Scrub",
     "Stream",
     "Text",
     "Timestamp",

@@ -99,7 +99,7 @@ def _entries(
     hints = get_type_hints(layout.make)
     for field in layout.fields:
         for mask in field.masks:
-            column = mask.column or prefix + field.name
+            column = mask.column_of(prefix + field.name)
             place, type_ = pointer + field.pointer, _type(hints[field.name])
             yield Entry(place, field.name, type_, field.rule, mask, (*inside, column), nullable[column])
     for nested in layout.nested:

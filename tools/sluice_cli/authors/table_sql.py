@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sluice.declaration import column_types
 from sluice.declaration.column_types import Anything, Cells, Choices
 from sluice.declaration.layout import Column, Derived
-from sluice.declaration.masks import Pseudonym, Redact
+from sluice.declaration.masks import Pseudonym, Redact, TokensInside
 from sluice.declaration.stream import Stream
 from sluice.postgres.driver import identifier
 
@@ -53,7 +53,8 @@ def create_table(stream: type[Stream]) -> str:
 
 
 def create_index(stream: type[Stream], column: str) -> str:
-    return f"CREATE INDEX ON {table_name(stream)} ({name(column)});"
+    is_array = any(isinstance(place.mask, TokensInside) for place in stream.layout.places() if place.name == column)
+    return f"CREATE INDEX ON {table_name(stream)}{' USING gin' * is_array} ({name(column)});"
 
 
 def columns_of(stream: type[Stream]) -> dict[str, ColumnSql]:
@@ -64,10 +65,11 @@ def columns_of(stream: type[Stream]) -> dict[str, ColumnSql]:
 
 
 def indexed(stream: type[Stream]) -> list[str]:
-    """Return the columns that are looked up: that of the person, and those with a token each."""
+    """Return the columns that are looked up: that of the person, those with a token each, and of tokens in texts."""
     subject = [stream.subject.column] if stream.subject else []
     tokens = [place.column for place in stream.token_places if not place.path and not place.is_array]
-    return list(dict.fromkeys([*subject, *tokens]))
+    inside = [place.name for place in stream.layout.places() if isinstance(place.mask, TokensInside)]
+    return list(dict.fromkeys([*subject, *tokens, *inside]))
 
 
 def type_of(cells: Cells) -> str:

@@ -56,7 +56,8 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
     _check_rule(rule, types, default)
     for mask in masks:
         mask.check(rule)
-    return Field(info.name, info.encode_name, optional, rule, tuple(masks) or (Keep(),))
+    written = [one for mask in masks or (Keep(),) for one in (mask, *mask.companions(info.name, rule))]
+    return Field(info.name, info.encode_name, optional, rule, tuple(written))
 
 
 def _check_rule(rule: Rule, types: list[Any], default: Any) -> None:

@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from sluice.declaration.layout import Derived, Field, Layout, Nested
-from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, TokensInside, Truncate
 from sluice.declaration.rules import (
     LARGEST_BIGINT,
     LARGEST_INTEGER,
@@ -32,6 +32,7 @@ from sluice.declaration.rules import (
     Uuid,
     Version,
 )
+from sluice.declaration.scrub import Scrub
 
 TOKEN_CHARACTERS = len("t999999_") + 43
 PHONE_CHARACTERS = len("+") + 15 + len(";ext=") + 11  # E.164, and an extension (RFC 3966)
@@ -155,6 +156,7 @@ class Arrays(Cells):
 
 ANYTHING = Anything()
 JSON = Of("jsonb", types=("jsonb", "json"))
+ARRAYS_OF_TOKENS = Arrays("text[]", of=Cells("text", TOKEN_CHARACTERS))
 BOOLEANS = Of("boolean", 5, types=("bool", "json", "jsonb"))
 
 
@@ -186,11 +188,15 @@ def _of_mask(mask: Mask | None, rule: Rule) -> tuple[Cells, bool]:
         if mask.constant is None:
             return ANYTHING, True
         return ANYTHING if isinstance(rule, Each) else _choices(mask.constant), False
+    if isinstance(mask, TokensInside):
+        return ARRAYS_OF_TOKENS, False
     can_be_null = False
     if isinstance(mask, Pseudonym):
         cells: Cells = _texts(TOKEN_CHARACTERS)
     elif type(mask) is Truncate:
         cells = _truncated(rule.element, mask.to)
+    elif isinstance(mask, Scrub):
+        cells = Cells("text")  # a token can be longer than what it stands for
     elif type(mask) is Keep:
         cells, can_be_null = _of_function(mask.as_) if mask.as_ else (_kept(rule.element), False)
     else:  # a mask of one's own

@@ -97,7 +97,7 @@ class Layout:
         """Yield the same columns with all that is known of them."""
         for field in self.fields:
             for mask in field.masks:
-                name, source = mask.column or prefix + field.name, path + field.name
+                name, source = mask.column_of(prefix + field.name), path + field.name
                 place, can_be_null = pointer + field.pointer, optional or field.optional
                 yield Column(name, place, source, self.name, field, mask, can_be_null)
         for nested in self.nested:

@@ -6,9 +6,10 @@ from typing import Any
 from msgspec.structs import astuple
 
 from sluice.declaration.layout import Layout, Nested
-from sluice.declaration.masks import Mask, Pseudonym, Writer
+from sluice.declaration.masks import Mask, Pseudonym, TokensInside, Writer
 from sluice.declaration.originals import Notes
 from sluice.declaration.rules.rule import Rule, is_ours
+from sluice.declaration.scrub import Scrub
 from sluice.failures import OF_A_USERS_CODE, rejection_of
 from sluice.postgres.cells import Cell, cell_of, json_cell, json_member
 from sluice.pseudonyms.keyset import Keyset
@@ -24,7 +25,8 @@ def masker(
     plan = []
     for field in layout.fields:
         rule = field.rule.in_json if in_json else field.rule
-        writers = [_writer(mask, field.name, rule, keyset, notes) for mask in field.masks]
+        masks = [mask.in_json if in_json else mask for mask in field.masks]
+        writers = [_writer(mask, field.name, rule, keyset, notes) for mask in masks]
         plan.append((field.pointer, rule.canonical, writers))
     inner = [(nested, _nested_masker(nested, keyset, notes, in_json)) for nested in layout.nested]
 
@@ -61,8 +63,8 @@ def masker(
 
 
 def _writer(mask: Mask, field: str, rule: Rule, keyset: Keyset, notes: Notes) -> Writer:
-    if isinstance(mask, Pseudonym):
-        return mask.writer(field, rule, keyset, notes.originals.append)
+    if isinstance(mask, Pseudonym | Scrub | TokensInside):
+        return mask.writer(field, rule, keyset, notes)
     write = mask.writer(field, rule, keyset)
     return write if is_ours(mask) else lambda value: cell_of(write(value))
 

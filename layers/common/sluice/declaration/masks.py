@@ -1,12 +1,12 @@
 """Masks: what becomes of a field's canonical value in a column. A field may have several, a column each."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from sluice.declaration.originals import Original
+from sluice.declaration.originals import Notes, Original
 from sluice.declaration.rules.rule import Rule, is_ours
-from sluice.postgres.cells import Cell, cell_of
+from sluice.postgres.cells import Cell, array_cell, cell_of, json_cell
 from sluice.pseudonyms.keyset import Keyset
 
 type Writer = Callable[[Any], Cell]
@@ -20,6 +20,19 @@ class Mask:
 
     def check(self, rule: Rule) -> None:
         """Raise DeclarationError when this mask does not go with the rule."""
+
+    def column_of(self, name: str) -> str:
+        """Return the column, for a field of that name; in a nested object the object's name is before it."""
+        return self.column or name
+
+    def companions(self, field: str, rule: Rule) -> tuple["Mask", ...]:
+        """Return the masks that write what this one has to tell to columns of their own, right after it."""
+        return ()
+
+    @property
+    def in_json(self) -> Self:
+        """The same mask for a value inside of a column of JSON."""
+        return self
 
     def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
         """Return that function."""
@@ -56,14 +69,12 @@ class Pseudonym(Mask):
         """Return the domain of a field's tokens."""
         return self.domain or field
 
-    def writer(
-        self, field: str, rule: Rule, keyset: Keyset, remember: Callable[[Original], None] | None = None
-    ) -> Writer:
-        """Return that function; of a recoverable value it tells `remember` what its token stands for."""
+    def writer(self, field: str, rule: Rule, keyset: Keyset, notes: Notes | None = None) -> Writer:
+        """Return that function; of a recoverable value it notes what its token stands for."""
         domain = self.domain_of(field)
         pseudonymize = keyset.pseudonymizer(domain)
-        if self.recoverable and remember:
-            pseudonymize = _remembering(remember, domain, pseudonymize)
+        if self.recoverable and notes:
+            pseudonymize = _remembering(notes.originals.append, domain, pseudonymize)
         if rule.element.makes is str:  # its canonical value is a text already, and this is the hot path
             return rule.over(pseudonymize)
         text = rule.element.text
@@ -103,3 +114,41 @@ class Truncate(Mask):
     def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
         shorten, cell = rule.element.shorten(self.to), _cells(rule, rule.element.cell)
         return rule.over(lambda value: cell(shorten(value)))
+
+
+@dataclass(frozen=True)
+class TokensInside(Mask):
+    """The tokens of a domain that the mask before it put inside of a text or of JSON: an array, with each once.
+
+    By this array they are found without a look into every text.
+    """
+
+    domain: str = ""
+    recoverable: bool = False
+    json: bool = False
+
+    def domain_of(self, field: str) -> str:
+        """Return the domain of the tokens."""
+        return self.domain
+
+    def column_of(self, name: str) -> str:
+        return self.column or f"{name}_{self.domain}"
+
+    @property
+    def in_json(self) -> "TokensInside":
+        return replace(self, json=True)
+
+    def writer(self, field: str, rule: Rule, keyset: Keyset, notes: Notes | None = None) -> Writer:
+        """Return that function; it looks for the tokens in the notes, and takes them out there."""
+        cell = json_cell if self.json else array_cell
+        inside = {} if notes is None else notes.inside
+        return lambda value: cell([*inside.pop((self.column, self.domain), ())])
+
+
+def tokens_inside(pseudonyms: Iterable[Pseudonym]) -> tuple[TokensInside, ...]:
+    """Return the companions of a mask that puts tokens inside of a text or of JSON: one for each domain and column."""
+    recoverable: dict[tuple[str | None, str], bool] = {}
+    for mask in pseudonyms:
+        place = (mask.column, str(mask.domain))
+        recoverable[place] = mask.recoverable or recoverable.get(place, False)
+    return tuple(TokensInside(*place, is_recoverable) for place, is_recoverable in recoverable.items())

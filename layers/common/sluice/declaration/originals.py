@@ -31,8 +31,11 @@ class Notes:
     """What the masking of one record finds on its way; cleared before the next."""
 
     originals: list[Original] = field(default_factory=list, repr=False)
+    inside: dict[tuple[str | None, str], dict[str, None]] = field(default_factory=dict)
+    """The tokens inside of the text that was just masked, by the column (None: not named) and domain of their array."""
     nulled: list[str] = field(default_factory=list)  # pointers of the fields whose value broke its rule and became NULL
 
     def clear(self) -> None:
         self.originals.clear()
+        self.inside.clear()
         self.nulled.clear()

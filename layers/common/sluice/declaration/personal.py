@@ -3,24 +3,28 @@
 The functions that erase a person or bring tokens to a new key work by this, for any stream.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from sluice.declaration.layout import Field, Layout, Nested, named_field
-from sluice.declaration.masks import Keep, Pseudonym
+from sluice.declaration.masks import Keep, Pseudonym, TokensInside
 from sluice.declaration.rules import Each, Rule
+from sluice.declaration.scrub import Scrub
 from sluice.failures import DeclarationError
 
 SUBJECT = "subject"  # the domain of the tokens that stand for a person
+ERASED = "[erased]"  # in the place of a token inside of a text
 LONGEST_DOMAIN = 64  # characters, as the vault's column
 
 
 @dataclass(frozen=True)
 class TokenPlace:
-    """Where tokens of a domain are: in a column, or in a member of the objects in a column of JSON."""
+    """Where tokens of a domain are looked up: in a column, or in a member of the objects in a column of JSON."""
 
     column: str
     path: tuple[str, ...]  # of members, where the column is JSON
@@ -31,6 +35,23 @@ class TokenPlace:
     def replace(self, value: Any, change: Callable[[str], str]) -> Any:
         """Return the column's value, with JSON decoded, after `change` was made to each token."""
         return _replace(value, self.path, change)
+
+
+@dataclass(frozen=True)
+class TextPlace:
+    """Where tokens are inside of texts, or anywhere in JSON. They stand in an array too, and are looked up there."""
+
+    column: str
+    path: tuple[str, ...]  # of members, where the column is JSON
+    is_json: bool
+
+    def replace(self, value: Any, current: Mapping[str, str]) -> Any:
+        """Return the column's value, with JSON decoded, with the current tokens in the place of these older ones."""
+        if not current:
+            return value
+        older = re.compile("|".join(map(re.escape, current)))
+        change = partial(older.sub, lambda found: current[found[0]])
+        return _replace(value, self.path, partial(_replace_everywhere, change=change))
 
 
 @dataclass(frozen=True)
@@ -82,27 +103,58 @@ class Subject:
         return read
 
 
+@dataclass(frozen=True)
+class Mentions:
+    """The fields that mention other people, and where the rows have the tokens of these."""
+
+    paths: tuple[str, ...] = ()  # as the stream names them
+    places: tuple[TokenPlace, ...] = ()
+    texts: tuple[TextPlace, ...] = ()
+
+    @property
+    def columns(self) -> dict[str, bool]:
+        """The columns, each with whether it is JSON."""
+        in_json = {place.column for place in self.places if place.path}
+        in_json |= {text.column for text in self.texts if text.is_json}
+        return {place.column: place.column in in_json for place in (*self.places, *self.texts)}
+
+    def without(self, values: Mapping[str, Any], tokens: Collection[str]) -> dict[str, Any]:
+        """Return the columns' values, with JSON decoded, without these tokens."""
+        left = dict(values)
+        for place in self.places:
+            left[place.column] = _without(left[place.column], place.path, tokens)
+        for text in self.texts:
+            left[text.column] = text.replace(left[text.column], dict.fromkeys(tokens, ERASED))
+        return left
+
+
 def token_places(
     layout: Layout, prefix: str = "", column: str = "", path: tuple[str, ...] = ()
 ) -> Iterator[TokenPlace]:
     """Yield all places of tokens, going the way that `Layout.columns` goes, and into lists of objects too."""
     for field in layout.fields:
         for mask in field.masks:
-            if isinstance(mask, Pseudonym):
-                name, domain = mask.column or prefix + field.name, mask.domain_of(field.name)
+            if isinstance(mask, Pseudonym | TokensInside):
+                name, domain = mask.column_of(prefix + field.name), mask.domain_of(field.name)
                 if len(domain) > LONGEST_DOMAIN:
                     raise DeclarationError(f"{layout.name}.{field.name}: a domain has at most 64 characters")
                 where = (column, (*path, name)) if column else (name, ())
-                is_array = not column and field.rule.element is not field.rule
+                is_array = not column and (isinstance(mask, TokensInside) or field.rule.element is not field.rule)
                 yield TokenPlace(*where, domain, mask.recoverable, is_array)
     for nested in layout.nested:
-        name = prefix + nested.name
-        if not nested.many:
-            yield from token_places(nested.layout, f"{name}_", column, path)
-        elif column:
-            yield from token_places(nested.layout, "", column, (*path, name))
-        else:
-            yield from token_places(nested.layout, "", name)
+        yield from token_places(nested.layout, *_inside(nested, prefix, column, path))
+
+
+def text_places(layout: Layout, prefix: str = "", column: str = "", path: tuple[str, ...] = ()) -> Iterator[TextPlace]:
+    """Yield all places of tokens inside of texts, going the same way."""
+    for field in layout.fields:
+        for mask in field.masks:
+            if isinstance(mask, Scrub) and any(isinstance(one, TokensInside) for one in field.masks):
+                name = mask.column_of(prefix + field.name)
+                where = (column, (*path, name)) if column else (name, ())
+                yield TextPlace(*where, is_json=bool(column) or getattr(field.rule, "json", False))
+    for nested in layout.nested:
+        yield from text_places(nested.layout, *_inside(nested, prefix, column, path))
 
 
 def subject(stream: Layout, paths: Sequence[str]) -> Subject | None:
@@ -112,9 +164,14 @@ def subject(stream: Layout, paths: Sequence[str]) -> Subject | None:
     return Subject(tuple(_subject_field(stream, path) for path in paths)) if paths else None
 
 
-def mentions(stream: Layout, paths: Iterable[str], subject: Subject | None) -> tuple[TokenPlace, ...]:
-    """Return where the rows have tokens of persons whom they only mention. Raises DeclarationError."""
-    return tuple(place for path in dict.fromkeys(paths) for place in _mentions(stream, path, subject))
+def mentions(stream: Layout, paths: Iterable[str], subject: Subject | None) -> Mentions:
+    """Return the fields that the stream names as mentions of other people. Raises DeclarationError."""
+    found = [_mentions(stream, path, subject) for path in dict.fromkeys(paths)]
+    return Mentions(
+        tuple(path for one in found for path in one.paths),
+        tuple(place for one in found for place in one.places),
+        tuple(text for one in found for text in one.texts),
+    )
 
 
 def _subject_field(stream: Layout, path: str) -> SubjectField:
@@ -139,21 +196,21 @@ def _subject_field(stream: Layout, path: str) -> SubjectField:
     raise DeclarationError(f"{named} must be kept, or be a Pseudonym of the domain subject")
 
 
-def _mentions(stream: Layout, path: str, subject: Subject | None) -> Iterator[TokenPlace]:
+def _mentions(stream: Layout, path: str, subject: Subject | None) -> Mentions:
     around, field = named_field(stream, "mention", path)
     named = f"{stream.name}: the mention {path}"
     if subject and path in subject.paths:
         raise DeclarationError(f"{named} is the subject, too: the whole row is erased with its subject")
     if any(isinstance(mask, Keep) for mask in field.masks):
         raise DeclarationError(f"{named} is kept in the clear, where no erasure finds it; mask it with a Pseudonym")
-    places = [place for place in token_places(_alone(stream, around, field)) if place.domain == SUBJECT]
+    alone = _alone(stream, around, field)
+    places = tuple(place for place in token_places(alone) if place.domain == SUBJECT)
     if not places:
         raise DeclarationError(f"{named} must be a Pseudonym of the domain subject")
     can_be_null = field.optional or any(nested.optional for nested in around)
-    for place in places:
-        if not (place.path or place.is_array or can_be_null):
-            raise DeclarationError(f"{named} becomes NULL with an erasure: give its type `| None`")
-        yield place
+    if not (can_be_null or all(place.path or place.is_array for place in places)):
+        raise DeclarationError(f"{named} becomes NULL with an erasure: give its type `| None`")
+    return Mentions((path,), places, tuple(text_places(alone)))
 
 
 def _alone(stream: Layout, around: Sequence[Nested], field: Field) -> Layout:
@@ -165,16 +222,33 @@ def _alone(stream: Layout, around: Sequence[Nested], field: Field) -> Layout:
     return replace(stream, fields=inner[0], nested=inner[1])
 
 
-def without(value: Any, path: tuple[str, ...], tokens: Collection[str]) -> Any:
+def _without(value: Any, path: tuple[str, ...], tokens: Collection[str]) -> Any:
     """Return a column's value, with JSON decoded, without these tokens: null in their place, in a list nothing."""
     if isinstance(value, list):
-        return [without(element, path, tokens) for element in value if path or element not in tokens]
+        return [_without(element, path, tokens) for element in value if path or element not in tokens]
     if path and value is not None:
-        return {**value, path[0]: without(value[path[0]], path[1:], tokens)} if path[0] in value else value
+        return {**value, path[0]: _without(value[path[0]], path[1:], tokens)} if path[0] in value else value
     return None if value in tokens else value
 
 
-def _replace(value: Any, path: tuple[str, ...], change: Callable[[str], str]) -> Any:
+def _inside(nested: Nested, prefix: str, column: str, path: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
+    """Return prefix, column and path of what is inside of an object, or of a list of them."""
+    name = prefix + nested.name
+    if not nested.many:
+        return f"{name}_", column, path
+    return ("", column, (*path, name)) if column else ("", name, ())
+
+
+def _replace_everywhere(value: Any, change: Callable[[str], str]) -> Any:
+    """Return the value after `change` was made to each text in it."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_replace_everywhere(element, change) for element in value]
+    return {key: _replace_everywhere(one, change) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _replace(value: Any, path: tuple[str, ...], change: Callable[[Any], Any]) -> Any:
     if value is None:
         return None
     if isinstance(value, list):

@@ -10,7 +10,7 @@ from sluice.declaration import annotations, diagnosis, envelopes, masking, perso
 from sluice.declaration.envelopes import Envelope, plain
 from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
 from sluice.declaration.originals import Notes, Originals
-from sluice.declaration.personal import Subject, TokenPlace
+from sluice.declaration.personal import Mentions, Subject, TextPlace, TokenPlace
 from sluice.declaration.postmark import OwnPostmark
 from sluice.failures import DeclarationError, Rejected
 from sluice.postgres.cells import Cell
@@ -75,13 +75,14 @@ class _PartType(msgspec.StructMeta):
             declared.table = table
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
             declared.subject = personal.subject(declared.layout, _paths(name, "subject", subject))
-            declared.mention_places = personal.mentions(
+            declared.mentioned = personal.mentions(
                 declared.layout, _paths(name, "mentions", mentions), declared.subject
             )
             declared.postmark = postmark.of_stream(
                 declared.layout, declared.stream_name, identity, time, declared.subject
             )
         declared.token_places = tuple(personal.token_places(declared.layout))
+        declared.text_places = tuple(personal.text_places(declared.layout))
         return cast("type", declared)
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
@@ -98,6 +99,7 @@ class Part(msgspec.Struct, metaclass=_PartType):
 
     layout: ClassVar[Layout]
     token_places: ClassVar[tuple[TokenPlace, ...]]
+    text_places: ClassVar[tuple[TextPlace, ...]]
 
     @classmethod
     def columns(cls) -> tuple[tuple[str, str], ...]:
@@ -111,7 +113,7 @@ class Stream(Part):
     stream_name: ClassVar[str]  # that of its module: metrics, logs, breaker, dead letters and rejections go by it
     table: ClassVar[str]  # as `table`, or as `schema.table`
     subject: ClassVar[Subject | None]
-    mention_places: ClassVar[tuple[TokenPlace, ...]]  # where the rows have tokens of persons whom they only mention
+    mentioned: ClassVar[Mentions]
     postmark: ClassVar[OwnPostmark]
     unwrap: ClassVar[Envelope]
 

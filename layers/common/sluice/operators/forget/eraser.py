@@ -112,7 +112,7 @@ class Eraser:
 
     def _erase(self, connection: Connection, whom: Iterable[Person]) -> Outcome:
         outcome = Outcome(rows=Counter({stream.stream_name: 0 for stream in self._streams}))
-        outcome.mentions.update({stream.stream_name: 0 for stream in self._all_streams if stream.mention_places})
+        outcome.mentions.update({stream.stream_name: 0 for stream in self._all_streams if stream.mentioned.paths})
         tokens: dict[str, set[str]] = defaultdict(set)
         identifying: dict[str, set[str]] = defaultdict(set)
         whom = list(whom)
@@ -127,7 +127,7 @@ class Eraser:
                 outcome.rows[stream.stream_name] += gone.rows
                 for domain, found in gone.tokens.items():
                     tokens[domain].update(found)
-            for stream in [stream for stream in self._all_streams if stream.mention_places]:
+            for stream in [stream for stream in self._all_streams if stream.mentioned.paths]:
                 changed = erase_mentions(connection, stream, person.subject_tokens, person.sent_before)
                 outcome.mentions[stream.stream_name] += changed
         sealed = erase_sealed(connection, self._all_streams, self._keyset, tokens, identifying)

@@ -106,7 +106,7 @@ def older_mentions(
     found: dict[str, list[str]] = {token: [] for token in subject_tokens}
     newer = keyset.newer(SUBJECT)
     for stream in streams:
-        for place in stream.mention_places:
+        for place in stream.mentioned.places:
             rows = connection.run(
                 f"SELECT DISTINCT token FROM (SELECT {erasures.tokens_at(place)} AS token"
                 f" FROM {quoted_table(stream.table)}) AS mention WHERE NOT starts_with(token, :prefix)",

@@ -7,7 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sluice.declaration import personal
 from sluice.declaration.personal import TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.operators.forget.persons import Names
@@ -52,30 +51,20 @@ def erase_mentions(
     connection: Connection, stream: type[Stream], subject_tokens: Sequence[str], sent_before: datetime | None
 ) -> int:
     """Take a person's tokens out of the rows that mention the person, and return how many rows were changed."""
-    if not stream.mention_places:
-        return 0
-    places: dict[str, list[TokenPlace]] = defaultdict(list)
-    for place in stream.mention_places:
-        places[place.column].append(place)
-    names = [str(identifier(column)) for column in places]
-    is_json = [any(place.path for place in several) for several in places.values()]
-    columns = [f"{name}::text" if json_ else name for name, json_ in zip(names, is_json, strict=True)]
-    table = quoted_table(stream.table)
+    columns = stream.mentioned.columns
+    names = [str(identifier(column)) for column in columns]
+    texts = [f"{name}::text" if is_json else name for name, is_json in zip(names, columns.values(), strict=True)]
+    table, has_one = quoted_table(stream.table), _has_one(stream.mentioned.places, subject_tokens)
     mentioning: Any = connection.run(
-        f"SELECT {', '.join(['message_id::text', *columns])} FROM {table}"
-        f" WHERE ({_has_one(stream.mention_places, subject_tokens)}) AND {SENT_BEFORE} ORDER BY message_id FOR UPDATE",
+        f"SELECT {', '.join(['message_id::text', *texts])} FROM {table}"
+        f" WHERE ({has_one}) AND {SENT_BEFORE} ORDER BY message_id FOR UPDATE",
         sent_before=sent_before,
     )
     members = []
     for message_id, *values in mentioning:
-        member = {"message_id": message_id}
-        for (column, several), value, json_ in zip(places.items(), values, is_json, strict=True):
-            # Decimals, because a number in JSON may have more digits than a float.
-            left = json.loads(value, parse_float=Decimal, parse_int=Decimal) if json_ and value is not None else value
-            for place in several:
-                left = personal.without(left, place.path, subject_tokens)
-            member[column] = left
-        members.append(member)
+        decoded = map(_decoded, values, columns.values())
+        left = stream.mentioned.without(dict(zip(columns, decoded, strict=True)), subject_tokens)
+        members.append({"message_id": message_id, **left})
     connection.run(
         f"UPDATE {table} t SET {', '.join(f'{name} = r.{name}' for name in names)}"
         f" FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json)) r WHERE t.message_id = r.message_id",
@@ -120,6 +109,11 @@ def _is_about(stream: type[Stream], names: Names) -> tuple[str, dict[str, str]]:
             parameters[parameter] = array_cell(names[field])
         absent += f"{column} = '{{}}' IS NOT FALSE AND " if field.is_array else f"{column} IS NULL AND "
     return f"({' OR '.join(alternatives)})", parameters
+
+
+def _decoded(value: Any, is_json: bool) -> Any:
+    # Decimals, because a number in JSON may have more digits than a float.
+    return json.loads(value, parse_float=Decimal, parse_int=Decimal) if is_json and value is not None else value
 
 
 def _has_one(places: Sequence[TokenPlace], tokens: Sequence[str]) -> str:
