@@ -18,11 +18,11 @@ from tools.sluice_cli.authors.new.plan import Planner, snake
 KEYSET = throwaway.keyset()
 
 
-def planned(records: list[Any], subject: str = "") -> tuple[Planner, str]:
+def planned(records: list[Any], *subject: str) -> tuple[Planner, str]:
     """Return what was planned for samples, and the text of the declaration."""
     planner = Planner("Thing", subject)
     plan = planner.plan(samples.records_of(json.dumps(record) for record in records))
-    named = {"subject": planner.subject_path}
+    named = {"subject": [*planner.subject_paths.values()]}
     return planner, declaration.source("things", plan, "plain", named) if plan.members else ""
 
 
@@ -272,11 +272,21 @@ def test_the_subject_is_kept_or_a_token_of_its_domain() -> None:
         "buyer.email": 'Pseudonym("buyer_email_subject", domain="subject")',
     }.items():
         planner, text = planned([record], path)
-        assert planner.subject_path == path
+        assert [*planner.subject_paths.values()] == [path]
         assert line in " ".join(text.split())
         assert declaration.load("things", text).subject is not None
-    for path in ("tags", "nothing", "buyer"):
-        assert planned([record], path)[0].subject_path == ""
+    for path in ("nothing", "buyer"):
+        assert planned([record], path)[0].subject_paths == {}
+
+
+def test_the_subject_may_be_the_first_of_several_fields_or_a_list() -> None:
+    record = {"user_id": "u", "anonymous": {"id": "a"}, "members": ["ann", "bob"]}
+    planner, text = planned([record], "user_id", "anonymous.id")
+    assert 'subject=("user_id", "anonymous.id")' in text
+    assert declaration.load("things", text).subject is not None
+    planner, text = planned([record], "members")
+    assert 'subject="members"' in text
+    assert declaration.load("things", text).subject is not None
 
 
 def test_the_author_is_asked_what_samples_do_not_tell() -> None:

@@ -48,7 +48,8 @@ def of_stream(stream: type[Stream]) -> Contract:
     contract = {
         "table": stream.table,
         "envelope": stream.unwrap.__name__,
-        "subject": ".".join(stream.subject.field) if stream.subject else None,
+        "subject": " or ".join(stream.subject.paths) if stream.subject else None,
+        "mentions": " and ".join(stream.mentioned.paths) or None,
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "fields": dict(_fields(stream.layout, "")),
@@ -126,6 +127,9 @@ def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
     for what in ("table", "envelope", "subject", "identity", "time"):
         if old[what] != new[what]:
             yield Change(True, f"the {what} is {new[what]}, was {old[what]}")
+    before, after = old.get("mentions"), new["mentions"]  # that revision may not know of mentions
+    if before != after:
+        yield Change(before is not None, f"the mentions are {after or 'gone'}" + f", were {before}" * bool(before))
     yield from _of_fields(old["fields"], new["fields"])
     yield from _of_columns(old["columns"], new["columns"])
 

@@ -116,7 +116,8 @@ class Mentions:
         """The columns, each with whether it is JSON."""
         in_json = {place.column for place in self.places if place.path}
         in_json |= {text.column for text in self.texts if text.is_json}
-        return {place.column: place.column in in_json for place in (*self.places, *self.texts)}
+        names = [place.column for place in self.places] + [text.column for text in self.texts]
+        return {name: name in in_json for name in names}
 
     def without(self, values: Mapping[str, Any], tokens: Collection[str]) -> dict[str, Any]:
         """Return the columns' values, with JSON decoded, without these tokens."""

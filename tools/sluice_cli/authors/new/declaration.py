@@ -2,7 +2,7 @@
 
 import subprocess  # nosec B404
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,10 +19,10 @@ LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
-def source(name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str]) -> str:
+def source(name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, Sequence[str]]) -> str:
     """Return the module's text, formatted as `make check` wants it; `named` are paths by the stream's option."""
     classes = _Classes()
-    options = [f'table="{name}"', *(f'{option}="{path}"' for option, path in named.items() if path)]
+    options = [f'table="{name}"', *(f"{option}={_paths(paths)}" for option, paths in named.items() if paths)]
     options.append(_rename_option(plan))
     options.append(f"envelope={envelope}" if envelope != "plain" else "")
     head = f"class {plan.class_name}({', '.join(['Stream', *filter(None, options)])}):"
@@ -31,6 +31,11 @@ def source(name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str])
     return formatted(
         f'"""The stream `{name}`, as its samples show it."""\n\n{_imports(plan, body, envelope)}\n\n{body}'
     )
+
+
+def _paths(paths: Sequence[str]) -> str:
+    texts = [f'"{path}"' for path in paths]
+    return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
 
 def load(name: str, text: str) -> type[Stream]:

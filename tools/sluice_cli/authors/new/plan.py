@@ -80,17 +80,17 @@ class ObjectPlan:
 class Planner:
     """Makes the plan of a stream.
 
-    `subject` is the field that says whose record it is, `identity` the one that makes it one, `time` the one that tells
-    its time: keys with dots between.
+    `subject` are the fields that say whose record it is, `identity` the one that makes it one, `time` the one that
+    tells its time: keys with dots between.
     """
 
     stream_class: str
-    subject: str = ""
+    subject: tuple[str, ...] = ()
     identity: str = ""
     time: str = ""
     left_out: list[LeftOut] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
-    subject_path: str = ""  # of names in the classes, once it is found
+    subject_paths: dict[str, str] = field(default_factory=dict)  # of names in the classes, once they are found
     identity_path: str = ""
     time_path: str = ""
     _classes: set[str] = field(default_factory=set)
@@ -177,13 +177,13 @@ class Planner:
         named = None if column == prefix + name else column
         network = _column(f"{column}_network", columns)
         made = masks.masks(concern, guess, named, network, _domain(place, name, concern))
+        keys = ".".join(key for key in place.path if key != "*")
+        if path is not None and keys in self.subject:
+            token = _column(f"{column}_subject", columns)
+            made = masks.subject(made, named, token)
+            columns |= {token}
+            self.subject_paths[keys] = path + name
         if path is not None and not place.lengths:
-            keys = ".".join(place.path)
-            if self.subject == keys:
-                token = _column(f"{column}_subject", columns)
-                made = masks.subject(made, named, token)
-                columns |= {token}
-                self.subject_path = path + name
             self.identity_path = path + name if self.identity == keys else self.identity_path
             self.time_path = path + name if self.time == keys else self.time_path
         columns |= {network} if any(network in mask for mask in made) else set()
