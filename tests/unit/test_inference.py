@@ -281,10 +281,10 @@ def test_the_subject_is_kept_or_a_token_of_its_domain() -> None:
 
 def test_the_subject_may_be_the_first_of_several_fields_or_a_list() -> None:
     record = {"user_id": "u", "anonymous": {"id": "a"}, "members": ["ann", "bob"]}
-    planner, text = planned([record], "user_id", "anonymous.id")
+    _, text = planned([record], "user_id", "anonymous.id")
     assert 'subject=("user_id", "anonymous.id")' in text
     assert declaration.load("things", text).subject is not None
-    planner, text = planned([record], "members")
+    _, text = planned([record], "members")
     assert 'subject="members"' in text
     assert declaration.load("things", text).subject is not None
 
