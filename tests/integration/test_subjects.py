@@ -105,6 +105,8 @@ class World:
     open_store: OpenStore
     keyset: Keyset = OLD
     opened: ExitStack = field(default_factory=ExitStack)
+    _databases: dict[str, Database] = field(default_factory=dict)
+    _stores: dict[type[Stream], Store] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 1000)))
 
     def put(
@@ -117,7 +119,10 @@ class World:
         self, stream: type[Stream], bodies: Sequence[object], sent_at: datetime, store: Store | None = None
     ) -> int:
         """Take in a batch, and return how many rows that makes."""
-        store = store or self.open_store(stream)
+        if store is None:
+            if stream not in self._stores:
+                self._stores[stream] = self.open_store(stream)
+            store = self._stores[stream]
         store.verify(self.keyset, in_seconds(60))
         numbered = {next(self._numbers): body for body in bodies}
         rows = [
@@ -172,9 +177,10 @@ class World:
         return self.keyset.tokens(domain, value)[-1]
 
     def _database(self, role: str) -> Database:
-        opened = Database(self.database.settings(role), f"sluice-{role}")
-        self.opened.callback(opened.close)
-        return opened
+        if role not in self._databases:
+            self._databases[role] = Database(self.database.settings(role), f"sluice-{role}")
+            self.opened.callback(self._databases[role].close)
+        return self._databases[role]
 
 
 @pytest.fixture
@@ -321,6 +327,26 @@ def test_a_mention_is_found_in_each_place_alone(place: str, world: World) -> Non
     world.put(Meeting, meeting(BOB, **mention))
     assert world.token(ANN) in str(world.database.rows("meetings"))
     assert world.forget(ANN)["mentions"] == {"meetings": 1}
+    assert world.token(ANN) not in str(world.database.rows("meetings"))
+
+
+def test_a_late_message_of_somebody_else_loses_the_mention_too(world: World) -> None:
+    world.put(Meeting, full(BOB))
+    world.forget(ANN)
+    (erased,) = world.database.rows("meetings")
+    assert world.put_all(Meeting, [full(BOB), meeting(BOB), meeting(CAROL, note="of nobody")], LONG_BEFORE) == 3
+    late = world.database.rows("meetings")
+    assert late[1] == erased | {"message_id": late[1]["message_id"]}
+    assert [row["note"] for row in late[2:]] == [None, "of nobody"]
+    assert world.put(Meeting, full(BOB), sent_at=datetime.now(UTC)) == 1
+    assert world.database.rows("meetings")[-1]["invited_by"] == world.token(ANN)
+
+
+def test_a_late_mention_under_a_new_key_is_known_by_the_token_of_the_erasure(world: World) -> None:
+    world.forget(ANN)
+    world.keyset = NEW
+    world.database.sql("INSERT INTO token_key (number, check_value) VALUES (2, :value)", value=NEW.check_values[2])
+    assert world.put(Meeting, full(BOB)) == 1
     assert world.token(ANN) not in str(world.database.rows("meetings"))
 
 

@@ -13,6 +13,7 @@ from sluice.declaration.originals import Original
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected
 from sluice.ingest.insertion import Inserted, insert
+from sluice.ingest.mentions import MentionColumns
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.table import StreamTable
 from sluice.postgres.cells import array_cell
@@ -43,6 +44,7 @@ class Store:
         self._database = database
         self._vault = vault
         self._table = StreamTable(stream)
+        self._mentions = MentionColumns(stream)
         self._verified: Keyset | None = None
 
     def verify(self, keyset: Keyset, deadline: Deadline) -> None:
@@ -103,6 +105,8 @@ class Store:
             self._vault.observe(state.vault_generation)
             erased_ids = self._erased_ids(connection, ordered, state.newest)
             kept = [row for row in ordered if row.message_id not in erased_ids] if erased_ids else ordered
+            if state.newest is not None and self._mentions:
+                kept = self._without_erased(connection, kept, state.newest)
             inserted = insert(connection, self._table, kept, deadline)
             sealed = self._seal(connection, inserted.written, state.newest)
             refusals = [reject(row, rejected) for row, rejected in inserted.refused]
@@ -137,6 +141,16 @@ class Store:
             if row.originals.subjects and (sent_at := datetime.fromisoformat(row.sent_at)) < newest_erasure
         }
         return erasures.sent_before(connection, self._keyset, subjects) if subjects else set()
+
+    def _without_erased(
+        self, connection: Connection, rows: Sequence[MaskedRow], newest_erasure: datetime
+    ) -> list[MaskedRow]:
+        """Return the rows without the mentions of people who were erased after they were sent."""
+        oldest = min((datetime.fromisoformat(row.sent_at) for row in rows), default=newest_erasure)
+        if oldest >= newest_erasure:
+            return list(rows)
+        erased = erasures.since(connection, self._keyset, oldest)
+        return [self._mentions.without(row, erased) for row in rows]
 
     @property
     def _keyset(self) -> Keyset:

@@ -51,6 +51,15 @@ def erased(connection: Connection, subject_tokens: Iterable[str]) -> dict[str, d
     return dict(rows)
 
 
+def since(connection: Connection, keyset: Keyset, moment: datetime) -> dict[str, datetime]:
+    """Return when persons were erased after a moment, by all of their tokens that a row can have."""
+    rows: Any = connection.run(
+        "SELECT subject_token, erased_at FROM erasure WHERE erased_at > :moment ORDER BY erased_at", moment=moment
+    )
+    newer = keyset.newer(SUBJECT)
+    return {form: erased_at for token, erased_at in rows for form in (token, *newer(token))}
+
+
 def sent_before[Name: Hashable](
     connection: Connection, keyset: Keyset, messages: Mapping[Name, tuple[Sequence[str], datetime]]
 ) -> set[Name]:
