@@ -44,12 +44,13 @@ class Visit(Stream, table="visits", subject="visitor"):
     visitor: Annotated[str | None, Uuid()] = None
     devices: Annotated[list[str], Each(Text(max=32)), Pseudonym(domain="device_id", recoverable=True)]
     trips: list[Trip]
+    codes: Annotated[list[str], Each(Text(max=32), json=True), Pseudonym(domain="code", recoverable=True)] = []  # noqa: RUF012
     note: Annotated[str | None, Text(max=200), MENTIONS] = None
 
 
 VISITS = """
 CREATE TABLE visits (
-    visitor uuid, devices varchar(256)[] NOT NULL, trips jsonb NOT NULL,
+    visitor uuid, devices varchar(256)[] NOT NULL, trips jsonb NOT NULL, codes jsonb NOT NULL,
     note text, note_email text[], addresses text[],
     sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY
 )

@@ -3,8 +3,11 @@
 import inspect
 import json
 import re
+from importlib import import_module
 from itertools import count
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,6 +16,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from sluice.declaration import canonical, diagnosis, envelopes, masks, rules
 from sluice.declaration.masks import Mask
 from sluice.declaration.rules import Each, Rule
+from sluice.declaration.scrub import Find
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
 from sluice.ingest.batch import record_handler
@@ -142,6 +146,10 @@ def names_of(module: Any, base: type) -> set[str]:
     return {made.__name__ for made in members if isinstance(made, type) and issubclass(made, base) and made is not base}
 
 
+def modules_of(package: ModuleType) -> list[ModuleType]:
+    return [import_module(f"{package.__name__}.{module.name}") for module in iter_modules(package.__path__)]
+
+
 def test_the_table_of_rules_has_every_rule_and_its_parameters() -> None:
     documented = {re.match(r"`(\w+)", row[0])[1]: row for row in rows_of("Rules")}  # type: ignore[index]
     assert set(documented) == names_of(rules, Rule)
@@ -161,16 +169,17 @@ def test_the_table_of_rules_tells_type_and_truncation_of_each() -> None:
 
 def test_the_table_of_masks_has_every_mask_and_its_parameters() -> None:
     documented = {re.match(r"`(\w+)", row[0])[1]: row for row in rows_of("Masks")}  # type: ignore[index]
-    assert set(documented) == names_of(masks, Mask)
-    for name, row in documented.items():
-        parameters = re.findall(r"(\w+)[,=)]", row[0])
-        assert parameters == list(inspect.signature(getattr(masks, name)).parameters)
+    parameters = {name: re.findall(r"(\w+)[,=)]", row[0]) for name, row in documented.items()}
+    assert parameters.pop("Scrub") == [*inspect.signature(Find).parameters, "column"]
+    assert parameters == {
+        name: list(inspect.signature(getattr(masks, name)).parameters) for name in names_of(masks, Mask)
+    }
 
 
 def test_every_reason_is_documented() -> None:
     raised = {
         reason
-        for module in (canonical, diagnosis, envelopes, rules)
+        for module in (canonical, diagnosis, envelopes, *modules_of(rules))
         for reason in re.findall(r"""Rejected\("(\w+)""", inspect.getsource(module))
     } | {"null", "wrong_type"}
     documented = set(re.findall(r"`(\w+)`", DOC.split("The reasons in `rejection`: ")[1].split("\n\n")[0]))

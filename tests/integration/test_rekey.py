@@ -42,7 +42,7 @@ THIRD = Keyset({**NEW.keys, 3: "3" * 64}, 3)
 def visit(visitor: str = ADA, *devices: str, guests: tuple[str, ...] = (), note: str | None = None) -> dict[str, Any]:
     """Return a visit; what it notes, each guest says too."""
     trips = [{"guests": [{"email": f"{name}@example.com", "words": note} for name in guests]}, {"guests": []}]
-    return {"visitor": visitor, "devices": devices, "trips": trips, "note": note}
+    return {"visitor": visitor, "devices": devices, "trips": trips, "note": note, "codes": devices}
 
 
 BODIES: dict[Any, dict[int, Any]] = {

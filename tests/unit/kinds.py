@@ -8,10 +8,12 @@ from typing import Annotated, Any, NamedTuple
 from sluice.declaration.masks import Mask
 from sluice.declaration.rules import (
     Boolean,
+    Card,
     CaseFolded,
     Custom,
     Each,
     Email,
+    Iban,
     Integer,
     IpAddress,
     Number,
@@ -52,6 +54,10 @@ KINDS = {
     "case-folded": Kind(CaseFolded(max=9), '"STRAẞE"', "strasse", "strasse", to=4, short="stra"),
     "e-mail": Kind(Email(), '"Ada@Example.COM"', "Ada@example.com", "Ada@example.com", short="example.com"),
     "phone": Kind(Phone(region="GB"), '"020 7946 0018"', "+442079460018", "+442079460018", to=3, short="+44"),
+    "card": Kind(Card(), '"4111 1111-1111 1111"', "4111111111111111", "4111111111111111", to=6, short="411111"),
+    "iban": Kind(
+        Iban(), '"gb33 BUKB 2020 1555 5555 55"', "GB33BUKB20201555555555", "GB33BUKB20201555555555", to=2, short="GB"
+    ),
     "ip address": Kind(IpAddress(), '"::ffff:192.0.2.7"', "192.0.2.7", "192.0.2.7", short="192.0.2.0/24"),
     "version": Kind(Version(), '"2.3"', "2.3", "2.3", to=1, short="2"),
     "custom": Kind(Custom(max=9, form=plate), '" b ad 123 "', "BAD123", "BAD123", to=1, short="B"),

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,8 @@ import msgspec
 from sluice.declaration.layout import Field, Layout
 from sluice.declaration.masks import Keep, Redact, Truncate
 from sluice.declaration.rules import Rule
+from sluice.declaration.scrub import Scrub
+from sluice.declaration.search import Search
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.pseudonyms.keyset import Keyset
@@ -30,6 +32,12 @@ def values(stream: type[Stream], body: str) -> tuple[set[str], set[str]]:
     hidden: set[str] = set()
     kept: set[str] = set()
     for field, value in _values(stream.layout, record):
+        scrubs = [mask for mask in field.masks if isinstance(mask, Scrub)]
+        if scrubs:
+            found, rest = _scrubbed(scrubs, str(value))
+            hidden |= {text for text in found if len(text) >= SHORTEST}
+            kept |= rest
+            continue
         texts = {str(value), *_canonical_texts(field.rule.element, value)}
         if any(isinstance(mask, Keep) for mask in field.masks):
             kept |= texts
@@ -85,6 +93,20 @@ def _values(layout: Layout, record: Any) -> Iterator[tuple[Field, Any]]:
 def _canonical_texts(rule: Rule, value: Any) -> Iterator[str]:
     with suppress(Rejected, msgspec.ValidationError):
         yield rule.text(rule.canonical(msgspec.convert(value, rule.accepts)))
+
+
+def _scrubbed(scrubs: Iterable[Scrub], text: str) -> tuple[set[str], set[str]]:
+    """Return what the masks find in a text, as it stands there and in canonical form, and what else is in the text."""
+    found: set[str] = set()
+    rest: set[str] = set()
+    for scrub in scrubs:
+        end = 0
+        for hit in Search([(find.rule, find.pattern) for find in scrub.finds]).hits(text):
+            found |= {text[hit.start : hit.end], scrub.finds[hit.finder].rule.text(hit.value)}
+            rest.add(text[end : hit.start])
+            end = hit.end
+        rest.add(text[end:])
+    return found, rest
 
 
 def _left_over(field: Field, value: Any) -> Iterator[str]:

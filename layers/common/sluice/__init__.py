@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
     from sluice.declaration.rules import (
         Boolean,
+        Card,
         CaseFolded,
         Custom,
         Each,
         Email,
+        Iban,
         Integer,
         IpAddress,
         Number,
@@ -45,6 +47,7 @@ else:  # a type checker that saw this would take any name
 
 __all__ = [
     "Boolean",
+    "Card",
     "CaseFolded",
     "Custom",
     "DeclarationError",
@@ -52,6 +55,7 @@ __all__ = [
     "Email",
     "Envelope",
     "Find",
+    "Iban",
     "Integer",
     "IpAddress",
     "Keep",

@@ -2,17 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from types import GenericAlias, UnionType
 from typing import Any, get_type_hints
 
 from sluice.declaration import column_types, registry
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Mask, Pseudonym
 from sluice.declaration.registry import names
 from sluice.declaration.rules import Rule
+from sluice.declaration.scrub import Find
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
 from tools.sluice_cli.terminal import USAGE, fail
@@ -38,7 +40,7 @@ class Entry:
 
     @property
     def domain(self) -> str | None:
-        return (self.mask.domain or self.name) if isinstance(self.mask, Pseudonym) else None
+        return self.mask.domain_of(self.name) if isinstance(self.mask, Pseudonym | TokensInside) else None
 
     @property
     def is_constant(self) -> bool:
@@ -82,7 +84,7 @@ def mask_text(entry: Entry) -> str:
 
 def options(declared: Rule | Mask) -> dict[str, Any]:
     """Return name and options of a rule or mask as JSON has them, but for those that an entry has a member for."""
-    told = {name: _plain(value) for name, value in _options(declared) if name not in MEMBERS}
+    told = {name: _plain(value) for name, _, value in _options(declared) if name not in MEMBERS}
     return {"name": type(declared).__name__} | told
 
 
@@ -123,26 +125,30 @@ def _type(hint: Any) -> str:
     return re.sub(r"\b\w+\.", "", text)
 
 
-def _options(declared: object) -> list[tuple[str, Any]]:
+def _options(declared: object) -> list[tuple[str, str, Any]]:
+    """Return the options of a rule or mask: its name, how it stands before the value in a call, and the value."""
     if not is_dataclass(declared):
         return []
-    return [
-        (option.metadata.get("parameter", option.name), getattr(declared, option.name)) for option in fields(declared)
-    ]
+    named = [(option.metadata.get("parameter", option.name), option.name) for option in fields(declared)]
+    return [(name or own, f"{name}=" if name else "", getattr(declared, own)) for name, own in named]
 
 
-def _call(declared: Rule | Mask) -> str:
+def _call(declared: Rule | Mask | Find, hidden: Container[str] = MEMBERS) -> str:
     given = [
-        f"{name}={_literal(value)}"
-        for name, value in _options(declared)
-        if name not in MEMBERS and value is not None and value is not False
+        f"{before}{_literal(value)}"
+        for name, before, value in _options(declared)
+        if name not in hidden and value is not None and value is not False
     ]
     return type(declared).__name__ + (f"({', '.join(given)})" if given else "")
 
 
 def _literal(value: Any) -> str:
-    if isinstance(value, Rule):
+    if isinstance(value, Rule | Find):
         return _call(value)
+    if isinstance(value, Mask):
+        return _call(value, hidden=())
+    if isinstance(value, tuple) and any(isinstance(one, Find) for one in value):
+        return ", ".join(map(_literal, value))
     plain = _plain(value)
     return str(plain) if callable(value) else json.dumps(plain, ensure_ascii=False)
 
@@ -150,8 +156,12 @@ def _literal(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Rule):
         return options(value)
+    if isinstance(value, Mask | Find):
+        return {"name": type(value).__name__} | {name: _plain(inner) for name, _, inner in _options(value)}
+    if isinstance(value, tuple):
+        return [*map(_plain, value)]
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
     if isinstance(value, datetime):
         return value.isoformat()
-    return list(value) if isinstance(value, tuple) else value
+    return value

@@ -23,6 +23,7 @@ from sluice.postgres.cells import Json, json_cell
 from sluice.pseudonyms.keyset import Keyset
 from tools.sluice_cli.authors import envelopes
 
+MARK = "\0"  # around a token inside of a text, which has none itself: PostgreSQL could not store it
 RECORDS, RESULTS = {"record", "body"}, {"row", "refused"}
 ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|NULL', re.DOTALL)  # of PostgreSQL's arrays, as `array_cell` spells them
 
@@ -138,8 +139,12 @@ class _Examples:
         """Return the row as JSON would have it, with its tokens marked."""
         names = [name for name, _ in self._stream.columns()]
         row = {name: _value(cell, kind) for name, cell, kind in zip(names, cells, self._cells, strict=True)}
+        inside: dict[str, str] = {}  # each token, and how it is marked in a text
         for place in self._stream.token_places:
+            place.replace(row[place.column], lambda token: inside.setdefault(token, f"{MARK}{token}{MARK}"))
             row[place.column] = place.replace(row[place.column], _Token)
+        for text_place in self._stream.text_places:
+            row[text_place.column] = text_place.replace(row[text_place.column], inside)
         return row
 
     def _of_row(self, number: int, wanted: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
@@ -155,6 +160,8 @@ class _Examples:
     def _of_value(self, number: int, place: str, wanted: Any, found: Any) -> Iterator[str]:
         if isinstance(found, _Token):
             yield from self._of_token(number, place, wanted, found)
+        elif isinstance(found, str) and MARK in found:
+            yield from self._of_text(number, place, wanted, found)
         elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
             for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
                 yield from self._of_value(number, f"{place}[{index}]", one, other)
@@ -163,6 +170,16 @@ class _Examples:
                 yield from self._of_value(number, f"{place}.{name}", wanted[name], other)
         elif not _are_equal(wanted, found):
             yield f"{place}: is {_shown(self._with_labels(found))}, must be {_shown(wanted)}"
+
+    def _of_text(self, number: int, place: str, wanted: Any, found: str) -> Iterator[str]:
+        pieces = found.split(MARK)  # every other one is a token
+        pattern = "(.+?)".join(map(re.escape, pieces[::2]))
+        labels = re.fullmatch(pattern, wanted, re.DOTALL) if isinstance(wanted, str) else None
+        if labels is None:
+            yield f"{place}: is {_shown(self._with_labels(found))}, must be {_shown(wanted)}"
+            return
+        for label, token in zip(labels.groups(), pieces[1::2], strict=True):
+            yield from self._of_token(number, place, label, token)
 
     def _of_token(self, number: int, place: str, label: Any, token: str) -> Iterator[str]:
         if not isinstance(label, str):
@@ -180,6 +197,10 @@ class _Examples:
         """Return a value with labels in the place of its tokens, as far as they have any yet."""
         if isinstance(value, _Token):
             return self._labels.get(value, ("…", 0))[0]
+        if isinstance(value, str) and MARK in value:
+            pieces = value.split(MARK)
+            pieces[1::2] = [self._labels.get(token, ("…", 0))[0] for token in pieces[1::2]]
+            return "".join(pieces)
         if isinstance(value, list):
             return [self._with_labels(element) for element in value]
         return {name: self._with_labels(member) for name, member in value.items()} if isinstance(value, dict) else value

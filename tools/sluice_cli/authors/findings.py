@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
+from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
@@ -131,7 +133,11 @@ class Findings:
     def exposures(self) -> list[Exposure]:
         """Return what looks like personal data by its form, in all that would be stored as it came or less of it."""
         kept = [entry for entry in self.entries if entry.pointer or isinstance(entry.mask, Derived)]
-        kept = [entry for entry in kept if not isinstance(entry.mask, Pseudonym | Redact) and not entry.is_constant]
+        kept = [
+            entry
+            for entry in kept
+            if not isinstance(entry.mask, Pseudonym | Redact | TokensInside) and not entry.is_constant
+        ]
         records: Counter[tuple[str, str]] = Counter()
         for accepted in self.accepted:
             row = self.row(accepted, show_clear=True)
@@ -145,7 +151,7 @@ class Findings:
         told = []
         for entry, write in self._writers.items():
             rule = entry.rule
-            if rule and not isinstance(entry.mask, Keep):
+            if rule and not isinstance(entry.mask, Keep | Scrub | TokensInside):
                 clear = [value for accepted in self.accepted for value in accepted.clear.get(entry.pointer, ())]
                 values = {rule.element.text(value) for value in clear}
                 stored = {write(value) for value in clear} - {None}
@@ -155,9 +161,9 @@ class Findings:
 
     def _is_masked(self, entry: Entry, accepted: Accepted) -> bool:
         """Tell whether nothing in the column is a clear value: neither by declaration nor because it was so short."""
-        if entry.is_constant:
+        if entry.is_constant or isinstance(entry.mask, TokensInside):
             return True
-        if entry not in self._writers or isinstance(entry.mask, Keep) or entry.rule is None:
+        if entry not in self._writers or isinstance(entry.mask, Keep | Scrub) or entry.rule is None:
             return False
         write, element = self._writers[entry], entry.rule.element
         return all(

@@ -17,9 +17,11 @@ from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.rules import (
     Boolean,
+    Card,
     Custom,
     Each,
     Email,
+    Iban,
     Integer,
     IpAddress,
     Number,
@@ -32,6 +34,7 @@ from sluice.declaration.rules import (
     Version,
 )
 from sluice.declaration.rules.rule import is_ours
+from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Stream
 from sluice.failures import OF_A_USERS_CODE, Rejected, rejection_of
 from sluice.postgres.cells import json_cell
@@ -119,7 +122,10 @@ class Generator:
         if member.optional and self._source.random() < self._null_share:
             return None
         if isinstance(member, Field):
-            return self._value(member.rule, place, member.key)
+            value = self._value(member.rule, place, member.key)
+            return next(
+                (self._with_finds(value, member.rule, mask) for mask in member.masks if isinstance(mask, Scrub)), value
+            )
         if not member.many:
             return self._record(member.layout, place)
         return [self._record(member.layout, f"{place}/*") for _ in range(self._source.randint(1, MOST_ELEMENTS))]
@@ -138,6 +144,14 @@ class Generator:
             if _takes(rule, rule.example):
                 return rule.example
         raise NotGenerated(f"{pointer}: {type(rule).__name__} has no example that it takes")
+
+    def _with_finds(self, value: Any, rule: Rule, scrub: Scrub) -> Any:
+        """Return a text, or a list of texts, with values in it that the mask finds, as far as the rule takes that."""
+        if isinstance(value, list):
+            return [self._with_finds(element, rule.element, scrub) for element in value]
+        found = [self._made_up(find.rule, "", DIGITS) for find in scrub.finds if find.pattern is None]
+        longer = " ".join([value, *map(str, found)])
+        return longer if _takes(rule, longer) else value
 
     def _broken(self, record: Any) -> Any:
         """Return the record with one of its members missing, null, empty or of another type."""
@@ -181,6 +195,12 @@ class Generator:
                 return f"user{source.randrange(10**digits)}@{source.choice(DOMAINS)}"
             case Phone():
                 return f"+442079460{source.randrange(1000):03}"  # of those that Ofcom reserves for fiction
+            case Card():
+                digits_of_card = f"4{source.randrange(10**14):014}"
+                return next(made for digit in range(10) if _takes(rule, made := f"{digits_of_card}{digit}"))
+            case Iban():
+                account = f"BUKB{source.randrange(10**14):014}"
+                return next(made for check in range(2, 99) if _takes(rule, made := f"GB{check:02}{account}"))
             case Version():
                 return ".".join(str(source.randrange(10)) for _ in range(source.randint(2, 3)))
             case Text() if not isinstance(rule, Custom) and is_ours(rule):

@@ -15,10 +15,12 @@ from sluice.declaration.rules import (
     EPOCHS_FROM,
     EPOCHS_TO,
     Boolean,
+    Card,
     CaseFolded,
     Custom,
     Each,
     Email,
+    Iban,
     Integer,
     IpAddress,
     Number,
@@ -41,6 +43,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 EMAIL = r"^[^@\s]+@[^@\s]+$"
 NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?$"
+CARD = r"^\s*[0-9](?:[ \u00a0\u2010\u2011-]?[0-9]){11,18}\s*$"
+IBAN = r"^\s*[A-Za-z]{2}(?:[ \u00a0\u2010\u2011-]?[0-9A-Za-z]){13,32}\s*$"
 UUID = r"^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$|^[0-9A-Fa-f]{32}$"
 VERSION = r"^0*[0-9]{1,4}(?:\.0*[0-9]{1,3}){0,2}$"
 
@@ -109,6 +113,8 @@ def _of_kind(rule: Rule) -> Schema:
             return {"type": "string", "format": "idn-email", "maxLength": rule.max, "pattern": EMAIL}
         case Custom():  # its `max` is that of what the function returns
             return {"type": "string", "pattern": NOT_BLANK}
+        case Card() | Iban():
+            return {"type": "string", "maxLength": rule.max, "pattern": CARD if isinstance(rule, Card) else IBAN}
         case Text() | CaseFolded() | Phone():
             return {"type": "string", "minLength": 1, "maxLength": rule.max, "pattern": NOT_BLANK}
     return _of_type(rule.accepts)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from sluice.declaration import column_types
 from sluice.declaration.column_types import Anything, Cells, Choices
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Column, Derived
-from sluice.declaration.masks import Pseudonym, Redact, TokensInside
+from sluice.declaration.masks import Pseudonym, Redact
 from sluice.declaration.stream import Stream
 from sluice.postgres.driver import identifier
 
@@ -69,10 +70,10 @@ def indexed(stream: type[Stream]) -> dict[str, str]:
     They are those of the persons, of mentions, with a token each, and of tokens in texts.
     """
     subject = {field.column: field.is_array for field in (stream.subject.fields if stream.subject else ())}
-    tokens = {place.column: False for place in stream.token_places if not place.path and not place.is_array}
+    tokens = {place.column: False for place in stream.token_places if not place.is_json and not place.is_array}
     inside = {place.name: True for place in stream.layout.places() if isinstance(place.mask, TokensInside)}
-    mentioned = {place.column: place.is_array for place in stream.mentioned.places if not place.path}
-    in_json = [place.column for place in stream.mentioned.places if place.path]
+    mentioned = {place.column: place.is_array for place in stream.mentioned.places if not place.is_json}
+    in_json = [place.column for place in stream.mentioned.places if place.is_json]
     looked_up = subject | tokens | inside | mentioned
     indexes = {column: "USING gin " * is_array + f"({name(column)})" for column, is_array in looked_up.items()}
     return indexes | {column: f"USING gin ({name(column)} jsonb_path_ops)" for column in in_json}

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sluice.deadline import Deadline
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.masks import Pseudonym, Redact, Truncate
 from sluice.declaration.rules import Email, IpAddress
 from sluice.declaration.stream import Stream
@@ -168,7 +169,7 @@ def _is_masked(entry: Entry) -> bool:
     """Tell whether nothing in the column can be a whole value: of a short text Truncate leaves all."""
     if isinstance(entry.mask, Truncate):
         return entry.rule is not None and type(entry.rule.element) in (Email, IpAddress)
-    return entry.is_constant or type(entry.mask) in (Pseudonym, Redact)
+    return entry.is_constant or type(entry.mask) in (Pseudonym, Redact, TokensInside)
 
 
 def _moment(text: str) -> datetime:

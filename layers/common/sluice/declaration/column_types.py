@@ -11,16 +11,19 @@ from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Field, Layout, Nested
-from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, TokensInside, Truncate
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.rules import (
     LARGEST_BIGINT,
     LARGEST_INTEGER,
     Boolean,
+    Card,
     CaseFolded,
     Custom,
     Each,
     Email,
+    Iban,
     Integer,
     IpAddress,
     Number,
@@ -36,6 +39,8 @@ from sluice.declaration.scrub import Scrub
 
 TOKEN_CHARACTERS = len("t999999_") + 43
 PHONE_CHARACTERS = len("+") + 15 + len(";ext=") + 11  # E.164, and an extension (RFC 3966)
+CARD_CHARACTERS = 19  # ISO/IEC 7812
+IBAN_CHARACTERS = 34  # ISO 13616
 DAYS = ("year", "month", "day")  # what a moment can be truncated to, and a date hold
 
 TEXTS = {"text", "varchar", "bpchar", "citext"}
@@ -225,6 +230,8 @@ def _kept(rule: Rule) -> Cells:
         return _choices(*rule.choices)
     plain: dict[type[Rule], Cells] = {
         Boolean: BOOLEANS,
+        Card: _texts(CARD_CHARACTERS),
+        Iban: _texts(IBAN_CHARACTERS),
         IpAddress: Of("inet", 39, types=("inet", "cidr")),
         Uuid: Of("uuid", 36, types=("uuid",)),
         Timestamp: Moments("timestamptz", 32),

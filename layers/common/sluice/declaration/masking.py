@@ -5,8 +5,9 @@ from typing import Any
 
 from msgspec.structs import astuple
 
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Layout, Nested
-from sluice.declaration.masks import Mask, Pseudonym, TokensInside, Writer
+from sluice.declaration.masks import Mask, Pseudonym, Writer
 from sluice.declaration.originals import Notes
 from sluice.declaration.rules.rule import Rule, is_ours
 from sluice.declaration.scrub import Scrub

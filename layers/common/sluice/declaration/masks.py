@@ -1,12 +1,12 @@
 """Masks: what becomes of a field's canonical value in a column. A field may have several, a column each."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 from sluice.declaration.originals import Notes, Original
 from sluice.declaration.rules.rule import Rule, is_ours
-from sluice.postgres.cells import Cell, array_cell, cell_of, json_cell
+from sluice.postgres.cells import Cell, cell_of
 from sluice.pseudonyms.keyset import Keyset
 
 type Writer = Callable[[Any], Cell]
@@ -114,41 +114,3 @@ class Truncate(Mask):
     def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
         shorten, cell = rule.element.shorten(self.to), _cells(rule, rule.element.cell)
         return rule.over(lambda value: cell(shorten(value)))
-
-
-@dataclass(frozen=True)
-class TokensInside(Mask):
-    """The tokens of a domain that the mask before it put inside of a text or of JSON: an array, with each once.
-
-    By this array they are found without a look into every text.
-    """
-
-    domain: str = ""
-    recoverable: bool = False
-    json: bool = False
-
-    def domain_of(self, field: str) -> str:
-        """Return the domain of the tokens."""
-        return self.domain
-
-    def column_of(self, name: str) -> str:
-        return self.column or f"{name}_{self.domain}"
-
-    @property
-    def in_json(self) -> "TokensInside":
-        return replace(self, json=True)
-
-    def writer(self, field: str, rule: Rule, keyset: Keyset, notes: Notes | None = None) -> Writer:
-        """Return that function; it looks for the tokens in the notes, and takes them out there."""
-        cell = json_cell if self.json else array_cell
-        inside = {} if notes is None else notes.inside
-        return lambda value: cell([*inside.pop((self.column, self.domain), ())])
-
-
-def tokens_inside(pseudonyms: Iterable[Pseudonym]) -> tuple[TokensInside, ...]:
-    """Return the companions of a mask that puts tokens inside of a text or of JSON: one for each domain and column."""
-    recoverable: dict[tuple[str | None, str], bool] = {}
-    for mask in pseudonyms:
-        place = (mask.column, str(mask.domain))
-        recoverable[place] = mask.recoverable or recoverable.get(place, False)
-    return tuple(TokensInside(*place, is_recoverable) for place, is_recoverable in recoverable.items())

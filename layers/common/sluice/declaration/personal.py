@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Field, Layout, Nested, named_field
-from sluice.declaration.masks import Keep, Pseudonym, TokensInside
+from sluice.declaration.masks import Keep, Pseudonym
 from sluice.declaration.rules import Each, Rule
 from sluice.declaration.scrub import Scrub
 from sluice.failures import DeclarationError
@@ -31,6 +32,7 @@ class TokenPlace:
     domain: str
     recoverable: bool
     is_array: bool  # of PostgreSQL's
+    is_json: bool = False
 
     def replace(self, value: Any, change: Callable[[str], str]) -> Any:
         """Return the column's value, with JSON decoded, after `change` was made to each token."""
@@ -114,7 +116,7 @@ class Mentions:
     @property
     def columns(self) -> dict[str, bool]:
         """The columns, each with whether it is JSON."""
-        in_json = {place.column for place in self.places if place.path}
+        in_json = {place.column for place in self.places if place.is_json}
         in_json |= {text.column for text in self.texts if text.is_json}
         names = [place.column for place in self.places] + [text.column for text in self.texts]
         return {name: name in in_json for name in names}
@@ -140,8 +142,10 @@ def token_places(
                 if len(domain) > LONGEST_DOMAIN:
                     raise DeclarationError(f"{layout.name}.{field.name}: a domain has at most 64 characters")
                 where = (column, (*path, name)) if column else (name, ())
-                is_array = not column and (isinstance(mask, TokensInside) or field.rule.element is not field.rule)
-                yield TokenPlace(*where, domain, mask.recoverable, is_array)
+                is_inside = isinstance(mask, TokensInside)
+                is_json = bool(column) or (not is_inside and field.rule.is_json)
+                is_array = not is_json and (is_inside or field.rule.element is not field.rule)
+                yield TokenPlace(*where, domain, mask.recoverable, is_array, is_json)
     for nested in layout.nested:
         yield from token_places(nested.layout, *_inside(nested, prefix, column, path))
 
@@ -153,7 +157,7 @@ def text_places(layout: Layout, prefix: str = "", column: str = "", path: tuple[
             if isinstance(mask, Scrub) and any(isinstance(one, TokensInside) for one in field.masks):
                 name = mask.column_of(prefix + field.name)
                 where = (column, (*path, name)) if column else (name, ())
-                yield TextPlace(*where, is_json=bool(column) or getattr(field.rule, "json", False))
+                yield TextPlace(*where, bool(column) or field.rule.is_json)
     for nested in layout.nested:
         yield from text_places(nested.layout, *_inside(nested, prefix, column, path))
 
@@ -189,7 +193,7 @@ def _subject_field(stream: Layout, path: str) -> SubjectField:
     for mask in field.masks:
         is_kept = isinstance(mask, Keep) and mask.as_ is None
         if is_kept or (isinstance(mask, Pseudonym) and mask.domain_of(field.name) == SUBJECT):
-            if isinstance(field.rule, Each) and field.rule.json:
+            if field.rule.is_json:
                 raise DeclarationError(f"{named} must be an array, to be looked up: Each without json")
             column = mask.column or "_".join(names)
             domains = tuple(dict.fromkeys(one.domain_of(field.name) for one in pseudonyms))
@@ -209,7 +213,7 @@ def _mentions(stream: Layout, path: str, subject: Subject | None) -> Mentions:
     if not places:
         raise DeclarationError(f"{named} must be a Pseudonym of the domain subject")
     can_be_null = field.optional or any(nested.optional for nested in around)
-    if not (can_be_null or all(place.path or place.is_array for place in places)):
+    if not (can_be_null or all(place.is_json or place.is_array for place in places)):
         raise DeclarationError(f"{named} becomes NULL with an erasure: give its type `| None`")
     return Mentions((path,), places, tuple(text_places(alone)))
 

@@ -1,14 +1,17 @@
-"""Scrub: the mask of a text with personal data inside. What is found there gives way to what its own mask makes of it."""
+"""Scrub: the mask of a text with personal data inside, of which each value gives way to what a mask makes of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
-from sluice.declaration.masks import Mask, Pseudonym, Redact, TokensInside, Truncate, Writer, tokens_inside
+from sluice.declaration import search
+from sluice.declaration.inside import TokensInside, tokens_inside
+from sluice.declaration.masks import Mask, Pseudonym, Redact, Truncate, Writer
 from sluice.declaration.originals import Notes
 from sluice.declaration.rules import CaseFolded, Custom, Rule, Text
 from sluice.declaration.rules.rule import is_ours
-from sluice.declaration.search import Search, is_known
+from sluice.declaration.wire import Numeric
 from sluice.failures import DeclarationError
 from sluice.pseudonyms.keyset import Keyset
 
@@ -21,8 +24,8 @@ class Find:
     rule `pattern` says it, a regular expression of RE2; of one with a group, the group is the value.
     """
 
-    rule: Rule
-    mask: Mask
+    rule: Rule = field(metadata={"parameter": ""})  # the first
+    mask: Mask = field(metadata={"parameter": ""})  # the second
     pattern: str | None = None
 
     def check(self) -> None:
@@ -30,9 +33,10 @@ class Find:
         if not isinstance(self.rule, Rule) or not isinstance(self.mask, Mask):
             raise DeclarationError("Find needs a rule and a mask: Find(Email(), Redact())")
         name = type(self.rule).__name__
-        if self.pattern is None and not is_known(self.rule):
-            raise DeclarationError(f'Find does not know where {name} may stand; say it: pattern=r"…"')
         self.rule.check()
+        accepted = self.rule.accepts
+        if not {str, Numeric} & {*(get_args(accepted) if isinstance(accepted, UnionType) else (accepted,))}:
+            raise DeclarationError(f"{name} takes no text, so Find finds none in one")
         if type(self.mask) not in (Pseudonym, Redact, Truncate):
             raise DeclarationError("Find goes with Pseudonym, Redact or Truncate")
         if isinstance(self.mask, Pseudonym):
@@ -42,7 +46,7 @@ class Find:
             of_constant = ' (Redact(constant="…") puts a text in its place)' * isinstance(self.mask, Redact)
             raise DeclarationError(f"Find({name}) has no column for its {type(self.mask).__name__}{of_constant}")
         self.mask.check(self.rule)
-        Search.check(self.rule, self.pattern)
+        search.finder(self.rule, self.pattern)
 
     def replacement(self, field: str, keyset: Keyset, notes: Notes | None) -> Callable[[Any], str]:
         """Return the function from a canonical value to what stands in its place. It notes the tokens."""
@@ -86,12 +90,12 @@ class Scrub(Mask):
 
     def writer(self, field: str, rule: Rule, keyset: Keyset, notes: Notes | None = None) -> Writer:
         """Return that function; it notes the tokens in the text, and what those of recoverable values stand for."""
-        search = Search([(find.rule, find.pattern) for find in self.finds])
+        hits = search.Search([(find.rule, find.pattern) for find in self.finds]).hits
         replacements = [find.replacement(field, keyset, notes) for find in self.finds]
 
         def scrub(text: str) -> str:
             pieces, end = [], 0
-            for hit in search.hits(text):
+            for hit in hits(text):
                 pieces += [text[end : hit.start], replacements[hit.finder](hit.value)]
                 end = hit.end
             return "".join([*pieces, text[end:]]) if pieces else text

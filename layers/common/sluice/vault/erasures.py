@@ -126,7 +126,7 @@ def tokens_in_rows(streams: Iterable[type[Stream]], domains: Container[str] | No
 def has_token(place: TokenPlace, tokens: Sequence[str]) -> str:
     """Return the condition that a row has one of these tokens in a place; an index on the column serves it."""
     column = str(identifier(place.column))
-    if place.path:
+    if place.is_json:
         is_one = " || ".join(f"@ == {_json(token)}" for token in tokens)
         return f"{column}::jsonb @? {literal(f'lax {_json_path(place)} ? ({is_one})')}::jsonpath"
     array = literal(array_cell(tokens))
@@ -136,7 +136,7 @@ def has_token(place: TokenPlace, tokens: Sequence[str]) -> str:
 def tokens_at(place: TokenPlace) -> str:
     """Return the expression for a row's tokens in one place: a row for each where they are many."""
     column = str(identifier(place.column))
-    if place.path:
+    if place.is_json:
         return f"jsonb_path_query({column}::jsonb, {literal(f'lax {_json_path(place)}')}) #>> '{{}}'"
     return f"unnest({column})::text" if place.is_array else f"{column}::text"
 

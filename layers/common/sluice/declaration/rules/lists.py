@@ -39,6 +39,10 @@ class Each(Rule):
         return self.rule
 
     @property
+    def is_json(self) -> bool:
+        return self.json
+
+    @property
     def in_json(self) -> Rule:
         return replace(self, json=True)
 
