@@ -365,7 +365,7 @@ def test_a_field_in_an_object_and_one_that_is_also_shortened_may_be_identity_or_
     assert declare_push(identity="prefixed").postmark.time is None
 
 
-@pytest.mark.parametrize("option", ["subject", "identity", "time"])
+@pytest.mark.parametrize("option", ["subject", "mentions", "identity", "time"])
 def test_a_part_names_none_of_them(option: str) -> None:
     named: Any = {option: "field"}
     with pytest.raises(DeclarationError) as caught:
