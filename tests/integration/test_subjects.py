@@ -208,7 +208,8 @@ def users(world: World) -> list[tuple[str | None, bool]]:
 
 def test_a_row_is_the_persons_whom_the_first_field_that_is_present_names(world: World) -> None:
     device = str(uuid4())
-    for body in (action("ann", device), action(None, device), {"device": {}}, {"user_id": "bob", "device": None}, {}):
+    nobody: dict[str, Any] = {"device": {}}
+    for body in (action("ann", device), action(None, device), nobody, {"user_id": "bob", "device": None}, {}):
         assert world.put(Action, body) == 1
     assert world.forget(device.upper())["rows"]["actions"] == 1
     assert users(world) == [("ann", True), ("bob", False), (None, False), (None, False)]
@@ -317,14 +318,14 @@ def test_an_erased_person_is_mentioned_no_more_and_the_rows_stay(world: World) -
 
 @pytest.mark.parametrize("place", ["invited_by", "watchers", "guests", "hosts", "note"])
 def test_a_mention_is_found_in_each_place_alone(place: str, world: World) -> None:
-    mention = {
+    mentions: dict[str, dict[str, Any]] = {
         "invited_by": {"invited_by": ANN},
         "watchers": {"watchers": [ANN]},
         "guests": {"guests": [{"email": CAROL}, {"email": ANN}]},
         "hosts": {"guests": [{"hosts": [CAROL, ANN]}]},
         "note": {"note": f"by {ANN}"},
-    }[place]
-    world.put(Meeting, meeting(BOB, **mention))
+    }
+    world.put(Meeting, meeting(BOB, **mentions[place]))
     assert world.token(ANN) in str(world.database.rows("meetings"))
     assert world.forget(ANN)["mentions"] == {"meetings": 1}
     assert world.token(ANN) not in str(world.database.rows("meetings"))
@@ -489,8 +490,9 @@ def test_batches_and_erasures_at_once_leave_nothing_of_the_person(world: World) 
     with ThreadPoolExecutor(max_workers=3) as threads:
         delivering = [threads.submit(deliver, store) for store in stores]
         erasing = threads.submit(lambda: [world.forget(ANN) for _ in range(6)])
-        for done in (*delivering, erasing):
-            done.result()
+        for delivered in delivering:
+            delivered.result()
+        erasing.result()
     assert world.reveal(ANN, BOB) == [BOB]
     assert world.count(Meeting) == 20
     assert world.token(ANN) not in str(world.database.rows("meetings"))

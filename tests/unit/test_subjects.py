@@ -53,7 +53,8 @@ MEMBERS: dict[str, Any] = {
 
 def declare(**options: Any) -> Any:
     namespace = {"__annotations__": MEMBERS, "__module__": "streams.declared", "__doc__": "Declared."}
-    return type(Stream)("Declared", (Stream,), namespace, table="declared", **options)
+    make: Any = type(Stream)
+    return make("Declared", (Stream,), namespace, table="declared", **options)
 
 
 @pytest.mark.parametrize(
