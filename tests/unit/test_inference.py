@@ -105,7 +105,19 @@ def test_a_rule_fits_the_values(values: list[Any], key: str, declared: str) -> N
         (["ada@example.com"], "password", "Annotated[str, Email(), Redact()]"),
         (["late"], "comment", "Annotated[str, Text(max=32), Redact()]"),
         (["two words"], "x", "Annotated[str, Text(max=64), Redact()]"),
-        (["to ada@example.com"], "x", "Annotated[str, Text(max=128), Redact()]"),
+        (
+            ["to ada@example.com"],
+            "x",
+            'Annotated[str, Text(max=128), Scrub(Find(Email(), Pseudonym(domain="email", recoverable=True)))]',
+        ),
+        (
+            ["of +44 20 7946 0018, 203.0.113.7"],
+            "comment",
+            "Annotated[str, Text(max=128), Scrub("
+            'Find(IpAddress(), Redact(constant="[ip]")), Find(Phone(), Redact(constant="[phone]")))]',
+        ),
+        (["of 020 7946 0018"], "comment", "Annotated[str, Text(max=64), Redact()]"),  # of which region?
+        (["from 203.0.113.7 by aa:bb:cc:dd:ee:01"], "x", "Annotated[str, Text(max=256), Redact()]"),
         (["https://example.com/ada"], "x", "Annotated[str, Text(max=128), Redact()]"),
         ([52.5], "latitude", "Annotated[Decimal, Number(precision=8, scale=2), Redact()]"),
         (

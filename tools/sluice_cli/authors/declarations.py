@@ -129,7 +129,8 @@ def _options(declared: object) -> list[tuple[str, str, Any]]:
     """Return the options of a rule or mask: its name, how it stands before the value in a call, and the value."""
     if not is_dataclass(declared):
         return []
-    named = [(option.metadata.get("parameter", option.name), option.name) for option in fields(declared)]
+    shown = [option for option in fields(declared) if option.repr]
+    named = [(option.metadata.get("parameter", option.name), option.name) for option in shown]
     return [(name or own, f"{name}=" if name else "", getattr(declared, own)) for name, own in named]
 
 

@@ -1,7 +1,7 @@
 """Tokens inside of a text or of JSON: the columns of arrays in which they stand too, and are looked up."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sluice.declaration.masks import Mask, Pseudonym, Writer
 from sluice.declaration.originals import Notes
@@ -19,7 +19,7 @@ class TokensInside(Mask):
 
     domain: str = ""
     recoverable: bool = False
-    json: bool = False
+    json: bool = field(default=False, repr=False)  # nothing that anybody declares
 
     def domain_of(self, field: str) -> str:
         """Return the domain of the tokens."""

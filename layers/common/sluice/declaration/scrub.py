@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, get_args
 
-from sluice.declaration import search
 from sluice.declaration.inside import TokensInside, tokens_inside
 from sluice.declaration.masks import Mask, Pseudonym, Redact, Truncate, Writer
 from sluice.declaration.originals import Notes
@@ -13,6 +12,7 @@ from sluice.declaration.rules import CaseFolded, Custom, Rule, Text
 from sluice.declaration.rules.rule import is_ours
 from sluice.declaration.wire import Numeric
 from sluice.failures import DeclarationError
+from sluice.postgres.cells import cell_of
 from sluice.pseudonyms.keyset import Keyset
 
 
@@ -46,6 +46,8 @@ class Find:
             of_constant = ' (Redact(constant="…") puts a text in its place)' * isinstance(self.mask, Redact)
             raise DeclarationError(f"Find({name}) has no column for its {type(self.mask).__name__}{of_constant}")
         self.mask.check(self.rule)
+        from sluice.declaration import search  # as below
+
         search.finder(self.rule, self.pattern)
 
     def replacement(self, field: str, keyset: Keyset, notes: Notes | None) -> Callable[[Any], str]:
@@ -90,6 +92,8 @@ class Scrub(Mask):
 
     def writer(self, field: str, rule: Rule, keyset: Keyset, notes: Notes | None = None) -> Writer:
         """Return that function; it notes the tokens in the text, and what those of recoverable values stand for."""
+        from sluice.declaration import search  # its regular expressions take 20 ms: only for streams that have a Scrub
+
         hits = search.Search([(find.rule, find.pattern) for find in self.finds]).hits
         replacements = [find.replacement(field, keyset, notes) for find in self.finds]
 
@@ -100,7 +104,7 @@ class Scrub(Mask):
                 end = hit.end
             return "".join([*pieces, text[end:]]) if pieces else text
 
-        return rule.over(scrub)
+        return rule.over(scrub if is_ours(rule.element) else lambda text: cell_of(scrub(text)))
 
 
 def _text(cell: Any) -> str:

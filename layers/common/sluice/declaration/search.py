@@ -13,7 +13,6 @@ from sluice.failures import DeclarationError, Rejected
 
 type Span = tuple[int, int]
 type Take = Callable[[int, int], bool]  # takes what stands there, and tells whether the rule does
-type Finder = Callable[[str, Take], None]
 
 MOST_DECODINGS = 3  # a value in a URL in a URL is encoded twice
 
@@ -70,6 +69,13 @@ _MOST_SEPARATORS = 6  # in the number of a card
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
+class Finder(NamedTuple):
+    """Tries the places in a text where a value may stand."""
+
+    find: Callable[[str, Take], None]
+    fewest_digits: int = 0  # that a text with such a value has
+
+
 class Hit(NamedTuple):
     """A value in a text."""
 
@@ -110,18 +116,20 @@ class Search:
 
     def _found(self, text: str) -> list[Hit]:
         found: list[Hit] = []
-        for number, (find, canonical) in enumerate(self._finders):
-
-            def take(start: int, end: int, number: int = number, canonical: Callable[[str], Any] = canonical) -> bool:
-                try:
-                    value = canonical(text[start:end])
-                except Rejected:
-                    return False
-                found.append(Hit(start, end, number, value))
-                return True
-
-            find(text, take)
+        digits = _count_digits(text)
+        for number, (finder, canonical) in enumerate(self._finders):
+            if digits >= finder.fewest_digits:
+                finder.find(text, partial(_take, found, text, number, canonical))
         return found
+
+
+def _take(found: list[Hit], text: str, number: int, canonical: Callable[[str], Any], start: int, end: int) -> bool:
+    try:
+        value = canonical(text[start:end])
+    except Rejected:
+        return False
+    found.append(Hit(start, end, number, value))
+    return True
 
 
 def finder(rule: Rule, pattern: str | None = None) -> Finder:
@@ -130,7 +138,8 @@ def finder(rule: Rule, pattern: str | None = None) -> Finder:
         return _of_pattern(pattern)
     for kind in type(rule).__mro__:
         if kind is Phone:
-            return partial(_phones, needs_plus=getattr(rule, "region", None) is None)
+            needs_plus = getattr(rule, "region", None) is None
+            return Finder(partial(_phones, needs_plus=needs_plus), _DIGITS_OF_A_PHONE.start)
         if kind in _FINDERS:
             return _FINDERS[kind]
     raise DeclarationError(f'Find does not know where a value of {type(rule).__name__} may stand; say it: pattern=r"…"')
@@ -162,7 +171,7 @@ def _of_pattern(pattern: str) -> Finder:
             if start < end:
                 take(start, end)
 
-    return find
+    return Finder(find)
 
 
 def _emails(text: str, take: Take) -> None:
@@ -196,14 +205,11 @@ def _uuids(text: str, take: Take) -> None:
     if text.count("-") >= 4:
         for match in _UUID.finditer(text):
             take(*match.span())
-    if _count_digits(text):
-        for match in _UUID_DIGITS.finditer(text):
-            take(*match.span())
+    for match in _UUID_DIGITS.finditer(text):
+        take(*match.span())
 
 
 def _cards(text: str, take: Take) -> None:
-    if _count_digits(text) < 12:
-        return
     end = 0
     for match in _CARD.finditer(text):
         start, stop = match.span("digits")
@@ -218,7 +224,7 @@ def _cards(text: str, take: Take) -> None:
 
 
 def _ibans(text: str, take: Take) -> None:
-    for match in _IBAN_START.finditer(text) if _count_digits(text) else ():
+    for match in _IBAN_START.finditer(text):
         length = IBAN_LENGTHS.get(match[0][:2].upper(), 0) - len(match[0])
         rest = _iban_rest(length).match(text, match.end()) if length > 0 else None
         if rest:
@@ -231,7 +237,7 @@ def _iban_rest(length: int) -> re.Pattern[str]:
 
 
 def _phones(text: str, take: Take, needs_plus: bool) -> None:
-    if _count_digits(text) < _DIGITS_OF_A_PHONE.start or (needs_plus and "+" not in text and "\uff0b" not in text):
+    if needs_plus and "+" not in text and "\uff0b" not in text:
         return
     for run in _PHONE_RUN.finditer(text):
         groups = [group.span() for group in _PHONE_GROUP.finditer(text, *run.span())]
@@ -254,7 +260,8 @@ def _phone(text: str, groups: Sequence[Span], take: Take, needs_plus: bool) -> i
         extension = _PHONE_EXTENSION.match(text, end)
         digits = _count_digits(text[start:end])
         if digits in _DIGITS_OF_A_PHONE and 2 * count <= digits + 2:
-            opened = start - 1 if ")" in text[start:end] and text[start - 1 : start] == "(" else start
+            is_closed = text.count(")", start, end) > text.count("(", start, end)
+            opened = start - 1 if is_closed and text[start - 1 : start] == "(" else start
             if extension and take(opened, extension.end()):
                 return count
             if not text[end : end + 1].isalpha() and take(opened, end):
@@ -263,12 +270,11 @@ def _phone(text: str, groups: Sequence[Span], take: Take, needs_plus: bool) -> i
 
 
 _FINDERS: dict[type[Rule], Finder] = {
-    Card: _cards,
-    Email: _emails,
-    Iban: _ibans,
-    IpAddress: _ip_addresses,
-    Phone: partial(_phones, needs_plus=False),
-    Uuid: _uuids,
+    Card: Finder(_cards, 12),
+    Email: Finder(_emails),
+    Iban: Finder(_ibans, 2),
+    IpAddress: Finder(_ip_addresses),
+    Uuid: Finder(_uuids, 1),  # that of its version (RFC 9562)
 }
 
 

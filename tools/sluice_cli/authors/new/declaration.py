@@ -1,5 +1,6 @@
 """Writes the module that declares a planned stream, and loads the stream from that text."""
 
+import re
 import subprocess  # nosec B404
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from tools.sluice_cli.authors.marks import MARK
 from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan
 
 LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
+CALLED = re.compile(r"\b([A-Z]\w+)\(")  # in a mask: itself, and what is in it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
@@ -76,7 +78,7 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     lines.append("from typing import Annotated")
     if "msgspec.field(" in body:
         lines.append("\nimport msgspec")
-    names = {mask.partition("(")[0] for field in fields for mask in field.masks} | {"Stream"}
+    names = {name for field in fields for mask in field.masks for name in CALLED.findall(mask)} | {"Stream"}
     names |= {type(field.guess.rule.element).__name__ for field in fields}
     names |= {"Each"} if any(isinstance(field.guess.rule, Each) for field in fields) else set()
     names |= {"Part"} if any(isinstance(member, ObjectPlan) for member in plan.members) else set()

@@ -52,6 +52,8 @@ MADE_UP = {  # by kind: of those that standards and banks reserve for examples
     "free_text": "some words",
 }
 
+IN_TEXTS = {"phone": "+44 20 7946 0001"}  # where the region is not known
+
 
 def lines(stream: type[Stream], plan: ObjectPlan) -> list[str]:
     """Return the lines of the stream's examples: whole records, one without all that may be missing, and a refusal."""
@@ -170,6 +172,7 @@ def _moment(rule: Timestamp, values: Sequence[Scalar], is_text: bool) -> str | i
 def _text(field: FieldPlan, rule: Rule, values: Sequence[str], number: int) -> str:
     lengths = {len(value) for value in values}
     made = MADE_UP.get(field.concern.kind, "") if field.concern else ""
+    made = " ".join([made, *((MADE_UP | IN_TEXTS)[kind] for kind in field.concern.held)]) if field.concern else made
     if not made and len(lengths) == 1 and all(re.fullmatch("[0-9a-f]{8,}|[0-9A-F]{8,}", value) for value in values):
         made = f"{number:0{lengths.pop()}}"
     made = made or f"{field.name.replace('_', '-')}-{number}"

@@ -176,7 +176,9 @@ class Planner:
         columns.add(column)
         named = None if column == prefix + name else column
         network = _column(f"{column}_network", columns)
-        made = masks.masks(concern, guess, named, network, _domain(place, name, concern))
+        emails = _column(f"{prefix}{name}_email", columns)
+        other = None if emails == f"{prefix}{name}_email" else emails
+        made = masks.masks(concern, guess, named, network, _domain(place, name, concern), other)
         keys = ".".join(key for key in place.path if key != "*")
         if path is not None and keys in self.subject:
             token = _column(f"{column}_subject", columns)
@@ -187,6 +189,7 @@ class Planner:
             self.identity_path = path + name if self.identity == keys else self.identity_path
             self.time_path = path + name if self.time == keys else self.time_path
         columns |= {network} if any(network in mask for mask in made) else set()
+        columns |= {emails} if any('domain="email"' in mask and mask.startswith("Scrub(") for mask in made) else set()
         optional = is_null or (absent and not place.lengths)
         return FieldPlan(place, name, guess, made, concern, optional, absent)
 

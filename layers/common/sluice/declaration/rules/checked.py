@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sluice.declaration.rules.texts import Text
 from sluice.failures import Rejected
 
-_BLANK_OR_HYPHEN = re.compile(r"(?<=[0-9A-Za-z])[ \u00a0\u2010\u2011-](?=[0-9A-Za-z])")
-
-_CARD = re.compile(  # the ranges of the schemes, each with its lengths (ISO/IEC 7812)
+# Compiled when they are first needed: most streams have no such rule.
+_BLANK_OR_HYPHEN = r"(?<=[0-9A-Za-z])[ \u00a0\u2010\u2011-](?=[0-9A-Za-z])"
+_CARD = (  # the ranges of the schemes, each with its lengths (ISO/IEC 7812)
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
     r"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"  # Mastercard
     r"|3[47][0-9]{13}"  # American Express
@@ -19,7 +19,7 @@ _CARD = re.compile(  # the ranges of the schemes, each with its lengths (ISO/IEC
 )
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # a digit, doubled, and its digits added
 
-_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[0-9A-Z]{11,30}")
+_IBAN = r"[A-Z]{2}[0-9]{2}[0-9A-Z]{11,30}"
 IBAN_LENGTHS = {  # characters, as countries registered them (ISO 13616)
     country: length
     for length, countries in {
@@ -57,8 +57,8 @@ class Card(Text):
         return "4111111111111111"  # with which everybody tests
 
     def canonical(self, value: str, /) -> str:
-        digits = _BLANK_OR_HYPHEN.sub("", super().canonical(value))
-        if not _CARD.fullmatch(digits) or not _has_check_digit(digits):
+        digits = re.sub(_BLANK_OR_HYPHEN, "", super().canonical(value))
+        if not re.fullmatch(_CARD, digits) or not _has_check_digit(digits):
             raise Rejected("not_a_card_number")
         return digits
 
@@ -74,8 +74,8 @@ class Iban(Text):
         return "GB33BUKB20201555555555"  # of no bank's customer
 
     def canonical(self, value: str, /) -> str:
-        iban = _BLANK_OR_HYPHEN.sub("", super().canonical(value)).upper()
-        if not _IBAN.fullmatch(iban) or len(iban) != IBAN_LENGTHS.get(iban[:2]):
+        iban = re.sub(_BLANK_OR_HYPHEN, "", super().canonical(value)).upper()
+        if not re.fullmatch(_IBAN, iban) or len(iban) != IBAN_LENGTHS.get(iban[:2]):
             raise Rejected("not_an_iban")
         if int("".join(str(int(character, 36)) for character in iban[4:] + iban[:4])) % 97 != 1:
             raise Rejected("not_an_iban")

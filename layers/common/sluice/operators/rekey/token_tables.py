@@ -149,7 +149,8 @@ class StreamRows:
         for text_place in stream.text_places:
             self._text_places[text_place.column].append(text_place)
         self._column_names = [*dict.fromkeys([*self._places, *self._text_places])]
-        in_json = {place.column for place in (*stream.token_places, *stream.text_places) if place.is_json}
+        in_json = {place.column for place in stream.token_places if place.is_json}
+        in_json |= {place.column for place in stream.text_places if place.is_json}
         self._is_json = [column in in_json for column in self._column_names]
         self._names = [str(identifier(column)) for column in self._column_names]
         texts = [f"{name}::text" if json else name for name, json in zip(self._names, self._is_json, strict=True)]
