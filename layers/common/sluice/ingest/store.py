@@ -1,7 +1,7 @@
 """The store of a stream: the rows and rejections of a batch are written in one transaction, each message once."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
@@ -45,6 +45,7 @@ class Store:
         self._vault = vault
         self._table = StreamTable(stream)
         self._mentions = MentionColumns(stream)
+        self._domains = sorted({place.domain for place in stream.token_places if place.recoverable})
         self._verified: Keyset | None = None
 
     def verify(self, keyset: Keyset, deadline: Deadline) -> None:
@@ -85,7 +86,7 @@ class Store:
         def work_and_seal(connection: Connection) -> None:
             _, sealed = work(connection)
             if not sealed:  # the row was refused, so its originals were not wanted
-                self._seal(connection, [row], None)
+                self._seal(connection, [row])
 
         self._transact([row], work_and_seal, deadline, undo=True)
 
@@ -101,14 +102,14 @@ class Store:
         ordered = _in_order(rows)
 
         def work(connection: Connection) -> tuple[Written, list[Sealed]]:
-            state = erasures.share(connection)
+            state = erasures.share(connection, self._domains)
             self._vault.observe(state.vault_generation)
             erased_ids = self._erased_ids(connection, ordered, state.newest)
             kept = [row for row in ordered if row.message_id not in erased_ids] if erased_ids else ordered
             if state.newest is not None and self._mentions:
                 kept = self._without_erased(connection, kept, state.newest)
             inserted = insert(connection, self._table, kept, deadline)
-            sealed = self._seal(connection, inserted.written, state.newest)
+            sealed = self._seal(connection, inserted.written, state.domains)
             refusals = [reject(row, rejected) for row, rejected in inserted.refused]
             newly_rejected = _insert_rejections(connection, [*rejections, *refusals])
             milliseconds = (time.perf_counter() - started) * 1000
@@ -158,15 +159,18 @@ class Store:
             raise Outage("keyset: not verified")
         return self._verified
 
-    def _seal(self, connection: Connection, rows: Sequence[MaskedRow], newest_erasure: datetime | None) -> list[Sealed]:
+    def _seal(
+        self, connection: Connection, rows: Sequence[MaskedRow], erased_domains: Set[str] = frozenset()
+    ) -> list[Sealed]:
         """Put into the vault what is not known to be there, and return it.
 
         What identifies a person who was erased is not sealed again, unless the row is that person's own.
         """
         originals = list(chain.from_iterable([row.originals.values for row in rows]))
-        if newest_erasure is not None:
+        if erased_domains:
             own = {original.token for row in rows for original in row.originals.values if _is_own(row, original)}
-            others = [original for original in self._vault.unknown(originals) if original.token not in own]
+            unknown = self._vault.unknown(originals)
+            others = [one for one in unknown if one.domain in erased_domains and one.token not in own]
             erased = erasures.erased_values(connection, self._keyset, others) if others else set()
             originals = [original for original in originals if original.token not in erased]
         sealed = self._vault.seal(originals)

@@ -21,16 +21,20 @@ class State(NamedTuple):
 
     vault_generation: int  # one more with each erasure and sweep: sealed values may be gone
     newest: datetime | None  # when the last person was erased
+    domains: frozenset[str]  # those, of the given ones, with values that must not be sealed again
 
 
-def share(connection: Connection) -> State:
+def share(connection: Connection, domains: Sequence[str] = ()) -> State:
     """Keep erasures and sweeps out until this transaction ends. Return the state that they left."""
     # Two statements: the second begins once we have the lock, so it reads what the last holder committed.
     rows = connection.run(
-        f"SELECT pg_advisory_xact_lock_shared({LOCK}); SELECT number, (SELECT max(erased_at) FROM erasure) FROM removal"
+        f"SELECT pg_advisory_xact_lock_shared({LOCK});"
+        " SELECT number, (SELECT max(erased_at) FROM erasure),"
+        f" ARRAY(SELECT domain FROM unnest(CAST({literal(array_cell(domains))} AS text[])) AS domain"
+        " WHERE EXISTS (SELECT FROM erased_value v WHERE v.domain = domain.domain)) FROM removal"
     )
-    vault_generation, newest = (rows or [])[-1]
-    return State(vault_generation, newest)
+    vault_generation, newest, erased_domains = (rows or [])[-1]
+    return State(vault_generation, newest, frozenset(erased_domains))
 
 
 def exclude(connection: Connection) -> None:

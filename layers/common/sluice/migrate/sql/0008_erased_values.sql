@@ -5,6 +5,8 @@ CREATE TABLE erased_value (
     domain varchar(64)  NOT NULL
 );
 
+CREATE INDEX ON erased_value (domain);
+
 GRANT SELECT ON erased_value TO :"ingest";
 GRANT SELECT, INSERT ON erased_value TO :"forget";
 GRANT SELECT, INSERT, DELETE ON erased_value TO :"rekey";
