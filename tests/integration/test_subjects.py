@@ -291,6 +291,15 @@ def full(*members: str, of: str = ANN) -> dict[str, Any]:
     )
 
 
+def test_forget_may_change_the_columns_with_mentions_and_no_others(world: World) -> None:
+    rights = world.database.sql(
+        "SELECT column_name::text FROM information_schema.column_privileges WHERE grantee = :grantee"
+        " AND table_name = 'meetings' AND privilege_type = 'UPDATE' ORDER BY 1",
+        grantee=LOGINS["forget"].username,
+    )
+    assert [name for (name,) in rights] == ["guests", "invited_by", "note", "noted", "watchers"]
+
+
 def test_an_erased_person_is_mentioned_no_more_and_the_rows_stay(world: World) -> None:
     world.put(Meeting, full(BOB))
     world.put(Meeting, full(BOB, of=CAROL))
