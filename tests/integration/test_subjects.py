@@ -18,6 +18,7 @@ from sluice.declaration.scrub import Find, Scrub
 from sluice.declaration.stream import Part, Stream
 from sluice.ingest.store import Store
 from sluice.migrate import tables
+from sluice.operators.forget import rows as rows_module
 from sluice.operators.forget.eraser import Eraser
 from sluice.operators.forget.requests import Erase, Erasure, Repeat
 from sluice.operators.rekey.rekeyer import Rekeyer
@@ -63,7 +64,7 @@ class Meeting(
     Stream,
     table="meetings",
     subject="members",
-    mentions=("invited_by", "watchers", "guests.email", "guests.hosts", "note"),
+    mentions=("invited_by", "watchers", "guests.email", "guests.hosts", "note", "asides"),
 ):
     """A meeting, which is about all of its members."""
 
@@ -74,6 +75,9 @@ class Meeting(
     watchers: Annotated[list[str], Each(Email()), Pseudonym(domain="subject")] = msgspec.field(default_factory=list)
     guests: list[Guest] = msgspec.field(default_factory=list)
     note: Annotated[str | None, Text(max=500), Scrub(Find(Email(), Pseudonym("noted", domain="subject")))] = None
+    asides: Annotated[
+        list[str] | None, Each(Text(max=99)), Scrub(Find(Email(), Pseudonym("asides_noted", domain="subject")))
+    ] = None
     room: Annotated[str | None, Text(max=20), Pseudonym(recoverable=True)] = None
 
 
@@ -287,7 +291,12 @@ def test_the_others_of_a_list_stay_sealed_as_long_as_a_row_uses_them(world: Worl
 def full(*members: str, of: str = ANN) -> dict[str, Any]:
     guests = [{"email": of, "seat": 7}, {"email": CAROL, "hosts": [CAROL, of]}, {"email": None}]
     return meeting(
-        *members, invited_by=of, watchers=[of, CAROL, of], guests=guests, note=f"Ask {of} or {CAROL}, not {of}."
+        *members,
+        invited_by=of,
+        watchers=[of, CAROL, of],
+        guests=guests,
+        note=f"Ask {of} or {CAROL}, not {of}.",
+        asides=[f'"{of}", {{\\"', "none", f"{CAROL}"],
     )
 
 
@@ -297,7 +306,9 @@ def test_forget_may_change_the_columns_with_mentions_and_no_others(world: World)
         " AND table_name = 'meetings' AND privilege_type = 'UPDATE' ORDER BY 1",
         grantee=LOGINS["forget"].username,
     )
-    assert [name for (name,) in rights] == ["guests", "invited_by", "note", "noted", "watchers"]
+    assert [name for (name,) in rights] == [
+        *("asides", "asides_noted", "guests", "invited_by", "note", "noted", "watchers")
+    ]
 
 
 def test_an_erased_person_is_mentioned_no_more_and_the_rows_stay(world: World) -> None:
@@ -320,9 +331,18 @@ def test_an_erased_person_is_mentioned_no_more_and_the_rows_stay(world: World) -
         ],
         "note": f"Ask [erased] or {carol}, not [erased].",
         "noted": [carol],
+        "asides": ['"[erased]", {\\"', "none", carol],
+        "asides_noted": [carol],
     }
     assert answer["stays"]["rows_that_mention"] == 0
     assert world.forget(ANN)["mentions"] == {"meetings": 0}
+
+
+def test_mentions_in_many_rows_are_taken_out_a_few_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "MENTIONS", 2)
+    world.put_all(Meeting, [meeting(BOB, invited_by=ANN) for _ in range(5)], LONG_BEFORE)
+    assert world.forget(ANN)["mentions"] == {"meetings": 5}
+    assert {row["invited_by"] for row in world.database.rows("meetings")} == {None}
 
 
 @pytest.mark.parametrize("place", ["invited_by", "watchers", "guests", "hosts", "note"])

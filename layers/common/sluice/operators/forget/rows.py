@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from sluice.vault import erasures
 
 type Tokens = Mapping[str, Collection[str]]  # by domain
 
+MENTIONS = 10_000  # rows with mentions that are read and changed at once
 SENT_BEFORE = "sent_at < coalesce(CAST(:sent_before AS timestamptz), 'infinity')"
 
 
@@ -51,26 +52,43 @@ def erase_mentions(
     connection: Connection, stream: type[Stream], subject_tokens: Sequence[str], sent_before: datetime | None
 ) -> int:
     """Take a person's tokens out of the rows that mention the person, and return how many rows were changed."""
+    names = [str(identifier(column)) for column in stream.mentioned.columns]
+    table, changed = quoted_table(stream.table), 0
+    for members in _without_mentions(connection, stream, subject_tokens, sent_before):
+        connection.run(
+            f"UPDATE {table} t SET {', '.join(f'{name} = r.{name}' for name in names)}"
+            f" FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json)) r WHERE t.message_id = r.message_id",
+            rows=str(json_cell(members)),
+        )
+        changed += len(members)
+    return changed
+
+
+def _without_mentions(
+    connection: Connection, stream: type[Stream], subject_tokens: Sequence[str], sent_before: datetime | None
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows that mention a person, MENTIONS at once: their ids, and their columns without the tokens."""
     columns = stream.mentioned.columns
-    names = [str(identifier(column)) for column in columns]
-    texts = [f"{name}::text" if is_json else name for name, is_json in zip(names, columns.values(), strict=True)]
-    table, has_one = quoted_table(stream.table), _has_one(stream.mentioned.places, subject_tokens)
-    mentioning: Any = connection.run(
-        f"SELECT {', '.join(['message_id::text', *texts])} FROM {table}"
-        f" WHERE ({has_one}) AND {SENT_BEFORE} ORDER BY message_id FOR UPDATE",
-        sent_before=sent_before,
-    )
-    members = []
-    for message_id, *values in mentioning:
-        decoded = map(_decoded, values, columns.values())
-        left = stream.mentioned.without(dict(zip(columns, decoded, strict=True)), subject_tokens)
-        members.append({"message_id": message_id, **left})
-    connection.run(
-        f"UPDATE {table} t SET {', '.join(f'{name} = r.{name}' for name in names)}"
-        f" FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json)) r WHERE t.message_id = r.message_id",
-        rows=str(json_cell(members)),
-    )
-    return len(members)
+    names = [f"{identifier(name)}::text" if is_json else str(identifier(name)) for name, is_json in columns.items()]
+    has_one = _has_one(stream.mentioned.places, subject_tokens)
+    after: str | None = None
+    while True:
+        rows: Any = connection.run(
+            f"SELECT {', '.join(['message_id::text', *names])} FROM {quoted_table(stream.table)}"
+            f" WHERE ({has_one}) AND {SENT_BEFORE}"
+            " AND (CAST(:after AS uuid) IS NULL OR message_id > CAST(:after AS uuid))"
+            f" ORDER BY {quoted_table(stream.table)}.message_id LIMIT {MENTIONS} FOR UPDATE",
+            sent_before=sent_before,
+            after=after,
+        )
+        members = []
+        for message_id, *values in rows:
+            decoded = dict(zip(columns, map(_decoded, values, columns.values()), strict=True))
+            members.append({"message_id": message_id, **stream.mentioned.without(decoded, subject_tokens)})
+        yield members
+        if len(rows) < MENTIONS:
+            return
+        after = rows[-1][0]
 
 
 def count_mentions(connection: Connection, stream: type[Stream], tokens: Tokens, names: Names) -> int:
