@@ -489,6 +489,17 @@ def test_after_a_restore_the_log_is_enough_to_unseal_whom_others_only_mention(is
     assert world.reveal(ANN) == []
 
 
+def test_an_erasure_that_is_repeated_leaves_what_the_person_has_sent_since(world: World) -> None:
+    world.put(Letter, {"to": ANN})
+    world.put(Meeting, meeting(ANN))
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    world.put(Meeting, meeting(ANN, BOB), sent_at=datetime.now(UTC))
+    answer = world.repeat(Erasure(world.token(ANN), yesterday, {"email": world.token(ANN, "email")}))
+    assert (answer["rows"]["meetings"], answer["values"]) == (1, 0)
+    assert answer["stays"] == {"rows_sent_since": 1, "values_used_by_others": 1, "rows_that_mention": 1}
+    assert world.reveal(ANN, BOB) == [ANN, BOB]
+
+
 # Two environments, and an erasure between them
 
 

@@ -120,21 +120,23 @@ class Eraser:
             self._remember(connection, person)
             values = {domain: several[-1] for domain, several in person.values.items()}
             outcome.erased[person.subject_token] = Erasure(person.subject_token, person.erased_at, values)
-            for domain, several in person.values.items():
-                identifying[domain].update(several)
             for stream, names in person.subjects.items():
                 gone = erase_rows(connection, stream, names, person.sent_before)
                 outcome.rows[stream.stream_name] += gone.rows
                 for domain, found in gone.tokens.items():
                     tokens[domain].update(found)
+            sent_since = sum(count_rows(connection, *named) for named in person.subjects.items())
+            if person.sent_before:
+                outcome.stays["rows_sent_since"] += sent_since
+            for domain, several in person.values.items():  # whoever came back gave them anew
+                (tokens if sent_since else identifying)[domain].update(several)
             for stream in [stream for stream in self._all_streams if stream.mentioned.paths]:
                 changed = erase_mentions(connection, stream, person.subject_tokens, person.sent_before)
                 outcome.mentions[stream.stream_name] += changed
         sealed = erase_sealed(connection, self._all_streams, self._keyset, tokens, identifying)
         outcome.values = sealed.erased
         outcome.stays["values_used_by_others"] = sealed.used_by_others
-        for person in whom:
-            self._count_what_stays(connection, person, outcome.stays)
+        outcome.stays["rows_that_mention"] = sum(self._count_mentions(connection, person) for person in whom)
         return outcome
 
     def _remember(self, connection: Connection, person: Person) -> None:
@@ -148,13 +150,11 @@ class Eraser:
             erasures.remember(connection, token, person.erased_at)
         erasures.remember_values(connection, {domain: several[first:] for domain, several in person.values.items()})
 
-    def _count_what_stays(self, connection: Connection, person: Person, stays: Counter[str]) -> None:
+    def _count_mentions(self, connection: Connection, person: Person) -> int:
         tokens = {SUBJECT: person.subject_tokens, **person.values}
-        for stream in self._all_streams:
-            names = person.subjects.get(stream, {})
-            stays["rows_that_mention"] += count_mentions(connection, stream, tokens, names)
-            if person.sent_before:
-                stays["rows_sent_since"] += count_rows(connection, stream, names)
+        return sum(
+            count_mentions(connection, stream, tokens, person.subjects.get(stream, {})) for stream in self._all_streams
+        )
 
     def _sweep(self, connection: Connection) -> Outcome:
         values, data_keys = sweep(connection, self._all_streams)
