@@ -12,6 +12,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from sluice import telemetry
 from sluice.declaration.masks import Pseudonym
 from sluice.declaration.rules import Each, Email, Integer, Text, Uuid
 from sluice.declaration.scrub import Find, Scrub
@@ -29,7 +30,7 @@ from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.settings import RevealSettings, VaultSettings
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds, until
 from tests.integration.environment import VAULT_KEY, OpenStore, write
-from tests.integration.erasing import audited, sealed_tokens
+from tests.integration.erasing import Log, audited, sealed_tokens
 from tests.integration.rekeying import ENTRY, NEW, OLD, masked, secret_text
 from tools.sluice_cli.authors import table_sql
 from tools.testing.aws.account import FakeAws
@@ -498,6 +499,27 @@ def test_an_erasure_that_is_repeated_leaves_what_the_person_has_sent_since(world
     assert (answer["rows"]["meetings"], answer["values"]) == (1, 0)
     assert answer["stays"] == {"rows_sent_since": 1, "values_used_by_others": 1, "rows_that_mention": 1}
     assert world.reveal(ANN, BOB) == [ANN, BOB]
+
+
+def test_nothing_clear_is_in_log_answer_or_table(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", log.stream)
+    canary, device = "kn4ry@example.com", str(uuid4())
+    world.put(Group, {"members": [canary, BOB], "cc": [canary]})
+    world.put(Meeting, full(BOB, of=canary))
+    world.put(Action, action(canary, device))
+    world.put(Letter, {"to": canary})
+    answers = [world.forget(canary, dry_run=True), world.forget(canary)]
+    world.put(Meeting, full(BOB, of=canary))
+    logged = log.stream.getvalue()
+    answers.append(world.repeat(*msgspec.convert(log.erasures(), list[Erasure])))
+    stored = [
+        world.database.sql(f"SELECT t::text FROM {table} t")
+        for table in ("audit_log", "erasure", "erased_value", "pii_vault", *(stream.table for stream in STREAMS))
+    ]
+    assert '"erased"' in logged
+    for text in (logged, log.read(), json.dumps(answers), str(stored)):
+        assert "kn4ry" not in text
 
 
 # Two environments, and an erasure between them
