@@ -22,7 +22,7 @@ def planned(records: list[Any], *subject: str) -> tuple[Planner, str]:
     """Return what was planned for samples, and the text of the declaration."""
     planner = Planner("Thing", subject)
     plan = planner.plan(samples.records_of(json.dumps(record) for record in records))
-    named = {"subject": [*planner.subject_paths.values()]}
+    named = {"subject": [*planner.subject_paths.values()], "mentions": planner.mention_paths}
     return planner, declaration.source("things", plan, "plain", named) if plan.members else ""
 
 
@@ -299,6 +299,23 @@ def test_the_subject_may_be_the_first_of_several_fields_or_a_list() -> None:
     _, text = planned([record], "members")
     assert 'subject="members"' in text
     assert declaration.load("things", text).subject is not None
+
+
+def test_a_field_with_a_value_of_the_subject_mentions_people_and_is_to_be_confirmed() -> None:
+    first = {"user_id": "u1", "inviter": {"user_id": "u2"}, "owner_id": "o1", "cc": ["a@b.org"], "from": "c@d.org"}
+    second = {"user_id": "u2", "inviter": {"user_id": "u3"}, "owner_id": "o2", "cc": [], "from": "a@b.org"}
+    planner, text = planned([first, second], "user_id")
+    assert planner.mention_paths == ["inviter.user_id"]
+    declared = (
+        'user_id: Annotated[ str | None, Text(max=32), Pseudonym(domain="subject"), ]'
+        " # confirm: by its name a person's id, with values that the subject has, too"
+    )
+    assert declared in " ".join(text.split())
+    assert 'mentions="inviter.user_id"' in text
+    assert declaration.load("things", text).mentioned.paths == ("inviter.user_id",)
+    planner, text = planned([first, second], "from")
+    assert planner.mention_paths == ["cc"]
+    assert declaration.load("things", text).mentioned.paths == ("cc",)
 
 
 def test_the_author_is_asked_what_samples_do_not_tell() -> None:

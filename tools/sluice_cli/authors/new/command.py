@@ -111,7 +111,7 @@ def _declared(name: str, plan: ObjectPlan, planner: Planner, envelope: EnvelopeN
             terminal.fail(f"--{option}: {field} is no field with a single value that can be declared", terminal.USAGE)
     paths = {option: [path] for option, (_, path) in named.items() if path}
     subject = [planner.subject_paths[field] for field in planner.subject]
-    source = declaration.source(name, plan, envelope, {"subject": subject} | paths)
+    source = declaration.source(name, plan, envelope, {"subject": subject, "mentions": planner.mention_paths, **paths})
     try:
         return source, declaration.load(name, source)
     except DeclarationError as error:
