@@ -98,7 +98,7 @@ class Forgetting:
     def sweep(self, **changes: object) -> dict[str, Any]:
         return self._done({"action": "sweep", **WHY, **changes})
 
-    def repeat(self, erasures: Sequence[dict[str, str]], **changes: object) -> dict[str, Any]:
+    def repeat(self, erasures: Sequence[dict[str, Any]], **changes: object) -> dict[str, Any]:
         return self._done({"action": "repeat", "erasures": erasures, **WHY, **changes})
 
     def _done(self, request: dict[str, object]) -> dict[str, Any]:
@@ -133,10 +133,10 @@ class Log:
         self.stream.truncate()
         return text
 
-    def erasures(self) -> list[dict[str, str]]:
+    def erasures(self) -> list[dict[str, Any]]:
         """Return the erasures that were logged, as they are repeated."""
         lines = [json.loads(line) for line in self.read().splitlines()]
-        names = ("subject_token", "erased_at")
+        names = ("subject_token", "erased_at", "values")
         return [{name: line[name] for name in names} for line in lines if line["message"] == "erased"]
 
 

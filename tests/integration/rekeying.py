@@ -12,6 +12,7 @@ from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
 from sluice.ingest.batch import record_handler
 from sluice.ingest.rows import MaskedRow
+from sluice.ingest.store import Store
 from sluice.operators.audit.audit_log import Entry
 from sluice.operators.rekey.rekeyer import Rekeyer
 from sluice.postgres.database import Database
@@ -68,10 +69,15 @@ class Rekeying:
         self.key_becomes_current(datetime.now(UTC))
 
     def ingest(
-        self, keyset: Keyset, stream: type[Stream], bodies: Mapping[int, object], **attributes: str
+        self,
+        keyset: Keyset,
+        stream: type[Stream],
+        bodies: Mapping[int, object],
+        store: Store | None = None,
+        **attributes: str,
     ) -> tuple[int, int, list[str]]:
-        """Write messages as a cold environment with that keyset does."""
-        store = self.open_store(stream)
+        """Write messages as a cold environment with that keyset does, or as one with that store."""
+        store = store or self.open_store(stream)
         store.verify(keyset, in_seconds(60))
         written = write(store, masked(stream, keyset, bodies, **attributes), in_seconds(60))
         store._database.close()  # a test may have more environments than the server takes connections

@@ -440,26 +440,27 @@ def test_two_at_once_share_the_work(rekeying: Rekeying, database: TestDatabase) 
 LONG_BEFORE = "1700000000000"  # milliseconds since 1970
 
 
-def is_stored(rekeying: Rekeying, keyset: Keyset, number: int) -> bool:
-    """Tell whether a late message of the erased person is stored by an environment with that keyset."""
-    return rekeying.ingest(keyset, UserLogin, {number: login(user_id="gone")}, sluice_sent_at=LONG_BEFORE)[0] == 1
-
-
 def test_a_late_message_of_an_erased_person_stays_out_before_during_and_after(rekeying: Rekeying) -> None:
+    stores = {keyset: rekeying.open_store(UserLogin) for keyset in (OLD, NEW)}
+
+    def is_stored(keyset: Keyset, number: int) -> bool:
+        body = {number: login(user_id="gone")}
+        return rekeying.ingest(keyset, UserLogin, body, stores[keyset], sluice_sent_at=LONG_BEFORE)[0] == 1
+
     rekeying.database.sql("INSERT INTO erasure VALUES (:t, now())", t=OLD.tokens(SUBJECT, "gone")[0])
-    assert not is_stored(rekeying, OLD, 300)
+    assert not is_stored(OLD, 300)
     rekeying.key_is_current_since_now()
     for number in range(301, 330):
         rekeying.rekey(ticking(9))
-        assert not is_stored(rekeying, OLD, number)
-        assert not is_stored(rekeying, NEW, number)
+        assert not is_stored(OLD, number)
+        assert not is_stored(NEW, number)
     rekeying.key_has_settled()
     answer: dict[str, Any] = {"done": False}
     while not answer["done"]:
         answer = rekeying.rekey(ticking(9))
-        assert not is_stored(rekeying, NEW, 400)
+        assert not is_stored(NEW, 400)
     assert [token for token, _ in rekeying.stored()["erasure"]] == [NEW.tokens(SUBJECT, "gone")[-1]]
-    assert is_stored(rekeying, NEW, 401) is False
+    assert is_stored(NEW, 401) is False
 
 
 def test_of_two_erasures_of_one_person_the_later_counts(rekeying: Rekeying) -> None:

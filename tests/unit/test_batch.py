@@ -28,7 +28,7 @@ LOGIN_SHAPE = {"bytes": len(login()), "fields": TEXTS, "other_fields": 0}
 def row(number: int, user_id: str = LOGIN["user_id"], sent_at: str = SENT_AT) -> MaskedRow:
     cells = (user_id, "android", IP_TOKEN, DEVICE_TOKEN, "2.3.0", 2_003_000, "RU")
     values = (Original("ip", IP_TOKEN, LOGIN["ip"]), Original("device_id", DEVICE_TOKEN, LOGIN["device_id"]))
-    originals = Originals(user_id, values)
+    originals = Originals((user_id,), values)
     return MaskedRow(numbered(number), sent_at, cells, originals, stream=UserLogin.stream_name)
 
 

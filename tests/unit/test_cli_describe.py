@@ -45,6 +45,7 @@ def test_json_holds_everything_that_is_declared(declare: Callable[[str, str], No
         "about": "A visit, as the door sends it.",
         "table": "visits",
         "subject": None,
+        "mentions": [],
         "identity": None,
         "time": None,
         "envelope": "plain",

@@ -303,7 +303,19 @@ def test_a_default_that_would_be_rejected_is_a_declaration_error(annotation: Any
 
 @pytest.mark.parametrize(
     "name",
-    ["columns", "shape", "masker", "table", "unwrap", "layout", "token_places", "subject", "postmark", "stream_name"],
+    [
+        "columns",
+        "shape",
+        "masker",
+        "table",
+        "unwrap",
+        "layout",
+        "token_places",
+        "mentioned",
+        "subject",
+        "postmark",
+        "stream_name",
+    ],
 )
 def test_a_name_that_a_stream_has_already_is_a_declaration_error(name: str) -> None:
     for members, defaults in (({name: field(TEXT)}, {}), ({"field": field(TEXT)}, {name: constant(1)})):
@@ -325,12 +337,20 @@ IN_THE_CLEAR = "must be kept in the clear, without a token of it or a constant f
 
 
 @pytest.mark.parametrize("path", ["nothing", "head", "tags", "head.nothing", "heads.id", "missing.at", "plain.id"])
-@pytest.mark.parametrize("option", ["subject", "identity", "time"])
+@pytest.mark.parametrize("option", ["identity", "time"])
 def test_a_path_that_leads_to_no_single_value_is_a_declaration_error(option: str, path: str) -> None:
     through = path.partition(".")[0]
     reason = f"goes through {through}, which is no object" if "." in path else "is no field with a single value"
     reason = "is no field with a single value" if through == "head" else reason
     assert refusal(**{option: path}) == f"the {option} {path} {reason}"
+
+
+@pytest.mark.parametrize("path", ["nothing", "head", "head.nothing", "missing.at", "plain.id"])
+@pytest.mark.parametrize(("option", "what"), [("subject", "subject"), ("mentions", "mention")])
+def test_a_path_that_leads_to_no_field_is_a_declaration_error(option: str, what: str, path: str) -> None:
+    through = path.partition(".")[0]
+    reason = "is no field" if "." not in path or through == "head" else f"goes through {through}, which is no object"
+    assert refusal(**{option: path}) == f"the {what} {path} {reason}"
 
 
 @pytest.mark.parametrize(
@@ -370,7 +390,7 @@ def test_a_field_in_an_object_and_one_that_is_also_shortened_may_be_identity_or_
     assert declare_push(identity="prefixed").postmark.time is None
 
 
-@pytest.mark.parametrize("option", ["subject", "identity", "time"])
+@pytest.mark.parametrize("option", ["subject", "mentions", "identity", "time"])
 def test_a_part_names_none_of_them(option: str) -> None:
     named: Any = {option: "field"}
     with pytest.raises(DeclarationError) as caught:

@@ -18,11 +18,11 @@ from tools.sluice_cli.authors.new.plan import Planner, snake
 KEYSET = throwaway.keyset()
 
 
-def planned(records: list[Any], subject: str = "") -> tuple[Planner, str]:
+def planned(records: list[Any], *subject: str) -> tuple[Planner, str]:
     """Return what was planned for samples, and the text of the declaration."""
     planner = Planner("Thing", subject)
     plan = planner.plan(samples.records_of(json.dumps(record) for record in records))
-    named = {"subject": planner.subject_path}
+    named = {"subject": [*planner.subject_paths.values()], "mentions": planner.mention_paths}
     return planner, declaration.source("things", plan, "plain", named) if plan.members else ""
 
 
@@ -345,7 +345,7 @@ def test_a_key_that_does_not_tell_what_an_object_is_decides_nothing(values: list
 def test_an_object_with_the_subject_in_it_is_in_no_case() -> None:
     cases = [CARD | {"user": "u"}, BANK | {"user": "v"}] * 2
     planner, text = planned([{"x": value} for value in cases], "x.user")
-    assert (planner.subject_path, "Tagged" in text) == ("x.user", False)
+    assert (planner.subject_paths, "Tagged" in text) == ({"x.user": "x.user"}, False)
 
 
 def test_a_key_that_is_a_value_is_not_told() -> None:
@@ -422,11 +422,38 @@ def test_the_subject_is_kept_or_a_token_of_its_domain() -> None:
         "buyer.email": 'Pseudonym("buyer_email_subject", domain="subject")',
     }.items():
         planner, text = planned([record], path)
-        assert planner.subject_path == path
+        assert [*planner.subject_paths.values()] == [path]
         assert line in " ".join(text.split())
         assert declaration.load("things", text).subject is not None
-    for path in ("tags", "nothing", "buyer"):
-        assert planned([record], path)[0].subject_path == ""
+    for path in ("nothing", "buyer"):
+        assert planned([record], path)[0].subject_paths == {}
+
+
+def test_the_subject_may_be_the_first_of_several_fields_or_a_list() -> None:
+    record = {"user_id": "u", "anonymous": {"id": "a"}, "members": ["ann", "bob"]}
+    _, text = planned([record], "user_id", "anonymous.id")
+    assert 'subject=("user_id", "anonymous.id")' in text
+    assert declaration.load("things", text).subject is not None
+    _, text = planned([record], "members")
+    assert 'subject="members"' in text
+    assert declaration.load("things", text).subject is not None
+
+
+def test_a_field_with_a_value_of_the_subject_mentions_people_and_is_to_be_confirmed() -> None:
+    first = {"user_id": "u1", "inviter": {"user_id": "u2"}, "owner_id": "o1", "cc": ["a@b.org"], "from": "c@d.org"}
+    second = {"user_id": "u2", "inviter": {"user_id": "u3"}, "owner_id": "o2", "cc": [], "from": "a@b.org"}
+    planner, text = planned([first, second], "user_id")
+    assert planner.mention_paths == ["inviter.user_id"]
+    declared = (
+        'user_id: Annotated[ str | None, Text(max=32), Pseudonym(domain="subject"), ]'
+        " # confirm: by its name a person's id, with values that the subject has, too"
+    )
+    assert declared in " ".join(text.split())
+    assert 'mentions="inviter.user_id"' in text
+    assert declaration.load("things", text).mentioned.paths == ("inviter.user_id",)
+    planner, text = planned([first, second], "from")
+    assert planner.mention_paths == ["cc"]
+    assert declaration.load("things", text).mentioned.paths == ("cc",)
 
 
 def test_the_author_is_asked_what_samples_do_not_tell() -> None:
@@ -514,7 +541,7 @@ def test_a_date_may_be_in_a_field_of_that_name() -> None:
 
 def test_what_is_blank_in_samples_is_null_in_the_examples_of_the_stream() -> None:
     records = [{"id": "a", "tags": ["x", ""], "at": "Sat, 31 Jan 2026 12:00:00 GMT", "x": [[0.12345678901234567]]}]
-    planner = Planner("Thing", "")
+    planner = Planner("Thing")
     plan = planner.plan(samples.records_of(json.dumps(record) for record in [*records, {"id": " "}]))
     stream = declaration.load("things", declaration.source("things", plan, "plain", {}))
     assert json.loads(examples.lines(stream, plan)[0])["row"] == {

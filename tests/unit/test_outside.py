@@ -138,9 +138,9 @@ def test_what_stands_beside_a_list_goes_into_each_row(keyset: Keyset) -> None:
         identity(1, 0): ("a", "web"),
         identity(1, 1): ("b", "web"),
     }
-    assert {row.originals.subject for row in store.rows} == {"web"}
+    assert {row.originals.subjects for row in store.rows} == {("web",)}
     assert told(store) == [(identity(1, 2), "empty", "/batch/2/name")]
-    assert whose.of_each(Track, json.dumps(body)) == ("web", "web", "web")
+    assert whose.of_each(Track, json.dumps(body)) == (("web",), ("web",), ("web",))
     process([sent(body | {"app": 1})], keyset, store, Track)
     assert [one[1:] for one in told(store)[1:]] == [("wrong_type", "envelope/app")] * 3
 

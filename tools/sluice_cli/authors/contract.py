@@ -51,7 +51,8 @@ def of_stream(stream: type[Stream]) -> Contract:
     contract = {
         "table": stream.table,
         "envelope": stream.unwrap.__name__,
-        "subject": ".".join(stream.subject.field) if stream.subject else None,
+        "subject": " or ".join(stream.subject.paths) if stream.subject else None,
+        "mentions": " and ".join(stream.mentioned.paths) or None,
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "records": stream.splitter.name if stream.splitter else None,
@@ -210,6 +211,9 @@ def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
         told = [one or "one in each message" for one in (new["records"], old.get("records"))]
         yield Change(True, f"the records are {told[0]}, were {told[1]}")
     yield from _of_ignored(old.get("ignore", []), new["ignore"])
+    before, after = old.get("mentions"), new["mentions"]  # that revision may not know of mentions
+    if before != after:
+        yield Change(before is not None, f"the mentions are {after or 'gone'}" + f", were {before}" * bool(before))
     yield from _of_fields(old["fields"], new["fields"])
     yield from _of_columns(old["columns"], new["columns"])
 

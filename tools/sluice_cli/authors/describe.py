@@ -1,7 +1,7 @@
 """`sluice describe`: a stream's declaration in, a table of its fields out, for people, scripts or a data catalogue."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, json_schema, routes
 from tools.sluice_cli.authors.declarations import Entry, mask_text, rule_text
 
-NAMED = ("subject", "identity", "time", "envelope", "records")
+NAMED = {"subject": " or ", "mentions": " and ", "identity": "", "time": "", "envelope": "", "records": ""}
 HEADINGS = ("Field", "Type", "Rule", "Mask", "Column", "Null", "Domain")
 
 
@@ -58,12 +58,13 @@ def _describe_route(route: type[Route], as_json: bool, as_markdown: bool, as_jso
         routes.show(route)
 
 
-def _head(stream: type[Stream]) -> dict[str, object]:
+def _head(stream: type[Stream]) -> dict[str, Any]:
     return {
         "stream": stream.stream_name,
         "about": declarations.about(stream),
         "table": stream.table,
-        "subject": ".".join(stream.subject.field) if stream.subject else None,
+        "subject": _one_or_all(stream.subject.paths) if stream.subject else None,
+        "mentions": [*stream.mentioned.paths],
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "envelope": stream.unwrap.__name__,
@@ -75,9 +76,17 @@ def _head(stream: type[Stream]) -> dict[str, object]:
 def _sentences(stream: type[Stream], quote: str = "") -> str:
     """Return what a stream is about, and its names, in quotes of their own."""
     head = _head(stream)
-    names = [f"{key} {quote}{head[key]}{quote}" for key in NAMED if head[key]]
+    names = [f"table {quote}{stream.table}{quote}"]
+    for key, between in NAMED.items():
+        paths = [head[key]] if isinstance(head[key], str) else head[key] or ()
+        names += [f"{key} {between.join(f'{quote}{path}{quote}' for path in paths)}"] if paths else []
     names += [f"ignores {quote}{json.dumps(members)}{quote}" for members in stream.ignored_members]
-    return f"{head['about']} Table {quote}{stream.table}{quote}, {', '.join(names)}."
+    told = ", ".join(names)
+    return f"{head['about']} {told[0].upper()}{told[1:]}."
+
+
+def _one_or_all(paths: list[str]) -> str | list[str]:
+    return paths[0] if len(paths) == 1 else paths
 
 
 def _texts(entry: Entry) -> tuple[str, ...]:

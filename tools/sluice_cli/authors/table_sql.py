@@ -54,8 +54,7 @@ def create_table(stream: type[Stream]) -> str:
 
 
 def create_index(stream: type[Stream], column: str) -> str:
-    is_array = any(isinstance(place.mask, TokensInside) for place in stream.layout.places() if place.name == column)
-    return f"CREATE INDEX ON {table_name(stream)}{' USING gin' * is_array} ({name(column)});"
+    return f"CREATE INDEX ON {table_name(stream)} {indexed(stream)[column]};"
 
 
 def columns_of(stream: type[Stream]) -> dict[str, ColumnSql]:
@@ -67,12 +66,19 @@ def columns_of(stream: type[Stream]) -> dict[str, ColumnSql]:
     return {made.name: _column(places[made.name], made.cells, made.nullable) for made in types}
 
 
-def indexed(stream: type[Stream]) -> list[str]:
-    """Return the columns that are looked up: that of the person, those with a token each, and of tokens in texts."""
-    subject = [stream.subject.column] if stream.subject else []
-    tokens = [place.column for place in stream.token_places if not place.is_json and not place.is_array]
-    inside = [place.name for place in stream.layout.places() if isinstance(place.mask, TokensInside)]
-    return list(dict.fromkeys([*subject, *tokens, *inside]))
+def indexed(stream: type[Stream]) -> dict[str, str]:
+    """Return the columns that are looked up, each with what its index says of it.
+
+    They are those of the persons, of mentions, with a token each, and of tokens in texts.
+    """
+    subject = {field.column: field.is_array for field in (stream.subject.fields if stream.subject else ())}
+    tokens = {place.column: False for place in stream.token_places if not place.is_json and not place.is_array}
+    inside = {place.name: True for place in stream.layout.places() if isinstance(place.mask, TokensInside)}
+    mentioned = {place.column: place.is_array for place in stream.mentioned.places if not place.is_json}
+    in_json = [place.column for place in stream.mentioned.places if place.is_json]
+    looked_up = subject | tokens | inside | mentioned
+    indexes = {column: "USING gin " * is_array + f"({name(column)})" for column, is_array in looked_up.items()}
+    return indexes | {column: f"USING gin ({name(column)} jsonb_path_ops)" for column in in_json}
 
 
 def type_of(cells: Cells) -> str:

@@ -219,10 +219,24 @@ def single_field(stream: Layout, what: str, path: str) -> tuple[list[Nested], Fi
 
     Raises DeclarationError, in which `what` says what the stream names it for.
     """
+    around, field = named_field(stream, what, path, "field with a single value")
+    name = next((nested.name for nested in around if nested.many), None)
+    if name is not None:
+        raise DeclarationError(f"{stream.name}: the {what} {path} goes through {name}, which is no object")
+    if field.rule.element is not field.rule or isinstance(field.rule, Tree):
+        raise DeclarationError(f"{stream.name}: the {what} {path} is no field with a single value")
+    return around, field
+
+
+def named_field(stream: Layout, what: str, path: str, wanted: str = "field") -> tuple[list[Nested], Field]:
+    """Return the field that a stream names, in objects or in lists of them, after the objects around.
+
+    Raises DeclarationError, in which `what` says what the stream names it for.
+    """
     *outer, last = path.split(".")
     layout, around = stream, []
     for name in outer:
-        nested = next((nested for nested in layout.nested if nested.name == name and not nested.many), None)
+        nested = next((nested for nested in layout.nested if nested.name == name), None)
         if nested is None:
             raise DeclarationError(f"{stream.name}: the {what} {path} goes through {name}, which is no object")
         if nested.source and (what, nested.source) != ("subject", Source.ENVELOPE):
@@ -235,6 +249,6 @@ def single_field(stream: Layout, what: str, path: str) -> tuple[list[Nested], Fi
         layout = nested.layout
         around.append(nested)
     field = next((field for field in layout.fields if field.name == last), None)
-    if field is None or field.rule.element is not field.rule or isinstance(field.rule, Tree):
-        raise DeclarationError(f"{stream.name}: the {what} {path} is no field with a single value")
+    if field is None:
+        raise DeclarationError(f"{stream.name}: the {what} {path} is no {wanted}")
     return around, field

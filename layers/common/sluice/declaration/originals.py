@@ -17,9 +17,9 @@ class Original(msgspec.Struct, frozen=True, gc=False):
 
 
 class Originals(msgspec.Struct, frozen=True, gc=False):
-    """What of a record may be recovered, and the canonical value that says whose record it is, where one does."""
+    """What of a record may be recovered, and the canonical values that say whose record it is, where any do."""
 
-    subject: str | None = None
+    subjects: tuple[str, ...] = ()
     values: tuple[Original, ...] = ()
 
     def __repr__(self) -> str:

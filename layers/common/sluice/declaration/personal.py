@@ -1,23 +1,24 @@
-"""Where the rows of a declared stream hold personal data: the columns with tokens, and the one that says whose.
+"""Where the rows of a declared stream hold personal data: the columns with tokens, and those that say whose.
 
 The functions that erase a person or bring tokens to a new key work by this, for any stream.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from sluice.declaration.inside import TokensInside
-from sluice.declaration.layout import Case, Column, Field, Layout, Nested, single_field
+from sluice.declaration.layout import Case, Column, Field, Layout, Nested, named_field
 from sluice.declaration.masks import Keep, Pseudonym, Redact
-from sluice.declaration.rules import Each, INVALID, Rule
+from sluice.declaration.rules import INVALID, Each, Rule
 from sluice.failures import DeclarationError
 
 SUBJECT = "subject"  # the domain of the tokens that stand for a person
+ERASED = "[erased]"  # in the place of a token inside of a text
 LONGEST_DOMAIN = 64  # characters, as the vault's column
 
 
@@ -55,26 +56,78 @@ class TextPlace:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The field that says whose row it is, and the column that tells it: kept in the clear, or as a token."""
+class SubjectField:
+    """A field that can say whose row it is, and the column that tells it: kept in the clear, or as a token."""
 
-    field: tuple[str, ...]  # names in the classes, from the stream inwards
-    rule: Rule
+    path: tuple[str, ...]  # names in the classes, from the stream inwards
+    rule: Rule  # of a single person
     column: str
     is_kept: bool
-
-    def text(self, member: Any) -> str | None:
-        """Return whose record it is, as the text that a token is made of; None when that is null.
-
-        `member` is the canonical value of the stream's field, or the object that has the field in it.
-        """
-        for name in self.field[1:]:
-            member = getattr(member, name, None)
-        return None if member is None else self.rule.text(member)
+    is_array: bool  # of several persons
+    domains: tuple[str, ...]  # of all tokens of it
 
     def canonical(self, text: str) -> Any:
         """Return the canonical value of what a person typed. Raises Rejected when the rule does not take it."""
         return self.rule.canonical(msgspec.convert(text, self.rule.accepts, strict=False))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The fields that say whose row it is. The first that is present counts: not null, and no empty list."""
+
+    fields: tuple[SubjectField, ...]
+
+    @property
+    def paths(self) -> list[str]:
+        """The fields, as the stream names them."""
+        return [".".join(field.path) for field in self.fields]
+
+    def reader(self, members: Sequence[str]) -> Callable[[Sequence[Any]], tuple[str, ...]]:
+        """Return the function from canonical values, in the order of these members, to the texts of the persons.
+
+        Tokens are made of these texts. There are none where the record does not say whose it is.
+        """
+        plan = [
+            (members.index(field.path[0]), field.path[1:], field.is_array, field.rule.text) for field in self.fields
+        ]
+
+        def read(values: Sequence[Any]) -> tuple[str, ...]:
+            for place, inner, is_array, text in plan:
+                value = values[place]
+                for name in inner:
+                    value = getattr(value, name, None)
+                if value is None or (is_array and not value):
+                    continue
+                return tuple([text(one) for one in value]) if is_array else (text(value),)
+            return ()
+
+        return read
+
+
+@dataclass(frozen=True)
+class Mentions:
+    """The fields that mention other people, and where the rows have the tokens of these."""
+
+    paths: tuple[str, ...] = ()  # as the stream names them
+    places: tuple[TokenPlace, ...] = ()
+    texts: tuple[TextPlace, ...] = ()
+
+    @property
+    def columns(self) -> dict[str, bool]:
+        """The columns, each with whether it is JSON."""
+        in_json = {place.column for place in self.places if place.is_json}
+        in_json |= {text.column for text in self.texts if text.is_json}
+        names = [place.column for place in self.places] + [text.column for text in self.texts]
+        return {name: name in in_json for name in names}
+
+    def without(self, values: Mapping[str, Any], tokens: Collection[str]) -> dict[str, Any]:
+        """Return the columns' values, with JSON decoded, without these tokens."""
+        left = dict(values)
+        for place in self.places:
+            left[place.column] = _without(left[place.column], place.path, tokens)
+        for text in self.texts:
+            left[text.column] = text.replace(left[text.column], dict.fromkeys(tokens, ERASED))
+        return left
 
 
 def token_places(
@@ -133,19 +186,84 @@ def differ(one: Column, other: Column) -> str:
     return "" if _holds(one) == _holds(other) else "one is a list and the other is none"
 
 
-def subject(stream: Layout, path: str) -> Subject:
-    """Return the subject that the stream names, as `field` or `object.field`. Raises DeclarationError."""
-    around, field = single_field(stream, "subject", path)
+def subject(stream: Layout, paths: Sequence[str]) -> Subject | None:
+    """Return the subject that the stream names: the fields that say whose a record is. Raises DeclarationError."""
+    if len(set(paths)) < len(paths):
+        raise DeclarationError(f"{stream.name}: the subject names a field twice")
+    return Subject(tuple(_subject_field(stream, path) for path in paths)) if paths else None
+
+
+def mentions(stream: Layout, paths: Iterable[str], subject: Subject | None) -> Mentions:
+    """Return the fields that the stream names as mentions of other people. Raises DeclarationError."""
+    found = [_mentions(stream, path, subject) for path in dict.fromkeys(paths)]
+    return Mentions(
+        tuple(path for one in found for path in one.paths),
+        tuple(place for one in found for place in one.places),
+        tuple(text for one in found for text in one.texts),
+    )
+
+
+def _subject_field(stream: Layout, path: str) -> SubjectField:
+    around, field = named_field(stream, "subject", path)
+    named = f"{stream.name}: the subject {path}"
+    for nested in around:
+        if nested.many:
+            raise DeclarationError(
+                f"{named} goes through {nested.name}, a list of objects, which is a column of JSON;"
+                " a list of people is a field of its own: Annotated[list[str], Each(…)]"
+            )
     names = (*(nested.name for nested in around), field.name)
     if field.null_if and INVALID in field.null_if.when:
         raise DeclarationError(
             f"{stream.name}: the subject {path} must not become null where it is invalid: the row would be nobody's"
         )
+    pseudonyms = [mask for mask in field.masks if isinstance(mask, Pseudonym)]
     for mask in field.masks:
         is_kept = isinstance(mask, Keep) and mask.as_ is None
         if is_kept or (isinstance(mask, Pseudonym) and mask.domain_of(field.name) == SUBJECT):
-            return Subject(names, field.rule, mask.column or "_".join(names), is_kept)
-    raise DeclarationError(f"{stream.name}: the subject {path} must be kept, or be a Pseudonym of the domain subject")
+            if field.rule.is_json:
+                raise DeclarationError(f"{named} must be an array, to be looked up: Each without json")
+            column = mask.column or "_".join(names)
+            domains = tuple(dict.fromkeys(one.domain_of(field.name) for one in pseudonyms))
+            return SubjectField(names, field.rule.element, column, is_kept, isinstance(field.rule, Each), domains)
+    raise DeclarationError(f"{named} must be kept, or be a Pseudonym of the domain subject")
+
+
+def _mentions(stream: Layout, path: str, subject: Subject | None) -> Mentions:
+    around, field = named_field(stream, "mention", path)
+    named = f"{stream.name}: the mention {path}"
+    if subject and path in subject.paths:
+        raise DeclarationError(f"{named} is the subject, too: the whole row is erased with its subject")
+    if any(isinstance(mask, Keep) for mask in field.masks):
+        raise DeclarationError(f"{named} is kept in the clear, where no erasure finds it; mask it with a Pseudonym")
+    alone = _alone(stream, around, field)
+    places = tuple(place for place in token_places(alone) if place.domain == SUBJECT)
+    if not places:
+        raise DeclarationError(f"{named} must be a Pseudonym of the domain subject")
+    can_be_null = field.optional or any(nested.optional for nested in around)
+    if not (can_be_null or all(place.is_json or place.is_array for place in places)):
+        raise DeclarationError(f"{named} becomes NULL with an erasure: give its type `| None`")
+    return Mentions((path,), places, tuple(text_places(alone)))
+
+
+def _alone(stream: Layout, around: Sequence[Nested], field: Field) -> Layout:
+    """Return the layout without all other fields."""
+    inner: tuple[tuple[Field, ...], tuple[Nested, ...]] = ((field,), ())
+    for nested in reversed(around):
+        fields, within = inner
+        (case,) = nested.cases
+        alone = replace(case, layout=replace(case.layout, fields=fields, nested=within))
+        inner = (), (replace(nested, cases=(alone,)),)
+    return replace(stream, fields=inner[0], nested=inner[1])
+
+
+def _without(value: Any, path: tuple[str, ...], tokens: Collection[str]) -> Any:
+    """Return a column's value, with JSON decoded, without these tokens: null in their place, in a list nothing."""
+    if isinstance(value, list):
+        return [_without(element, path, tokens) for element in value if path or element not in tokens]
+    if path and value is not None:
+        return {**value, path[0]: _without(value[path[0]], path[1:], tokens)} if path[0] in value else value
+    return None if value in tokens else value
 
 
 def _inside(

@@ -13,7 +13,7 @@ from sluice.declaration.ignored import Members
 from sluice.declaration.layout import OWN_COLUMNS, At, Column, Derived, Layout
 from sluice.declaration.originals import Notes, Originals
 from sluice.declaration.outside import Outside
-from sluice.declaration.personal import Subject, TextPlace, TokenPlace
+from sluice.declaration.personal import Mentions, Subject, TextPlace, TokenPlace
 from sluice.declaration.postmark import OwnPostmark
 from sluice.declaration.records import Records, Splitter
 from sluice.failures import DeclarationError, Rejected
@@ -56,7 +56,8 @@ class _PartType(msgspec.StructMeta):
         bases: tuple[type, ...],
         namespace: dict[str, Any],
         table: str = "",
-        subject: str = "",
+        subject: str | tuple[str, ...] = (),
+        mentions: str | tuple[str, ...] = (),
         identity: str = "",
         time: str = "",
         envelope: Envelope = plain,
@@ -83,7 +84,14 @@ class _PartType(msgspec.StructMeta):
         declared.layout = annotations.read(declared)
         outside.check(declared.layout, is_stream, envelope, splitter)
         _check_columns(declared.layout, OWN_COLUMNS if is_stream else ())
-        of_a_stream = {"subject": subject, "identity": identity, "time": time, "records": records, "ignore": ignore}
+        of_a_stream = {
+            "subject": subject,
+            "mentions": mentions,
+            "identity": identity,
+            "time": time,
+            "records": records,
+            "ignore": ignore,
+        }
         for what, said in of_a_stream.items():
             if said and not is_stream:
                 raise DeclarationError(f"{name}: a Part has no {what}, a Stream names it")
@@ -93,7 +101,10 @@ class _PartType(msgspec.StructMeta):
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
             declared.splitter = splitter
             declared.ignored_members = tuple(ignore)
-            declared.subject = personal.subject(declared.layout, subject) if subject else None
+            declared.subject = personal.subject(declared.layout, _paths(name, "subject", subject))
+            declared.mentioned = personal.mentions(
+                declared.layout, _paths(name, "mentions", mentions), declared.subject
+            )
             declared.postmark = postmark.of_stream(
                 declared.layout, declared.stream_name, identity, time, declared.subject
             )
@@ -129,6 +140,7 @@ class Stream(Part):
     stream_name: ClassVar[str]  # that of its module: metrics, logs, breaker, dead letters and rejections go by it
     table: ClassVar[str]  # as `table`, or as `schema.table`
     subject: ClassVar[Subject | None]
+    mentioned: ClassVar[Mentions]
     postmark: ClassVar[OwnPostmark]
     unwrap: ClassVar[Envelope]
     splitter: ClassVar[Splitter | None]  # of a message that holds several records
@@ -146,7 +158,7 @@ class Stream(Part):
         unwrap = envelope or cls.unwrap
         notes = Notes()
         mask = masking.masker(layout, keyset, notes)
-        place = [member.name for member in layout.members].index(subject.field[0]) if subject else 0
+        subjects = subject.reader([member.name for member in layout.members]) if subject else None
 
         reader = outside.Reader(layout)
         read_into = reader.read_into if reader else None
@@ -162,7 +174,7 @@ class Stream(Part):
             if read_into is not None:
                 read_into(record, around or Outside(body))
             values, cells = mask(record)
-            originals = Originals(subject.text(values[place]) if subject else None, tuple(notes.originals))
+            originals = Originals(subjects(values) if subjects else (), tuple(notes.originals))
             return Masked(tuple(cells), originals, tuple(notes.nulled))
 
         return mask_body
@@ -222,6 +234,14 @@ def brought(stream: type[Stream], unwrap: Envelope, splitter: Splitter | None) -
     }
     made: Any = msgspec.StructMeta.__new__(_PartType, stream.__name__, (stream,), namespace, frozen=True, kw_only=True)
     return cast("type[Stream]", made)
+
+
+def _paths(name: str, what: str, paths: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the fields that a stream names: one, or a tuple of them. Raises DeclarationError."""
+    several = (paths,) if isinstance(paths, str) and paths else paths or ()
+    if not isinstance(several, tuple) or not all(isinstance(path, str) and path for path in several):
+        raise DeclarationError(f"{name}: the {what} must be a field's name, or a tuple of such names")
+    return several
 
 
 def _check_names(declared: Any) -> None:

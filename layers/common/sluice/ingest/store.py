@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from sluice.declaration.originals import Original
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected
 from sluice.ingest.insertion import Inserted, insert
+from sluice.ingest.mentions import MentionColumns
 from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.ingest.table import StreamTable
 from sluice.postgres.cells import array_cell
@@ -47,7 +48,12 @@ class Store:
     def __init__(self, database: Database, streams: Iterable[type[Stream]], vault: Vault) -> None:
         self._database = database
         self._vault = vault
+        streams = tuple(streams)
         self._tables = {stream.stream_name: StreamTable(stream) for stream in streams}
+        self._mentions = {stream.stream_name: MentionColumns(stream) for stream in streams if stream.mentioned.paths}
+        self._domains = sorted(
+            {place.domain for stream in streams for place in stream.token_places if place.recoverable}
+        )
         self._verified: Keyset | None = None
 
     def verify(self, keyset: Keyset, deadline: Deadline) -> None:
@@ -88,7 +94,7 @@ class Store:
         def work_and_seal(connection: Connection) -> None:
             _, sealed = work(connection)
             if not sealed:  # the rows were refused, so their originals were not wanted
-                self._seal(connection, chain.from_iterable([row.originals.values for row in rows]))
+                self._seal(connection, rows)
 
         self._transact(rows, work_and_seal, deadline, undo=True)
 
@@ -104,10 +110,14 @@ class Store:
         ordered = self._in_order(rows)
 
         def work(connection: Connection) -> tuple[Written, list[Sealed]]:
-            erased = self._erased(connection, chain.from_iterable(ordered.values()))
+            state = erasures.share(connection, self._domains)
+            self._vault.observe(state.vault_generation)
+            erased = self._erased(connection, chain.from_iterable(ordered.values()), state.newest)
             kept = _without(ordered, erased) if erased else ordered
+            if state.newest is not None and self._mentions:
+                kept = self._without_erased(connection, kept, state.newest)
             inserted = insert(connection, kept, deadline)
-            sealed = self._seal(connection, chain.from_iterable([row.originals.values for row in inserted.written]))
+            sealed = self._seal(connection, inserted.written, state.domains)
             refusals = [reject(row, rejected) for row, rejected in inserted.refused]
             newly_rejected = _insert_rejections(connection, [*rejections, *refusals])
             milliseconds = (time.perf_counter() - started) * 1000
@@ -139,33 +149,60 @@ class Store:
             by_stream = {name: [row for row in rows if row.stream == name] for name in self._tables}
         return {table: _sorted(by_stream[name]) for name, table in self._tables.items()}
 
-    def _erased(self, connection: Connection, rows: Iterable[MaskedRow]) -> set[Key]:
-        """Return the keys of the rows that were sent before the person they are about was erased.
-
-        No one is erased from now until the transaction ends.
-        """
-        state = erasures.share(connection)
-        self._vault.observe(state.vault_generation)
-        newest = state.newest
-        if newest is None:
+    def _erased(self, connection: Connection, rows: Iterable[MaskedRow], newest_erasure: datetime | None) -> set[Key]:
+        """Return the keys of the rows that were sent before a person whom they are about was erased."""
+        if newest_erasure is None:
             return set()
         subjects = {
-            row.key: (row.originals.subject, sent_at)
+            row.key: (row.originals.subjects, sent_at)
             for row in rows
-            if row.originals.subject is not None and (sent_at := datetime.fromisoformat(row.sent_at)) < newest
+            if row.originals.subjects and (sent_at := datetime.fromisoformat(row.sent_at)) < newest_erasure
         }
-        if not subjects:
-            return set()
+        return erasures.sent_before(connection, self._keyset, subjects) if subjects else set()
+
+    def _without_erased(
+        self, connection: Connection, ordered: dict[StreamTable, list[MaskedRow]], newest_erasure: datetime
+    ) -> dict[StreamTable, list[MaskedRow]]:
+        """Return the rows without the mentions of people who were erased after they were sent."""
+        rows = chain.from_iterable(ordered.values())
+        oldest = min((datetime.fromisoformat(row.sent_at) for row in rows), default=newest_erasure)
+        if oldest >= newest_erasure:
+            return ordered
+        erased = erasures.since(connection, self._keyset, oldest)
+
+        def without(row: MaskedRow) -> MaskedRow:
+            return self._mentions[row.stream].without(row, erased) if row.stream in self._mentions else row
+
+        return {table: [without(row) for row in several] for table, several in ordered.items()}
+
+    @property
+    def _keyset(self) -> Keyset:
         if self._verified is None:
             raise Outage("keyset: not verified")
-        return erasures.sent_before(connection, self._verified, subjects)
+        return self._verified
 
-    def _seal(self, connection: Connection, originals: Iterable[Original]) -> list[Sealed]:
-        """Put into the vault what is not known to be there, and return it."""
+    def _seal(
+        self, connection: Connection, rows: Sequence[MaskedRow], erased_domains: Set[str] = frozenset()
+    ) -> list[Sealed]:
+        """Put into the vault what is not known to be there, and return it.
+
+        What identifies a person who was erased is not sealed again, unless the row is that person's own.
+        """
+        originals = list(chain.from_iterable([row.originals.values for row in rows]))
+        if erased_domains:
+            own = {original.token for row in rows for original in row.originals.values if _is_own(row, original)}
+            unknown = self._vault.unknown(originals)
+            others = [one for one in unknown if one.domain in erased_domains and one.token not in own]
+            erased = erasures.erased_values(connection, self._keyset, others) if others else set()
+            originals = [original for original in originals if original.token not in erased]
         sealed = self._vault.seal(originals)
         if sealed:
             _insert_sealed(connection, self._vault.wrapped_data_key, self._vault.is_data_key_committed, sealed)
         return sealed
+
+
+def _is_own(row: MaskedRow, original: Original) -> bool:
+    return original.value in row.originals.subjects
 
 
 def _sorted(rows: Sequence[MaskedRow]) -> list[MaskedRow]:

@@ -49,7 +49,12 @@ def new(
     ],
     envelope: Annotated[EnvelopeName, typer.Option(help="What is wrapped around a record.")] = EnvelopeName.PLAIN,
     subject: Annotated[
-        str, typer.Option(metavar="FIELD", help="The field that says whose record it is: user_id, customer.email.")
+        str,
+        typer.Option(
+            metavar="FIELD",
+            help="The field that says whose record it is: user_id, customer.email. Of several, with commas between,"
+            " the first that is there counts.",
+        ),
     ] = "",
     identity: Annotated[
         str,
@@ -79,7 +84,8 @@ def new(
         terminal.fail(f"{sample_file}: none of the samples is a JSON object", terminal.USAGE)
     if root.is_map():
         terminal.fail(f"{sample_file}: the keys of the samples are values, not names of fields", terminal.USAGE)
-    planner = Planner(_class_name(name), subject, identity, time)
+    subjects = tuple(filter(None, (field.strip() for field in subject.split(","))))
+    planner = Planner(_class_name(name), subjects, identity, time)
     plan = planner.plan(root)
     if not plan.members:
         terminal.fail(f"{sample_file}: there is nothing in the samples that can be declared", terminal.USAGE)
@@ -101,16 +107,20 @@ def _declared(
     name: str, plan: ObjectPlan, planner: Planner, envelope: EnvelopeName, wrapped: Wrapping
 ) -> tuple[str, type[Stream]]:
     """Return a declaration's text and the stream, or end the command where a field cannot be what it is named for."""
+    for field in planner.subject:
+        if field not in planner.subject_paths:
+            terminal.fail(f"--subject: {field} is no field of the record that can be declared", terminal.USAGE)
     named = {
-        "subject": (planner.subject, planner.subject_path),
         "identity": (planner.identity, planner.identity_path),
         "time": (planner.time, planner.time_path),
     }
     for option, (field, path) in named.items():
         if field and not path:
             terminal.fail(f"--{option}: {field} is no field with a single value that can be declared", terminal.USAGE)
-    paths = {option: path for option, (_, path) in named.items()}
-    source = declaration.source(name, plan, envelope, paths, wrapped)
+    paths = {option: [path] for option, (_, path) in named.items() if path}
+    subject = [planner.subject_paths[field] for field in planner.subject]
+    of_persons = {"subject": subject, "mentions": planner.mention_paths}
+    source = declaration.source(name, plan, envelope, of_persons | paths, wrapped)
     try:
         return source, declaration.load(name, source)
     except DeclarationError as error:
@@ -182,7 +192,7 @@ def _tell(made: dict[str, str], planner: Planner, plan: ObjectPlan) -> None:
         console.print("", table)
     decisions = [mark for file, text in made.items() for mark in marks.marks(file, text) if file.endswith(".py")]
     decisions += planner.questions
-    if not planner.subject_path:
+    if not planner.subject_paths:
         decisions.append(_without_subject(plan))
     if decisions:
         console.print("\nTo be decided by you:")

@@ -3,7 +3,7 @@
 import re
 import subprocess  # nosec B404
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,11 +24,11 @@ RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
 def source(
-    name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str], wrapping: Wrapping = ONE_RECORD
+    name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, Sequence[str]], wrapping: Wrapping = ONE_RECORD
 ) -> str:
     """Return the module's text, formatted as `make check` wants it; `named` are paths by the stream's option."""
     classes = _Classes(_date(plan))
-    options = [f'table="{name}"', *(f'{option}="{path}"' for option, path in named.items() if path)]
+    options = [f'table="{name}"', *(f"{option}={_paths(paths)}" for option, paths in named.items() if paths)]
     options.append(_rename_option(plan))
     options.append(f"envelope={envelope}" if envelope != "plain" else "")
     options += wrapping.options()
@@ -39,6 +39,11 @@ def source(
     return formatted(
         f'"""The stream `{name}`, as its samples show it."""\n\n{_imports(plan, body, envelope)}\n\n{body}'
     )
+
+
+def _paths(paths: Sequence[str]) -> str:
+    texts = [f'"{path}"' for path in paths]
+    return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
 
 def load(name: str, text: str) -> type[Stream]:
@@ -147,7 +152,7 @@ class _Classes:
         null = " | None" if member.optional else ""
         if isinstance(member, TreePlan):
             default = _default(member, False, is_renamed)
-            return f"{member.name}: Annotated[dict[str, Any]{null}, Tree({{\n{_paths(member)}}})]{default}"
+            return f"{member.name}: Annotated[dict[str, Any]{null}, Tree({{\n{_branches(member)}}})]{default}"
         if isinstance(member, ObjectPlan):
             part = self._part(member)
             annotation = (f"list[{part}]" if member.many else part) + null
@@ -169,7 +174,7 @@ class _Classes:
         return f"{member.name}: Annotated[{inner},]{default}{mark}"
 
 
-def _paths(plan: TreePlan) -> str:
+def _branches(plan: TreePlan) -> str:
     """Return the lines that name what a Tree keeps."""
     lines = []
     for path, value in plan.paths.items():

@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sluice
@@ -144,23 +144,26 @@ class ObjectPlan:
 class Planner:
     """Makes the plan of a stream.
 
-    `subject` is the field that says whose record it is, `identity` the one that makes it one, `time` the one that tells
-    its time: keys with dots between.
+    `subject` are the fields that say whose record it is, `identity` the one that makes it one, `time` the one that
+    tells its time: keys with dots between.
     """
 
     stream_class: str
-    subject: str = ""
+    subject: tuple[str, ...] = ()
     identity: str = ""
     time: str = ""
     left_out: list[LeftOut] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
-    subject_path: str = ""  # of names in the classes, once it is found
+    subject_paths: dict[str, str] = field(default_factory=dict)  # of names in the classes, once they are found
+    mention_paths: list[str] = field(default_factory=list)  # of fields that name people whose records there are
     identity_path: str = ""
     time_path: str = ""
     _classes: set[str] = field(default_factory=set)
+    _people: set[Scalar] = field(default_factory=set, repr=False)  # clear values of the subject
 
     def plan(self, root: Place) -> ObjectPlan:
         self._classes = {*CLASSES, self.stream_class}
+        self._people = {value for keys in self.subject for value in _values_of(root, keys.split("."))}
         members = self._members(root, root.objects, "", "", {*OWN_COLUMNS})
         return ObjectPlan(root, "", self.stream_class, members)
 
@@ -300,8 +303,8 @@ class Planner:
         return self._field(shape, name, prefix, None, columns, False, False, column)
 
     def _names_inside(self, place: Place) -> bool:
-        """Tell whether a field inside is the subject, the identity or the time: every record needs it."""
-        return any(path.startswith(".".join(place.path) + ".") for path in (self.subject, self.identity, self.time))
+        """Tell whether a field inside is a subject, the identity or the time: every record needs it."""
+        return any(path.startswith(".".join(place.path) + ".") for path in (*self.subject, self.identity, self.time))
 
     def _tagged(
         self,
@@ -351,20 +354,30 @@ class Planner:
         emails = _column(f"{prefix}{name}_email", columns)
         other = None if emails == f"{prefix}{name}_email" else emails
         made = masks.masks(concern, guess, named, network, _domain(place, name, concern), other)
+        keys = ".".join(key for key in place.path if key != "*")
+        is_mention = path is not None and self._mentions(keys, made, values)
+        if path is not None and (keys in self.subject or is_mention):
+            token = _column(f"{column}_subject", columns)
+            made = masks.subject(made, named, token)
+            columns |= {token}
+            if is_mention and concern:
+                concern = concern._replace(told=f"{concern.told}, with values that the subject has, too")
+                self.mention_paths.append(path + name)
+            else:
+                self.subject_paths[keys] = path + name
         if path is not None and not place.lengths:
-            keys = ".".join(place.path)
-            if self.subject == keys:
-                token = _column(f"{column}_subject", columns)
-                made = masks.subject(made, named, token)
-                columns |= {token}
-                self.subject_path = path + name
             self.identity_path = path + name if self.identity == keys else self.identity_path
             self.time_path = path + name if self.time == keys else self.time_path
         columns |= {network} if any(network in mask for mask in made) else set()
         columns |= {emails} if any('domain="email"' in mask and mask.startswith("Scrub(") for mask in made) else set()
         is_blank = guess.has_blanks and not place.lengths
-        optional = is_null or is_blank or (absent and not place.lengths)
+        optional = is_null or is_blank or ((absent or is_mention) and not place.lengths)
         return FieldPlan(place, name, guess, made, concern, optional, absent)
+
+    def _mentions(self, keys: str, made: Sequence[str], values: Iterable[Scalar]) -> bool:
+        """Tell whether a field is not the subject, but is masked and has a value that the subject has somewhere."""
+        is_token = bool(made) and made[0].startswith("Pseudonym(")
+        return is_token and keys not in self.subject and not self._people.isdisjoint(values)
 
     def _rule(self, place: Place) -> tuple[Guess, list[Scalar]]:
         """Return the rule of a value or of a list of values, and the values. Raises Undeclarable."""
@@ -423,6 +436,15 @@ def _questions(place: Place, guess: Guess, values: list[Scalar], concern: Concer
         yield f"{place.pointer}: of which region are its phone numbers? Phone(region=…) and Pseudonym make tokens of it"
     if not concern and all(re.match(r"\d{4}-\d\d-\d\d[T ]\d\d", str(value)) for value in values):
         yield f"{place.pointer}: its times have no zone, so they are kept as texts; are they of one, Timestamp(zone=…)?"
+
+
+def _values_of(place: Place, keys: Sequence[str]) -> list[Scalar]:
+    """Return the values that a field has in the samples, those of a list too."""
+    for key in keys:
+        if key not in place.members:
+            return []
+        place = place.members[key]
+    return place.elements.scalars if place.elements else place.scalars
 
 
 def snake(key: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
 from sluice.declaration import whose
 from sluice.declaration.personal import SUBJECT
@@ -32,11 +33,11 @@ class Purger(Worker):
         return super()._selects(candidate) and (self._person is None or self._is_theirs(candidate))
 
     def _is_theirs(self, candidate: Candidate) -> bool:
-        return self._person is not None and not self._person.isdisjoint(candidate.subjects)
+        return self._person is not None and not self._person.isdisjoint(chain.from_iterable(candidate.subjects))
 
     def _plan(self, connection: Connection, candidates: Sequence[Candidate]) -> Plan:
         older, newer = self._select(candidates)
-        unknown = [one for one in candidates if None in one.subjects and not self._is_theirs(one)]
+        unknown = [one for one in candidates if not all(one.subjects) and not self._is_theirs(one)]
         return Plan(
             delete=[candidate.letter for candidate in older],
             newer=newer,
@@ -56,8 +57,7 @@ def _canonical(queued: Queued, text: str) -> frozenset[str]:
 
     Raises Refused when no stream names persons, or none like this.
     """
-    spelled = [whose.canonical(stream, text) for stream in streams_of(queued)]
-    person = frozenset(one for one in spelled if one is not None)
+    person = frozenset[str]().union(*(whose.canonical(stream, text) for stream in streams_of(queued)))
     if not person:
         raise Refused(400, "bad_request", "subject: is nobody whom this stream could name")
     return person

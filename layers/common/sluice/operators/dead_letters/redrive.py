@@ -50,14 +50,14 @@ class Redriver(Worker):
         )
 
     def _erased(self, connection: Connection, candidates: Iterable[Candidate]) -> set[Letter]:
-        """Return the letters that were sent before all persons they are about were erased."""
+        """Return the letters all of whose records were sent before a person whom they are about was erased."""
         if any(stream.splitter and stream.postmark.time for stream in streams_of(self._call.queued)):
             return set()  # each record has a time of its own: ingest tells
         sent = {
-            (letter, subject): (subject, letter.sent_at)
-            for letter, _, subjects in candidates
-            for subject in subjects
-            if subject is not None and None not in subjects
+            (letter, index): (subjects, letter.sent_at)
+            for letter, _, records in candidates
+            for index, subjects in enumerate(records)
+            if all(records)
         }
         erased = erasures.sent_before(connection, self._call.keyset, sent)
         return {letter for letter, _ in erased} - {letter for letter, _ in sent.keys() - erased}

@@ -46,7 +46,7 @@ class Candidate(NamedTuple):
 
     letter: Letter
     cause: Cause
-    subjects: Sequence[str | None]  # of each record; None where it does not say whose it is
+    subjects: Sequence[Sequence[str]]  # of each record; none where it does not say whose it is
 
 
 class Plan(NamedTuple):

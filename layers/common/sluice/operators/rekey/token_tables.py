@@ -108,6 +108,33 @@ class ErasedPersons:
         return len(batch.tokens)
 
 
+@dataclass(frozen=True)
+class ErasedValues:
+    """What identifies persons who were erased. As with `ErasedPersons`, older tokens are still looked for."""
+
+    successors: Successors
+    name: str = "erased_value"
+
+    def read(self, connection: Connection, after: str | None) -> Batch:
+        rows = _next(connection, "token, domain", "erased_value", "token", after)
+        return _batch(
+            [token for token, _ in rows], {token: self.successors.of(domain, token) for token, domain in rows}
+        )
+
+    def rewrite(self, connection: Connection, batch: Batch, is_settled: bool) -> int:
+        old_tokens = array_cell([*batch.tokens])
+        connection.run(
+            "INSERT INTO erased_value (token, domain) SELECT r.token, v.domain FROM unnest("
+            "CAST(:old_tokens AS text[]), CAST(:tokens AS text[])) AS r(old_token, token)"
+            " JOIN erased_value v ON v.token = r.old_token ON CONFLICT DO NOTHING",
+            old_tokens=old_tokens,
+            tokens=array_cell([*batch.tokens.values()]),
+        )
+        if is_settled:
+            connection.run("DELETE FROM erased_value WHERE token = ANY(CAST(:tokens AS text[]))", tokens=old_tokens)
+        return len(batch.tokens)
+
+
 class StreamRows:
     """The rows of a stream by their message ids."""
 
@@ -189,7 +216,7 @@ def tables(streams: Iterable[type[Stream]], keyset: Keyset) -> list[TokenTable]:
     """Return every table that holds tokens, always in this order."""
     successors = Successors(keyset)
     of_streams = [StreamRows(stream, successors) for stream in streams if stream.token_places]
-    return [SealedValues(successors), ErasedPersons(successors), *of_streams]
+    return [SealedValues(successors), ErasedPersons(successors), ErasedValues(successors), *of_streams]
 
 
 def _next(connection: Connection, columns: str, table: str, primary_key: str, after: str | None) -> Any:
