@@ -9,8 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import telemetry
 from sluice.breaker.trip import tripping
 from sluice.deadline import Deadline
-from sluice.declaration.registry import load
-from sluice.declaration.stream import Stream
+from sluice.declaration.registry import load_queued
+from sluice.declaration.route import Queued, streams_of
 from sluice.ingest import metrics, visibility
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.ingest.message import sqs_records
@@ -31,17 +31,26 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     deadline = Deadline.of(context)
 
     with tripping(TripSettings.read(), records, context.invoked_function_arn):
-        stream, store = _stream(), _store()
+        queued, store = _stream(), _store()
         keyset = keyset_secret.recent(_settings().token_key_secret_id)
         store.verify(keyset, deadline)
-        processor = StoringBatchProcessor(store, stream, deadline)
-        with processor(records, handler=record_handler(stream, keyset)):
+        processor = StoringBatchProcessor(store, deadline)
+        with processor(records, handler=record_handler(queued, keyset)):
             processor.process()
 
     newly_rejected = processor.newly_rejected
     again = len(processor.rejected) - len(newly_rejected)
-    metrics.count_batch(stream.stream_name, records, processor.written, newly_rejected, again)
-    visibility.release([record for record, _ in processor.rejected], deadline)
+    metrics.count_batch(
+        queued.stream_name,
+        records,
+        processor.written,
+        newly_rejected,
+        again,
+        processor.received,
+        processor.ignored,
+        processor.nulled,
+    )
+    visibility.release(processor.failed, deadline)
     return processor.response()
 
 
@@ -51,12 +60,12 @@ def _settings() -> IngestSettings:
 
 
 @cache
-def _stream() -> type[Stream]:
-    return load(_settings().stream)
+def _stream() -> Queued:
+    return load_queued(_settings().stream)
 
 
 @cache
 def _store() -> Store:
     """Return the store of this execution environment; it connects with the first batch, and stays connected."""
     database = Database(_settings().database, application_name="sluice-ingest")
-    return Store(database, _stream(), Vault(_settings().vault))
+    return Store(database, streams_of(_stream()), Vault(_settings().vault))

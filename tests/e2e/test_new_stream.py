@@ -1,6 +1,7 @@
 """From a file of samples to rows of a deployed stream, by the commands alone, as its author types them."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,17 @@ def words(clone: Clone, *kept: str) -> None:
     template.write_text(with_streams(template.read_text(), {word(name): {"Name": name} for name in kept}))
 
 
+def lead(clone: Clone, name: str, streams: dict[str, str]) -> None:
+    """Declare a route to these streams, by the values of the key `event`."""
+    folder, lines, members = clone.folder / "layers" / "streams", ["from sluice import Route"], []
+    for value, stream in streams.items():
+        (declared,) = re.findall(r"^class (\w+)\(Stream", (folder / f"{stream}.py").read_text(), re.MULTILINE)
+        lines.append(f"from streams.{stream} import {declared}")
+        members.append(f'"{value}": {declared}')
+    lines += ["", "", 'class Led(Route, by="event"):', f"    to = {{{', '.join(members)}}}"]
+    (folder / f"{name}.py").write_text("\n".join([f'"""{name}"""', "", *lines, ""]))
+
+
 def test_a_file_of_samples_becomes_a_stream_that_runs_with_no_other_edit(kept: Kept) -> None:
     kept.run("sluice new sign_ups --samples samples.jsonl --subject email")
     confirm(kept.clone, "sign_ups")
@@ -88,11 +100,16 @@ def test_streams_come_and_go_and_the_others_stay_as_they_are(kept: Kept) -> None
         kept.run(f"sluice send {name} {name}.jsonl")
         eventually(lambda: kept.sql(f"SELECT count(*) FROM {name}"), "5\n")  # noqa: B023
 
-    words(kept.clone, "sign_ups")
+    lead(kept.clone, "meetings", {"joined": "door_events", "left": "visits"})  # one queue in the place of two
+    words(kept.clone, "sign_ups", "meetings")
+    assert "✓ meetings " in kept.run("sluice check")
     kept.run("make redeploy")
-    assert [line.split()[1] for line in status(kept)] == ["sign_ups"]
+    assert [line.split()[1] for line in status(kept)] == ["meetings", "sign_ups"]
     kept.run("sluice send sign_ups samples.jsonl")
+    assert "Sent 4 messages to the stream meetings" in kept.run("sluice send meetings --generate 4")
     eventually(lambda: kept.sql("SELECT count(*) FROM sign_ups"), "20\n")
+    for name in ("door_events", "visits"):
+        eventually(lambda: kept.sql(f"SELECT count(*) FROM {name}"), "7\n")  # noqa: B023
 
 
 def test_a_stack_may_have_no_stream_at_all(kept: Kept) -> None:

@@ -97,7 +97,7 @@ class Outcome:
         """Ingest messages (id and body) twice: as they are copied, then as they are merged. Return the rejections."""
         records = [record(body, message_id) for message_id, body in bodies]
         for _ in range(2):
-            processor = StoringBatchProcessor(self.store(stream), stream, in_seconds(60))
+            processor = StoringBatchProcessor(self.store(stream), in_seconds(60))
             with processor(records, handler=record_handler(stream, OWN)):
                 processor.process()
             metrics.count_batch(stream.stream_name, records, processor.written, processor.newly_rejected, 0)
@@ -240,7 +240,7 @@ def test_whatever_is_in_an_envelope_is_a_row_or_rejected_alone(
         stream, body = message
         first, last = (numbered(next(numbers_of_messages)) for _ in range(2))
         records = [record(body, first), record(json.dumps(WRAPPED[stream]), last)]
-        processor = StoringBatchProcessor(outcome.store(stream), stream, in_seconds(60))
+        processor = StoringBatchProcessor(outcome.store(stream), in_seconds(60))
         with processor(records, handler=record_handler(stream, OWN)):
             processor.process()
         metrics.count_batch(stream.stream_name, records, processor.written, processor.newly_rejected, 0)

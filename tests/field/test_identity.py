@@ -55,7 +55,7 @@ def record(body: object, number: int = 1, **attributes: str) -> dict[str, Any]:
 
 def process(stream: type[Stream], *records: dict[str, Any]) -> FakeStore:
     store = FakeStore()
-    processor = StoringBatchProcessor(store, stream, Deadline(1.0, lambda: 0.0))
+    processor = StoringBatchProcessor(store, Deadline(1.0, lambda: 0.0))
     with processor(list(records), handler=record_handler(stream, OWN)):
         processor.process()
     return store
@@ -197,7 +197,7 @@ def test_a_rejected_record_goes_by_its_identity_where_that_can_be_read(
 
 def test_a_row_that_the_database_refuses_is_rejected_under_its_id() -> None:
     store = FakeStore({OWN_ID: Rejected("not_stored")})
-    processor = StoringBatchProcessor(store, Push, Deadline(1.0, lambda: 0.0))
+    processor = StoringBatchProcessor(store, Deadline(1.0, lambda: 0.0))
     with processor([record(PUSH, 1), record(PUSH, 2)], handler=record_handler(Push, OWN)):
         processor.process()
     assert [one.message_id for one in store.rejections] == [OWN_ID]
@@ -256,7 +256,7 @@ def test_an_identity_that_cannot_be_made_is_rejected_at_its_field_and_quoted_now
 
     good = record({"id": "blank"}, 2)
     store = FakeStore()
-    processor = StoringBatchProcessor(store, Odd, Deadline(1.0, lambda: 0.0))
+    processor = StoringBatchProcessor(store, Deadline(1.0, lambda: 0.0))
     with processor([record({"id": value}), good], handler=record_handler(Odd, OWN)):
         processor.process()
     told = store.rejections[0]

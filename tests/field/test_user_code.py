@@ -115,7 +115,7 @@ def process(stream: type[Stream], *bodies: object) -> FakeStore:
     """Ingest a batch; return the store that holds what became of it."""
     store = FakeStore()
     records = [sqs_record(json.dumps(body), number) for number, body in enumerate(bodies, 1)]
-    processor = StoringBatchProcessor(store, stream, Deadline(1.0, lambda: 0.0))
+    processor = StoringBatchProcessor(store, Deadline(1.0, lambda: 0.0))
     with processor(records, handler=record_handler(stream, OWN)):
         processor.process()
     assert len(store.rows) + len(store.rejections) == len(bodies)

@@ -126,7 +126,7 @@ def open_store(database: TestDatabase) -> Iterator[OpenStore]:
 
     def make(stream: type[Stream] = UserLogin, settings: DatabaseSettings | None = None) -> Store:
         opened.append(Database(settings or database.settings(), application_name="sluice-test"))
-        return Store(opened[-1], stream, Vault(VaultSettings(key_id=VAULT_KEY, stack="tests")))
+        return Store(opened[-1], [stream], Vault(VaultSettings(key_id=VAULT_KEY, stack="tests")))
 
     yield make
     _no_transaction_is_open(database)

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import pytest
 
-from sluice.declaration.masks import Pseudonym
-from sluice.declaration.rules import Each, Email, Text, Uuid
+from sluice.declaration.masks import Keep, Pseudonym
+from sluice.declaration.rules import Each, Email, IpAddress, Text, Uuid
+from sluice.declaration.scrub import Find, Scrub
 from sluice.declaration.stream import Part, Stream
+from sluice.declaration.tree import Tree
 from sluice.migrate import tables
 from tests.integration.databases import LOGINS, TestDatabase
 from tests.integration.environment import Environment
@@ -19,10 +21,28 @@ CALLER = "arn:aws:sts::000000000000:assumed-role/privacy/ann"
 WHY = {"reason": "data_subject_request", "ticket": "PRIV-1"}
 
 
+MENTIONS = Scrub(
+    Find(Email(), Pseudonym(domain="email", recoverable=True)), Find(IpAddress(), Pseudonym("addresses", domain="ip"))
+)
+
+
+SEEN = Tree(
+    {
+        "/seen/*/email": (Email(), Pseudonym(recoverable=True)),
+        "/**/ip": (IpAddress(), Pseudonym("seen_addresses", domain="ip")),
+        "/devices": (Each(Text(max=32)), Pseudonym(domain="device_id", recoverable=True)),
+        "/words": (Text(max=200), Scrub(Find(Email(), Pseudonym(domain="email", recoverable=True)))),
+        "/digits": Keep(),
+    }
+)
+
+
 class Guest(Part):
     """Who came along."""
 
     email: Annotated[str, Email(), Pseudonym(recoverable=True)]
+    words: Annotated[str | None, Text(max=200), MENTIONS] = None
+    details: Annotated[dict[str, Any] | None, SEEN] = None
 
 
 class Trip(Part):
@@ -32,16 +52,21 @@ class Trip(Part):
 
 
 class Visit(Stream, table="visits", subject="visitor"):
-    """A visit: kept in the clear is who came, a UUID or nobody; all others are tokens in arrays and in JSON."""
+    """A visit: kept in the clear is who came, a UUID or nobody; all others are tokens in arrays, JSON and texts."""
 
     visitor: Annotated[str | None, Uuid()] = None
     devices: Annotated[list[str], Each(Text(max=32)), Pseudonym(domain="device_id", recoverable=True)]
     trips: list[Trip]
+    codes: Annotated[list[str], Each(Text(max=32), json=True), Pseudonym(domain="code")] = []  # noqa: RUF012
+    note: Annotated[str | None, Text(max=200), MENTIONS] = None
+    details: Annotated[dict[str, Any] | None, SEEN] = None
 
 
 VISITS = """
 CREATE TABLE visits (
-    visitor uuid, devices varchar(256)[] NOT NULL, trips jsonb NOT NULL,
+    visitor uuid, devices varchar(256)[] NOT NULL, trips jsonb NOT NULL, codes jsonb NOT NULL,
+    note text, note_email text[], addresses text[],
+    details jsonb, details_email text[], seen_addresses text[], details_device_id text[],
     sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY
 )
 """
@@ -73,7 +98,7 @@ class Forgetting:
     def sweep(self, **changes: object) -> dict[str, Any]:
         return self._done({"action": "sweep", **WHY, **changes})
 
-    def repeat(self, erasures: Sequence[dict[str, str]], **changes: object) -> dict[str, Any]:
+    def repeat(self, erasures: Sequence[dict[str, Any]], **changes: object) -> dict[str, Any]:
         return self._done({"action": "repeat", "erasures": erasures, **WHY, **changes})
 
     def _done(self, request: dict[str, object]) -> dict[str, Any]:
@@ -108,10 +133,10 @@ class Log:
         self.stream.truncate()
         return text
 
-    def erasures(self) -> list[dict[str, str]]:
+    def erasures(self) -> list[dict[str, Any]]:
         """Return the erasures that were logged, as they are repeated."""
         lines = [json.loads(line) for line in self.read().splitlines()]
-        names = ("subject_token", "erased_at")
+        names = ("subject_token", "erased_at", "values")
         return [{name: line[name] for name in names} for line in lines if line["message"] == "erased"]
 
 

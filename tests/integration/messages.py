@@ -80,7 +80,7 @@ def numbered(number: int) -> str:
 def masked_rows(numbers: Iterable[int]) -> list[MaskedRow]:
     """Return the rows of logins with these message ids, as the store takes them."""
     handle = record_handler(UserLogin, Keyset.parse(KEYSET))
-    return [handle(SQSRecord(record(message_id=numbered(number)))) for number in numbers]
+    return [handle(SQSRecord(record(message_id=numbered(number)))).rows[0] for number in numbers]
 
 
 def token(domain: str, value: str) -> str:

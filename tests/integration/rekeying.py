@@ -12,6 +12,7 @@ from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
 from sluice.ingest.batch import record_handler
 from sluice.ingest.rows import MaskedRow
+from sluice.ingest.store import Store
 from sluice.operators.audit.audit_log import Entry
 from sluice.operators.rekey.rekeyer import Rekeyer
 from sluice.postgres.database import Database
@@ -40,7 +41,7 @@ def secret_text(keyset: Keyset) -> str:
 def masked(stream: type[Stream], keyset: Keyset, bodies: Mapping[int, object], **attributes: str) -> list[MaskedRow]:
     """Return the rows of messages with these ids, as an environment with that keyset masks them."""
     handle = record_handler(stream, keyset)
-    return [handle(SQSRecord(record(body, numbered(number), **attributes))) for number, body in bodies.items()]
+    return [handle(SQSRecord(record(body, numbered(number), **attributes))).rows[0] for number, body in bodies.items()]
 
 
 @dataclass
@@ -68,12 +69,19 @@ class Rekeying:
         self.key_becomes_current(datetime.now(UTC))
 
     def ingest(
-        self, keyset: Keyset, stream: type[Stream], bodies: Mapping[int, object], **attributes: str
+        self,
+        keyset: Keyset,
+        stream: type[Stream],
+        bodies: Mapping[int, object],
+        store: Store | None = None,
+        **attributes: str,
     ) -> tuple[int, int, list[str]]:
-        """Write messages as a cold environment with that keyset does."""
-        store = self.open_store(stream)
+        """Write messages as a cold environment with that keyset does, or as one with that store."""
+        store = store or self.open_store(stream)
         store.verify(keyset, in_seconds(60))
-        return write(store, masked(stream, keyset, bodies, **attributes), in_seconds(60))
+        written = write(store, masked(stream, keyset, bodies, **attributes), in_seconds(60))
+        store._database.close()  # a test may have more environments than the server takes connections
+        return written
 
     def rekey(self, deadline: Deadline | None = None) -> dict[str, Any]:
         return Rekeyer(self.connection, STREAMS, self.secret_id).run(ENTRY, deadline or in_seconds(60))

@@ -542,7 +542,7 @@ def test_no_value_of_a_letter_is_told_anywhere(
     def fail(*arguments: object) -> str:
         raise RuntimeError(*arguments)
 
-    monkeypatch.setattr(whose, "of_body", fail)
+    monkeypatch.setattr(whose, "of_each", fail)
     answers.append(operator.call({"action": "purge", "stream": "user_logins", "all": True, **WHY}))
     assert [status for status, _ in answers] == [200] * 5 + [400, 503, 503, 500]
     captured = capfd.readouterr()

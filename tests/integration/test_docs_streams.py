@@ -3,8 +3,13 @@
 import inspect
 import json
 import re
+import sys
+from collections.abc import Iterator
+from importlib import import_module
 from itertools import count
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,7 +17,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.declaration import masks, rules
 from sluice.declaration.masks import Mask
+from sluice.declaration.route import Route
 from sluice.declaration.rules import Each, Rule
+from sluice.declaration.scrub import Find
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
 from sluice.ingest.batch import record_handler
@@ -60,13 +67,26 @@ def examples() -> list[Example]:
 EXAMPLES = examples()
 
 
-def run(python: str, namespace: dict[str, Any]) -> type[Stream] | None:
-    """Run a block as a module's next lines, and return the stream that it declares."""
-    before = set(namespace)
-    exec(compile(python, "docs/streams.md", "exec", dont_inherit=True), namespace)
-    made = [namespace[name] for name in namespace.keys() - before]
-    streams = [one for one in made if isinstance(one, type) and issubclass(one, Stream) and one is not Stream]
-    return streams[0] if streams else None
+def run(python: str, namespace: dict[str, Any]) -> Any:
+    """Run a block as a module's next lines, or as those of the module that it names; return what it declares."""
+    before, named = set(namespace), re.match(r"# layers/streams/(\w+)\.py\n", python)
+    globals_ = namespace | {"__name__": f"streams.{named[1]}"} if named else namespace
+    exec(compile(python, "docs/streams.md", "exec", dont_inherit=True), globals_)
+    made = {name: globals_[name] for name in globals_.keys() - before if isinstance(globals_[name], type)}
+    if named:
+        sys.modules[f"streams.{named[1]}"] = module = ModuleType(named[1])
+        vars(module).update(made)
+        namespace |= made
+    own = [one for one in made.values() if one.__module__ == globals_["__name__"]]
+    declared = [one for one in own if issubclass(one, (Stream, Route))]
+    return declared[0] if declared else None
+
+
+@pytest.fixture(autouse=True)
+def no_module_stays() -> Iterator[None]:
+    yield
+    for name in re.findall(r"^# layers/streams/(\w+)\.py$", DOC, re.MULTILINE):
+        sys.modules.pop(f"streams.{name}", None)
 
 
 def cut(row: object) -> object:
@@ -75,12 +95,37 @@ def cut(row: object) -> object:
     return json.loads(text, parse_int=str, parse_float=str)
 
 
-def test_every_example_does_what_it_says(database: TestDatabase, open_store: OpenStore) -> None:
+def handled(declared: type[Stream], given: str) -> object:
+    """Return the rows of a message that holds several records, or the row of one that is given with its attributes."""
+    said = json.loads(given)
+    record = message(said["body"]) | said | {"body": json.dumps(said["body"])} if "body" in said else message(given)
+    rows = record_handler(declared, Keyset.parse(KEYSET))(SQSRecord(record)).rows
+    names = [column for column, _ in declared.columns()]
+    found = [dict(zip(names, read(row.cells), strict=True)) for row in rows]
+    return found if declared.splitter else found[0]
+
+
+def routed(route: type[Route], given: str) -> object:
+    """Return the rows of a route's records, and the stream of each."""
+    handle = record_handler(route, Keyset.parse(KEYSET))
+    names = {stream.stream_name: [column for column, _ in stream.columns()] for stream in route.streams()}
+    rows = [row for one in json.loads(given) for row in handle(SQSRecord(message(one))).rows]
+    return [{"stream": row.stream, "row": dict(zip(names[row.stream], read(row.cells), strict=True))} for row in rows]
+
+
+def test_every_example_does_what_it_says(
+    database: TestDatabase, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database.sql("DROP TABLE orders")
     namespace: dict[str, Any] = {"__name__": "docs.pushes"}  # the stream's name, of which an id is made
     numbers = count(1)
     seen = {"tables": 0, "rows": 0, "errors": 0}
     for example in EXAMPLES:
+        if shared := re.match(r"# layers/(streams)/(_\w+)\.py\n", example.python):
+            module = ModuleType(".".join(shared.groups()))
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+            run(example.python, vars(module))
+            continue
         if example.error:
             with pytest.raises(DeclarationError) as caught:
                 run(example.python, namespace)
@@ -97,6 +142,14 @@ def test_every_example_does_what_it_says(database: TestDatabase, open_store: Ope
             continue
         assert declared
         given, row = example.json
+        if issubclass(declared, Route):
+            assert cut(routed(declared, given)) == cut(json.loads(row))
+            seen["rows"] += 1
+            continue
+        if declared.splitter or "messageAttributes" in given:
+            assert (declared, cut(handled(declared, given))) == (declared, cut(json.loads(row, parse_float=str)))
+            seen["rows"] += 1
+            continue
         cells = declared.masker(Keyset.parse(KEYSET))(given)[0]
         wanted = json.loads(row, parse_float=str)
         if example.sql:
@@ -111,7 +164,7 @@ def test_every_example_does_what_it_says(database: TestDatabase, open_store: Ope
             names = [column for column, _ in declared.columns()]
             found = dict(zip(names, read(cells), strict=True))
             if declared.postmark.identity:
-                sent = record_handler(declared, Keyset.parse(KEYSET))(SQSRecord(message(given)))
+                sent = record_handler(declared, Keyset.parse(KEYSET))(SQSRecord(message(given))).rows[0]
                 found |= {"sent_at": sent.sent_at, "message_id": sent.message_id}
         assert (declared, cut(found)) == (declared, cut(wanted))
         seen["rows"] += 1
@@ -142,6 +195,10 @@ def names_of(module: Any, base: type) -> set[str]:
     return {made.__name__ for made in members if isinstance(made, type) and issubclass(made, base) and made is not base}
 
 
+def modules_of(package: ModuleType) -> list[ModuleType]:
+    return [import_module(f"{package.__name__}.{module.name}") for module in iter_modules(package.__path__)]
+
+
 def test_the_table_of_rules_has_every_rule_and_its_parameters() -> None:
     documented = {re.match(r"`(\w+)", row[0])[1]: row for row in rows_of("Rules")}  # type: ignore[index]
     assert set(documented) == names_of(rules, Rule)
@@ -161,15 +218,16 @@ def test_the_table_of_rules_tells_type_and_truncation_of_each() -> None:
 
 def test_the_table_of_masks_has_every_mask_and_its_parameters() -> None:
     documented = {re.match(r"`(\w+)", row[0])[1]: row for row in rows_of("Masks")}  # type: ignore[index]
-    assert set(documented) == names_of(masks, Mask)
-    for name, row in documented.items():
-        parameters = re.findall(r"(\w+)[,=)]", row[0])
-        assert parameters == list(inspect.signature(getattr(masks, name)).parameters)
+    parameters = {name: re.findall(r"(\w+)[,=)]", row[0]) for name, row in documented.items()}
+    assert parameters.pop("Scrub") == [*inspect.signature(Find).parameters, "column"]
+    assert parameters == {
+        name: list(inspect.signature(getattr(masks, name)).parameters) for name in names_of(masks, Mask)
+    }
 
 
 def test_every_reason_is_documented() -> None:
     sources = (PROJECT / "layers/common/sluice/declaration").rglob("*.py")
     raised = {reason for source in sources for reason in re.findall(r"""Rejected\("(\w+)""", source.read_text())}
-    raised |= {"null", "wrong_type"}
+    raised |= {"null", "wrong_type", "missing"}
     documented = set(re.findall(r"`(\w+)`", DOC.split("The reasons in `rejection`: ")[1].split("\n\n")[0]))
     assert documented == raised

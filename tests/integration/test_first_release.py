@@ -39,6 +39,7 @@ APPLIED_TODAY = [
     ["sluice", 5, "0005_dead_letters.sql"],
     ["sluice", 6, "0006_operations.sql"],
     ["sluice", 7, "0007_rejections.sql"],
+    ["sluice", 8, "0008_erased_values.sql"],
     ["streams", 2, "0002_user_logins.sql"],
     ["streams", 3, "0003_orders.sql"],
 ]
@@ -341,7 +342,9 @@ def test_a_person_of_then_is_erased_from_every_stream(database: TestDatabase, ca
         "erased_at": answer["erased_at"],
         "subject_tokens": [token("subject", BOB)],
         "rows": {"orders": 1, "user_logins": 1},
+        "mentions": {},
         "values": 2,
+        "stays": {"values_used_by_others": 2, "rows_that_mention": 0},
         "dry_run": False,
     }
     assert database.rows() == LOGIN_ROWS[1:]

@@ -102,10 +102,12 @@ def test_rows_and_sealed_values_of_the_person_are_gone_and_a_shared_value_stays(
         "erased_at": erased_at.isoformat(),
         "subject_tokens": [subject],
         "rows": {"orders": 0, "user_logins": 2},
+        "mentions": {},
         "values": 3,
+        "stays": {"values_used_by_others": 1, "rows_that_mention": 0},
         "dry_run": False,
     }
-    counts = {"rows": 2, "values": 3, "data_keys": 0}
+    counts = {"rows": 2, "mentions": 0, "values": 3, "data_keys": 0} | answer["stays"]
     assert audited(database) == [[CALLER, "forget", *WHY.values(), subject, [subject], counts]]
 
 
@@ -130,7 +132,7 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing_but_the_log(
     dry = forgetting.forget(ANN, dry_run=True)
     assert [database.sql(f"SELECT * FROM {table} ORDER BY 1") for table in tables] == before
     subject = token("subject", ANN)
-    counts = {"rows": 1, "values": 1, "data_keys": 0}
+    counts = {"rows": 1, "mentions": 0, "values": 1, "data_keys": 0} | dry["stays"]
     assert audited(database) == [[CALLER, "forget_dry_run", *WHY.values(), subject, [subject], counts]]
     assert log.erasures() == []
     real = forgetting.forget(ANN)
@@ -147,8 +149,9 @@ def test_a_person_is_erased_in_every_stream_each_by_its_own_spelling(
     assert answer["rows"] == {"orders": 1, "user_logins": 1}
     assert sorted(answer["subject_tokens"]) == sorted([token("subject", ANN), token("subject", "ann@EXAMPLE.com")])
     assert [found["message_id"] for found in database.rows("orders")] == [numbered(3)]
-    assert sealed_tokens(database) == {token("email", ANN), token("email", BOB)}  # Bob's order is for Ann
-    assert forgetting.forget(BOB)["values"] == 2
+    assert answer["stays"] == {"values_used_by_others": 0, "rows_that_mention": 1}  # Bob's order is for Ann
+    assert sealed_tokens(database) == {token("email", BOB)}
+    assert forgetting.forget(BOB)["values"] == 1
     assert sealed_tokens(database) == set()
 
 
@@ -189,6 +192,22 @@ def test_tokens_in_arrays_and_in_json_are_found_and_one_that_another_stream_uses
     request = Erase(reason="support_request", ticket="A-1", subject=visitor)
     answer = forgetter([Visit, UserLogin]).run("me", request, deadline)
     assert (answer["rows"], answer["values"]) == ({Visit.stream_name: 1, "user_logins": 1}, 4)
+    assert sealed_tokens(database) == {token("device_id", "d1"), token("email", "b@x.org")}
+
+
+def test_tokens_inside_of_a_tree_are_found_and_one_that_another_row_uses_stays(
+    database: TestDatabase, open_store: OpenStore, forgetter: Any, deadline: Deadline
+) -> None:
+    make_visits(database)
+    visitor = "424cdd21-063a-43a7-b91b-7ca1a833afae"
+    ann = {"seen": {"door": {"email": "a@x.org"}}, "devices": ["d1", "d2"], "words": "with b@x.org", "other": "c@x.org"}
+    bob = {"seen": [{"email": "b@x.org"}]}
+    trips = [{"guests": [{"email": "d@x.org", "details": {"devices": ["d3"]}}]}]
+    put(open_store, Visit, 1, json.dumps({"visitor": visitor, "devices": [], "trips": trips, "details": ann}))
+    put(open_store, Visit, 2, json.dumps({"devices": ["d1"], "trips": [], "details": bob}))
+    request = Erase(reason="support_request", ticket="A-1", subject=visitor)
+    answer = forgetter([Visit]).run("me", request, deadline)
+    assert (answer["rows"], answer["values"]) == ({Visit.stream_name: 1}, 4)
     assert sealed_tokens(database) == {token("device_id", "d1"), token("email", "b@x.org")}
 
 
@@ -306,9 +325,9 @@ def test_a_sweep_removes_sealed_values_and_data_keys_that_nothing_uses(
     assert forgetting.sweep() == {"values": 0, "data_keys": 0, "dry_run": False}
     actions = [(action, subject, tokens, counts) for _, action, _, _, subject, tokens, counts in audited(database)]
     assert actions == [
-        ("sweep_dry_run", None, [], gone | {"rows": 0}),
-        ("sweep", None, [], gone | {"rows": 0}),
-        ("sweep", None, [], {"rows": 0, "values": 0, "data_keys": 0}),
+        ("sweep_dry_run", None, [], gone | {"rows": 0, "mentions": 0}),
+        ("sweep", None, [], gone | {"rows": 0, "mentions": 0}),
+        ("sweep", None, [], {"rows": 0, "mentions": 0, "values": 0, "data_keys": 0}),
     ]
 
 
@@ -331,7 +350,7 @@ def test_what_the_log_says_of_an_erasure_repeats_it_after_a_restore(
         put(open_store, UserLogin, number, json.dumps(login(user_id=user, ip=f"10.0.0.{number}")))
     put(open_store, Order, 6, order(ANN))
     put(open_store, Order, 7, order(BOB))
-    tables = ("user_logins", "orders", "pii_vault", "erasure")
+    tables = ("user_logins", "orders", "pii_vault", "erasure", "erased_value")
     for table in tables:
         database.sql(f"CREATE TABLE saved_{table} AS TABLE {table}")
     first = forgetting.forget(ANN)
@@ -353,13 +372,20 @@ def test_what_the_log_says_of_an_erasure_repeats_it_after_a_restore(
     assert answer == {
         "subject_tokens": [(NEW if rekeyed else OLD).tokens("subject", ANN)[-1]],
         "rows": first["rows"],
+        "mentions": {},
         "values": first["values"],
+        "stays": {**first["stays"], "rows_sent_since": 0},
         "dry_run": False,
     }
     if rekeyed:
         database.sql("UPDATE erasure SET subject_token = :old", old=token("subject", ANN))
+        for domain in ("email", "subject"):
+            database.sql(
+                "UPDATE erased_value SET token = :old WHERE domain = :domain", old=token(domain, ANN), domain=domain
+            )
     assert [database.sql(f"SELECT * FROM {table} ORDER BY 1") for table in tables] == after
-    assert log.erasures() == [{**erasures[0], "subject_token": answer["subject_tokens"][0]}]
+    values = {domain: (NEW if rekeyed else OLD).tokens(domain, ANN)[-1] for domain in ("email", "subject")}
+    assert log.erasures() == [{**erasures[0], "subject_token": answer["subject_tokens"][0], "values": values}]
     actions = [(action, subject) for _, action, _, _, subject, *_ in audited(database)]
     assert actions[1:] == [("repeat_dry_run", answer["subject_tokens"][0]), ("repeat", answer["subject_tokens"][0])]
 

@@ -20,6 +20,7 @@ MUST = [
     " VALUES (gen_random_uuid(), '', '', '', '{}') ON CONFLICT DO NOTHING"
     " RETURNING message_id",
     "SELECT number, check_value FROM token_key",
+    "SELECT token, domain FROM erased_value",
 ]
 MUST_NOT = [
     *(
@@ -44,13 +45,14 @@ MUST_NOT = [
     "SELECT reason FROM rejection",
     *(
         f"{verb} {table}"
-        for table in ("user_logins", "rejection", "token_key", "migration")
+        for table in ("user_logins", "rejection", "token_key", "migration", "erasure", "erased_value")
         for verb in ("DELETE FROM", "TRUNCATE", "DROP TABLE")
     ),
     "UPDATE user_logins SET locale = ''",
     "UPDATE rejection SET reason = ''",
     "UPDATE token_key SET check_value = ''",
     "INSERT INTO token_key (number, check_value) VALUES (2, '')",
+    "INSERT INTO erased_value (token, domain) VALUES ('', '')",
     "SELECT created_at FROM token_key",
     "SELECT * FROM migration",
     "INSERT INTO migration (number, name) VALUES (9, '')",

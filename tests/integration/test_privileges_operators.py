@@ -12,7 +12,7 @@ APPEND = "SELECT audit_append('', '', '', '', NULL, '{}', '{}')"
 ONCE = "INSERT INTO operation (id) VALUES (gen_random_uuid()) ON CONFLICT DO NOTHING"
 TABLES = (
     *("user_logins", "orders", "rejection", "migration", "token_key"),
-    *("pii_vault", "pii_vault_key", "erasure", "removal", "rekeyed_token", "rekeying", "audit_log"),
+    *("pii_vault", "pii_vault_key", "erasure", "erased_value", "removal", "rekeyed_token", "rekeying", "audit_log"),
 )
 WRITES = ("INSERT INTO {} DEFAULT VALUES", "DELETE FROM {}", "TRUNCATE {}", "DROP TABLE {}")
 
@@ -21,7 +21,7 @@ READS = {
     "reveal": ("token_key", "pii_vault", "pii_vault_key", "rekeyed_token"),
     "forget": (
         *("user_logins", "orders", "token_key"),
-        *("pii_vault", "pii_vault_key", "erasure", "removal", "rekeyed_token"),
+        *("pii_vault", "pii_vault_key", "erasure", "erased_value", "removal", "rekeyed_token"),
     ),
     "rekey": (
         "user_logins",
@@ -30,6 +30,7 @@ READS = {
         "pii_vault",
         "pii_vault_key",
         "erasure",
+        "erased_value",
         "removal",
         "rekeyed_token",
         "rekeying",
@@ -56,6 +57,8 @@ MUST = {
         "SELECT old_token, token FROM rekeyed_token",
         "INSERT INTO erasure (subject_token, erased_at) VALUES ('', now())"
         " ON CONFLICT (subject_token) DO UPDATE SET erased_at = greatest(erasure.erased_at, excluded.erased_at)",
+        "INSERT INTO erased_value (token, domain) VALUES ('', '') ON CONFLICT DO NOTHING",
+        "SELECT token, domain FROM erased_value",
         "UPDATE removal SET number = number + 1",
         *(f"DELETE FROM {table}" for table in ("user_logins", "orders", "pii_vault", "pii_vault_key", "rekeyed_token")),
         APPEND,
@@ -73,6 +76,8 @@ MUST = {
         "UPDATE pii_vault_key SET wrapped = '', kms_key_arn = ''",
         "INSERT INTO erasure VALUES ('', now()) ON CONFLICT (subject_token) DO UPDATE SET erased_at = now()",
         "DELETE FROM erasure",
+        "INSERT INTO erased_value SELECT '', domain FROM erased_value ON CONFLICT DO NOTHING",
+        "DELETE FROM erased_value",
         "INSERT INTO rekeyed_token VALUES ('', '') ON CONFLICT (old_token) DO UPDATE SET token = excluded.token",
         "DELETE FROM rekeyed_token",
         "DELETE FROM rekeying",
@@ -108,11 +113,12 @@ MUST_NOT = {
         "SELECT wrapped FROM pii_vault_key",
         *(f"TRUNCATE {table}" for table in TABLES),
         *(f"DROP TABLE {table}" for table in TABLES),
-        *(f"INSERT INTO {table} DEFAULT VALUES" for table in TABLES if table != "erasure"),
+        *(f"INSERT INTO {table} DEFAULT VALUES" for table in TABLES if table not in ("erasure", "erased_value")),
         *(
             f"DELETE FROM {table}"
-            for table in ("rejection", "token_key", "erasure", "removal", "rekeying", "audit_log")
+            for table in ("rejection", "token_key", "erasure", "erased_value", "removal", "rekeying", "audit_log")
         ),
+        "UPDATE erased_value SET token = ''",
         "UPDATE user_logins SET user_id = ''",
         "UPDATE pii_vault SET token = ''",
         "UPDATE pii_vault_key SET wrapped = ''",

@@ -39,18 +39,41 @@ ADA, BOB = "0192de18-0000-4000-8000-00000000000a", "0192de18-0000-4000-8000-0000
 THIRD = Keyset({**NEW.keys, 3: "3" * 64}, 3)
 
 
-def visit(visitor: str = ADA, *devices: str, guests: tuple[str, ...] = ()) -> dict[str, Any]:
-    trips = [{"guests": [{"email": f"{name}@example.com"} for name in guests]}, {"guests": []}]
-    return {"visitor": visitor, "devices": devices, "trips": trips}
+def visit(
+    visitor: str = ADA,
+    *devices: str,
+    guests: tuple[str, ...] = (),
+    note: str | None = None,
+    details: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return a visit; what it notes, each guest says too."""
+    told: dict[str, Any] = {"words": note, "details": details}
+    trips = [{"guests": [{"email": f"{name}@example.com"} | told for name in guests]}, {"guests": []}]
+    return {"visitor": visitor, "devices": devices, "trips": trips, "note": note, "codes": devices, "details": details}
+
+
+DETAILS = {
+    "seen": {"door": {"email": "kim@example.com"}, "gate": {"email": "lee@example.com", "ip": "203.0.113.7"}},
+    "devices": ["d1", "d2"],
+    "words": "for kim@example.com",
+    "digits": 0.1234567890123456789,
+    "other": "lee@example.com",
+}
 
 
 BODIES: dict[Any, dict[int, Any]] = {
     UserLogin: {number: login(ip=f"198.51.100.{number % 4}", device_id=f"d{number % 5}") for number in range(1, 12)},
     Order: {number: order(ip=None if number == 2 else "203.0.113.77") for number in range(1, 4)},
     Visit: {
-        1: visit(ADA, "d1", "d2", guests=("kim", "lee")),
-        2: visit(BOB),
-        3: visit(BOB, "d1", "d1", guests=("kim",)),
+        1: visit(
+            ADA,
+            "d1",
+            "d2",
+            guests=("kim", "lee"),
+            note="<kim@example.com> 203.0.113.7 kim@example.com, lee@example.com",
+        ),
+        2: visit(BOB, note="nobody's", details={"digits": 1}),
+        3: visit(BOB, "d1", "d1", guests=("kim",), details=DETAILS),
     },
 }
 
@@ -417,26 +440,27 @@ def test_two_at_once_share_the_work(rekeying: Rekeying, database: TestDatabase) 
 LONG_BEFORE = "1700000000000"  # milliseconds since 1970
 
 
-def is_stored(rekeying: Rekeying, keyset: Keyset, number: int) -> bool:
-    """Tell whether a late message of the erased person is stored by an environment with that keyset."""
-    return rekeying.ingest(keyset, UserLogin, {number: login(user_id="gone")}, sluice_sent_at=LONG_BEFORE)[0] == 1
-
-
 def test_a_late_message_of_an_erased_person_stays_out_before_during_and_after(rekeying: Rekeying) -> None:
+    stores = {keyset: rekeying.open_store(UserLogin) for keyset in (OLD, NEW)}
+
+    def is_stored(keyset: Keyset, number: int) -> bool:
+        body = {number: login(user_id="gone")}
+        return rekeying.ingest(keyset, UserLogin, body, stores[keyset], sluice_sent_at=LONG_BEFORE)[0] == 1
+
     rekeying.database.sql("INSERT INTO erasure VALUES (:t, now())", t=OLD.tokens(SUBJECT, "gone")[0])
-    assert not is_stored(rekeying, OLD, 300)
+    assert not is_stored(OLD, 300)
     rekeying.key_is_current_since_now()
     for number in range(301, 330):
         rekeying.rekey(ticking(9))
-        assert not is_stored(rekeying, OLD, number)
-        assert not is_stored(rekeying, NEW, number)
+        assert not is_stored(OLD, number)
+        assert not is_stored(NEW, number)
     rekeying.key_has_settled()
     answer: dict[str, Any] = {"done": False}
     while not answer["done"]:
         answer = rekeying.rekey(ticking(9))
-        assert not is_stored(rekeying, NEW, 400)
+        assert not is_stored(NEW, 400)
     assert [token for token, _ in rekeying.stored()["erasure"]] == [NEW.tokens(SUBJECT, "gone")[-1]]
-    assert is_stored(rekeying, NEW, 401) is False
+    assert is_stored(NEW, 401) is False
 
 
 def test_of_two_erasures_of_one_person_the_later_counts(rekeying: Rekeying) -> None:

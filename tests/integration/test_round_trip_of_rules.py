@@ -4,7 +4,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import count
 from typing import Annotated, Any, NamedTuple
@@ -16,13 +16,18 @@ from hypothesis import strategies as st
 
 from sluice.declaration.rules import (
     Boolean,
+    Card,
     CaseFolded,
     Custom,
+    Date,
     Each,
     Email,
+    Float,
+    Iban,
     Id,
     Integer,
     IpAddress,
+    NullIf,
     Number,
     OneOf,
     Phone,
@@ -108,6 +113,18 @@ KINDS = {
         ["020 7946 0018", "+1 202 555 0143", "+1 202 555 0143 ext. 12345678901"],
         st.from_regex(r"(\+[1-9]|0)[0-9 ()-]{6,18}", fullmatch=True),
     ),
+    "card": Kind(
+        Card(),
+        "varchar(19)",
+        ["4111 1111 1111 1111", "6304000000000000", "4111-1111-1111-1112"],
+        st.from_regex(r"[3-6][0-9]{3}([ -]?[0-9]{4}){2,3}", fullmatch=True),
+    ),
+    "iban": Kind(
+        Iban(),
+        "varchar(34)",
+        ["gb33 BUKB 2020 1555 5555 55", "MT84MALT011000012345MTLCAST001S", "GB33BUKB20201555555556"],
+        st.from_regex(r"NO[0-9]{2} ?[0-9]{11}", fullmatch=True),
+    ),
     "version": Kind(
         Version(), "varchar(32)", ["2147.483.647"], st.from_regex(r"[0-9]{1,4}(\.[0-9]{1,3}){0,3}", fullmatch=True)
     ),
@@ -134,6 +151,22 @@ KINDS = {
         [7.0, "7", "-07", "7.5", 100, "1e1", " 7"],
         st.integers(-120, 120) | st.integers(-99, 99).map(str) | st.integers(-99, 99).map(float),
     ),
+    "rounded": Kind(
+        Number(precision=6, scale=2, round=True),
+        "numeric(6, 2)",
+        [52.48299920791517, 0.005, "-0.005", 9999.994, 9999.995, "1e-9", True],
+        st.floats(-11_000, 11_000) | st.decimals(-9999, 9999, places=5),
+    ),
+    "float": Kind(
+        Float(),
+        "double precision",
+        [5e-324, 1.7976931348623157e308, -0.0, 2**53 + 1, "1e309", "1E-400", "NaN", "0.1", True],
+        st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.floats().map(repr),
+        float,
+    ),
+    "date": Kind(
+        Date(), "date", ["0001-01-01", "9999-12-31", "20260131", "2026-02-30"], st.dates().map(str), date.fromisoformat
+    ),
     "boolean": Kind(Boolean(), "boolean", [True, False, 0, 1, "t"], st.booleans()),
     "timestamp": Kind(
         Timestamp(earliest=FIRST, latest=LAST),
@@ -147,6 +180,13 @@ KINDS = {
         "timestamptz",
         MOMENTS,
         seconds.map(lambda n: n * 1000),
+        datetime.fromisoformat,
+    ),
+    "zoned": Kind(
+        Timestamp(zone="Europe/Berlin", earliest=FIRST, latest=LAST),
+        "timestamptz",
+        ["2026-10-25T02:30:00", "2026-03-29T02:30:00", "2026-03-29T03:30:00", "2026-03-29"],
+        st.datetimes().map(datetime.isoformat),
         datetime.fromisoformat,
     ),
 }
@@ -253,3 +293,47 @@ def test_what_a_rule_accepts_arrives_as_it_was_and_all_else_is_refused_where_it_
 
     round_trip()
     assert accepted == refused == {*FORMS}
+
+
+NULLABLE: dict[str, Any] = {
+    "alone": Annotated[int | None, Integer(), NullIf("blank", "invalid")],
+    "array": Annotated[list[int | None] | None, Each(Integer(), max=3), NullIf("blank", "invalid")],
+    "json": Annotated[list[int | None] | None, Each(Integer(), max=3, json=True), NullIf("blank", "invalid")],
+}
+
+
+def or_null(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63 else None
+
+
+def test_what_a_rule_refuses_is_stored_as_null_and_all_else_as_it_was(
+    database: TestDatabase, open_store: OpenStore
+) -> None:
+    database.sql(
+        'CREATE TABLE everything (alone bigint, "array" bigint[], json jsonb,'
+        " sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY)"
+    )
+    stream: type[Stream] = declare(Stream, NULLABLE, dict.fromkeys(NULLABLE), table="everything")
+    tables.grant(database.owner, stream, LOGINS)
+    store, mask, ids = open_store(stream), stream.masker(Keyset.parse(KEYSET)), map(numbered, count())
+
+    @given(anything, st.lists(anything | st.integers(), max_size=4) | anything)
+    @example("", ["", 1, None, {}])
+    @example(" ", [1, 2, 3, 4])
+    @settings(max_examples=30, deadline=None, database=None)
+    def round_trip(value: Any, values: Any) -> None:
+        masked = mask(given_in_json({"alone": value, "array": values, "json": values}))
+        row = MaskedRow(next(ids), SENT_AT, masked.cells)
+        assert write(store, [row], in_seconds(60)) == (1, 0, [])
+        ((text,),) = database.sql(
+            "SELECT to_jsonb(e)::text FROM everything e WHERE message_id = CAST(:id AS uuid)", id=row.message_id
+        )
+        stored, is_list = json.loads(text), isinstance(values, list) and len(values) <= 3
+        elements = [or_null(element) for element in values] if is_list else None
+        assert {name: stored[name] for name in NULLABLE} == {
+            "alone": or_null(value),
+            "array": elements,
+            "json": elements,
+        }
+
+    round_trip()

@@ -29,8 +29,9 @@ def fields_of(layout: Layout, prefix: str = "", optional: bool = False) -> Itera
     for field in layout.fields:
         yield prefix, field, optional or field.optional
     for nested in layout.nested:
-        if not nested.many:
-            yield from fields_of(nested.layout, f"{prefix}{nested.name}_", optional or nested.optional)
+        for case, inner_prefix, _ in nested.inside(prefix):
+            if not nested.many:
+                yield from fields_of(case.layout, inner_prefix, optional or nested.optional or bool(nested.union))
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -49,7 +50,7 @@ def test_a_stream_matches_its_table(name: str, database: TestDatabase) -> None:
     assert written >= {column for column, (nullable, filled, _) in columns.items() if not nullable and not filled}
     for prefix, field, optional in fields_of(stream.layout):
         for mask in field.masks:
-            column = mask.column or prefix + field.name
+            column = mask.column_of(prefix + field.name)
             nullable, _, type_ = columns[column]
             length = re.search(r"varying\((\d+)\)", type_)
             assert nullable or not optional, f"{column} takes no null"

@@ -4,6 +4,8 @@ import pytest
 
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.registry import load_all
+from sluice.declaration.rules import CaseFolded, Custom, Email, IpAddress, Text
+from sluice.declaration.scrub import Find, Scrub
 from sluice.declaration.stream import Stream, constant, derived
 from sluice.migrate import tables
 from sluice.postgres.database import Database
@@ -12,6 +14,7 @@ from tests.integration.databases import TestDatabase, in_seconds
 from tests.unit.kinds import KINDS, PLACES, Place, declare, field
 from tools.sluice_cli.authors import table_sql
 
+SCRUB = Scrub(Find(Email(), Pseudonym(domain="email")), Find(IpAddress(), Pseudonym("from", domain="ip")))
 MASKS = (Keep(), Keep(as_=str), Pseudonym(), Redact(), Redact(constant="gone"))
 
 
@@ -38,6 +41,7 @@ def test_the_table_of_a_declaration_fits_it(place: Place, database: TestDatabase
     streams = []
     for kind in KINDS.values():
         masks: list[Mask] = [*MASKS, *([Truncate(to=kind.to)] if kind.short is not None else [])]
+        masks += [SCRUB] if type(kind.rule) in (Text, CaseFolded, Custom) else []
         streams += [place.declare(kind.rule, mask) for mask in masks]
     assert findings(database, *streams) == []
 
@@ -45,6 +49,22 @@ def test_the_table_of_a_declaration_fits_it(place: Place, database: TestDatabase
 @pytest.mark.parametrize("stream", load_all(), ids=lambda stream: stream.stream_name)
 def test_a_declared_stream_could_have_this_table(stream: type[Stream], database: TestDatabase) -> None:
     assert findings(database, stream) == []
+
+
+def test_the_arrays_of_tokens_in_a_text_have_an_index_that_finds_each() -> None:
+    stream = declare(Stream, {"note": field(Text(max=9), SCRUB)}, table="notes")
+    assert table_sql.create_table(stream).splitlines() == [
+        "CREATE TABLE notes (",
+        "    note       text        NOT NULL,",
+        "    note_email text[]      NOT NULL,",
+        '    "from"     text[]      NOT NULL,',
+        "    sent_at    timestamptz NOT NULL,",
+        "    message_id uuid        PRIMARY KEY",
+        ");",
+        "",
+        "CREATE INDEX ON notes USING gin (note_email);",
+        'CREATE INDEX ON notes USING gin ("from");',
+    ]
 
 
 def test_names_are_quoted_where_sql_wants_it(database: TestDatabase) -> None:

@@ -72,7 +72,7 @@ def emitted(output: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> set[M
         with service("ingest", monkeypatch):
             records = [{"attributes": {"SentTimestamp": "1767258000123"}}]
             rejection = Rejection(numbered(1), stream, "internal_error", "", {})
-            metrics.count_batch(stream, records, Written(0, 0, [], 1.5), [rejection])
+            metrics.count_batch(stream, records, Written(0, 0, [], 1.5), [rejection], ignored=1)
             telemetry.count_outage(stream, Outage(WHY))
         with service("breaker", monkeypatch):
             tick(stream, monkeypatch)
@@ -199,7 +199,7 @@ def test_the_dashboard_looks_for_metrics_that_exist_of_whatever_streams_there_ar
     shown = searches()
     assert [search for search in shown if search not in kinds] == []
     shown_names = {name for _, name, _ in shown}
-    of_batches = {"Received", "Written", "Duplicate", "Rejected", "Sealed", "WriteMilliseconds"}
+    of_batches = {"Received", "Written", "Duplicate", "Rejected", "Ignored", "Sealed", "WriteMilliseconds"}
     assert shown_names >= of_batches | {"BreakerOpen", "Outage", "ValuesRevealed"}
     assert shown_names >= set().union(*OF_AWS.values()) - {"Invocations"}
 

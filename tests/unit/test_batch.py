@@ -28,7 +28,8 @@ LOGIN_SHAPE = {"bytes": len(login()), "fields": TEXTS, "other_fields": 0}
 def row(number: int, user_id: str = LOGIN["user_id"], sent_at: str = SENT_AT) -> MaskedRow:
     cells = (user_id, "android", IP_TOKEN, DEVICE_TOKEN, "2.3.0", 2_003_000, "RU")
     values = (Original("ip", IP_TOKEN, LOGIN["ip"]), Original("device_id", DEVICE_TOKEN, LOGIN["device_id"]))
-    return MaskedRow(numbered(number), sent_at, cells, Originals(user_id, values))
+    originals = Originals((user_id,), values)
+    return MaskedRow(numbered(number), sent_at, cells, originals, stream=UserLogin.stream_name)
 
 
 def rejection(
@@ -41,7 +42,7 @@ def process(
     records: list[dict[str, Any]], keyset: Keyset, store: FakeStore, stream: type[Stream] = UserLogin
 ) -> tuple[StoringBatchProcessor, list[str]]:
     """Return the processor as it is afterwards, and the ids that its response reports."""
-    processor = StoringBatchProcessor(store, stream, Deadline(1.0, lambda: 0.0))
+    processor = StoringBatchProcessor(store, Deadline(1.0, lambda: 0.0))
     with processor(records, handler=record_handler(stream, keyset)):
         processor.process()
     response = processor.response()
@@ -215,7 +216,7 @@ def test_an_unforeseen_exception_in_one_record_rejects_that_one_alone(keyset: Ke
     _, failures = process(records, keyset, store, Faulty)
     shape = {"bytes": 18, "fields": {"user_id": "string"}, "other_fields": 0}
     assert failures == [numbered(2)]
-    assert store.rows == [MaskedRow(numbered(1), SENT_AT, ("good", None))]
+    assert store.rows == [MaskedRow(numbered(1), SENT_AT, ("good", None), stream=Faulty.stream_name)]
     assert store.rejections == [rejection(2, "internal_error", "/user_id", shape, stream=Faulty.stream_name)]
 
 

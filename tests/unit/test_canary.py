@@ -4,21 +4,43 @@ import json
 import logging
 import traceback
 from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
 from types import ModuleType
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
 
-from sluice import telemetry
+from sluice import FROM_ENVELOPE, FROM_MESSAGE, Part, listed, telemetry
 from sluice.deadline import Deadline
-from sluice.declaration.masks import Pseudonym
-from sluice.declaration.rules import Text
+from sluice.declaration.masks import Pseudonym, Redact, Truncate
+from sluice.declaration.records import json_lines
+from sluice.declaration.route import Route
+from sluice.declaration.rules import (
+    Date,
+    Each,
+    Email,
+    Float,
+    IpAddress,
+    NullIf,
+    Number,
+    OneOf,
+    Text,
+    Timestamp,
+    Uuid,
+)
+from sluice.declaration.scrub import Find, Scrub
 from sluice.declaration.stream import Stream
+from sluice.declaration.tree import Tree
+from sluice.ingest import metrics
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.pseudonyms.keyset import Keyset
 from streams.user_logins import UserLogin
 from tests.unit.fakes import LOGIN, FakePostgres, FakeStore, login, numbered, sqs_record
+from tests.unit.payments import Payment
+from tests.unit.test_unions import payment
 from tools.testing.aws.account import FakeAws
 from tools.testing.lambda_context import LambdaContext
 
@@ -78,6 +100,16 @@ def database_error(code: str, **fields: str) -> DatabaseError:
         "W": 'COPY user_logins, line 1, column user_id: "kn4ry-user"\nSQL statement kn4ry-value',
         "F": "copyfromparse.c", "L": "1000", "R": "CopyReadAttributesText",
     } | fields)  # fmt: skip
+
+
+class Lenient(Stream, table="user_logins"):
+    """A stream that makes null of whatever its rules refuse, under every mask."""
+
+    user_id: Annotated[str | None, Uuid(), NullIf("invalid")]
+    device_id: Annotated[Decimal | None, Number(precision=4, scale=1), NullIf("invalid"), Pseudonym("masked_device_id")]
+    locale: Annotated[date | None, Date(), NullIf("blank", "invalid"), Redact(constant="somewhere")]
+    ip: Annotated[list[list[float | None]] | None, Each(Each(Float()), json=True), NullIf("invalid")]
+    kn4ry_key: Annotated[datetime | None, Timestamp(format="rfc2822"), NullIf("invalid"), Redact("app_version")]
 
 
 class Exits:
@@ -145,6 +177,18 @@ def test_a_good_record_leaves_nothing_of_it_but_its_row(
     assert [value for value in CANARIES.values() if value in row] == ["kn4ry-user", "kn4ry-locale"]
 
 
+def test_a_value_that_becomes_null_leaves_nothing_of_it(
+    ingest: ModuleType, postgres: FakePostgres, exits: Exits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_stream", lambda: Lenient)
+    bodies = [BODY, login(**CANARIES | {"ip": [["203.0.113.77", 1], ["kn4ry"]]})]
+    exits.run(lambda: ingest.lambda_handler({"Records": [*map(sqs_record, bodies, [1, 2])]}, LambdaContext()))
+    text = exits.text()
+    assert '"nulled":{"/user_id":2,"/device_id":2,"/locale":2,"/ip":1,"/kn4ry_key":2,"/ip/*/*":2}' in text
+    assert_no_leak(text.replace("/kn4ry_key", "") + repr(postgres.rows))
+    assert len(postgres.rows) == 2
+
+
 @pytest.mark.parametrize("good", [[], [numbered(2)]], ids=["every record", "one of two"])
 def test_an_unforeseen_exception_that_quotes_the_record_leaves_nothing_of_it(
     good: list[str], ingest: ModuleType, exits: Exits, monkeypatch: pytest.MonkeyPatch
@@ -155,6 +199,142 @@ def test_an_unforeseen_exception_that_quotes_the_record_leaves_nothing_of_it(
     text = exits.text()
     assert '"internal_error","pointer":"/device_id"' in text
     assert_no_leak(text)
+
+
+class Tracked(Stream, table="user_logins"):
+    """A stream with an object of any keys."""
+
+    user_id: Annotated[str, Text(max=128), Pseudonym()]
+    props: Annotated[
+        dict[str, Any],
+        Tree(
+            {
+                "/email": (Email(), Pseudonym(recoverable=True)),
+                "/plan": OneOf("free"),
+                "/**/ip": (IpAddress(), Truncate()),
+                "/tags": Each(Text(max=9)),
+                "/any/*": Redact(),
+            },
+            keys=Text(max=9),
+            max_depth=9,
+        ),
+    ]
+
+
+PROPS: dict[str, Any] = {
+    "email": "kn4ry@example.com",
+    "kn4ry": {"203.0.113.77": ["kn4ry", {"kn4ry": "kn4ry"}]},
+    "tags": ["a"],
+    "any": {"a": "kn4ry"},
+    "b": {"ip": "203.0.113.77"},
+}
+BAD_PROPS = {
+    "plan": {"plan": "kn4ry"},
+    "an object": {"email": {"kn4ry": "203.0.113.77"}},
+    "a list": {"kn4ry": [{"ip": {"kn4ry": 1}}]},
+    "an element": {"tags": ["a", {"kn4ry": 1}]},
+    "a long element": {"tags": ["kn4ry kn4ry"]},
+    "a long key": {"kn4ry kn4ry": {"ip": "203.0.113.77"}},
+    "a key with NUL": {"any": {"kn4ry\0": 1}},
+    "too deep": {"kn4ry": [[[[[[[[[{"ip": "203.0.113.77"}]]]]]]]]]},
+    "a list instead": ["kn4ry"],
+    "a text": "kn4ry",
+}
+
+
+@pytest.mark.parametrize("props", BAD_PROPS.values(), ids=BAD_PROPS.keys())
+def test_an_object_with_any_keys_that_is_refused_leaves_nothing_of_it(
+    props: Any, ingest: ModuleType, postgres: FakePostgres, exits: Exits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_stream", lambda: Tracked)
+    body = json.dumps({"user_id": "kn4ry", "props": PROPS | props if isinstance(props, dict) else props})
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(body)]}, LambdaContext()))
+    text = exits.text()
+    assert '"pointer":"/props' in text
+    assert_no_leak(text + repr(postgres.rejections) + repr(postgres.rows))
+
+
+def test_an_object_with_any_keys_leaves_nothing_that_no_path_leads_to(
+    ingest: ModuleType, postgres: FakePostgres, exits: Exits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_stream", lambda: Tracked)
+    body = json.dumps({"user_id": "kn4ry", "props": PROPS})
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(body)]}, LambdaContext()))
+    assert "203.0.113.0/24" in repr(postgres.rows)
+    assert_no_leak(exits.text() + repr(postgres.rows))
+
+
+BAD_PAYMENTS = [
+    {"method": {"type": "kn4ry", "number": "kn4ry"}},
+    {"method": {"kn4ry_key": "card"}},
+    {"method": {"type": {"kn4ry_key": "kn4ry"}}},
+    {"method": {"type": "card", "number": ["kn4ry"]}},
+    {"author": {"kn4ry_key": 1}},
+    {"author": {"email": "kn4ry"}},
+    {"author": [{"till": "kn4ry"}]},
+    {"author": True, "kn4ry_key": "203.0.113.77"},
+    {"headers": [{"name": "to", "value": "kn4ry"}]},
+    {"headers": [{"kn4ry_key": "203.0.113.77"}]},
+    {"type": "kn4ry"},
+    {"event": {"kn4ry_key": "kn4ry"}},
+]
+
+
+@pytest.mark.parametrize("changes", BAD_PAYMENTS)
+def test_a_bad_record_of_several_shapes_leaves_nothing_of_it(
+    changes: dict[str, object],
+    ingest: ModuleType,
+    postgres: FakePostgres,
+    exits: Exits,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ingest, "_stream", lambda: Payment)
+    exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(payment(**changes))]}, LambdaContext()))
+    text = exits.text()
+    assert "record rejected" in text
+    assert_no_leak(text + repr(postgres.rejections))
+
+
+class Scrubbed(Stream, table="user_logins"):
+    """A text that is kept without the addresses in it, found by a rule whose fault quotes them."""
+
+    class Rule(Text):
+        def canonical(self, value: str, /) -> str:
+            if "fault" in value:
+                raise ValueError(f"cannot handle {value}")
+            return super().canonical(value)
+
+    user_id: Annotated[
+        str,
+        Text(max=100),
+        Scrub(
+            Find(Email(), Pseudonym(domain="email", recoverable=True)),
+            Find(IpAddress(), Redact()),
+            Find(Rule(max=50), Redact(constant="-"), pattern=r"kn4ry-\w+"),
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("of <kn4ry@example.com> or kn4ry%40example.com at 203.0.113.77, kn4ry-value", "batch done"),
+        ("of <kn4ry@example.com>, kn4ry-fault", '"internal_error","pointer":"/user_id"'),
+        ("kn4ry@example.com" * 10, '"too_long","pointer":"/user_id"'),
+    ],
+)
+def test_what_is_found_in_a_text_is_in_no_exit_and_in_no_row(
+    text: str, said: str, ingest: ModuleType, postgres: FakePostgres, exits: Exits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_stream", lambda: Scrubbed)
+    exits.run(
+        lambda: ingest.lambda_handler(
+            {"Records": [sqs_record(login(user_id=text), 1), sqs_record(BODY, 2)]}, LambdaContext()
+        )
+    )
+    told = exits.text()
+    assert said in told
+    assert_no_leak(told.replace("kn4ry-user", "") + repr(postgres.rejections) + repr(postgres.rows))
 
 
 class Opened(Stream, table="user_logins", envelope=lambda body: json.loads(body)["payload"]):
@@ -178,6 +358,39 @@ def test_an_envelope_that_quotes_the_body_leaves_nothing_of_it(
     exits.run(lambda: ingest.lambda_handler({"Records": [sqs_record(body)]}, LambdaContext()))
     text = exits.text()
     assert "record rejected" in text
+    assert_no_leak(text)
+
+
+STREAMS_BY_TYPE = {"android": UserLogin, "faulty": Faulty}
+
+
+@pytest.mark.parametrize("records", [None, json_lines], ids=["one", "several"])
+@pytest.mark.parametrize(
+    ("record", "sign"),
+    [
+        (DIRTY | {"device_type": "kn4ry"}, '"not_a_choice"'),
+        (DIRTY | {"device_type": {"kn4ry": "kn4ry"}}, '"wrong_type"'),
+        ({"kn4ry": DIRTY}, '"missing"'),
+        (DIRTY | {"device_type": "android", "ip": "kn4ry"}, '"not_an_ip_address"'),
+        (DIRTY | {"device_type": "faulty"}, '"internal_error"'),
+    ],
+    ids=["no choice", "wrong type", "missing", "rule", "code"],
+)
+def test_a_route_leaves_nothing_of_a_record_wherever_it_goes(
+    record: dict[str, object],
+    sign: str,
+    records: Any,
+    ingest: ModuleType,
+    exits: Exits,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make: Any = type
+    route = make("Calls", (Route,), {"to": STREAMS_BY_TYPE}, by="device_type", records=records)
+    monkeypatch.setattr(ingest, "_stream", lambda: route)
+    event = {"Records": [sqs_record(json.dumps(record)), sqs_record(login(), 2)]}
+    exits.run(lambda: ingest.lambda_handler(event, LambdaContext()))
+    text = exits.text()
+    assert "record rejected" in text and sign in text
     assert_no_leak(text)
 
 
@@ -242,7 +455,7 @@ def test_a_logger_handed_to_the_processor_tells_nothing_of_the_record(
 ) -> None:
     bodies = BAD_BODIES.values() if stream is UserLogin else [BODY] * len(BAD_BODIES)
     records = [sqs_record(body, number) for number, body in enumerate([*bodies, login()], 1)]
-    processor = StoringBatchProcessor(FakeStore(), stream, Deadline(1.0, lambda: 0.0), logger)
+    processor = StoringBatchProcessor(FakeStore(), Deadline(1.0, lambda: 0.0), logger)
 
     def handle() -> object:
         with processor(records, handler=record_handler(stream, keyset)):
@@ -253,3 +466,56 @@ def test_a_logger_handed_to_the_processor_tells_nothing_of_the_record(
     text = exits.text()
     assert text.count("Record processing exception; skipping this record") >= len(bodies)
     assert_no_leak(text)
+
+
+class Around(Part):
+    app: Annotated[str, Text(max=9)]
+
+
+class Sender(Part):
+    sender: Annotated[str, Text(max=9), Pseudonym()] = msgspec.field(name="SenderId")
+
+
+class Login(Stream, table="user_logins", records=listed("batch"), ignore=({"type": "ping"},)):
+    """Several in a message, with what is around them."""
+
+    user_id: Annotated[str, Text(max=9), Pseudonym()]
+    around: Annotated[Around, FROM_ENVELOPE]
+    message: Annotated[Sender, FROM_MESSAGE]
+
+
+BATCH = [DIRTY, {"user_id": "kn4ry-user"}, {"user_id": 1, "kn4ry_key": "kn4ry-value"}, "kn4ry", None, {"type": "ping"}]
+
+
+@pytest.mark.parametrize("sender", ["A", "kn4ry-kn4ry"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"app": "a", "batch": BATCH},
+        {"app": "kn4ry-kn4ry", "batch": BATCH},
+        {"kn4ry_key": 1, "batch": BATCH},
+        {"app": "a", "batch": {"kn4ry_key": BATCH}},
+        {"app": "kn4ry", "batch": "kn4ry"},
+        {"kn4ry_key": BATCH},
+    ],
+)
+def test_of_several_records_and_what_is_around_them_nothing_is_left(
+    body: object, sender: str, keyset: Keyset, exits: Exits
+) -> None:
+    record = sqs_record(json.dumps(body), attributes={"kn4ry_key": "kn4ry-value"})
+    record["attributes"]["SenderId"] = sender
+    store, logger = FakeStore(), logging.getLogger("handed")
+    processor = StoringBatchProcessor(store, Deadline(1.0, lambda: 0.0), logger)
+
+    def handle() -> object:
+        with processor([record], handler=record_handler(Login, keyset)):
+            processor.process()
+        metrics.count_batch(
+            "logins", [record], processor.written, processor.newly_rejected, 0, processor.received, processor.ignored
+        )
+        return processor.response(), processor.rejected[0][1], store.rejections
+
+    exits.run(handle)
+    text = exits.text()
+    assert "record rejected" in text
+    assert_no_leak(text + repr([row.cells for row in store.rows]))

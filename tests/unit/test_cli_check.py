@@ -116,7 +116,7 @@ def test_every_bad_declaration_is_told_and_no_server_is_started(
             "b: Guest.nickname: Truncate of a text needs the number of characters to keep",
             "c.py, line 3: NameError: name 'Nothing' is not defined",
             "d.py, line 1: SyntaxError: invalid syntax (d.py, line 1)",
-            "e: must declare one stream, declares 0",
+            "e: must declare one stream or one route, declares 0",
         ],
     }
 

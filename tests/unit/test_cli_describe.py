@@ -45,9 +45,12 @@ def test_json_holds_everything_that_is_declared(declare: Callable[[str, str], No
         "about": "A visit, as the door sends it.",
         "table": "visits",
         "subject": None,
+        "mentions": [],
         "identity": None,
         "time": None,
         "envelope": "plain",
+        "records": None,
+        "ignore": [],
     }
     kept = {"name": "Keep", "as_": None}
     assert rows == [

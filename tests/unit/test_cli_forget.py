@@ -32,7 +32,9 @@ class FakeFunction:
         if payload["action"] == "sweep":
             return {"data_keys": 3, **gone}
         erased = {} if payload["action"] == "repeat" else {"erased_at": None if payload["dry_run"] else ERASED_AT}
-        return {**erased, "subject_tokens": [TOKEN], "rows": {"orders": 0, "user_logins": 2}, **gone}
+        stays = {"values_used_by_others": 7, "rows_that_mention": 1300}
+        rows, mentions = {"orders": 0, "user_logins": 2}, {"orders": 5}
+        return {**erased, "subject_tokens": [TOKEN], "rows": rows, "mentions": mentions, "stays": stays, **gone}
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_it_shows_what_would_go_asks_and_shows_what_is_gone(function: FakeFuncti
     assert function.stacks == {"here"}
     before, after = out.split("This is gone")
     assert "This would go" in before
-    for text in ("rows of user_logins", "1,200", TOKEN):
+    for text in ("rows of user_logins", "mentions in rows of orders", "1,200", "This stays", "1,300", TOKEN):
         assert text in before
         assert text in after
     assert ERASED_AT in after
@@ -97,7 +99,10 @@ def test_a_sweep_tells_sealed_values_and_data_keys(function: FakeFunction) -> No
 def test_erasures_are_repeated_from_lines_of_the_log_a_hundred_at_a_time(
     function: FakeFunction, tmp_path: Path
 ) -> None:
-    erasures = [{"subject_token": f"t1_{number:043}", "erased_at": ERASED_AT} for number in range(150)]
+    erasures: list[dict[str, Any]] = [
+        {"subject_token": f"t1_{number:043}", "erased_at": ERASED_AT} for number in range(150)
+    ]
+    erasures[7]["values"] = {"email": TOKEN}  # those of earlier releases have none
     lines = [json.dumps({"level": "INFO", "message": "erased", **erasure}) for erasure in erasures]
     others = ["", "START RequestId", "{", "[1]", '{"message": "audit head"}', lines[0]]
     log = tmp_path / "log"

@@ -124,7 +124,7 @@ def test_a_record_is_put_into_its_envelope(envelope: Any, keyset: Keyset) -> Non
 
 def test_an_envelope_of_ones_own_cannot_be_made_up_but_cut_off(keyset: Keyset) -> None:
     stream = declare(Stream, {"field": field(Text(max=5))}, table="declared", envelope=lambda body: body[2:])
-    with pytest.raises(NotGenerated, match="the envelope is the stream's own"):
+    with pytest.raises(NotGenerated, match="the envelope <lambda> is the stream's own"):
         made(stream)
     with pytest.raises(Rejected, match="not_json"):
         stream.masker(keyset)(Generator(stream, random.Random(SEED)).spoiled('> {"field": "a"}'))

@@ -81,7 +81,10 @@ def in_canonical_form(value: object) -> object:
         return value
 
 
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+OF_RECORD = {name: place for name, place in PLACES.items() if name != "envelope"}  # which is no part of the record
+
+
+@pytest.mark.parametrize("place", OF_RECORD.values(), ids=OF_RECORD.keys())
 @pytest.mark.parametrize("name", RULES)
 def test_what_validates_is_accepted_and_what_is_accepted_validates(name: str, place: Place) -> None:
     stream = place.declare(RULES[name])

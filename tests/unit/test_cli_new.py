@@ -199,7 +199,8 @@ def test_the_author_is_told_what_to_decide(new: Callable[..., tuple[int, str, st
         "events/sign_ups.json",
         "template.yaml",
     ]
-    assert "│ /metadata │ it is a map with any keys, which cannot be declared yet │" in end
+    told = "it is a map: of its keys only those that its Tree names are kept"
+    assert f"│ /metadata/** │ {told} │" in end
     assert [line.strip() for line in end[end.index("To be decided by you:") + 1 :]] == [
         "layers/streams/sign_ups.py:11: confirm, then delete the mark: looks like an e-mail address",
         "--subject: without a field that says whose record it is, such as email, no row can be erased by person",
@@ -271,7 +272,7 @@ def test_a_template_without_the_list_is_left_alone(new: Callable[..., tuple[int,
         ("x" * 41, lines([SIGN_UP]), (), "NAME: must be"),
         ("orders", lines([SIGN_UP]), (), "layers/streams/orders.py is there already; nothing was written"),
         ("x", lines([SIGN_UP]), ("--queue", "a b"), "--queue: must be 1 to 76 letters, digits, - and _"),
-        ("x", lines([SIGN_UP]), ("--subject", "age"), "--subject: age is no field with a single value"),
+        ("x", lines([SIGN_UP]), ("--subject", "age"), "--subject: age is no field of the record that can be declared"),
         ("x", lines([SIGN_UP]), ("--identity", "age"), "--identity: age is no field with a single value"),
         ("x", lines([SIGN_UP]), ("--identity", "email"), "the identity email must be kept in the clear"),
         ("x", lines([SIGN_UP, {"email": "b@example.com"}]), ("--identity", "plan"), "plan must be in every record"),

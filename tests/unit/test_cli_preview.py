@@ -98,6 +98,7 @@ def test_json_tells_all_that_becomes_of_an_event(monkeypatch: pytest.MonkeyPatch
     assert seen == {
         "stream": "user_logins",
         "records": 5,
+        "ignored": 0,
         "duplicates": 1,
         "rows": [
             {"record": f"{name}#1", "shape": shape, "row": first},
@@ -117,6 +118,7 @@ def test_json_tells_all_that_becomes_of_an_event(monkeypatch: pytest.MonkeyPatch
                 "shape": {"bytes": 44, "fields": {}, "other_fields": 2},
             }
         ],
+        "nulled": {},
         "kept_in_the_clear": [],
         "same_message_id": [
             {"message_id": "8c9a1334-ea66-4578-9d02-6d58f2de7224", "records": [f"{name}#1", f"{name}#4"]}

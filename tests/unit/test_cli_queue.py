@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
 from hashlib import md5
@@ -14,6 +14,7 @@ import pytest
 from sluice.aws.clients import client
 from tests.unit.cli import run
 from tests.unit.fakes import SENT_AT, http_server, login, numbered
+from tests.unit.test_cli_records import STREAM as OF_TRACKS
 
 pytestmark = pytest.mark.usefixtures("hashing_clock")
 
@@ -90,6 +91,20 @@ def test_nothing_is_done_to_a_message_but_to_receive_it_without_hiding_it(queue:
         ("AmazonSQS.ReceiveMessage", asked | {"MaxNumberOfMessages": 10}),
         ("AmazonSQS.ReceiveMessage", asked | {"MaxNumberOfMessages": 9}),
     ]
+
+
+def test_the_attributes_that_a_stream_reads_are_asked_for(
+    queue: FakeQueue, declare: Callable[[str, str], None]
+) -> None:
+    declare("tracks", OF_TRACKS)
+    found = message(1, '{"app": "web", "data": {"batch": [{"user": "ada"}]}}', trace="t")
+    found["Attributes"]["SenderId"] = "AIDA"
+    queue.receives = [[found], []]
+    code, output, _ = run("preview", "tracks", "--queue", URL, "--json")
+    assert (code, len(json.loads(output)["rows"])) == (0, 1)
+    _, asked = queue.asked[0]
+    assert asked["MessageSystemAttributeNames"] == ["SentTimestamp", "SenderId"]
+    assert asked["MessageAttributeNames"][2:] == ["sluice_attributes", "trace"]
 
 
 def test_no_message_is_received_more_than_twice(queue: FakeQueue) -> None:

@@ -16,8 +16,10 @@ from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.rules import (
     Boolean,
     Custom,
+    Date,
     Each,
     Email,
+    Float,
     Integer,
     IpAddress,
     Number,
@@ -36,6 +38,7 @@ from sluice.pseudonyms.keyset import Keyset
 from tests.unit.kinds import declare, field, mask_body
 
 TEXT = Text(max=9)
+EPOCHS = "Timestamp counts an epoch in seconds, milliseconds, microseconds or nanoseconds"
 
 
 class Person(Part):
@@ -82,10 +85,32 @@ NO_FIELD = "must be Annotated[type, rule, mask, …], or a Part"
         (Annotated[str, Each(TEXT)], "Each goes with the type list[str]"),
         (Annotated[list[str], Each(Number(4, 2))], "Each goes with the type list[decimal.Decimal]"),
         (Annotated[list[str], TEXT], "Text goes with the type str"),
-        (Annotated[list[str], Each(Text)], "Each needs the rule of a single element"),  # type: ignore[arg-type]
-        (Annotated[list[list[str]], Each(Each(TEXT))], "Each needs the rule of a single element"),
-        (Annotated[datetime, Timestamp("days")], "Timestamp counts an epoch in seconds or milliseconds"),
-        (Annotated[list[datetime], Each(Timestamp("s"))], "Timestamp counts an epoch in seconds or milliseconds"),
+        (Annotated[list[str], Each(Text)], "Each needs the rule of an element"),  # type: ignore[arg-type]
+        (
+            Annotated[list[list[str]], Each(Each(TEXT))],
+            "a list of lists is kept as JSON: Each(Each(…), json=True)",
+        ),
+        (Annotated[datetime, Timestamp("days")], EPOCHS),
+        (
+            Annotated[datetime, Timestamp(format="iso")],
+            "Timestamp has the formats rfc2822 or http, and without one ISO 8601",
+        ),
+        (
+            Annotated[datetime, Timestamp(format="http", zone="Europe/Berlin")],
+            "Timestamp with a format takes texts with a zone alone: leave out zone and epoch",
+        ),
+        *[
+            (
+                Annotated[datetime, Timestamp(zone=zone)],
+                f"Timestamp knows no zone {zone}, only those such as Europe/Berlin",
+            )
+            for zone in ("Europe/Nowhere", "CEST", "", "../../etc/passwd", "/etc/localtime")
+        ],
+        (Annotated[date, Date(), Truncate(to="day")], "Truncate of a date goes to the year or month"),
+        (Annotated[date, Timestamp()], "Timestamp goes with the type datetime"),
+        (Annotated[Decimal, Float()], "Float goes with the type float"),
+        (Annotated[float, Float(), Truncate()], "Truncate of a number needs the step to go down to"),
+        (Annotated[list[datetime], Each(Timestamp("s"))], EPOCHS),
         (Annotated[datetime, Timestamp(earliest=datetime(2026, 1, 31))], ZONED),
         (Annotated[datetime, Timestamp(latest="2026-01-31")], ZONED),  # type: ignore[arg-type]
         (Annotated[datetime, Timestamp(earliest=MARCH, latest=JANUARY)], "Timestamp has its earliest after its latest"),
@@ -278,7 +303,19 @@ def test_a_default_that_would_be_rejected_is_a_declaration_error(annotation: Any
 
 @pytest.mark.parametrize(
     "name",
-    ["columns", "shape", "masker", "table", "unwrap", "layout", "token_places", "subject", "postmark", "stream_name"],
+    [
+        "columns",
+        "shape",
+        "masker",
+        "table",
+        "unwrap",
+        "layout",
+        "token_places",
+        "mentioned",
+        "subject",
+        "postmark",
+        "stream_name",
+    ],
 )
 def test_a_name_that_a_stream_has_already_is_a_declaration_error(name: str) -> None:
     for members, defaults in (({name: field(TEXT)}, {}), ({"field": field(TEXT)}, {name: constant(1)})):
@@ -300,12 +337,20 @@ IN_THE_CLEAR = "must be kept in the clear, without a token of it or a constant f
 
 
 @pytest.mark.parametrize("path", ["nothing", "head", "tags", "head.nothing", "heads.id", "missing.at", "plain.id"])
-@pytest.mark.parametrize("option", ["subject", "identity", "time"])
+@pytest.mark.parametrize("option", ["identity", "time"])
 def test_a_path_that_leads_to_no_single_value_is_a_declaration_error(option: str, path: str) -> None:
     through = path.partition(".")[0]
     reason = f"goes through {through}, which is no object" if "." in path else "is no field with a single value"
     reason = "is no field with a single value" if through == "head" else reason
     assert refusal(**{option: path}) == f"the {option} {path} {reason}"
+
+
+@pytest.mark.parametrize("path", ["nothing", "head", "head.nothing", "missing.at", "plain.id"])
+@pytest.mark.parametrize(("option", "what"), [("subject", "subject"), ("mentions", "mention")])
+def test_a_path_that_leads_to_no_field_is_a_declaration_error(option: str, what: str, path: str) -> None:
+    through = path.partition(".")[0]
+    reason = "is no field" if "." not in path or through == "head" else f"goes through {through}, which is no object"
+    assert refusal(**{option: path}) == f"the {what} {path} {reason}"
 
 
 @pytest.mark.parametrize(
@@ -345,7 +390,7 @@ def test_a_field_in_an_object_and_one_that_is_also_shortened_may_be_identity_or_
     assert declare_push(identity="prefixed").postmark.time is None
 
 
-@pytest.mark.parametrize("option", ["subject", "identity", "time"])
+@pytest.mark.parametrize("option", ["subject", "mentions", "identity", "time"])
 def test_a_part_names_none_of_them(option: str) -> None:
     named: Any = {option: "field"}
     with pytest.raises(DeclarationError) as caught:

@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from sluice.declaration import column_types
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
-from tools.sluice_cli.authors import table_sql, throwaway
+from tools.sluice_cli.authors import declarations, table_sql, throwaway
 from tools.sluice_cli.authors.new import declaration, examples, samples
 from tools.sluice_cli.authors.new.plan import Planner, snake
 
 KEYSET = throwaway.keyset()
 
 
-def planned(records: list[Any], subject: str = "") -> tuple[Planner, str]:
+def planned(records: list[Any], *subject: str) -> tuple[Planner, str]:
     """Return what was planned for samples, and the text of the declaration."""
     planner = Planner("Thing", subject)
     plan = planner.plan(samples.records_of(json.dumps(record) for record in records))
-    named = {"subject": planner.subject_path}
+    named = {"subject": [*planner.subject_paths.values()], "mentions": planner.mention_paths}
     return planner, declaration.source("things", plan, "plain", named) if plan.members else ""
 
 
@@ -52,7 +52,9 @@ UUID = "7d1c5b1e-2c2b-4f0a-9f0e-0b1c2d3e4f50"
         ([10**30], "x", "Annotated[Decimal, Number(precision=33, scale=0)]"),
         ([1.5, 2], "x", "Annotated[Decimal, Number(precision=8, scale=2)]"),
         ([1.55], "price", "Annotated[Decimal, Number(precision=8, scale=2)]"),
-        ([52.48299920791517], "x", "Annotated[Decimal, Number(precision=24, scale=18)]"),
+        ([52.48299920791517], "x", "Annotated[float, Float()]"),
+        ([52.48299920791517, 1], "x", "Annotated[float, Float()]"),
+        ([52.48299920791517], "price", "Annotated[Decimal, Number(precision=24, scale=18)]"),
         (["12.50", "3"], "total", "Annotated[Decimal, Number(precision=8, scale=2)]"),
         (["12.50", 3], "x", "Annotated[Decimal, Number(precision=10, scale=4)]"),
         (["1.10"], "version", "Annotated[str, Text(max=32)]"),
@@ -64,7 +66,24 @@ UUID = "7d1c5b1e-2c2b-4f0a-9f0e-0b1c2d3e4f50"
         ([UUID, "x"], "x", "Annotated[str, Text(max=256)]"),
         (["2026-01-31T12:00:00Z", "2026-01-31T12:00:00+01:00"], "x", "Annotated[datetime, Timestamp()]"),
         (["2026-01-31T12:00:00"], "x", "Annotated[str, Text(max=128)]"),  # without a zone it is no moment
-        (["2026-01-31"], "x", "Annotated[str, Text(max=64)]"),
+        (["2026-01-31"], "x", "Annotated[date, Date()]"),
+        (["2026-01-31", "soon"], "x", "Annotated[str, Text(max=64)]"),
+        (["20260131"], "x", "Annotated[str, Text(max=32)]"),
+        (["Sat, 31 Jan 2026 12:00:00 GMT"], "x", 'Annotated[datetime, Timestamp(format="http")]'),
+        (["31 Jan 2026 12:00 +0100"], "x", 'Annotated[datetime, Timestamp(format="rfc2822")]'),
+        ([1769903999500000], "timestamp", 'Annotated[datetime, Timestamp(epoch="microseconds")]'),
+        (["1769903999500000000"], "timestamp", 'Annotated[datetime, Timestamp(epoch="nanoseconds")]'),
+        (["true", "False"], "x", "Annotated[bool, Boolean(text=True)]"),
+        (["", "a"], "x", 'Annotated[str | None, Text(max=32), NullIf("blank")]'),
+        ([" ", 7, None], "x", 'Annotated[int | None, Integer(), NullIf("blank")]'),
+        ([["", UUID]], "x", 'Annotated[list[str | None], Each(Uuid()), NullIf("blank")]'),
+        (
+            [[["", 1.5]]],
+            "x",
+            "Annotated[list[list[Decimal | None]],"
+            ' Each(Each(Number(precision=8, scale=2)), json=True), NullIf("blank")]',
+        ),
+        ([[[-1] * 300]], "x", "Annotated[list[list[int]], Each(Each(Integer(), max=10_000), json=True)]"),
         ([1769903999], "created_at", "Annotated[datetime, Timestamp()]"),
         ([1769903999.5, "2026-01-31T12:00:00Z"], "created_at", "Annotated[datetime, Timestamp()]"),
         ([1769903999500], "timestamp", 'Annotated[datetime, Timestamp(epoch="milliseconds")]'),
@@ -99,13 +118,25 @@ def test_a_rule_fits_the_values(values: list[Any], key: str, declared: str) -> N
         ([17], "user_id", "Annotated[int, Integer(min=0), Pseudonym()]"),
         ([UUID], "device_id", "Annotated[str, Uuid(), Pseudonym()]"),
         (["Ada"], "first_name", "Annotated[str, Text(max=32), Redact()]"),
-        (["1990-01-31"], "birth_date", "Annotated[str, Text(max=64), Redact()]"),
+        (["1990-01-31"], "birth_date", "Annotated[date, Date(), Redact()]"),
         (["593-47-5928"], "ssn", "Annotated[str, Text(max=64), Redact()]"),
         (["s3cr3t"], "password", "Annotated[str, Text(max=32), Redact()]"),
         (["ada@example.com"], "password", "Annotated[str, Email(), Redact()]"),
         (["late"], "comment", "Annotated[str, Text(max=32), Redact()]"),
         (["two words"], "x", "Annotated[str, Text(max=64), Redact()]"),
-        (["to ada@example.com"], "x", "Annotated[str, Text(max=128), Redact()]"),
+        (
+            ["to ada@example.com"],
+            "x",
+            'Annotated[str, Text(max=128), Scrub(Find(Email(), Pseudonym(domain="email", recoverable=True)))]',
+        ),
+        (
+            ["of +44 20 7946 0018, 203.0.113.7"],
+            "comment",
+            "Annotated[str, Text(max=128), Scrub("
+            'Find(IpAddress(), Redact(constant="[ip]")), Find(Phone(), Redact(constant="[phone]")))]',
+        ),
+        (["of 020 7946 0018"], "comment", "Annotated[str, Text(max=64), Redact()]"),  # of which region?
+        (["from 203.0.113.7 by aa:bb:cc:dd:ee:01"], "x", "Annotated[str, Text(max=256), Redact()]"),
         (["https://example.com/ada"], "x", "Annotated[str, Text(max=128), Redact()]"),
         ([52.5], "latitude", "Annotated[Decimal, Number(precision=8, scale=2), Redact()]"),
         (
@@ -212,20 +243,22 @@ def test_columns_never_collide() -> None:
     assert max(map(len, columns)) <= 63
 
 
-MAP = "it is a map with any keys, which cannot be declared yet"
-MIXED_LIST = "its list holds lists, or things of several kinds, which cannot be declared yet"
-EMPTY = "its text is empty in 1 of 2 samples, which no rule takes yet"
+MAP = "it is a map whose keys look like values: write a Tree by hand"
+OTHERS = "it is a map: of its keys only those that its Tree names are kept"
+MAPS = "its objects are maps with any keys, which a list cannot hold"
+MIXED_LIST = "its list holds things of several kinds, or lists of objects: that cannot be declared yet"
 
 
 @pytest.mark.parametrize(
     ("values", "told"),
     [
         ([{f"k{n}": 1} for n in range(9)], MAP),
+        ([[{f"k{n}": 1} for n in range(9)]], MAPS),
         ([{"ada@example.com": 1}], MAP),
-        ([1, "a"], "it is a number or a text: unions cannot be declared yet"),
-        ([True, "a"], "it is a boolean or a text: unions cannot be declared yet"),
-        ([{"a": 1}, "a"], "it is of several kinds (object, list, value): unions cannot be declared yet"),
-        ([[[1]]], MIXED_LIST),
+        ([[[{"a": 1}]]], MIXED_LIST),
+        ([[[1], 1]], MIXED_LIST),
+        ([[[1, None]]], "there is null in its list, which cannot be declared yet"),
+        ([[[]]], "its list is empty in every sample"),
         ([[1, {"a": 1}]], MIXED_LIST),
         ([[1, None]], "there is null in its list, which cannot be declared yet"),
         ([[{"a": 1}, None]], "there is null among its objects, which cannot be declared yet"),
@@ -233,8 +266,8 @@ EMPTY = "its text is empty in 1 of 2 samples, which no rule takes yet"
         ([[]], "its list is empty in every sample"),
         ([{}], "there is nothing in it to declare"),
         ([[{}]], "there is nothing in its objects to declare"),
-        (["", "a"], EMPTY),
-        ([" ", "a"], EMPTY),
+        (["", " "], "its text is blank in every sample"),
+        ([["", " "]], "its text is blank in every sample"),
     ],
 )
 def test_what_cannot_be_declared_is_left_out_and_named(values: list[Any], told: str) -> None:
@@ -245,17 +278,134 @@ def test_what_cannot_be_declared_is_left_out_and_named(values: list[Any], told: 
         declaration.load("things", text).masker(KEYSET)(json.dumps({"x": 1, "m": value}))
 
 
+CARD, BANK = {"type": "card", "last4": "4242", "country": "DE"}, {"type": "bank", "iban": "GB33", "country": "GB"}
+GIFT, WARE = {"kind": "gift", "to": "ada@example.com", "of": "a"}, {"kind": "ware", "sku": "s", "of": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("values", "declared", "mark"),
+    [
+        ([1, "a"], 'Annotated[str | int, ByType(Text(max=32), (Integer(), Keep("x_number")))]', "text or number?"),
+        ([True, "a", None], "str | bool | None, ByType(", "text or boolean?"),
+        (
+            [{"email": "ada@example.com"}, "Ada Lovelace"],
+            "Annotated[X | str, ByType(X, (Text(max=64), Redact()))]",
+            "object or text?; free text",
+        ),
+        ([{"a": 1}, [1]], "Annotated[X | list[int], ByType(X, Each(Integer()))]", "object or list?"),
+        ([[{"a": 1}], {"a": 1}], "ByType(", "object or list?"),
+        (
+            [CARD, BANK] * 2,
+            'Annotated[CardX | BankX, Tagged("type", {"card": CardX, "bank": BankX})]',
+            "does its type decide what it is?",
+        ),
+        ([CARD, BANK, None] * 2, 'CardX | BankX | None, Tagged("type"', "does its type decide what it is?"),
+        (
+            [[GIFT, WARE], [GIFT, WARE]],
+            'Annotated[list[GiftX | WareX], Tagged("kind", {"gift": GiftX, "ware": WareX})]',
+            "does its kind decide what it is?",
+        ),
+    ],
+)
+def test_a_value_of_several_shapes_is_a_union_to_be_confirmed(values: list[Any], declared: str, mark: str) -> None:
+    records = [{"x": value} for value in values]
+    planner, text = planned(records)
+    assert planner.left_out == []
+    joined = re.sub(r",? ([\])])", r"\1", re.sub(r"([\[(]) ", r"\1", " ".join(text.split())))
+    assert declared in joined
+    assert f"# confirm: {mark}" in joined
+    stream = declaration.load("things", text)
+    for record in records:
+        stream.masker(KEYSET)(json.dumps(record))
+
+
+def test_what_is_kept_in_several_cases_is_in_one_column_and_what_is_masked_is_not() -> None:
+    _, text = planned([{"x": value} for value in [CARD, BANK] * 2])
+    stream = declaration.load("things", text)
+    assert [column for column, _ in stream.columns()] == ["x_type", "x_last4", "x_country", "x_iban"]
+    _, text = planned([{"x": [GIFT, WARE, WARE, GIFT]}])
+    members = [entry.column for entry in declarations.entries(declaration.load("things", text))][:6]
+    assert members == ["x[*].kind", "x[*].to", "x[*].of", "x[*].kind", "x[*].sku", "x[*].of_2"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [CARD, BANK],  # each once
+        [CARD, CARD | {"type": "debit"}] * 2,  # nothing goes along with it
+        [CARD, BANK, {"last4": "1"}] * 2,  # one has none
+        [{"type": str(number), f"k{number}": 1} for number in range(20)] * 2,
+    ],
+)
+def test_a_key_that_does_not_tell_what_an_object_is_decides_nothing(values: list[Any]) -> None:
+    _, text = planned([{"x": value, "y": 1} for value in values])
+    assert "Tagged" not in text
+
+
+def test_an_object_with_the_subject_in_it_is_in_no_case() -> None:
+    cases = [CARD | {"user": "u"}, BANK | {"user": "v"}] * 2
+    planner, text = planned([{"x": value} for value in cases], "x.user")
+    assert (planner.subject_paths, "Tagged" in text) == ({"x.user": "x.user"}, False)
+
+
 def test_a_key_that_is_a_value_is_not_told() -> None:
     planner, text = planned([{"x": 1, "y": 1, "ada@example.com": 1, "203.0.113.7": 2}])
     assert [(one.pointer, one.why) for one in planner.left_out] == [("", "2 keys in it look like values, not names")]
     assert "ada@example.com" not in text
 
 
+def test_of_a_map_a_tree_names_the_keys_that_came_more_than_once() -> None:
+    items = [{"sku": "s", "ip": "192.0.2.1"}]
+    maps = [
+        {"plan": "pro", "userId": "u1", "note": "x" * (n % 2), "n": [n, "x"][n % 2], "items": items, f"k{n}": 1}
+        for n in range(8)
+    ]
+    records = [{"x": n, "event": {"properties": one | {"ada@x.de": 1}}} for n, one in enumerate(maps)]
+    planner, text = planned(records)
+    assert [(one.pointer, one.why) for one in planner.left_out] == [("/event/properties/**", OTHERS)]
+    assert (
+        text.partition("    properties: ")[2].partition("\n\n\n")[0]
+        == """Annotated[
+        dict[str, Any],
+        Tree(
+            {
+                "/plan": Text(max=32),
+                "/userId": (Text(max=32), Pseudonym(domain="user_id")),  # confirm: by its name a person's id
+                "/note": Redact(),  # confirm: by its name free text
+                "/n": Keep(),
+                "/items/*/sku": Text(max=32),
+                "/items/*/ip": (IpAddress(), Pseudonym()),  # confirm: looks like an IP address
+            }
+        ),
+    ]"""
+    )
+    stream = declaration.load("things", text)
+    columns = [column for column, _ in stream.columns()]
+    assert columns == ["x", "event_properties", "event_properties_user_id", "event_properties_ip"]
+    assert [_refusal(stream, record) for record in records] == [""] * 8
+    plan = Planner("Thing").plan(samples.records_of(map(json.dumps, records)))
+    assert [json.loads(line).keys() for line in examples.lines(stream, plan)] == [
+        {"record": 0, "row": 0}.keys(),
+        {"record": 0, "row": 0}.keys(),
+        {"record": 0, "refused": 0}.keys(),
+    ]
+
+
+@pytest.mark.parametrize(("keys", "given", "is_map"), [(25, 12, True), (25, 13, False), (24, 12, False)])
+def test_an_object_of_very_many_keys_is_a_map_if_most_are_missing_from_most_samples(
+    keys: int, given: int, is_map: bool
+) -> None:
+    names = [f"{chr(97 + n)}x" for n in range(keys)]
+    records = [{"x": 1, "m": dict.fromkeys(named, 1)} for named in (names, names[:given], [])]
+    _, text = planned(records)
+    assert ("Tree(" in text) == is_map
+
+
 def test_an_object_whose_name_says_so_is_a_map_once_its_keys_vary() -> None:
     same, varying = {"a": 1, "b": 1}, {"a": 1}
     for key, others, told in (
-        ("metadata", varying, [MAP]),
-        ("properties", varying, [MAP]),
+        ("metadata", varying, [OTHERS]),
+        ("properties", varying, [OTHERS]),
         ("metadata", same, []),
         ("device", varying, []),
     ):
@@ -272,18 +422,45 @@ def test_the_subject_is_kept_or_a_token_of_its_domain() -> None:
         "buyer.email": 'Pseudonym("buyer_email_subject", domain="subject")',
     }.items():
         planner, text = planned([record], path)
-        assert planner.subject_path == path
+        assert [*planner.subject_paths.values()] == [path]
         assert line in " ".join(text.split())
         assert declaration.load("things", text).subject is not None
-    for path in ("tags", "nothing", "buyer"):
-        assert planned([record], path)[0].subject_path == ""
+    for path in ("nothing", "buyer"):
+        assert planned([record], path)[0].subject_paths == {}
+
+
+def test_the_subject_may_be_the_first_of_several_fields_or_a_list() -> None:
+    record = {"user_id": "u", "anonymous": {"id": "a"}, "members": ["ann", "bob"]}
+    _, text = planned([record], "user_id", "anonymous.id")
+    assert 'subject=("user_id", "anonymous.id")' in text
+    assert declaration.load("things", text).subject is not None
+    _, text = planned([record], "members")
+    assert 'subject="members"' in text
+    assert declaration.load("things", text).subject is not None
+
+
+def test_a_field_with_a_value_of_the_subject_mentions_people_and_is_to_be_confirmed() -> None:
+    first = {"user_id": "u1", "inviter": {"user_id": "u2"}, "owner_id": "o1", "cc": ["a@b.org"], "from": "c@d.org"}
+    second = {"user_id": "u2", "inviter": {"user_id": "u3"}, "owner_id": "o2", "cc": [], "from": "a@b.org"}
+    planner, text = planned([first, second], "user_id")
+    assert planner.mention_paths == ["inviter.user_id"]
+    declared = (
+        'user_id: Annotated[ str | None, Text(max=32), Pseudonym(domain="subject"), ]'
+        " # confirm: by its name a person's id, with values that the subject has, too"
+    )
+    assert declared in " ".join(text.split())
+    assert 'mentions="inviter.user_id"' in text
+    assert declaration.load("things", text).mentioned.paths == ("inviter.user_id",)
+    planner, text = planned([first, second], "from")
+    assert planner.mention_paths == ["cc"]
+    assert declaration.load("things", text).mentioned.paths == ("cc",)
 
 
 def test_the_author_is_asked_what_samples_do_not_tell() -> None:
     record = {"phone": "020 7946 0018", "mobile": "+442079460018", "at": "2026-01-31T12:00:00", "day": "2026-01-31"}
     assert planned([record])[0].questions == [
         "/phone: of which region are its phone numbers? Phone(region=…) and Pseudonym make tokens of it",
-        "/at: its times have no zone, so they are kept as texts; can its producer add one?",
+        "/at: its times have no zone, so they are kept as texts; are they of one, Timestamp(zone=…)?",
     ]
 
 
@@ -352,3 +529,24 @@ def _refusal(stream: type[Stream], record: dict[str, Any]) -> str:
     except Rejected as rejected:
         return rejected.reason
     return ""
+
+
+def test_a_date_may_be_in_a_field_of_that_name() -> None:
+    records = [{"date": "2026-01-31", "born": "1990-01-31", "note": ""}, {"note": "a"}]
+    _, text = planned(records)
+    assert "from datetime import date as calendar_date" in text
+    mask = declaration.load("things", text).masker(KEYSET)
+    assert [mask(json.dumps(record)).nulled for record in records] == [(), ()]
+
+
+def test_what_is_blank_in_samples_is_null_in_the_examples_of_the_stream() -> None:
+    records = [{"id": "a", "tags": ["x", ""], "at": "Sat, 31 Jan 2026 12:00:00 GMT", "x": [[0.12345678901234567]]}]
+    planner = Planner("Thing")
+    plan = planner.plan(samples.records_of(json.dumps(record) for record in [*records, {"id": " "}]))
+    stream = declaration.load("things", declaration.source("things", plan, "plain", {}))
+    assert json.loads(examples.lines(stream, plan)[0])["row"] == {
+        "id": "id-1",
+        "tags": ["tags-1"],
+        "at": "2026-01-31T12:00:00+00:00",
+        "x": [[1.5]],
+    }

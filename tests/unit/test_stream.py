@@ -168,7 +168,7 @@ def test_a_module_that_does_not_declare_one_stream_is_a_declaration_error(
     monkeypatch.delitem(sys.modules, f"streams.{name}", raising=False)
     with pytest.raises(DeclarationError) as caught:
         load(name)
-    assert str(caught.value) == f"{name}: must declare one stream, declares {count}"
+    assert str(caught.value) == f"{name}: must declare one stream or one route, declares {count}"
 
 
 def test_a_module_whose_name_begins_with_an_underscore_is_shared_by_streams_and_declares_none(

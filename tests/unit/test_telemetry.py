@@ -27,14 +27,14 @@ CONTEXT = {
 
 
 def count(
-    output: Callable[[], str], sent_at: list[int], written: Written, rejections: list[Rejection]
+    output: Callable[[], str], sent_at: list[int], written: Written, rejections: list[Rejection], **more: Any
 ) -> list[dict[str, Any]]:
     """Return the lines of an invocation that counts a batch, without what differs from run to run."""
 
     @telemetry.logger.inject_lambda_context(log_event=False)
     def handler(event: object, context: LambdaContext) -> None:
         records = [{"attributes": {"SentTimestamp": str(milliseconds)}} for milliseconds in sent_at]
-        metrics.count_batch("user_logins", records, written, rejections)
+        metrics.count_batch("user_logins", records, written, rejections, **more)
 
     handler({"Records": ["an event is never logged"]}, LambdaContext())
     lines = [json.loads(line) for line in output().splitlines()]
@@ -56,11 +56,22 @@ def emf(dimensions: dict[str, str], values: dict[str, tuple[str, float]]) -> dic
 
 def batch_emf(received: int, written: int, duplicates: int, rejected: int, **more: tuple[str, float]) -> dict[str, Any]:
     counts = {"Received": received, "Written": written, "Duplicate": duplicates, "Rejected": rejected}
-    counts |= {"RejectedAgain": 0, "Erased": 0, "Sealed": 0}
+    counts |= {"RejectedAgain": 0, "Erased": 0, "Sealed": 0, "Nulled": 0}
     values = {name: ("Count", float(value)) for name, value in counts.items()}
     return emf(
         {"stream": "user_logins", "service": "ingest"}, values | {"WriteMilliseconds": ("Milliseconds", 1.5)} | more
     )
+
+
+def test_records_are_counted_where_a_message_holds_several_and_those_that_are_ignored(
+    output: Callable[[], str],
+) -> None:
+    lines = count(output, [FUTURE], Written(3, 1, [], 1.5), [], rejected_again=1, received=7, ignored=2)
+    (done,) = (line for line in lines if line.get("message") == "batch done")
+    counts = ("Received", "Written", "Duplicate", "Rejected", "RejectedAgain", "Erased", "Ignored")
+    assert [done[name] for name in counts] == [7, 3, 1, 0, 1, 0, 2]
+    (metric,) = (line for line in lines if "_aws" in line)
+    assert [metric[name] for name in counts] == [[7], [3], [1], [0], [1], [0], [2]]
 
 
 def test_a_batch_is_counted_by_metrics_and_each_rejection_logged(output: Callable[[], str]) -> None:
@@ -89,6 +100,7 @@ def test_a_batch_is_counted_by_metrics_and_each_rejection_logged(output: Callabl
         "RejectedAgain": 0,
         "Erased": 0,
         "Sealed": 0,
+        "Nulled": 0,
     }
     by_reason = [
         emf({"stream": "user_logins", "reason": why, "service": "ingest"}, {"RejectedByReason": ("Count", float(n))})
@@ -99,6 +111,21 @@ def test_a_batch_is_counted_by_metrics_and_each_rejection_logged(output: Callabl
     assert [line for line in lines if "_aws" in line] == [
         *by_reason,
         batch_emf(7, 3, 1, 3, OldestRecordAge=("Seconds", 0.0)),
+    ]
+
+
+def test_rows_of_a_route_are_counted_by_their_stream_too(output: Callable[[], str]) -> None:
+    written = Written(3, 1, [], 1.5, written_by_stream={"tracks": 2, "users": 1})
+    lines = count(output, [FUTURE] * 4, written, [])
+    assert [line for line in lines if "_aws" in line] == [
+        *[
+            emf(
+                {"stream": "user_logins", "written_to": stream, "service": "ingest"},
+                {"WrittenByStream": ("Count", float(number))},
+            )
+            for stream, number in (("tracks", 2), ("users", 1))
+        ],
+        batch_emf(4, 3, 1, 0, OldestRecordAge=("Seconds", 0.0)),
     ]
 
 

@@ -92,7 +92,7 @@ def by_step(place: Place, event: Event, repeats: int) -> dict[str, float]:
     keyset = keyset_secret.recent("keyset")
     stream = load(WITHOUT_VAULT)
     handle = record_handler(stream, keyset)
-    rows = [handle(record) for record in records]
+    rows = [row for record in records for row in handle(record).rows]
     bodies = [record.body for record in records]
     decode = decoder(stream.layout.wire)
     logins: list[Any] = [decode(body) for body in bodies]
@@ -169,7 +169,7 @@ def to_seal(event: Event, repeats: int) -> float:
 
 def _store_on(nowhere: _Nowhere, stream: type[Stream], rows: list[MaskedRow]) -> Callable[[], object]:
     database = cast("Database", SimpleNamespace(transact=lambda work, deadline, undo: work(nowhere)))
-    store = Store(database, stream, Vault(VaultSettings.read()))
+    store = Store(database, [stream], Vault(VaultSettings.read()))
     never: Any = None
     return lambda: store.write(rows, [], never, Deadline.of(LambdaContext()))
 

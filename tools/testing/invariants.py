@@ -145,9 +145,8 @@ class Checker:
         found: dict[str, list[Any]] = defaultdict(list)
         for row in self._json_rows(stream):
             found[row["message_id"]].append(row)
-        for identity in sorted({message.identity for message in valid}):
-            if identity not in found:
-                yield Finding("lost row", identity)
+        for identity in sorted(expected.keys() - found.keys()):
+            yield Finding("lost row", identity)
         for identity, rows in sorted(found.items()):
             if identity not in expected:
                 yield Finding("row of no valid message", identity)
@@ -166,7 +165,7 @@ class Checker:
         for keyset in self._keysets:
             handle = record_handler(stream, keyset)
             for some in batched(valid, ROWS_AT_ONCE):
-                made = [(message, handle(SQSRecord(message.record()))) for message in some]
+                made = [(message, row) for message in some for row in handle(SQSRecord(message.record())).rows]
                 cells = self._as_postgresql_spells(stream, [row for _, row in made])
                 for (message, row), spelled in zip(made, cells, strict=True):
                     if not message.tells_when:

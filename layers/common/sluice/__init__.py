@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sluice.declaration.envelopes import Envelope, eventbridge, plain, sns
+    from sluice.declaration.layout import FROM_ENVELOPE, FROM_MESSAGE
     from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
+    from sluice.declaration.records import Records, json_lines, listed
+    from sluice.declaration.route import Route
     from sluice.declaration.rules import (
         Boolean,
+        Card,
         CaseFolded,
         Custom,
+        Date,
         Each,
         Email,
+        Float,
+        Iban,
         Id,
         Integer,
         IpAddress,
+        NullIf,
         Number,
         OneOf,
         Phone,
@@ -29,14 +37,18 @@ if TYPE_CHECKING:
         Version,
         version_number,
     )
+    from sluice.declaration.scrub import Find, Scrub
     from sluice.declaration.stream import Part, Stream, constant, derived
+    from sluice.declaration.tree import Tree
+    from sluice.declaration.unions import ByType, Tagged
     from sluice.failures import DeclarationError, Rejected
 else:  # a type checker that saw this would take any name
+    HOMES = ("stream", "masks", "rules", "envelopes", "records", "route", "layout", "scrub", "tree", "unions")
 
     def __getattr__(name: str) -> Any:
         """Import a name of `__all__` when it is first asked for (PEP 562)."""
         if name in __all__:
-            for module in ("stream", "masks", "rules", "envelopes"):
+            for module in HOMES:
                 home = import_module(f"sluice.declaration.{module}")
                 if hasattr(home, name):
                     return getattr(home, name)
@@ -44,35 +56,51 @@ else:  # a type checker that saw this would take any name
 
 
 __all__ = [
+    "FROM_ENVELOPE",
+    "FROM_MESSAGE",
     "Boolean",
+    "ByType",
+    "Card",
     "CaseFolded",
     "Custom",
+    "Date",
     "DeclarationError",
     "Each",
     "Email",
     "Envelope",
+    "Find",
+    "Float",
+    "Iban",
     "Id",
     "Integer",
     "IpAddress",
     "Keep",
     "Mask",
+    "NullIf",
     "Number",
     "OneOf",
     "Part",
     "Phone",
     "Pseudonym",
+    "Records",
     "Redact",
     "Rejected",
+    "Route",
     "Rule",
+    "Scrub",
     "Stream",
+    "Tagged",
     "Text",
     "Timestamp",
+    "Tree",
     "Truncate",
     "Uuid",
     "Version",
     "constant",
     "derived",
     "eventbridge",
+    "json_lines",
+    "listed",
     "plain",
     "sns",
     "version_number",

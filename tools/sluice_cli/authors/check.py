@@ -10,6 +10,7 @@ from sluice.deadline import Deadline
 from sluice.declaration import registry
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import names
+from sluice.declaration.route import Queued, Route, head_of, streams_of
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError, Outage
 from sluice.migrate import schema
@@ -52,8 +53,10 @@ def check(
     from tools.local.server import NotStarted  # the embedded server is for this command alone
 
     started = monotonic()
-    streams, errors = _declared()
-    changes = _changes(against, streams) if against and not errors else None
+    declared, errors = _declared()
+    streams = {name: one for name, one in declared.items() if not issubclass(one, Route)}
+    routes = {name: one for name, one in declared.items() if issubclass(one, Route)}
+    changes = _changes(against, declared) if against and not errors else None
     versions: Versions | None = None
     not_applied: list[str] = []
     if not errors:
@@ -65,10 +68,11 @@ def check(
                 versions = _migrate()
         except (MigrationFailed, Outage, NotStarted) as error:
             errors += str(error).splitlines()
-    for name, stream in streams.items():
-        errors += examples.differences(name, stream, throwaway.keyset())
-    errors += [*marks.unconfirmed(), *template.misfits(names())]
-    warnings = [warning for name, stream in streams.items() for warning in _warnings(name, stream)]
+    for name, one in declared.items():
+        errors += examples.differences(name, one, throwaway.keyset())
+    routed = {stream.stream_name for route in routes.values() for stream in route.streams()}
+    errors += [*marks.unconfirmed(), *template.misfits(names(), routed)]
+    warnings = [warning for name, one in declared.items() for warning in _warnings(name, one)]
     if as_json:
         told_streams = [
             {"stream": name, "table": stream.table, "columns": _column_count(stream)}
@@ -77,9 +81,11 @@ def check(
         told = versions and {"schema_version": versions.product, "streams_version": versions.streams}
         of_database = {"not_applied": not_applied} if given else {"versions": told}
         found_by_look = {"warnings": warnings, "errors": errors}
-        terminal.show_json({"streams": told_streams, **of_database, **_changed(changes), **found_by_look})
+        told_routes = [{"route": name, "streams": _led_to(route)} for name, route in routes.items()]
+        of_routes = {"routes": told_routes} if told_routes else {}
+        terminal.show_json({"streams": told_streams, **of_routes, **of_database, **_changed(changes), **found_by_look})
     else:
-        _show(streams, warnings, errors, monotonic() - started, not_applied if given else None)
+        _show(streams, routes, warnings, errors, monotonic() - started, not_applied if given else None)
         _show_changes(changes, against)
     is_breaking = any(change.is_breaking for change in changes or [])
     raise typer.Exit(terminal.REJECTED if errors or is_breaking else 0)
@@ -93,19 +99,19 @@ def _compare(database: GivenDatabase, streams: dict[str, type[Stream]]) -> schem
         database.close()
 
 
-def _declared() -> tuple[dict[str, type[Stream]], list[str]]:
-    """Return the streams by name, and what is wrong with those that cannot be imported."""
-    streams: dict[str, type[Stream]] = {}
+def _declared() -> tuple[dict[str, Queued], list[str]]:
+    """Return the streams and routes by name, and what is wrong with those that cannot be imported."""
+    declared: dict[str, Queued] = {}
     errors: list[str] = []
     for name in names():
         try:
-            streams[name] = registry.load(name)
+            declared[name] = registry.load_queued(name)
         except DeclarationError as error:
             errors.append(str(error))
-    return streams, errors
+    return declared, errors
 
 
-def _changes(revision: str, streams: dict[str, type[Stream]]) -> list[Change]:
+def _changes(revision: str, declared: dict[str, Queued]) -> list[Change]:
     """Return what has changed since a revision. One that is not there ends the command."""
     try:
         old = git.contracts(revision)
@@ -113,7 +119,7 @@ def _changes(revision: str, streams: dict[str, type[Stream]]) -> list[Change]:
         terminal.fail(f"--against: {error}", terminal.USAGE)
     if old is None:
         return [Change(False, f"{revision} has no streams, so there is nothing to compare with")]
-    return contract.compare(old, {name: contract.of_stream(stream) for name, stream in streams.items()})
+    return contract.compare(old, {name: contract.of_queued(one) for name, one in declared.items()})
 
 
 def _changed(changes: list[Change] | None) -> dict[str, list[str]]:
@@ -129,18 +135,25 @@ def _migrate() -> Versions:
         return schema.migrate(database, throwaway.roles(), throwaway.keyset(), Deadline(monotonic() + SECONDS))
 
 
-def _warnings(name: str, stream: type[Stream]) -> Iterator[str]:
-    """Yield what a stream keeps in the clear of its examples that looks like personal data."""
+def _warnings(name: str, queued: Queued) -> Iterator[str]:
+    """Yield what a stream, or a route's, keeps in the clear of its examples that looks like personal data."""
     file = examples.file(name)
     if not file.exists():
         return
     try:
-        found = messages.read(stream, [str(file)], None)
+        found = messages.read(head_of(queued), [str(file)], None)
     except Unreadable:
         return  # the comparison with what they must become tells it
-    for exposure in Findings(stream, found, throwaway.keyset()).exposures():
-        count = f"{exposure.records:,} of {len(found):,} examples"
-        yield f"{name}: the column {exposure.column} keeps in the clear what looks like {exposure.kind}, in {count}"
+    route = queued if issubclass(queued, Route) else None
+    for stream in streams_of(queued):
+        for exposure in Findings(stream, found, throwaway.keyset(), route).exposures():
+            count = f"{exposure.records:,} of {len(found):,} examples"
+            column = f"{stream.stream_name}.{exposure.column}" if route else exposure.column
+            yield f"{name}: the column {column} keeps in the clear what looks like {exposure.kind}, in {count}"
+
+
+def _led_to(route: type[Route]) -> list[str]:
+    return [stream.stream_name for stream in route.streams()]
 
 
 def _column_count(stream: type[Stream]) -> int:
@@ -149,6 +162,7 @@ def _column_count(stream: type[Stream]) -> int:
 
 def _show(
     streams: dict[str, type[Stream]],
+    routes: dict[str, type[Route]],
     warnings: list[str],
     errors: list[str],
     seconds: float,
@@ -166,6 +180,9 @@ def _show(
         for name, stream in streams.items():
             fits = f"{name:<20}{_column_count(stream)} columns, as in the table {stream.table}"
             console.print("[green]✓[/]", terminal.cell(fits))
+        for name, route in routes.items():
+            leads = f"{name:<20}a route by {route.by} to {', '.join(_led_to(route))}"
+            console.print("[green]✓[/]", terminal.cell(leads))
         what = "all migrations" if not_applied is None else "the database"
         console.print(f"{len(streams)} streams and {what} fit together: {seconds:.1f} s.")
     for error in errors:

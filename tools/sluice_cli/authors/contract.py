@@ -9,18 +9,21 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sluice.declaration import registry
-from sluice.declaration.layout import Field, Layout
+from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.masks import Mask
+from sluice.declaration.route import Queued, Route
 from sluice.declaration.rules.rule import Rule, is_ours
 from sluice.declaration.stream import Stream
+from sluice.declaration.tree import Tree
+from sluice.declaration.unions import Tagged
 from sluice.failures import DeclarationError
-from tools.sluice_cli.authors import declarations, table_sql
+from tools.sluice_cli.authors import declarations, routes, table_sql
 
 type Contract = dict[str, Any]
 
 # Of our rules: whether more of an option takes more. None is no bound.
-WIDER_UP, WIDER_DOWN = ("max", "latest", "scale", "whole"), ("min", "earliest")
-MEANING = ("fold", "form", "region", "epoch")  # options that change what a value stands for
+WIDER_UP, WIDER_DOWN = ("max", "latest", "scale", "whole", "max_bytes", "max_depth", "max_keys"), ("min", "earliest")
+MEANING = ("fold", "form", "region", "epoch", "zone", "format", "keys")  # options that change what a value stands for
 
 
 class Change(NamedTuple):
@@ -35,7 +38,7 @@ def of_stream(stream: type[Stream]) -> Contract:
     entries = declarations.entries(stream)
     types = {name: column.type for name, column in table_sql.columns_of(stream).items()}
     columns = {
-        entry.column: {
+        entry.column + declarations.where([*map(_first, entry.cases)]): {
             "pointer": entry.pointer,
             "mask": declarations.options(entry.mask) if isinstance(entry.mask, Mask) else declarations.mask_text(entry),
             "domain": entry.domain,
@@ -48,14 +51,27 @@ def of_stream(stream: type[Stream]) -> Contract:
     contract = {
         "table": stream.table,
         "envelope": stream.unwrap.__name__,
-        "subject": ".".join(stream.subject.field) if stream.subject else None,
+        "subject": " or ".join(stream.subject.paths) if stream.subject else None,
+        "mentions": " and ".join(stream.mentioned.paths) or None,
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
-        "fields": dict(_fields(stream.layout, "")),
+        "records": stream.splitter.name if stream.splitter else None,
+        "ignore": list(stream.ignored_members),
+        "fields": dict(_fields(stream.layout)),
         "columns": columns,
     }
     made: Contract = json.loads(json.dumps(contract, default=str))
     return made
+
+
+def of_route(route: type[Route]) -> Contract:
+    """Return what others rely on of a route, as JSON has it."""
+    return {name: member for name, member in routes.told(route).items() if name not in ("route", "about")}
+
+
+def of_queued(queued: Queued) -> Contract:
+    """Return what others rely on of a stream or a route."""
+    return of_route(queued) if issubclass(queued, Route) else of_stream(queued)
 
 
 def compare(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[Change]:
@@ -67,7 +83,7 @@ def compare(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[Ch
             changes.append(Change(False, f"{name}: cannot be compared, since it was not valid: {old[name]['error']}"))
         else:
             changes += [
-                Change(is_breaking, f"{name}: {told}") for is_breaking, told in _of_stream(old[name], new[name])
+                Change(is_breaking, f"{name}: {told}") for is_breaking, told in _of_queued(old[name], new[name])
             ]
     return sorted(changes, key=lambda change: (not change.is_breaking, change.sentence.partition(":")[0]))
 
@@ -77,23 +93,63 @@ def main() -> None:
     contracts: dict[str, Contract] = {}
     for name in registry.names():
         try:
-            contracts[name] = of_stream(registry.load(name))
+            contracts[name] = of_queued(registry.load_queued(name))
         except DeclarationError as error:
             contracts[name] = {"error": str(error)}
     print(json.dumps(contracts))
 
 
-def _fields(layout: Layout, pointer: str) -> Iterator[tuple[str, Contract]]:
+def _fields(layout: Layout, pointer: str = "", where: str = "", around: str = "") -> Iterator[tuple[str, Contract]]:
+    """Yield what is read of an object by its place, of a union by its place in each case."""
     infos = {info.encode_name: info for info in msgspec.structs.fields(layout.wire)}
     for member in layout.members:
-        place, info = pointer + member.pointer, infos[member.key]
-        told = {"required": info.required, "nullable": member.optional, "default": _default(info)}
+        place, info = pointer + member.pointer + where, infos.get(member.key)
+        told: Contract = {"required": not member.optional, "nullable": member.optional, "default": None}
+        if isinstance(member, Nested) and member.source:
+            told["required"] = any(info.required for info in msgspec.structs.fields(member.layout.wire))
+        elif info:
+            told |= {"required": info.required, "default": _default(info)}
+        told["around"] = around
         if isinstance(member, Field):
             rule = member.rule
-            yield place, told | {"kind": "a value", "rule": _rule(rule), "text": declarations.rule_text(rule)}
+            told |= {"null_if": [*member.null_if.when] if member.null_if else []}
+            yield place, told | _value(rule)
+            if isinstance(rule, Tree):
+                told = {"required": False, "nullable": True, "default": None, "null_if": [], "around": place}
+                yield from ((place + one.path, told | _value(one.rule)) for one in rule.branches if one.rule)
+        elif member.union:
+            yield from _union(member, pointer, where, told)
         else:
             yield place, told | {"kind": "a list of objects" if member.many else "an object"}
-            yield from _fields(member.layout, f"{place}/*" if member.many else place)
+            yield from _fields(member.layout, f"{pointer}{member.pointer}{'/*' * member.many}", where, place)
+
+
+def _union(nested: Nested, pointer: str, where: str, told: Contract) -> Iterator[tuple[str, Contract]]:
+    by = f"the key {nested.union.key}" if isinstance(nested.union, Tagged) else "the JSON type"
+    own = f"{pointer}/{nested.name}" if nested.inline else pointer + nested.pointer
+    kind = f"{'a list of unions' if nested.many else 'a union'} by {by}" + " of the object around it" * nested.is_itself
+    yield own + where, told | {"kind": kind}
+    for case, _, inner in nested.inside(pointer=pointer):
+        inside = f"{where}{' and' if where else ' where'} {_first(case.told)}"
+        place = f"{own if nested.inline else inner}{inside}"
+        its_case: Contract = {"required": False, "around": own + where, "is_case": True}
+        if case.is_object:
+            shape = {"kind": "a case", "nullable": False, "default": None, "tags": list(case.tags)}
+            yield place, its_case | shape
+            yield from _fields(case.layout, inner, inside, place)
+        else:
+            (_, value), *below = _fields(case.layout, inner, inside)
+            yield place, value | its_case
+            yield from below
+
+
+def _first(case: str) -> str:
+    """Return what decides for a case by its first tag or type: one more makes no other case of it."""
+    return case.partition(" or ")[0]
+
+
+def _value(rule: Rule) -> Contract:
+    return {"kind": "a value", "rule": _rule(rule), "text": declarations.rule_text(rule)}
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Any:
@@ -101,7 +157,7 @@ def _default(info: msgspec.structs.FieldInfo) -> Any:
     return None if info.required else msgspec.to_builtins(value)
 
 
-def _rule(rule: Rule) -> Contract:
+def _rule(rule: Any) -> Contract:
     """Return a rule's options, the digits before and after the point told apart."""
     told = declarations.options(rule)
     if told["name"] == "Number":
@@ -110,7 +166,7 @@ def _rule(rule: Rule) -> Contract:
         moment = getattr(rule, bound)
         told[bound] = moment and moment.astimezone(UTC).isoformat()
     if "rule" in told:
-        told["rule"] = _rule(rule.element)
+        told["rule"] = _rule(rule.rule)
     return told | {"is_ours": is_ours(rule)}
 
 
@@ -122,12 +178,51 @@ def _form(rule: Rule | None) -> Contract | None:
     return {option: told[option] for option in ("name", "fold", "form") if option in told}
 
 
+def _of_queued(old: Contract, new: Contract) -> Iterator[Change]:
+    if ("to" in old) != ("to" in new):
+        yield Change(True, "is a route now, was a stream" if "to" in new else "is a stream now, was a route")
+    elif "to" in new:
+        yield from _of_route(old, new)
+    else:
+        yield from _of_stream(old, new)
+
+
+def _of_route(old: Contract, new: Contract) -> Iterator[Change]:
+    for what in ("by", "envelope", "records", "ignore"):
+        if old[what] != new[what]:
+            yield Change(True, f"the {what} is {_plain(new[what])}, was {_plain(old[what])}")
+    for value, stream in new["to"].items():
+        if value not in old["to"]:
+            yield Change(False, f"{value} is new, and goes to {stream}")
+        elif stream != old["to"][value]:
+            yield Change(True, f"{value} goes to {stream} now, went to {old['to'][value]}")
+    yield from (Change(True, f"{value} is not taken any more") for value in old["to"] if value not in new["to"])
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
     for what in ("table", "envelope", "subject", "identity", "time"):
         if old[what] != new[what]:
             yield Change(True, f"the {what} is {new[what]}, was {old[what]}")
+    if old.get("records") != new["records"]:  # an older version says nothing of it
+        told = [one or "one in each message" for one in (new["records"], old.get("records"))]
+        yield Change(True, f"the records are {told[0]}, were {told[1]}")
+    yield from _of_ignored(old.get("ignore", []), new["ignore"])
+    before, after = old.get("mentions"), new["mentions"]  # that revision may not know of mentions
+    if before != after:
+        yield Change(before is not None, f"the mentions are {after or 'gone'}" + f", were {before}" * bool(before))
     yield from _of_fields(old["fields"], new["fields"])
     yield from _of_columns(old["columns"], new["columns"])
+
+
+def _of_ignored(old: list[Contract], new: list[Contract]) -> Iterator[Change]:
+    for members in [one for one in new if one not in old]:
+        yield Change(True, f"what has {json.dumps(members)} is ignored now")
+    for members in [one for one in old if one not in new]:
+        yield Change(True, f"what has {json.dumps(members)} is not ignored any more")
 
 
 def _of_fields(old: Contract, new: Contract) -> Iterator[Change]:
@@ -135,15 +230,12 @@ def _of_fields(old: Contract, new: Contract) -> Iterator[Change]:
         if pointer in old:
             for is_breaking, told in _of_field(old[pointer], field):
                 yield Change(is_breaking, f"{pointer} {told}")
-        elif _parent(pointer) in ("", *old):  # else the object around it is told
+        elif field["around"] in ("", *old):  # else the object around it is told
             yield Change(field["required"], f"{pointer} is new" + " and required" * field["required"])
     for pointer in [pointer for pointer in old if pointer not in new]:
-        if _parent(pointer) in ("", *new):
-            yield Change(False, f"{pointer} is not read any more")
-
-
-def _parent(pointer: str) -> str:
-    return pointer.rpartition("/")[0].removesuffix("/*")
+        if old[pointer]["around"] in ("", *new):
+            is_case = "is_case" in old[pointer]
+            yield Change(is_case, f"{pointer} is " + ("no case" if is_case else "not read") + " any more")
 
 
 def _of_field(old: Contract, new: Contract) -> Iterator[Change]:
@@ -155,14 +247,25 @@ def _of_field(old: Contract, new: Contract) -> Iterator[Change]:
         yield Change(True, f"is {new['kind']} now, was {old['kind']}")
     elif "rule" in new:
         yield from _of_rule(old, new)
+    for tag in old.get("tags", ()):
+        if tag not in new.get("tags", ()):
+            yield Change(True, f"has no tag {json.dumps(tag, ensure_ascii=False)} any more")
+    for tag in new.get("tags", ()):
+        if tag not in old.get("tags", ()):
+            yield Change(False, f"has the tag {json.dumps(tag, ensure_ascii=False)}, too")
     if not old["required"] and not new["required"] and old["default"] != new["default"]:
         yield Change(True, f"has the default {json.dumps(new['default'])} now, had {json.dumps(old['default'])}")
 
 
 def _of_rule(old: Contract, new: Contract) -> Iterator[Change]:
+    before, now = old.get("null_if", []), new["null_if"]
+    yield from (Change(True, f"must not be {one} any more") for one in before if one not in now)
+    yield from (Change(False, f"becomes null now where it is {one}") for one in now if one not in before)
     if old["rule"] == new["rule"]:
         return
     narrowed = list(_narrowed(old["rule"], new["rule"]))
+    if not narrowed and old["text"] == new["text"]:  # an option that a newer release has
+        return
     texts = f"takes {new['text']} now, took {old['text']}"
     yield Change(bool(narrowed), f"{texts}: {', '.join(narrowed)}" if narrowed else texts)
 
@@ -189,7 +292,9 @@ def _narrowed(old: Contract, new: Contract) -> Iterator[str]:
             yield from _narrowed(before, now)
         elif option == "text":
             yield from ["no text any more"] if before else []
-        elif option in MEANING and not (option == "region" and before is None):
+        elif option == "round":
+            yield from ["it is not rounded any more"] if before else []
+        elif option in MEANING and not (option in ("region", "zone") and before is None):
             yield f"{option} has changed"
 
 

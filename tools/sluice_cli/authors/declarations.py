@@ -2,18 +2,22 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from types import GenericAlias, UnionType
 from typing import Any, get_type_hints
 
 from sluice.declaration import column_types, registry
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Mask, Pseudonym
 from sluice.declaration.registry import names
-from sluice.declaration.rules import Rule
+from sluice.declaration.route import Queued, Route
+from sluice.declaration.rules import NullIf, Rule
+from sluice.declaration.scrub import Find
 from sluice.declaration.stream import Stream
+from sluice.declaration.tree import ByPath, Tree
 from sluice.failures import DeclarationError
 from tools.sluice_cli.terminal import USAGE, fail
 
@@ -31,14 +35,27 @@ class Entry:
     mask: Mask | Derived | None  # nothing: it comes from the message
     path: tuple[str, ...]  # the column, then the members inside it
     nullable: bool  # null can be stored, as far as one knows
+    null_if: NullIf | None = None
+    inside: str = ""  # the path of a value in a Tree
+    cases: tuple[str, ...] = ()  # of the unions around it: what decides for each
+
+    @property
+    def field(self) -> tuple[str, tuple[str, ...]]:
+        """The pointer, and the cases in which it is this field's."""
+        return self.pointer, self.cases
 
     @property
     def column(self) -> str:
-        return "[*].".join(self.path)
+        return "[*].".join(self.path) + self.inside
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The path, and that in a Tree after it."""
+        return (*self.path, self.inside) if self.inside else self.path
 
     @property
     def domain(self) -> str | None:
-        return (self.mask.domain or self.name) if isinstance(self.mask, Pseudonym) else None
+        return self.mask.domain_of(self.name) if isinstance(self.mask, Pseudonym | TokensInside) else None
 
     @property
     def is_constant(self) -> bool:
@@ -47,10 +64,19 @@ class Entry:
 
 def stream(name: str) -> type[Stream]:
     """Import the stream that the command line names, or end the command."""
+    declared = queued(name)
+    if issubclass(declared, Route):
+        led_to = ", ".join(stream.stream_name for stream in declared.streams())
+        fail(f"{name} is a route: name one of its streams, {led_to}", USAGE)
+    return declared
+
+
+def queued(name: str) -> Queued:
+    """Import the stream or the route that the command line names, or end the command."""
     if name not in names():
         fail(f"there is no stream {name}; there are {', '.join(names())}", USAGE)
     try:
-        return registry.load(name)
+        return registry.load_queued(name)
     except DeclarationError as error:
         fail(str(error))
 
@@ -64,54 +90,89 @@ def entries(stream: type[Stream]) -> list[Entry]:
     return [*_of_object(stream.layout, "", ()), *own]
 
 
-def about(stream: type[Stream]) -> str:
-    """Return the first paragraph of a stream's docstring, in one line."""
+def about(stream: Queued) -> str:
+    """Return the first paragraph of a class's docstring, in one line."""
     return " ".join((stream.__doc__ or "").split("\n\n")[0].split())
 
 
-def rule_text(rule: Rule | None) -> str:
-    return _call(rule) if rule else ""
+def rule_text(rule: Rule | None, null_if: NullIf | None = None) -> str:
+    return ", ".join(_call(declared) for declared in (rule, null_if) if declared)
 
 
 def mask_text(entry: Entry) -> str:
     """Return a column's mask with its options, or where else the column comes from."""
     if isinstance(entry.mask, Derived):
         return f"Constant({_literal(entry.mask.function(None))})" if entry.is_constant else "Derived"
+    if entry.inside and entry.rule is None:
+        return "Dropped"
     return _call(entry.mask) if entry.mask else "Message"
 
 
-def options(declared: Rule | Mask) -> dict[str, Any]:
-    """Return name and options of a rule or mask as JSON has them, but for those that an entry has a member for."""
-    told = {name: _plain(value) for name, value in _options(declared) if name not in MEMBERS}
+def where(cases: Sequence[str]) -> str:
+    """Return in which cases of unions something is so, to be put behind its name; nothing where it always is."""
+    return f" where {' and '.join(cases)}" if cases else ""
+
+
+def options(declared: Rule | Mask | NullIf) -> dict[str, Any]:
+    """Return name and options of what is declared as JSON has them, but for those that an entry has a member for."""
+    told = {name: _plain(value) for name, _, value in _options(declared) if name not in MEMBERS}
     return {"name": type(declared).__name__} | told
 
 
-def _of_object(layout: Layout, pointer: str, inside: tuple[str, ...]) -> Iterator[Entry]:
+def _of_object(layout: Layout, pointer: str, inside: tuple[str, ...], cases: tuple[str, ...] = ()) -> Iterator[Entry]:
     """Yield the entries of a row, or of the objects in a column of JSON."""
     nullable = {column.name: column.nullable for column in column_types.columns(layout)}
-    yield from _entries(layout, "", pointer, inside, nullable)
+    yield from _entries(layout, "", pointer, inside, nullable, cases)
 
 
 def _entries(
-    layout: Layout, prefix: str, pointer: str, inside: tuple[str, ...], nullable: Mapping[str, bool]
+    layout: Layout,
+    prefix: str,
+    pointer: str,
+    inside: tuple[str, ...],
+    nullable: Mapping[str, bool],
+    cases: tuple[str, ...],
 ) -> Iterator[Entry]:
-    """Go the way that `Layout.columns` goes, and into lists of objects too."""
+    """Go the way that `Layout.places` goes, and into lists of objects too."""
     hints = get_type_hints(layout.make)
     for field in layout.fields:
         for mask in field.masks:
-            column = mask.column or prefix + field.name
-            place, type_ = pointer + field.pointer, _type(hints[field.name])
-            yield Entry(place, field.name, type_, field.rule, mask, (*inside, column), nullable[column])
+            column = mask.column_of(prefix + field.name)
+            place, type_ = pointer + field.pointer, _type(field.rule.makes if field.is_itself else hints[field.name])
+            entry = Entry(
+                place,
+                field.name,
+                type_,
+                field.rule,
+                mask,
+                (*inside, column),
+                nullable[column],
+                field.null_if,
+                cases=cases,
+            )
+            yield entry
+            if isinstance(mask, ByPath):
+                yield from _of_tree(entry)
     for nested in layout.nested:
-        name, place = prefix + nested.name, pointer + nested.pointer
-        if nested.many:
-            yield from _of_object(nested.layout, f"{place}/*", (*inside, name))
-        else:
-            yield from _entries(nested.layout, f"{name}_", place, inside, nullable)
+        name = prefix + nested.name
+        for case, inner_prefix, place in nested.inside(prefix, pointer):
+            told = (*cases, case.told) if nested.union else cases
+            if nested.many:
+                yield from _of_object(case.layout, place, (*inside, name), told)
+            else:
+                yield from _entries(case.layout, inner_prefix, place, inside, nullable, told)
     for name, made in layout.derived.items():
         returned = type(made.function(None)) if made.is_constant else _returned(made.function)
         column = prefix + name
-        yield Entry("", name, _type(returned), None, made, (*inside, column), nullable[column])
+        yield Entry("", name, _type(returned), None, made, (*inside, column), nullable[column], cases=cases)
+
+
+def _of_tree(tree: Entry) -> Iterator[Entry]:
+    """Yield the entries of the paths in a Tree."""
+    for branch in tree.rule.branches if isinstance(tree.rule, Tree) else ():
+        type_, mask = (_type(branch.rule.makes), branch.mask) if branch.rule else ("", None)
+        place, name = tree.pointer + branch.path, branch.name or tree.name
+        yield Entry(place, name, type_, branch.rule, mask, tree.path, True, inside=branch.path, cases=tree.cases)
 
 
 def _returned(function: Callable[[Any], Any]) -> Any:
@@ -123,26 +184,31 @@ def _type(hint: Any) -> str:
     return re.sub(r"\b\w+\.", "", text)
 
 
-def _options(declared: object) -> list[tuple[str, Any]]:
+def _options(declared: object) -> list[tuple[str, str, Any]]:
+    """Return the options of a rule or mask: its name, how it stands before the value in a call, and the value."""
     if not is_dataclass(declared):
         return []
-    return [
-        (option.metadata.get("parameter", option.name), getattr(declared, option.name)) for option in fields(declared)
-    ]
+    shown = [option for option in fields(declared) if option.repr]
+    named = [(option.metadata.get("parameter", option.name), option.name) for option in shown]
+    return [(name or own, f"{name}=" if name else "", getattr(declared, own)) for name, own in named]
 
 
-def _call(declared: Rule | Mask) -> str:
+def _call(declared: Rule | Mask | NullIf | Find, hidden: Container[str] = MEMBERS) -> str:
     given = [
-        f"{name}={_literal(value)}"
-        for name, value in _options(declared)
-        if name not in MEMBERS and value is not None and value is not False
+        f"{before}{_literal(value)}"
+        for name, before, value in _options(declared)
+        if name not in hidden and value is not None and value is not False
     ]
     return type(declared).__name__ + (f"({', '.join(given)})" if given else "")
 
 
 def _literal(value: Any) -> str:
-    if isinstance(value, Rule):
+    if isinstance(value, Rule | Find):
         return _call(value)
+    if isinstance(value, Mask):
+        return _call(value, hidden=())
+    if isinstance(value, tuple) and any(isinstance(one, Find) for one in value):
+        return ", ".join(map(_literal, value))
     plain = _plain(value)
     return str(plain) if callable(value) else json.dumps(plain, ensure_ascii=False)
 
@@ -150,8 +216,12 @@ def _literal(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Rule):
         return options(value)
+    if isinstance(value, Mask | Find):
+        return {"name": type(value).__name__} | {name: _plain(inner) for name, _, inner in _options(value)}
+    if isinstance(value, tuple):
+        return [*map(_plain, value)]
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
     if isinstance(value, datetime):
         return value.isoformat()
-    return list(value) if isinstance(value, tuple) else value
+    return value

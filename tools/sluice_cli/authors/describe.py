@@ -1,15 +1,18 @@
 """`sluice describe`: a stream's declaration in, a table of its fields out, for people, scripts or a data catalogue."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
 from sluice.declaration.masks import Mask
+from sluice.declaration.route import Route
 from sluice.declaration.stream import Stream
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import declarations, json_schema
+from tools.sluice_cli.authors import declarations, json_schema, routes
 from tools.sluice_cli.authors.declarations import Entry, mask_text, rule_text
 
+NAMED = {"subject": " or ", "mentions": " and ", "identity": "", "time": "", "envelope": "", "records": ""}
 HEADINGS = ("Field", "Type", "Rule", "Mask", "Column", "Null", "Domain")
 
 
@@ -23,11 +26,15 @@ def describe(
 ) -> None:
     """Tell what a stream takes in, what becomes of each field, and in which column it is.
 
-    A field is a JSON pointer in the record; `*` is each element of a list.
+    A field is a JSON pointer in the record; `*` is each element of a list. One that begins with `envelope` or `message`
+    is outside of the record. Of a route it tells which records go to which stream.
     """
     if as_json + as_markdown + as_json_schema > 1:
         terminal.fail("describe: one of --json, --markdown and --json-schema", terminal.USAGE)
-    declared = declarations.stream(stream)
+    declared = declarations.queued(stream)
+    if issubclass(declared, Route):
+        _describe_route(declared, as_json, as_markdown, as_json_schema)
+        return
     entries = declarations.entries(declared)
     if as_json:
         terminal.show_json(_head(declared) | {"columns": [_json(entry) for entry in entries]})
@@ -42,29 +49,50 @@ def describe(
         terminal.console().print(table)
 
 
-def _head(stream: type[Stream]) -> dict[str, object]:
+def _describe_route(route: type[Route], as_json: bool, as_markdown: bool, as_json_schema: bool) -> None:
+    if as_json or as_json_schema:
+        terminal.show_json(routes.schema(route) if as_json_schema else routes.told(route))
+    elif as_markdown:
+        print(routes.markdown(route))
+    else:
+        routes.show(route)
+
+
+def _head(stream: type[Stream]) -> dict[str, Any]:
     return {
         "stream": stream.stream_name,
         "about": declarations.about(stream),
         "table": stream.table,
-        "subject": ".".join(stream.subject.field) if stream.subject else None,
+        "subject": _one_or_all(stream.subject.paths) if stream.subject else None,
+        "mentions": [*stream.mentioned.paths],
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "envelope": stream.unwrap.__name__,
+        "records": stream.splitter.name if stream.splitter else None,
+        "ignore": list(stream.ignored_members),
     }
 
 
 def _sentences(stream: type[Stream], quote: str = "") -> str:
     """Return what a stream is about, and its names, in quotes of their own."""
     head = _head(stream)
-    names = [f"{key} {quote}{head[key]}{quote}" for key in ("subject", "identity", "time", "envelope") if head[key]]
-    return f"{head['about']} Table {quote}{stream.table}{quote}, {', '.join(names)}."
+    names = [f"table {quote}{stream.table}{quote}"]
+    for key, between in NAMED.items():
+        paths = [head[key]] if isinstance(head[key], str) else head[key] or ()
+        names += [f"{key} {between.join(f'{quote}{path}{quote}' for path in paths)}"] if paths else []
+    names += [f"ignores {quote}{json.dumps(members)}{quote}" for members in stream.ignored_members]
+    told = ", ".join(names)
+    return f"{head['about']} {told[0].upper()}{told[1:]}."
+
+
+def _one_or_all(paths: list[str]) -> str | list[str]:
+    return paths[0] if len(paths) == 1 else paths
 
 
 def _texts(entry: Entry) -> tuple[str, ...]:
-    field = entry.pointer or "–"
+    field, rule = (entry.pointer or "–") + declarations.where(entry.cases), rule_text(entry.rule, entry.null_if)
     null = "yes" if entry.nullable else ""
-    return field, entry.type, rule_text(entry.rule), mask_text(entry), entry.column, null, entry.domain or ""
+    return field, entry.type, rule, mask_text(entry), entry.column, null, entry.domain or ""
 
 
 def _json(entry: Entry) -> dict[str, object]:
@@ -76,6 +104,8 @@ def _json(entry: Entry) -> dict[str, object]:
         "column": entry.column,
         "nullable": entry.nullable,
         "domain": entry.domain,
+        **({"null_if": [*entry.null_if.when]} if entry.null_if else {}),
+        **({"cases": list(entry.cases)} if entry.cases else {}),
     }
 
 
@@ -87,4 +117,4 @@ def _markdown(stream: type[Stream], entries: list[Entry]) -> str:
 
 def _code(text: str) -> str:
     """Return the text as code in a cell of a table (https://github.github.com/gfm/#tables-extension-)."""
-    return f"`{terminal.printable(text).replace('|', '\\|')}`" if text and text != "–" else text
+    return f"`{terminal.printable(text).replace('|', '\\|')}`" if text and not text.startswith("–") else text

@@ -226,7 +226,7 @@ _PEOPLE = frozenset(
     "user customer client member account person people employee patient player subscriber contact owner author sender"
     " recipient receiver guest passenger driver rider student teacher tenant buyer seller payer payee holder pusher"
     " committer creator actor assignee reviewer visitor profile participant attendee operator staff doctor child parent"
-    " spouse beneficiary applicant candidate agent from reporter signer billing shipping login principal".split()
+    " spouse beneficiary applicant candidate agent from reporter signer billing shipping login principal trait".split()
 )
 _OTHER_ADDRESSES = frozenset(
     "ip mac email mail web wallet memory contract hardware network url dev device host".split()

@@ -5,25 +5,29 @@ The lines are made-up data, so what differs is told with its values. A token is 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 import streams
 from sluice.declaration import column_types
-from sluice.declaration.column_types import BOOLEANS, Arrays, Cells, Moments, Numbers
+from sluice.declaration.column_types import BOOLEANS, Arrays, Cells, Floats, Moments, Numbers
+from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.outside import Outside, below
+from sluice.declaration.route import Queued, Route, head_of, stream_of, streams_of
 from sluice.declaration.stream import Row, Stream
 from sluice.failures import Rejected, Unforeseen
 from sluice.postgres.cells import Json, json_cell
 from sluice.pseudonyms.keyset import Keyset
 from tools.sluice_cli.authors import envelopes
 
-RECORDS, RESULTS = {"record", "body"}, {"row", "refused"}
+MARK = "\0"  # around a token inside of a text, which has none itself: PostgreSQL could not store it
+RECORDS, RESULTS, FURTHER = {"record", "body"}, {"row", "rows", "refused", "ignored"}, {"envelope", "message", "stream"}
 ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|NULL', re.DOTALL)  # of PostgreSQL's arrays, as `array_cell` spells them
 
 
@@ -43,8 +47,13 @@ class Example(msgspec.Struct, forbid_unknown_fields=True):
 
     record: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     body: str | msgspec.UnsetType = msgspec.UNSET
+    envelope: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # members of the outermost object
+    message: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # attributes of SQS, in `attributes` the producer's
     row: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    rows: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET  # of a body with several records
     refused: Refused | msgspec.UnsetType = msgspec.UNSET
+    ignored: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    stream: str | list[str] | msgspec.UnsetType = msgspec.UNSET  # of a route: to which the record goes, or each of them
 
 
 class _Token(str):
@@ -64,7 +73,7 @@ def file(name: str) -> Path:
 def is_example(document: object) -> bool:
     """Tell whether a line of JSON is an example rather than a record."""
     keys = set(document) if isinstance(document, dict) else set()
-    return len(keys) == 2 and len(keys & RECORDS) == 1 and len(keys & RESULTS) == 1
+    return len(keys & RECORDS) == 1 and len(keys & RESULTS) == 1 and keys <= RECORDS | RESULTS | FURTHER
 
 
 def parse(line: str) -> Example:
@@ -77,18 +86,23 @@ def parse(line: str) -> Example:
         raise NotAnExample("is no JSON") from None
     if (example.record is msgspec.UNSET) == (example.body is msgspec.UNSET):
         raise NotAnExample("needs either a record or a body")
-    if (example.row is msgspec.UNSET) == (example.refused is msgspec.UNSET):
-        raise NotAnExample("needs either a row or refused")
+    if sum(getattr(example, result) is not msgspec.UNSET for result in RESULTS) != 1:
+        raise NotAnExample("needs one of row, rows, refused and ignored")
+    if example.record is msgspec.UNSET and example.envelope is not msgspec.UNSET:
+        raise NotAnExample("has its envelope in its body")
+    if example.stream is not msgspec.UNSET and example.row is msgspec.UNSET and example.rows is msgspec.UNSET:
+        raise NotAnExample("has no row, so no stream either")
     return example
 
 
-def body(stream: type[Stream], example: Example) -> str:
+def body(queued: Queued, example: Example) -> str:
     """Return the body of the message that brings an example. Raises NotAnExample where nobody knows its envelope."""
     if isinstance(example.body, str):
         return example.body
-    if envelopes.is_of_ones_own(stream):
-        raise NotAnExample(f"needs a body: the envelope {stream.unwrap.__name__} is of your own")
-    return envelopes.wrap(stream, bytes(example.record or b"").decode())
+    stream = head_of(queued)
+    if own := envelopes.of_ones_own(stream):
+        raise NotAnExample(f"needs a body: {own} is of your own")
+    return envelopes.wrap(stream, bytes(example.record or b"").decode(), around=example.envelope or None)
 
 
 def numbered(name: str) -> list[tuple[int, str]]:
@@ -98,9 +112,9 @@ def numbered(name: str) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
-def differences(name: str, stream: type[Stream], keyset: Keyset) -> list[str]:
-    """Return a sentence for each thing in which an example of a stream is not what it says."""
-    examples = _Examples(stream, keyset)
+def differences(name: str, queued: Queued, keyset: Keyset) -> list[str]:
+    """Return a sentence for each thing in which an example of a stream or a route is not what it says."""
+    examples = _Examples(queued, keyset)
     return [
         f"examples/{name}.jsonl, line {number}: {sentence}"
         for number, line in numbered(name)
@@ -108,20 +122,48 @@ def differences(name: str, stream: type[Stream], keyset: Keyset) -> list[str]:
     ]
 
 
+class _Reader:
+    """What a stream makes of examples."""
+
+    def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
+        self.stream = stream
+        self.mask = stream.masker(keyset, envelope=plain if stream.splitter else None)
+        self.ignores_message, self.ignores_record = stream.ignores_message(), stream.ignores_record()
+        self._cells = [column.cells for column in column_types.columns(stream.layout)]
+
+    def row(self, cells: Row) -> dict[str, Any]:
+        """Return the row as JSON would have it, with its tokens marked."""
+        names = [name for name, _ in self.stream.columns()]
+        row = {name: _value(cell, kind) for name, cell, kind in zip(names, cells, self._cells, strict=True)}
+        inside: dict[str, str] = {}  # each token, and how it is marked in a text
+        for place in self.stream.token_places:
+            place.replace(row[place.column], lambda token: inside.setdefault(token, f"{MARK}{token}{MARK}"))
+            row[place.column] = place.replace(row[place.column], _Token)
+        for text_place in self.stream.text_places:
+            row[text_place.column] = text_place.replace(row[text_place.column], inside)
+        return row
+
+
+class _Made(NamedTuple):
+    """A row, and the name of its stream."""
+
+    stream: str
+    row: dict[str, Any]
+
+
 class _Examples:
     """The examples of one file: a label stands for one token, and a token has one label."""
 
-    def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
-        self._stream = stream
-        self._mask = stream.masker(keyset)
-        self._cells = [column.cells for column in column_types.columns(stream.layout)]
+    def __init__(self, queued: Queued, keyset: Keyset) -> None:
+        self._queued = queued
+        self._readers = {stream: _Reader(stream, keyset) for stream in (head_of(queued), *streams_of(queued))}
         self._tokens: dict[str, tuple[str, int]] = {}  # by label, with the line that had it first
         self._labels: dict[str, tuple[str, int]] = {}  # by token
 
     def differences(self, number: int, line: str) -> Iterator[str]:
         try:
             example = parse(line)
-            cells = self._mask(body(self._stream, example)).cells
+            found = self._become(example)
         except NotAnExample as error:
             yield str(error)
         except Rejected as rejected:
@@ -129,18 +171,63 @@ class _Examples:
                 cause = f" ({rejected.cause})" if isinstance(rejected, Unforeseen) else ""
                 yield f"is refused: {_place(rejected.reason + cause, rejected.pointer)}, must be {_wanted(example)}"
         else:
-            if isinstance(example.row, dict):
-                yield from self._of_row(number, example.row, self._row(cells))
+            wanted = [example.row] if isinstance(example.row, dict) else example.rows
+            if found is None or not isinstance(wanted, list):
+                if found is not None or example.ignored is msgspec.UNSET:
+                    yield f"{_told(found)}, must be {_wanted(example)}"
+            elif len(found) != len(wanted):
+                yield f"{_told(found)}, must be {_wanted(example)}"
             else:
-                yield f"becomes a row, must be {_wanted(example)}"
+                yield from self._of_streams(example, [made.stream for made in found])
+                for row, made in zip(wanted, found, strict=True):
+                    yield from self._of_row(number, row, made.row)
 
-    def _row(self, cells: Row) -> dict[str, Any]:
-        """Return the row as JSON would have it, with its tokens marked."""
-        names = [name for name, _ in self._stream.columns()]
-        row = {name: _value(cell, kind) for name, cell, kind in zip(names, cells, self._cells, strict=True)}
-        for place in self._stream.token_places:
-            row[place.column] = place.replace(row[place.column], _Token)
-        return row
+    def _become(self, example: Example) -> list[_Made] | None:
+        """Return the rows that an example becomes, or None when it is ignored. Raises Rejected."""
+        text = body(self._queued, example)
+        reader = head = self._readers[head_of(self._queued)]
+        if head.ignores_message is not None and head.ignores_message(text):
+            return None
+        if head.stream.splitter is None:
+            reader = self._readers[stream_of(self._queued, text)]
+            if reader.ignores_message is not None and reader.ignores_message(text):
+                return None
+        if reader.stream.splitter is None:
+            return [self._made(reader, text, example, text)]
+        rows: list[_Made] = []
+        texts = reader.stream.record_texts(text)
+        for index, record in enumerate(map(str, texts)):
+            try:
+                if made := self._of_record(reader, record, example, text):
+                    rows.append(made)
+            except Rejected as rejected:
+                if example.record is msgspec.UNSET:
+                    raise below(reader.stream.splitter.pointer(index), rejected) from rejected
+                raise
+        return None if texts and not rows else rows
+
+    def _of_record(self, reader: _Reader, record: str, example: Example, body: str) -> _Made | None:
+        """Return what becomes of one of several records. Raises Rejected."""
+        if reader.ignores_record is not None and reader.ignores_record(record):
+            return None
+        if reader is self._readers[head_of(self._queued)]:
+            reader = self._readers[stream_of(self._queued, record, plain)]
+            if reader.ignores_record is not None and reader.ignores_record(record):
+                return None
+        return self._made(reader, record, example, body)
+
+    def _made(self, reader: _Reader, record: str, example: Example, body: str) -> _Made:
+        cells = reader.mask(record, Outside(body, example.message or {})).cells
+        return _Made(reader.stream.stream_name, reader.row(cells))
+
+    def _of_streams(self, example: Example, found: list[str]) -> Iterator[str]:
+        if example.stream is msgspec.UNSET:
+            if issubclass(self._queued, Route):
+                yield f"goes to the stream {', '.join(found)}, which the example does not say"
+            return
+        wanted = [example.stream] * len(found) if isinstance(example.stream, str) else example.stream
+        if wanted != found:
+            yield f"goes to the stream {', '.join(found)}, must go to {', '.join(wanted)}"
 
     def _of_row(self, number: int, wanted: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
         for column in [column for column in wanted if column not in found]:
@@ -155,6 +242,8 @@ class _Examples:
     def _of_value(self, number: int, place: str, wanted: Any, found: Any) -> Iterator[str]:
         if isinstance(found, _Token):
             yield from self._of_token(number, place, wanted, found)
+        elif isinstance(found, str) and MARK in found:
+            yield from self._of_text(number, place, wanted, found)
         elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
             for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
                 yield from self._of_value(number, f"{place}[{index}]", one, other)
@@ -163,6 +252,16 @@ class _Examples:
                 yield from self._of_value(number, f"{place}.{name}", wanted[name], other)
         elif not _are_equal(wanted, found):
             yield f"{place}: is {_shown(self._with_labels(found))}, must be {_shown(wanted)}"
+
+    def _of_text(self, number: int, place: str, wanted: Any, found: str) -> Iterator[str]:
+        pieces = found.split(MARK)  # every other one is a token
+        pattern = "(.+?)".join(map(re.escape, pieces[::2]))
+        labels = re.fullmatch(pattern, wanted, re.DOTALL) if isinstance(wanted, str) else None
+        if labels is None:
+            yield f"{place}: is {_shown(self._with_labels(found))}, must be {_shown(wanted)}"
+            return
+        for label, token in zip(labels.groups(), pieces[1::2], strict=True):
+            yield from self._of_token(number, place, label, token)
 
     def _of_token(self, number: int, place: str, label: Any, token: str) -> Iterator[str]:
         if not isinstance(label, str):
@@ -180,6 +279,10 @@ class _Examples:
         """Return a value with labels in the place of its tokens, as far as they have any yet."""
         if isinstance(value, _Token):
             return self._labels.get(value, ("…", 0))[0]
+        if isinstance(value, str) and MARK in value:
+            pieces = value.split(MARK)
+            pieces[1::2] = [self._labels.get(token, ("…", 0))[0] for token in pieces[1::2]]
+            return "".join(pieces)
         if isinstance(value, list):
             return [self._with_labels(element) for element in value]
         return {name: self._with_labels(member) for name, member in value.items()} if isinstance(value, dict) else value
@@ -198,7 +301,7 @@ def _element(spelled: str, quoted: str | None, cells: Cells) -> Any:
     if spelled == "NULL" or quoted is None:
         return None
     text = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
-    if isinstance(cells, Numbers):
+    if isinstance(cells, Numbers | Floats):
         return Decimal(text)
     if cells == BOOLEANS:
         return text == "true"
@@ -220,7 +323,17 @@ def _are_equal(wanted: Any, found: Any) -> bool:
 
 def _wanted(example: Example) -> str:
     refused = example.refused
-    return f"refused: {_place(refused.reason, refused.pointer)}" if isinstance(refused, Refused) else "a row"
+    if isinstance(refused, Refused):
+        return f"refused: {_place(refused.reason, refused.pointer)}"
+    if isinstance(example.rows, list):
+        return f"{len(example.rows)} rows"
+    return "a row" if isinstance(example.row, dict) else "ignored"
+
+
+def _told(found: Sequence[_Made] | None) -> str:
+    if found is None:
+        return "is ignored"
+    return "becomes a row" if len(found) == 1 else f"becomes {len(found)} rows"
 
 
 def _place(reason: str, pointer: str) -> str:

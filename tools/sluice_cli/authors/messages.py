@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,8 +13,9 @@ import msgspec
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.aws import clients
+from sluice.declaration.outside import OF_PRODUCERS, Wanted
 from sluice.declaration.stream import Stream
-from sluice.ingest.message import NotAnSqsEvent, sqs_records
+from sluice.ingest.message import FIRST_ATTRIBUTES, NotAnSqsEvent, sqs_records
 from tools.sluice_cli import kept
 from tools.sluice_cli.authors import examples
 from tools.sluice_cli.authors.examples import NotAnExample
@@ -49,13 +50,14 @@ def read(stream: type[Stream] | None, files: list[str], limit: int | None) -> li
     return list(islice((message for file in files for message in _messages(stream, file, _text(file))), limit))
 
 
-def peek(queue_url: str, limit: int) -> list[Message]:
+def peek(queue_url: str, limit: int, wanted: Wanted) -> list[Message]:
     """Return messages of the queue, at most `limit`; they stay visible to every other consumer. Raises Unreadable.
 
-    What SQS counts is the receiving itself, so it ends with the first message that comes again: none is received more
-    than twice.
+    `wanted` are the attributes that the stream reads. What SQS counts is the receiving itself, so it ends with the
+    first message that comes again: none is received more than twice.
     """
     found: dict[str, Message] = {}
+    of_ours = [*ATTRIBUTES, *([FIRST_ATTRIBUTES] if wanted.of_sqs else [])]
     try:
         sqs = _sqs(queue_url)
         while len(found) < limit:
@@ -63,8 +65,8 @@ def peek(queue_url: str, limit: int) -> list[Message]:
                 QueueUrl=queue_url,
                 MaxNumberOfMessages=min(LARGEST_RECEIVE, limit - len(found)),
                 VisibilityTimeout=0,  # nothing is hidden from anybody
-                MessageSystemAttributeNames=["SentTimestamp"],
-                MessageAttributeNames=ATTRIBUTES,
+                MessageSystemAttributeNames=list(dict.fromkeys(["SentTimestamp", *wanted.of_sqs])),
+                MessageAttributeNames=[*of_ours, *wanted.of_producers],
             )
             messages = {message["MessageId"]: _received(message) for message in received.get("Messages", [])}
             again = messages.keys() & found.keys()
@@ -97,7 +99,7 @@ def _text(file: str) -> str:
 
 def _messages(stream: type[Stream] | None, file: str, text: str) -> Iterator[Message]:
     document = _json(text)
-    if isinstance(document, dict) and "Records" in document:
+    if isinstance(document, dict) and "Records" in document and not _is_body(stream, document):
         try:
             records = sqs_records(document)
         except NotAnSqsEvent as error:
@@ -114,18 +116,39 @@ def _messages(stream: type[Stream] | None, file: str, text: str) -> Iterator[Mes
     if len(numbered) > 1 and not any(isinstance(_json(line), dict) for _, line in numbered):
         raise Unreadable(f"{file}: neither a Lambda event nor JSON lines")
     for number, line in numbered:
-        place = f"{file}:{number}"
-        yield Message(place, _record(str(uuid4()), _body(stream, place, line), _now(), {}), sent=False)
+        yield _of_line(stream, f"{file}:{number}", line)
 
 
-def _body(stream: type[Stream] | None, place: str, line: str) -> str:
-    """Return a line, or the body of the example that it is. Raises Unreadable."""
+def _is_body(stream: type[Stream] | None, document: dict[str, Any]) -> bool:
+    """Tell whether a document with `Records` is a message that holds several, as S3 sends it, and no event of SQS."""
+    records = document["Records"]
+    is_of_sqs = isinstance(records, list) and any(
+        isinstance(one, dict) and one.get("eventSource") == "aws:sqs" for one in records
+    )
+    is_listed = isinstance(records, list) and all(isinstance(one, dict) and "body" not in one for one in records)
+    return not is_of_sqs and (is_listed if stream is None else stream.splitter is not None)
+
+
+def _of_line(stream: type[Stream] | None, place: str, line: str) -> Message:
+    """Return the message of a line, or of the example that it is. Raises Unreadable."""
     if stream is None or not examples.is_example(_json(line)):
-        return line
+        return Message(place, _record(str(uuid4()), line, _now(), {}), sent=False)
     try:
-        return examples.body(stream, examples.parse(line))
+        example = examples.parse(line)
+        body, given = examples.body(stream, example), example.message or {}
     except NotAnExample as error:
         raise Unreadable(f"{place}: {error}") from None
+    return Message(place, with_attributes(_record(str(uuid4()), body, _now(), {}), given), sent=False)
+
+
+def with_attributes(record: SQSRecord, given: Mapping[str, Any]) -> SQSRecord:
+    """Return a record that has the attributes of an example's message: those of SQS, and in one member all others."""
+    own = given.get(OF_PRODUCERS)
+    record.raw_event["attributes"] |= {name: one for name, one in given.items() if name != OF_PRODUCERS}
+    record.raw_event["messageAttributes"] |= {
+        name: {"stringValue": value, "dataType": "String"} for name, value in (own or {}).items()
+    }
+    return record
 
 
 def _json(text: str) -> Any:
@@ -141,8 +164,9 @@ def _received(message: dict[str, Any]) -> Message:
         name: {"stringValue": attribute.get("StringValue"), "dataType": attribute["DataType"]}
         for name, attribute in message.get("MessageAttributes", {}).items()
     }
-    record = _record(message["MessageId"], message["Body"], message["Attributes"]["SentTimestamp"], attributes)
-    return Message(message["MessageId"], record, sent=True)
+    of_sqs = message["Attributes"]
+    record = _record(message["MessageId"], message["Body"], of_sqs["SentTimestamp"], attributes)
+    return Message(message["MessageId"], with_attributes(record, of_sqs), sent=True)
 
 
 def _now() -> str:

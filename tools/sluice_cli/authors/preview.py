@@ -1,19 +1,23 @@
 """`sluice preview`: sample messages in, the rows, rejections and risks that they would be, out; nothing is written."""
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from sluice.declaration.layout import Source
+from sluice.declaration.route import Route, head_of, wanted_of
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
+from sluice.ingest.message import outside
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, messages, space, throwaway
 from tools.sluice_cli.authors.faults import cause
 from tools.sluice_cli.authors.findings import Accepted, Column, Findings, RejectedRecord
 from tools.sluice_cli.authors.hiding import Kept, plain, text
-from tools.sluice_cli.authors.messages import Message, Unreadable
+from tools.sluice_cli.authors.messages import Unreadable
 
 SHOWN = 2  # records
 LISTED = 10  # lines of a table
@@ -49,18 +53,39 @@ def preview(
     """
     if bool(files) == bool(queue):
         terminal.fail("preview: either files or --queue", terminal.USAGE)
-    declared = declarations.stream(stream)
+    declared = declarations.queued(stream)
+    head = head_of(declared)
     try:
-        found = messages.peek(queue, limit or PEEKED) if queue else messages.read(declared, files or [], limit)
+        if queue:
+            found = messages.peek(queue, limit or PEEKED, wanted_of(declared))
+        else:
+            found = messages.read(head, files or [], limit)
     except Unreadable as error:
         terminal.fail(str(error), terminal.USAGE)
-    findings = Findings(declared, found, throwaway.keyset())
     hashes_per_second = space.hashes_per_second()
+    if issubclass(declared, Route):
+        streams = [head, *declared.streams()]
+        each = [Findings(one, found, throwaway.keyset(), declared) for one in streams]
+        _tell_of_route(stream, each, hashes_per_second, show_clear, as_json)
+        raise typer.Exit(terminal.REJECTED if any(findings.rejected for findings in each) else 0)
+    findings = Findings(declared, found, throwaway.keyset())
     if as_json:
         terminal.show_json({"stream": stream} | _json(findings, hashes_per_second, show_clear))
     else:
         show(findings, hashes_per_second, show_clear)
     raise typer.Exit(terminal.REJECTED if findings.rejected else 0)
+
+
+def _tell_of_route(name: str, each: list[Findings], hashes_per_second: float, show_clear: bool, as_json: bool) -> None:
+    """Tell what becomes of a route's records: those of no stream under the route's own name, then stream by stream."""
+    found = {findings.stream.stream_name: findings for findings in each if findings.records}
+    if as_json:
+        streams = [{"stream": one} | _json(findings, hashes_per_second, show_clear) for one, findings in found.items()]
+        terminal.show_json({"route": name, "streams": streams})
+        return
+    for one, findings in found.items():
+        terminal.console().print(terminal.cell(f"{one}:", "bold"))
+        show(findings, hashes_per_second, show_clear)
 
 
 def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None:
@@ -71,6 +96,7 @@ def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None
         _show_row(findings, accepted, show_clear)
     terminal.note_more(findings.accepted, SHOWN)
     _show_rejected(findings, show_clear)
+    _show_nulled(findings)
     _show_exposures(findings)
     _show_duplicates(findings)
     _show_columns(findings, hashes_per_second)
@@ -78,23 +104,28 @@ def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None
 
 
 def _summary(findings: Findings) -> str:
-    records, rows, rejected = len(findings.messages), findings.row_count, len(findings.rejected)
+    records, rows, rejected = findings.records, findings.row_count, len(findings.rejected)
     duplicates = len(findings.accepted) - rows
     counts = f"Records: {records:,}. Rows: {rows:,}. Rejected: {rejected:,}. Duplicates: {duplicates:,}."
+    if findings.ignored:
+        counts += f" Ignored: {findings.ignored:,}."
     return f"{counts} No row was written."
 
 
 def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
-    table = terminal.table(accepted.message.place, "Field", "Type", *["Input"] * show_clear, "Column", "Stored")
-    shape = findings.stream.shape(accepted.message.body).get("fields")
-    document = _document(findings.stream, accepted.message) if show_clear else None
+    table = terminal.table(accepted.place, "Field", "Type", *["Input"] * show_clear, "Column", "Stored")
+    shape = findings.shape(accepted).get("fields")
+    document = _document(findings.stream, accepted) if show_clear else None
+    around = _around(accepted) if show_clear else None
     pointers = dict(findings.stream.columns())
     for column, value in findings.row(accepted, show_clear).items():
         pointer = pointers.get(column, "")
-        given = [terminal.cell(text(_at(document, pointer)) if pointer else "")] if show_clear else []
+        is_inside = pointer.startswith("/")
+        seen = document if is_inside else around
+        given = [terminal.cell(text(_at(seen, pointer if is_inside else f"/{pointer}")) if pointer else "")]
         stored = terminal.cell(text(value), "dim" if isinstance(value, Kept) else "")
-        type_name = terminal.cell(_at(shape, pointer) or "missing" if pointer else "")
-        table.add_row(terminal.cell(pointer or "–"), type_name, *given, terminal.cell(column), stored)
+        type_name = terminal.cell(_at(shape, pointer) or "missing" if is_inside else "")
+        table.add_row(terminal.cell(pointer or "–"), type_name, *given * show_clear, terminal.cell(column), stored)
     terminal.console().print("", table)
 
 
@@ -103,14 +134,24 @@ def _show_rejected(findings: Findings, show_clear: bool) -> None:
         return
     table = terminal.table("Rejected", "Record", "Because", "Field", "Shape", *["Input"] * show_clear)
     for record in findings.rejected[:LISTED]:
-        shape = json.dumps(findings.stream.shape(record.message.body))
-        given = [record.message.body] if show_clear else []
+        shape = json.dumps(findings.shape(record))
+        given = [_text(record)] if show_clear else []
         for number, fault in enumerate(findings.faults(record)):
-            of_record, of_shape = (record.message.place, [shape, *given]) if number == 0 else ("", [])
+            of_record, of_shape = (record.place, [shape, *given]) if number == 0 else ("", [])
             line = (of_record, _because(fault, show_clear), fault.pointer or "(the record)", *of_shape)
             table.add_row(*map(terminal.cell, line))
     terminal.console().print("", table)
     terminal.note_more(findings.rejected, LISTED)
+
+
+def _show_nulled(findings: Findings) -> None:
+    nulled = findings.nulled()
+    if not nulled:
+        return
+    table = terminal.table("Invalid, and so NULL", "Field", "Values")
+    for pointer, count in nulled.most_common():
+        table.add_row(*map(terminal.cell, (pointer, f"{count:,}")))
+    terminal.console().print("", table)
 
 
 def _show_exposures(findings: Findings) -> None:
@@ -167,10 +208,12 @@ def _show_columns(findings: Findings, hashes_per_second: float) -> None:
 
 def _json(findings: Findings, hashes_per_second: float, show_clear: bool) -> dict[str, Any]:
     return {
-        "records": len(findings.messages),
+        "records": findings.records,
+        "ignored": findings.ignored,
         "duplicates": len(findings.accepted) - findings.row_count,
         "rows": [_json_row(findings, accepted, show_clear) for accepted in findings.accepted],
         "rejected": [_json_rejected(findings, rejected, show_clear) for rejected in findings.rejected],
+        "nulled": findings.nulled(),
         "kept_in_the_clear": [
             {"column": exposure.column, "looks_like": exposure.kind, "rows": exposure.records}
             for exposure in findings.exposures()
@@ -205,18 +248,15 @@ def _seconds(column: Column, hashes_per_second: float) -> float | None:
 
 
 def _json_row(findings: Findings, accepted: Accepted, show_clear: bool) -> dict[str, Any]:
-    message = accepted.message
     row = {column: plain(value) for column, value in findings.row(accepted, show_clear).items()}
-    return {"record": message.place, "shape": findings.stream.shape(message.body), "row": row} | _input(
-        message, show_clear
-    )
+    told = {"record": accepted.place, "shape": findings.shape(accepted), "row": row}
+    return told | _input(accepted, show_clear)
 
 
 def _json_rejected(findings: Findings, record: RejectedRecord, show_clear: bool) -> dict[str, Any]:
-    message, rejected = record.message, record.rejected
-    told = {"record": message.place, "reason": rejected.reason, "pointer": rejected.pointer}
+    told = {"record": record.place, "reason": record.rejected.reason, "pointer": record.pointer}
     found = [_json_fault(fault, show_clear) for fault in findings.faults(record)]
-    return told | {"faults": found, "shape": findings.stream.shape(message.body)} | _input(message, show_clear)
+    return told | {"faults": found, "shape": findings.shape(record)} | _input(record, show_clear)
 
 
 def _json_fault(fault: Rejected, show_clear: bool) -> dict[str, str]:
@@ -224,15 +264,29 @@ def _json_fault(fault: Rejected, show_clear: bool) -> dict[str, str]:
     return {"reason": fault.reason, "pointer": fault.pointer} | ({"exception": exception} if exception else {})
 
 
-def _input(message: Message, show_clear: bool) -> dict[str, str]:
-    return {"input": message.body} if show_clear else {}
+def _input(record: Accepted | RejectedRecord, show_clear: bool) -> dict[str, str]:
+    return {"input": _text(record)} if show_clear else {}
 
 
-def _document(stream: type[Stream], message: Message) -> Any:
+def _text(record: Accepted | RejectedRecord) -> str:
+    return record.within.text if record.within else record.message.body
+
+
+def _document(stream: type[Stream], record: Accepted) -> Any:
     try:
-        return msgspec.json.decode(stream.unwrap(message.body))
+        return msgspec.json.decode(record.within.text if record.within else stream.unwrap(record.message.body))
     except (ValueError, RecursionError, Rejected):
         return None
+
+
+def _around(record: Accepted) -> dict[str, Any]:
+    """Return what is outside of a record, by the first word of its pointers."""
+    found = outside(record.message.record)
+    made: dict[str, Any] = {}
+    for source in Source:
+        with suppress(ValueError, RecursionError):
+            made[source.value] = msgspec.json.decode(found.json(source))
+    return made
 
 
 def _at(document: Any, pointer: str) -> Any:

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from sluice.declaration.route import head_of
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, envelopes
-from tools.sluice_cli.authors.generator import Generator, NotGenerated
+from tools.sluice_cli.authors.generator import NotGenerated
+from tools.sluice_cli.authors.route_generator import maker
 
 SEEDED = datetime(2026, 1, 1, 12, tzinfo=UTC)  # the same seed makes the same records, whenever that is
 
@@ -24,12 +26,11 @@ def sample(
 
     E-mail addresses, phone numbers and IP addresses are from ranges that are reserved for examples.
     """
-    declared = declarations.stream(stream)
-    generator = Generator(declared, random.Random(seed), None if seed is None else SEEDED)  # nosec B311  # no secret
+    declared = declarations.queued(stream)
+    generator = maker(declared, random.Random(seed), None if seed is None else SEEDED)  # nosec B311  # no secret
     make = generator.body
-    if envelopes.is_of_ones_own(declared):
-        name = declared.unwrap.__name__
-        terminal.complain(f"sample: the envelope {name} is of your own: these are the records without it")
+    if own := envelopes.of_ones_own(head_of(declared)):
+        terminal.complain(f"sample: {own} is of your own: these are the records without it")
         make = generator.record
     try:
         for number in range(count):

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sluice.declaration import column_types
-from sluice.declaration.column_types import Anything, Cells, Choices
+from sluice.declaration.column_types import NOTHING, Anything, Cells, Choices
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Column, Derived
 from sluice.declaration.masks import Pseudonym, Redact
 from sluice.declaration.stream import Stream
@@ -53,21 +54,31 @@ def create_table(stream: type[Stream]) -> str:
 
 
 def create_index(stream: type[Stream], column: str) -> str:
-    return f"CREATE INDEX ON {table_name(stream)} ({name(column)});"
+    return f"CREATE INDEX ON {table_name(stream)} {indexed(stream)[column]};"
 
 
 def columns_of(stream: type[Stream]) -> dict[str, ColumnSql]:
     """Return the columns that a declaration writes, by name; the message's own two are not among them."""
-    places = stream.layout.places()
+    places: dict[str, list[Column]] = {}
+    for place in stream.layout.places():
+        places.setdefault(place.name, []).append(place)
     types = column_types.columns(stream.layout)
-    return {place.name: _column(place, made.cells, made.nullable) for place, made in zip(places, types, strict=True)}
+    return {made.name: _column(places[made.name], made.cells, made.nullable) for made in types}
 
 
-def indexed(stream: type[Stream]) -> list[str]:
-    """Return the columns that are looked up: that of the person, and those with a token each."""
-    subject = [stream.subject.column] if stream.subject else []
-    tokens = [place.column for place in stream.token_places if not place.path and not place.is_array]
-    return list(dict.fromkeys([*subject, *tokens]))
+def indexed(stream: type[Stream]) -> dict[str, str]:
+    """Return the columns that are looked up, each with what its index says of it.
+
+    They are those of the persons, of mentions, with a token each, and of tokens in texts.
+    """
+    subject = {field.column: field.is_array for field in (stream.subject.fields if stream.subject else ())}
+    tokens = {place.column: False for place in stream.token_places if not place.is_json and not place.is_array}
+    inside = {place.name: True for place in stream.layout.places() if isinstance(place.mask, TokensInside)}
+    mentioned = {place.column: place.is_array for place in stream.mentioned.places if not place.is_json}
+    in_json = [place.column for place in stream.mentioned.places if place.is_json]
+    looked_up = subject | tokens | inside | mentioned
+    indexes = {column: "USING gin " * is_array + f"({name(column)})" for column, is_array in looked_up.items()}
+    return indexes | {column: f"USING gin ({name(column)} jsonb_path_ops)" for column in in_json}
 
 
 def type_of(cells: Cells) -> str:
@@ -88,16 +99,21 @@ def table_name(stream: type[Stream]) -> str:
     return ".".join(map(name, stream.table.split(".")))
 
 
-def _column(place: Column, cells: Cells, nullable: bool) -> ColumnSql:
+def _column(places: Sequence[Column], cells: Cells, nullable: bool) -> ColumnSql:
+    """Return a column, given all that writes it: one thing, or some cases of a union."""
     constraint, note = "" if nullable else "NOT NULL", ""
     type_ = type_of(cells)
-    if isinstance(place.mask, Pseudonym) and type_.startswith("varchar"):
+    if any(isinstance(place.mask, Pseudonym) for place in places) and type_.startswith("varchar"):
         type_ = OF_TOKENS + "[]" * type_.endswith("[]")
-    elif isinstance(place.mask, Redact):
-        note = "redacted: always NULL" if place.mask.constant is None else ""
-    elif isinstance(cells, Anything) and not (isinstance(place.declared, Derived) and place.declared.is_constant):
+    elif all(isinstance(place.mask, Redact) for place in places):
+        note = "redacted: always NULL" if cells is NOTHING else ""
+    elif isinstance(cells, Anything) and not all(map(_is_constant, places)):
         constraint, note = "", OF_ONES_OWN  # which may return None
-    return ColumnSql(name(place.name), type_, constraint, note)
+    return ColumnSql(name(places[0].name), type_, constraint, note)
+
+
+def _is_constant(place: Column) -> bool:
+    return isinstance(place.declared, Derived) and place.declared.is_constant
 
 
 def _lines(columns: Sequence[ColumnSql]) -> Iterator[str]:

@@ -17,8 +17,11 @@ def text() -> str:
     return (Path(streams.__path__[0]).parents[1] / FILE).read_text("utf-8")  # beside layers/streams
 
 
-def misfits(names: Collection[str]) -> Iterator[str]:
-    """Yield what is wrong with the template's words, and which of the streams and words lack the other."""
+def misfits(names: Collection[str], routed: Collection[str] = ()) -> Iterator[str]:
+    """Yield what is wrong with the template's words, and which of the streams, routes and words lack the other.
+
+    The streams in `routed` have a queue already, that of a route, and so need no word.
+    """
     from yaml import MarkedYAMLError
 
     try:
@@ -35,7 +38,7 @@ def misfits(names: Collection[str]) -> Iterator[str]:
             yield f"{FILE}: {LOOP}: each word must be a text; put in quotes what YAML takes for something else: on, 12"
         yield from _bad_words(texts)
         yield from _bad_options(lines)
-        yield from _without_the_other({word: lines.get(word, {}).get("Name", word) for word in texts}, names)
+        yield from _without_the_other({word: lines.get(word, {}).get("Name", word) for word in texts}, names, routed)
 
 
 def _bad_words(words: Collection[str]) -> Iterator[str]:
@@ -52,10 +55,10 @@ def _bad_options(lines: Mapping[Any, Mapping[Any, Any]]) -> Iterator[str]:
             yield f"{FILE}: Mappings, Streams, {word}: there is no option {option}; there are {', '.join(OPTIONS)}"
 
 
-def _without_the_other(named: Mapping[str, Any], names: Collection[str]) -> Iterator[str]:
+def _without_the_other(named: Mapping[str, Any], names: Collection[str], routed: Collection[str]) -> Iterator[str]:
     for name in names:
         words = [word for word, found in named.items() if found == name]
-        if not words:
+        if not words and name not in routed:
             yield f"{name}: {FILE} has no word for it in {LOOP}, so it would have no queue"
         if len(words) > 1:
             count = "two" if len(words) == 2 else len(words)

@@ -21,7 +21,7 @@ def test(
     console = terminal.console()
     failed = False
     for name in [stream] if stream else names():
-        declared = declarations.stream(name)
+        declared = declarations.queued(name)
         count = len(examples.numbered(name))
         found = examples.differences(name, declared, throwaway.keyset())
         for sentence in found:

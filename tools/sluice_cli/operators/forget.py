@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from getpass import getpass
 from itertools import batched
@@ -16,6 +17,11 @@ from tools.sluice_cli.terminal import USAGE, ask, console, fail, note, table
 
 URL_OUTPUT = "ForgetUrl"
 MOST_ERASURES = 100  # of a call
+STAYS = {
+    "rows_that_mention": "rows of others that have a token of this person",
+    "values_used_by_others": "sealed values of this person's rows, used by rows of others",
+    "rows_sent_since": "rows of this person, sent since the erasure",
+}
 
 app = typer.Typer(help="Erase a person's rows, and sealed values that nothing uses. It is audited.")
 
@@ -38,8 +44,9 @@ def person(
     yes: YesOption = False,
     stack: StackOption = "",
 ) -> None:
-    """Erase a person: their rows in every stream, and the sealed values that no other row uses.
+    """Erase a person: their rows in every stream, the mentions of them in rows of others, and their sealed values.
 
+    What identifies them is unsealed for good. Other sealed values of their rows stay where a row of others uses them.
     Messages that were sent before are not stored any more. Backups, exports and what waits in queues are not reached.
     """
     payload = {"action": "forget", "subject": typed_subject() if subject == "-" else subject}
@@ -97,20 +104,23 @@ def _run(payloads: list[dict[str, Any]], dry_run: bool, yes: bool, stack: str) -
 
 
 def _show(title: str, answers: Iterable[Mapping[str, Any]]) -> None:
-    counts: dict[str, int] = {}
+    gone: Counter[str] = Counter()
+    stays: Counter[str] = Counter()
     subjects: list[tuple[str, str]] = []
     for answer in answers:
-        gone = {f"rows of {name}": rows for name, rows in answer.get("rows", {}).items()}
-        gone["sealed values"] = answer["values"]
+        gone.update({f"rows of {name}": rows for name, rows in answer.get("rows", {}).items()})
+        gone.update({f"mentions in rows of {name}": rows for name, rows in answer.get("mentions", {}).items()})
+        gone.update({"sealed values": answer["values"]})
         if "data_keys" in answer:
-            gone["data keys"] = answer["data_keys"]
-        for name, count in gone.items():
-            counts[name] = counts.get(name, 0) + count
+            gone.update({"data keys": answer["data_keys"]})
+        stays.update({STAYS[name]: count for name, count in answer.get("stays", {}).items()})
         subjects += [(token, answer.get("erased_at") or "") for token in answer.get("subject_tokens", [])]
-    shown = table(title, "what", "count")
-    for name, count in counts.items():
-        shown.add_row(name, f"{count:,}")
-    console().print(shown)
+    for heading, counts in ((title, gone), ("This stays", stays)):
+        if counts:
+            shown = table(heading, "what", "count")
+            for name, count in counts.items():
+                shown.add_row(name, f"{count:,}")
+            console().print(shown)
     for token, erased_at in subjects:
         note(f"{token} {erased_at}".rstrip())
 
@@ -123,13 +133,15 @@ def typed_subject() -> str:
     return subject.strip()
 
 
-def _erasures(file: Path) -> list[dict[str, str]]:
+def _erasures(file: Path) -> list[dict[str, Any]]:
     """Return the erasures of the log's lines; lines of anything else are passed over."""
-    found: dict[tuple[str, str], None] = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for line in file.read_text("utf-8").splitlines():
         try:
             entry = json.loads(line[line.find("{") :])  # `aws logs tail` puts time and stream before it
-            found[str(entry["subject_token"]), str(entry["erased_at"])] = None
+            token, erased_at = str(entry["subject_token"]), str(entry["erased_at"])
+            values = {"values": entry["values"]} if "values" in entry else {}
+            found[token, erased_at] = {"subject_token": token, "erased_at": erased_at, **values}
         except (ValueError, KeyError, TypeError):
             continue
-    return [{"subject_token": token, "erased_at": erased_at} for token, erased_at in found]
+    return [*found.values()]

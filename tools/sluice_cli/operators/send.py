@@ -1,10 +1,11 @@
 """`sluice send`: sends records to the queue of a deployed stream."""
 
+import json
 import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Self
 from uuid import uuid4
@@ -15,10 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sluice.aws import clients
-from sluice.declaration.stream import Stream
+from sluice.declaration.outside import OF_PRODUCERS, Wanted
+from sluice.declaration.route import Queued, head_of, reader_of, wanted_of
+from sluice.ingest.message import FIRST_ATTRIBUTES
 from tools.sluice_cli.authors import declarations, messages
-from tools.sluice_cli.authors.generator import Generator, NotGenerated
+from tools.sluice_cli.authors.generator import NotGenerated
 from tools.sluice_cli.authors.messages import Unreadable
+from tools.sluice_cli.authors.route_generator import maker
 from tools.sluice_cli.operators import deployment
 from tools.sluice_cli.operators.deployment import StackOption
 from tools.sluice_cli.terminal import USAGE, fail
@@ -70,7 +74,7 @@ def send(
     if bool(file) == bool(generate):
         fail("send: either a file or --generate", USAGE)
     shares = _share("--junk", junk), _share("--duplicates", duplicates)
-    declared = declarations.stream(stream)
+    declared = declarations.queued(stream)
     try:
         given = _read(declared, file) if file else []
     except Unreadable as error:
@@ -179,19 +183,19 @@ def batches(made: Iterable[Message], most: int) -> Iterator[list[Message]]:
         yield batch
 
 
-def _messages(stream: type[Stream], given: Sequence[Given], selection: Selection) -> Iterator[Message]:
+def _messages(queued: Queued, given: Sequence[Given], selection: Selection) -> Iterator[Message]:
     """Yield a message of each record, made up where none are given, then those that are sent twice again.
 
     Raises NotGenerated.
     """
-    generator, postmark_of = Generator(stream, RANDOM), stream.postmark.reader(stream.unwrap)
+    generator, stream_of = maker(queued, RANDOM), reader_of(queued)
     again = []
     for number in range(selection.count):
-        body, attributes = given[number] if given else (generator.body(), {})
+        body, attributes = given[number] if given else (generator.body(), as_sent(generator.attributes))
         if number in selection.junk:
             body = generator.spoiled(body)
         is_twice = number in selection.twice
-        postmark = postmark_of(body)
+        postmark = stream_of(body).message_postmark()(body)
         is_one = postmark is not None and (postmark.identity or postmark.message_id)
         if "sluice_message_id" not in attributes and (is_twice or not is_one):
             attributes = attributes | {"sluice_message_id": {"DataType": "String", "StringValue": str(uuid4())}}
@@ -234,24 +238,36 @@ def _client(found: deployment.Deployment) -> Any:
         fail(str(error))
 
 
-def _read(stream: type[Stream], file: str) -> list[Given]:
+def _read(queued: Queued, file: str) -> list[Given]:
     """Return the bodies of a file, each with the attributes that are ours. Raises Unreadable."""
-    found = messages.read(stream, [file], None)
+    found, wanted = messages.read(head_of(queued), [file], None), wanted_of(queued)
     for message in found:
         try:
             message.body.encode()
         except UnicodeEncodeError:
             raise Unreadable(f"{message.place}: is no UTF-8, which is all that SQS takes") from None
-    return [(message.body, _attributes(message.record)) for message in found]
+    return [(message.body, _attributes(message.record, wanted)) for message in found]
 
 
-def _attributes(record: SQSRecord) -> Attributes:
+def _attributes(record: SQSRecord, wanted: Wanted) -> Attributes:
+    """Return the attributes of a message that ingest reads: ours, and those that the stream declares."""
     given = record.raw_event.get("messageAttributes") or {}
-    return {
+    found = {
         name: {"DataType": given[name].get("dataType", "String"), "StringValue": given[name].get("stringValue") or ""}
-        for name in messages.ATTRIBUTES
+        for name in (*messages.ATTRIBUTES, *wanted.of_producers)
         if isinstance(given.get(name), dict)
     }
+    of_sqs = {name: one for name, one in record.raw_event["attributes"].items() if name in wanted.of_sqs}
+    return as_sent(of_sqs) | found
+
+
+def as_sent(message: Mapping[str, Any]) -> Attributes:
+    """Return the attributes that bring what a message had; those of SQS go in one of ours, since SQS sets its own."""
+    of_sqs = {name: str(value) for name, value in message.items() if name != OF_PRODUCERS}
+    texts = {name: str(value) for name, value in (message.get(OF_PRODUCERS) or {}).items() if value is not None}
+    if of_sqs:
+        texts[FIRST_ATTRIBUTES] = json.dumps(of_sqs)
+    return {name: {"DataType": "String", "StringValue": text} for name, text in texts.items()}
 
 
 def _share(option: str, text: str) -> float:

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from sluice.deadline import Deadline
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.masks import Pseudonym, Redact, Truncate
+from sluice.declaration.route import Queued, streams_of
 from sluice.declaration.rules import Email, IpAddress
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage
@@ -43,14 +45,14 @@ def tail(
     seconds: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after N seconds.")] = None,
     show_clear: Annotated[bool, typer.Option("--show-clear", help="Show what is kept in the clear too.")] = False,
 ) -> None:
-    """Show rows and refusals of a stream as they come, a line each.
+    """Show rows and refusals of a stream as they come, a line each; of a route those of all its streams.
 
     Once a second it reads what was sent at most ten minutes before the newest row that it has seen.
 
     After an outage or a redrive, messages may have been sent earlier than that. Use --since to find their rows.
     """
-    declared = declarations.stream(stream)
-    entries = declarations.entries(declared)
+    declared = declarations.queued(stream)
+    entries = {one.stream_name: declarations.entries(one) for one in streams_of(declared)}
     moment = _moment(since) if since else None
     opened = databases.given(database or _of_the_demo(), "sluice-tail")
     follower = Follower(declared, opened, moment)
@@ -76,6 +78,7 @@ class Event:
     """A row, or a refusal: then the row is empty."""
 
     at: datetime
+    stream: str
     message_id: str
     row: Mapping[str, Any] = field(default_factory=dict, repr=False)
     why: str = ""
@@ -97,12 +100,12 @@ class Window:
 
 
 class Follower:
-    """Reads what is new in a stream's table, and in the table of rejections."""
+    """Reads what is new in the tables of a queue's streams, and in the table of rejections."""
 
-    def __init__(self, stream: type[Stream], database: Database, since: datetime | None) -> None:
-        self._stream = stream
+    def __init__(self, queued: Queued, database: Database, since: datetime | None) -> None:
+        self._streams = streams_of(queued)
+        self._names = [queued.stream_name, *(stream.stream_name for stream in self._streams)]
         self._database = database
-        self._columns = [column for column, _ in stream.columns()]
         self._is_begun = since is not None
         self._rows = Window(since or datetime.min.replace(tzinfo=UTC))
         self._rejections = Window(self._rows.since)
@@ -111,7 +114,7 @@ class Follower:
         """Return what is new, sorted by time; without a time to begin with, the first time nothing. Raises Outage."""
         deadline = Deadline(time.monotonic() + QUERY_SECONDS)
         at, rows, rejections = self._database.transact(self._read, deadline, undo=True)
-        self._rows.add({(row.message_id,): row.at for row in rows}, at)
+        self._rows.add({(row.stream, row.message_id): row.at for row in rows}, at)
         self._rejections.add({(one.message_id, one.why): one.at for one in rejections}, at)
         is_begun, self._is_begun = self._is_begun, True
         return sorted([*rows, *rejections], key=lambda event: event.at) if is_begun else []
@@ -121,54 +124,59 @@ class Follower:
         at = now(connection)
         if not self._is_begun:
             self._rows.since = self._rejections.since = at - LATE
-        return at, self._new_rows(connection), self._new_rejections(connection)
+        rows = [row for stream in self._streams for row in self._new_rows(connection, stream)]
+        return at, rows, self._new_rejections(connection)
 
-    def _new_rows(self, connection: Connection) -> list[Event]:
-        table = quoted_table(self._stream.table)
+    def _new_rows(self, connection: Connection, stream: type[Stream]) -> list[Event]:
+        table, name = quoted_table(stream.table), stream.stream_name
         found: Any = connection.run(f"SELECT message_id FROM {table} WHERE sent_at >= :since", since=self._rows.since)
-        ids = [str(message_id) for (message_id,) in found if (str(message_id),) not in self._rows.seen]
+        ids = [str(message_id) for (message_id,) in found if (name, str(message_id)) not in self._rows.seen]
         if not ids:
             return []
-        cells = self._columns if self._is_begun else []  # else only the keys are wanted
+        cells = [column for column, _ in stream.columns()] if self._is_begun else []  # else only the keys are wanted
         columns = "".join(f", {identifier(column)}" for column in cells)
         rows: Any = connection.run(
             f"SELECT sent_at, message_id{columns} FROM {table} WHERE message_id = ANY (CAST(:ids AS uuid[]))",
             ids=array_cell(ids),
         )
         return [
-            Event(sent_at, str(message_id), dict(zip(cells, values, strict=True)))
+            Event(sent_at, name, str(message_id), dict(zip(cells, values, strict=True)))
             for sent_at, message_id, *values in rows
         ]
 
     def _new_rejections(self, connection: Connection) -> list[Event]:
         found: Any = connection.run(
-            "SELECT at, message_id, reason, pointer FROM rejection WHERE stream = :name AND at >= :since",
-            name=self._stream.stream_name,
+            "SELECT at, stream, message_id, reason, pointer FROM rejection"
+            " WHERE stream = ANY (CAST(:names AS varchar[])) AND at >= :since",
+            names=array_cell(self._names),
             since=self._rejections.since,
         )
         events = [
-            Event(at, str(id_), why=f"{reason} {pointer or '(the record)'}") for at, id_, reason, pointer in found
+            Event(at, stream, str(id_), why=f"{reason} {pointer or '(the record)'}")
+            for at, stream, id_, reason, pointer in found
         ]
         return [event for event in events if (event.message_id, event.why) not in self._rejections.seen]
 
 
-def _show(event: Event, entries: Sequence[Entry], show_clear: bool) -> None:
+def _show(event: Event, entries: Mapping[str, Sequence[Entry]], show_clear: bool) -> None:
     told = event.why
     if event.row:
-        hidden = set() if show_clear else {entry.path for entry in entries if not _is_masked(entry)}
-        row = hiding.hide(event.row, entries, hidden)
+        of_stream = entries[event.stream]
+        hidden = set() if show_clear else {entry.place for entry in of_stream if not _is_masked(entry)}
+        row = hiding.hide(event.row, of_stream, hidden)
         told = " ".join(f"{column}={hiding.text(value)}" for column, value in row.items())
     kind = "rejected" if event.why else "row"
+    name = f"{event.stream} " if len(entries) > 1 else ""
     line = terminal.cell(f"{event.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z ")
     line.append_text(terminal.cell(f"{kind:<9}", "red" if event.why else "green"))
-    terminal.console().print(line.append_text(terminal.cell(f"{event.message_id} {told}")), soft_wrap=True)
+    terminal.console().print(line.append_text(terminal.cell(f"{name}{event.message_id} {told}")), soft_wrap=True)
 
 
 def _is_masked(entry: Entry) -> bool:
     """Tell whether nothing in the column can be a whole value: of a short text Truncate leaves all."""
     if isinstance(entry.mask, Truncate):
         return entry.rule is not None and type(entry.rule.element) in (Email, IpAddress)
-    return entry.is_constant or type(entry.mask) in (Pseudonym, Redact)
+    return entry.is_constant or type(entry.mask) in (Pseudonym, Redact, TokensInside)
 
 
 def _moment(text: str) -> datetime:

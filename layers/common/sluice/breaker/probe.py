@@ -1,15 +1,19 @@
-"""The probe: find out whether a batch of a stream could be written now.
+"""The probe: find out whether a batch of a queue could be written now.
 
 It writes a made-up message as ingest would, and rolls it back. Secrets, keyset and data key are read anew.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
+
+import msgspec
 
 from sluice.deadline import Deadline
 from sluice.declaration import witness
 from sluice.declaration.originals import Original, Originals
-from sluice.declaration.registry import load
+from sluice.declaration.registry import load_queued
+from sluice.declaration.route import streams_of
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected, Unforeseen
 from sluice.ingest.rows import MaskedRow, Rejection
@@ -26,15 +30,19 @@ OF_THE_MESSAGE = ("database: SQLSTATE 23514", "every record failed")
 
 
 def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> None:
-    """Write a batch of the stream, and roll it back. Raises Outage if that fails. `why` is why the breaker tripped."""
-    stream = load(name)
+    """Write a batch, a row for each stream of the queue, and roll it back. Raises Outage if that fails.
+
+    `why` is why the breaker tripped.
+    """
+    queued = load_queued(name)
+    streams = streams_of(queued)
     keyset = keyset_secret.newest(settings.token_key_secret_id)
     database = Database(settings.database, application_name="sluice-breaker")
-    store = Store(database, stream, Vault(settings.vault))
+    store = Store(database, streams, Vault(settings.vault))
     try:
         store.verify(keyset, deadline)
-        row = _row(stream, keyset, why)
-        store.probe(row, Rejection(row.message_id, stream.stream_name, "probe", "", {}), deadline)
+        rows = [_row(stream, keyset, why) for stream in streams]
+        store.probe(rows, Rejection(rows[0].message_id, queued.stream_name, "probe", "", {}), deadline)
     except Outage as outage:
         if _is_real(str(outage), why):
             raise
@@ -51,15 +59,20 @@ def _row(stream: type[Stream], keyset: Keyset, why: str) -> MaskedRow:
             outage = f"every record failed: {rejected.cause}"
             if _is_real(outage, why):
                 raise Outage(outage) from None
-        cells, originals = (None,) * len(stream.columns()), _originals(stream, keyset)
-    return MaskedRow(str(uuid4()), datetime.now(UTC).isoformat(), cells, originals)
+        cells, originals = (None,) * len(stream.columns()), Originals()
+    originals = msgspec.structs.replace(originals, values=(*originals.values, *_lacking(stream, keyset, originals)))
+    now = datetime.now(UTC).isoformat()
+    return MaskedRow(str(uuid4()), now, cells, originals, stream=stream.stream_name)
 
 
-def _originals(stream: type[Stream], keyset: Keyset) -> Originals:
-    """Return an original for each domain that the stream can recover, so that the vault is probed too."""
+def _lacking(stream: type[Stream], keyset: Keyset, originals: Originals) -> Iterator[Original]:
+    """Yield an original for each other domain that the stream can recover, so that the vault is probed too.
+
+    The made-up message has none of a domain whose values are in lists or inside of texts.
+    """
     domains = {place.domain for place in stream.token_places if place.recoverable}
-    values = [Original(domain, keyset.pseudonymizer(domain)("probe"), "probe") for domain in domains]
-    return Originals(values=tuple(values))
+    for domain in sorted(domains - {one.domain for one in originals.values}):
+        yield Original(domain, keyset.pseudonymizer(domain)("probe"), "probe")
 
 
 def _is_real(outage: str, why: str) -> bool:

@@ -3,11 +3,9 @@
 import ipaddress
 import re
 import socket
-from datetime import UTC, datetime, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 from functools import lru_cache
 from itertools import groupby
-from math import floor
 from unicodedata import category, combining, normalize
 
 from sluice.declaration.wire import exact
@@ -37,22 +35,6 @@ _UUID_DIGITS = re.compile(r"[0-9A-Fa-f]{32}")
 # Digits can be read in one way only: with `[0-9]+\.?[0-9]*` a million of them and an `x` would take hours.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?")
 _NO_NUMBER = re.compile(r"[+-]?(?:s?nan|inf(?:inity)?)", re.IGNORECASE | re.ASCII)  # which some writers of JSON make
-
-_ZONE = r"(?:Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)"
-_USUAL_MOMENT = re.compile(  # as nearly all write it: no more is to be done
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-5][0-9])"
-)
-_MOMENTS = [
-    re.compile(
-        rf"[0-9]{{4}}{dash}(?:[0-9]{{2}}{dash}[0-9]{{2}}|W[0-9]{{2}}{dash}[1-7])"
-        rf"(?:[T ][0-9]{{2}}(?:{colon}[0-9]{{2}}(?:{colon}(?P<second>[0-9]{{2}})(?:[.,][0-9]+)?)?)?{_ZONE}?)?",
-        re.IGNORECASE | re.ASCII,
-    )
-    for dash, colon in (("-", ":"), ("", ""))  # ISO 8601's extended and basic format
-]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_TEXT = re.compile(r"-?(?![0-9]{8}\Z)[0-9]{1,17}(?:\.[0-9]{1,20})?")  # eight digits are a date
-_EXACT = Context(prec=1_000)  # digits: more than an epoch has, as a text or as a float
 
 
 def text(value: str) -> str:
@@ -220,40 +202,3 @@ def _decimal(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Rejected("null" if value is None else "wrong_type")
     return exact(repr(value) if isinstance(value, float) else value)  # the shortest text of it, not its binary value
-
-
-def epoch(value: str | float, per_second: int) -> datetime | None:
-    """Return the moment that a number of units since 1970 is, or None for a text that is no such number."""
-    if isinstance(value, str) and (value[4:5] == "-" or not _EPOCH_TEXT.fullmatch(value)):
-        return None
-    units = Decimal(value if isinstance(value, str) else repr(value))
-    try:
-        return _EPOCH + timedelta(microseconds=floor(_EXACT.multiply(units, Decimal(1_000_000 // per_second))))
-    except (OverflowError, ValueError):
-        raise Rejected("out_of_range") from None
-
-
-def moment(value: str) -> datetime:
-    """Return the moment that a text in ISO 8601 or RFC 3339 names, in UTC; what is finer than a microsecond is cut off.
-
-    A leap second is the first second of the next month, as PostgreSQL has it. Raises Rejected when it is no moment.
-    """
-    try:
-        if _USUAL_MOMENT.fullmatch(value):
-            return datetime.fromisoformat(value).astimezone(UTC)
-        match = next((found for found in (one.fullmatch(value) for one in _MOMENTS) if found), None)
-        if match is None:
-            raise Rejected("not_a_timestamp")
-        is_leap = match["second"] == "60"
-        start, end = match.span("second")
-        found = datetime.fromisoformat((f"{value[:start]}59{value[end:]}" if is_leap else value).upper())
-        if found.tzinfo is None:
-            raise Rejected("no_time_zone")
-        found = found.astimezone(UTC) + timedelta(seconds=is_leap)
-    except ValueError:
-        raise Rejected("not_a_timestamp") from None  # the cause quotes the value
-    except OverflowError:
-        raise Rejected("out_of_range") from None
-    if is_leap and (found.day, found.hour, found.minute, found.second) != (1, 0, 0, 0):
-        raise Rejected("not_a_timestamp")  # leap seconds end a month of UTC
-    return found

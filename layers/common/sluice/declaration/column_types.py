@@ -5,22 +5,27 @@ known only if its annotation says so; otherwise any type will do.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Field, Layout, Nested
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.rules import (
     LARGEST_BIGINT,
     LARGEST_INTEGER,
     Boolean,
+    Card,
     CaseFolded,
     Custom,
+    Date,
     Each,
     Email,
+    Float,
+    Iban,
     Id,
     Integer,
     IpAddress,
@@ -33,13 +38,18 @@ from sluice.declaration.rules import (
     Uuid,
     Version,
 )
+from sluice.declaration.scrub import Scrub
+from sluice.declaration.tree import ByPath
 
 TOKEN_CHARACTERS = len("t999999_") + 43
 PHONE_CHARACTERS = len("+") + 15 + len(";ext=") + 11  # E.164, and an extension (RFC 3966)
+CARD_CHARACTERS = 19  # ISO/IEC 7812
+IBAN_CHARACTERS = 34  # ISO 13616
 DAYS = ("year", "month", "day")  # what a moment can be truncated to, and a date hold
 
 TEXTS = {"text", "varchar", "bpchar", "citext"}
 INTEGERS = {"int2": 2**15 - 1, "int4": LARGEST_INTEGER, "int8": LARGEST_BIGINT, "float4": 2**24, "float8": 2**53}
+SIZES = {"smallint": 2**15 - 1, "integer": LARGEST_INTEGER, "bigint": LARGEST_BIGINT}
 JSONS = {"json", "jsonb"}
 
 
@@ -145,6 +155,14 @@ class Moments(Cells):
 
 
 @dataclass(frozen=True)
+class Floats(Cells):
+    """Floats of 64 bits."""
+
+    def _fit(self, column: ColumnType) -> bool:
+        return column.name in ("float8", *JSONS) or (column.name == "numeric" and column.digits is None)
+
+
+@dataclass(frozen=True)
 class Arrays(Cells):
     """Arrays of such cells."""
 
@@ -155,7 +173,11 @@ class Arrays(Cells):
 
 
 ANYTHING = Anything()
+NOTHING = Anything("any type", 0)  # NULL alone
 JSON = Of("jsonb", types=("jsonb", "json"))
+ARRAYS_OF_TOKENS = Arrays("text[]", of=Cells("text", TOKEN_CHARACTERS))
+DATES = Of("date", len("2026-01-31"), types=("date",))
+FLOATS = Floats("double precision", len("-2.2250738585072014e-308"))
 BOOLEANS = Of("boolean", 5, types=("bool", "json", "jsonb"))
 
 
@@ -169,7 +191,14 @@ class Column(NamedTuple):
 
 
 def columns(layout: Layout) -> Iterator[Column]:
-    """Yield what is written to each column, in the order of `Layout.columns`."""
+    """Yield what is written to each column, in the order of `Layout.columns`: of a union what all its cases write."""
+    found: dict[str, Column] = {}
+    for column in _columns(layout):
+        found[column.name] = _merged(found[column.name], column) if column.name in found else column
+    yield from found.values()
+
+
+def _columns(layout: Layout) -> Iterator[Column]:
     for place in layout.places():
         match place.declared:
             case Field(rule=rule):
@@ -181,19 +210,70 @@ def columns(layout: Layout) -> Iterator[Column]:
         yield Column(place.name, place.pointer, cells, place.optional or can_be_null)
 
 
+def _merged(one: Column, other: Column) -> Column:
+    """Return a column that two cases of a union write."""
+    pointer = one.pointer if one.pointer == other.pointer else ""
+    return Column(one.name, pointer, _both(one.cells, other.cells), one.nullable or other.nullable)
+
+
+def _both(one: Cells, other: Cells) -> Cells:
+    """Return the cells that are either of the two."""
+    if one == other or other is NOTHING:
+        return one
+    if one is NOTHING:
+        return other
+    match one, other:
+        case (Anything(), _) | (_, Anything()):
+            return ANYTHING
+        case Arrays(of=first), Arrays(of=second):
+            cells = _both(first, second)
+            return Arrays(f"{cells.wanted}[]", of=cells)
+        case Choices(), Choices():
+            return _choices(*dict.fromkeys([*one.choices, *other.choices]))
+        case Numbers(), Numbers():
+            return _number_of_both(one, other)
+        case Moments(), Moments():
+            return one if one.unit not in DAYS else other
+        case Of(), Of() if set(one.types) & set(other.types):
+            of_both = one if set(one.types) <= set(other.types) else other
+            return replace(of_both, longest=_longer(one, other))
+    longest = _longer(one, other)
+    return Cells("text") if longest is None else _texts(longest)
+
+
+def _longer(one: Cells, other: Cells) -> int | None:
+    return None if one.longest is None or other.longest is None else max(one.longest, other.longest)
+
+
+def _number_of_both(one: Numbers, other: Numbers) -> Cells:
+    low, high, scale = min(one.low, other.low), max(one.high, other.high), max(one.scale, other.scale)
+    if not (one.longest and other.longest):  # nobody knows how large
+        return Numbers("bigint" if {one.wanted, other.wanted} <= SIZES.keys() else "numeric", 0, low, high, scale)
+    if scale == 0 and {one.wanted, other.wanted} <= SIZES.keys():
+        return _integers(low, high)
+    digits = len(str(max(high, -low))) + scale
+    return Numbers(f"numeric({digits},{scale})", digits + 3, low, high, scale)
+
+
 def _of_mask(mask: Mask | None, rule: Rule) -> tuple[Cells, bool]:
     """Return the cells that a mask makes of values that are not null, and whether one of them can be null."""
     if isinstance(mask, Redact):
         if mask.constant is None:
-            return ANYTHING, True
+            return NOTHING, True
         return ANYTHING if isinstance(rule, Each) else _choices(mask.constant), False
+    if isinstance(mask, TokensInside):
+        return ARRAYS_OF_TOKENS, False
     can_be_null = False
     if isinstance(mask, Pseudonym):
         cells: Cells = _texts(TOKEN_CHARACTERS)
     elif type(mask) is Truncate:
         cells = _truncated(rule.element, mask.to)
+    elif isinstance(mask, Scrub):
+        cells = Cells("text")  # a token can be longer than what it stands for
     elif type(mask) is Keep:
         cells, can_be_null = _of_function(mask.as_) if mask.as_ else (_kept(rule.element), False)
+    elif isinstance(mask, ByPath):
+        cells = JSON
     else:  # a mask of one's own
         return ANYTHING, False
     if not isinstance(rule, Each):
@@ -220,6 +300,10 @@ def _kept(rule: Rule) -> Cells:
         return _choices(*rule.choices)
     plain: dict[type[Rule], Cells] = {
         Boolean: BOOLEANS,
+        Date: DATES,
+        Float: FLOATS,
+        Card: _texts(CARD_CHARACTERS),
+        Iban: _texts(IBAN_CHARACTERS),
         IpAddress: Of("inet", 39, types=("inet", "cidr")),
         Uuid: Of("uuid", 36, types=("uuid",)),
         Timestamp: Moments("timestamptz", 32),
@@ -234,6 +318,8 @@ def _truncated(rule: Rule, to: int | str | None) -> Cells:
         return Of("cidr", 43, types=("cidr", "inet"))
     if kind is Timestamp:
         return Moments("timestamptz", 32, str(to))
+    if kind in (Date, Float):
+        return kept
     if isinstance(kept, Numbers) and isinstance(to, int):
         high = kept.high // to * to
         if kind is Integer:  # of a bigint's own bounds nothing lower is asked
@@ -286,6 +372,5 @@ def _choices(*choices: str) -> Cells:
 
 
 def _integers(low: int, high: int) -> Cells:
-    sizes = (("smallint", 2**15 - 1), ("integer", LARGEST_INTEGER), ("bigint", LARGEST_BIGINT))
-    wanted = next((name for name, largest in sizes if -largest - 1 <= low and high <= largest), "numeric")
+    wanted = next((name for name, largest in SIZES.items() if -largest - 1 <= low and high <= largest), "numeric")
     return Numbers(wanted, max(len(str(low)), len(str(high))), low, high)

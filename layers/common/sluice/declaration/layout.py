@@ -1,16 +1,25 @@
 """The layout of a declaration: its fields, the objects inside it and its derived columns, as plain data."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 import msgspec
 
 from sluice.declaration.masks import Mask
-from sluice.declaration.rules import Rule
+from sluice.declaration.rules import NullIf, Rule
+from sluice.declaration.tree import Tree
+from sluice.declaration.unions import Tag, Tagged, Union
 from sluice.failures import DeclarationError
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every stream's table has these two, from the message
+
+
+def pointer_of(key: str) -> str:
+    """Return the JSON pointer to a member of an object (RFC 6901)."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 @dataclass(frozen=True)
@@ -20,11 +29,12 @@ class Member:
     name: str
     key: str
     optional: bool  # null is a value
+    is_itself: bool = dataclasses.field(default=False, kw_only=True)  # no member of an object, but the value around it
 
     @property
     def pointer(self) -> str:
         """The key as a JSON pointer (RFC 6901)."""
-        return "/" + self.key.replace("~", "~0").replace("/", "~1")
+        return "" if self.is_itself else pointer_of(self.key)
 
 
 @dataclass(frozen=True)
@@ -33,14 +43,86 @@ class Field(Member):
 
     rule: Rule
     masks: tuple[Mask, ...]
+    null_if: NullIf | None = None
+
+    @property
+    def accepts(self) -> Any:
+        """What the decoder takes where this is not null: with NullIf it leaves JSON."""
+        return msgspec.Raw if self.null_if else self.rule.accepts
+
+
+class Source(Enum):
+    """Where an object is read from that is outside of the record."""
+
+    ENVELOPE = "envelope"
+    MESSAGE = "message"
+
+
+FROM_ENVELOPE, FROM_MESSAGE = Source.ENVELOPE, Source.MESSAGE
+
+
+@dataclass(frozen=True)
+class Case:
+    """One of the shapes of a value."""
+
+    layout: "Layout"
+    told: str = ""  # what decides for it, as a person reads it
+    is_object: bool = True  # else the layout has the value itself alone
+    tags: tuple[Tag, ...] = ()  # none: every other tag
+    json_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Nested(Member):
-    """An object with a layout of its own, or a list of such objects."""
+    """An object with a layout of its own, or a list of such objects. In a union it has one of several layouts."""
 
-    layout: "Layout"
+    cases: tuple[Case, ...]
     many: bool
+    union: Union | None = None  # what decides which case it is
+    source: Source | None = None  # None: the record has it
+
+    @property
+    def pointer(self) -> str:
+        """The key as a JSON pointer. Outside of the record it begins with the source, which no pointer in it can."""
+        return self.source.value if self.source else super().pointer
+
+    @property
+    def layout(self) -> "Layout":
+        """The layout of what is no union."""
+        (case,) = self.cases
+        return case.layout
+
+    @property
+    def accepts(self) -> Any:
+        """What the decoder takes where this is not null: of a union it leaves JSON."""
+        one: Any = msgspec.Raw if self.union else self.layout.wire
+        return list[one] if self.many else one
+
+    @property
+    def inline(self) -> Tagged | None:
+        """The union, where its cases' fields are members of the object around it."""
+        return self.union if isinstance(self.union, Tagged) and self.union.inline else None
+
+    def inside(self, prefix: str = "", pointer: str = "") -> Iterator[tuple[Case, str, str]]:
+        """Yield each case, what goes before the names of its columns, and where it is in the record."""
+        place = pointer + self.pointer
+        for case in self.cases:
+            if self.many:
+                yield case, "", f"{place}/*"
+            else:
+                yield case, prefix if self.inline or not case.is_object else f"{prefix}{self.name}_", place
+
+    def places(self, at: "At") -> Iterator["Column"]:
+        """Yield the columns of all cases, of a list the members of its objects. What a case lacks can be null."""
+        source = at.path + self.name
+        found = []
+        for case, prefix, pointer in self.inside(at.prefix, at.pointer):
+            path = f"{source}." if case.is_object else at.path
+            cases = (*at.cases, (source, case.told)) if self.union else at.cases
+            found.append([*case.layout.places(At(prefix, pointer, path, at.optional or self.optional, cases))])
+        everywhere = set.intersection(*({column.name for column in columns} for columns in found))
+        for column in [column for columns in found for column in columns]:
+            yield column if column.name in everywhere else replace(column, optional=True)
 
 
 @dataclass(frozen=True)
@@ -61,12 +143,29 @@ class Column:
     part: str  # the class that declares it
     declared: Field | Nested | Derived  # what it is made of
     mask: Mask | None  # of a field; it could name another column
-    optional: bool  # the field or an object around it: null is a value
+    optional: bool  # the field or an object around it can be null, or a case of a union lacks it
+    cases: tuple[tuple[str, str], ...] = ()  # of the unions around it: the union's field, and what decides
+
+    def excludes(self, other: "Column") -> bool:
+        """Whether the two are of different cases, so that no row has both."""
+        cases = dict(self.cases)
+        return any(cases.get(union, case) != case for union, case in other.cases)
 
     @property
     def is_named(self) -> bool:
         """Whether its mask names it: no object's name goes before it then."""
         return self.mask is not None and self.mask.column is not None
+
+
+@dataclass(frozen=True)
+class At:
+    """Where in a stream a layout is."""
+
+    prefix: str = ""  # of its columns' names
+    pointer: str = ""  # of the object that it describes
+    path: str = ""  # of names in the classes, each with a dot behind it
+    optional: bool = False
+    cases: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,30 +184,34 @@ class Layout:
         """Fields and nested objects, in the order of the wire type."""
         return (*self.fields, *self.nested)
 
-    def columns(self) -> Iterator[tuple[str, str]]:
+    def columns(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """Yield the columns of a row in the order of its cells, each with what it is made of.
 
         That is a JSON pointer (RFC 6901) in the record, or nothing for a column that is derived from more.
         """
-        for column in self.places():
-            yield column.name, column.pointer
+        pointers: dict[str, str] = {}
+        for column in self.places(At(prefix)):
+            is_of_one = pointers.setdefault(column.name, column.pointer) == column.pointer
+            pointers[column.name] = column.pointer if is_of_one else ""
+        yield from pointers.items()
 
-    def places(self, prefix: str = "", pointer: str = "", path: str = "", optional: bool = False) -> Iterator[Column]:
-        """Yield the same columns with all that is known of them."""
+    def places(self, at: At = At()) -> Iterator[Column]:
+        """Yield the same columns with all that is known of them, once for each case of a union that writes it."""
         for field in self.fields:
             for mask in field.masks:
-                name, source = mask.column or prefix + field.name, path + field.name
-                place, can_be_null = pointer + field.pointer, optional or field.optional
-                yield Column(name, place, source, self.name, field, mask, can_be_null)
+                name, place = mask.column_of(at.prefix + field.name), at.pointer + field.pointer
+                can_be_null = at.optional or field.optional
+                yield Column(name, place, at.path + field.name, self.name, field, mask, can_be_null, at.cases)
         for nested in self.nested:
-            name, place, source = prefix + nested.name, pointer + nested.pointer, path + nested.name
-            can_be_null = optional or nested.optional
+            name, place = at.prefix + nested.name, at.pointer + nested.pointer
+            can_be_null = at.optional or nested.optional
             if nested.many:
-                yield Column(name, place, source, self.name, nested, None, can_be_null)
+                yield Column(name, place, at.path + nested.name, self.name, nested, None, can_be_null, at.cases)
             else:
-                yield from nested.layout.places(f"{name}_", place, f"{source}.", can_be_null)
+                yield from nested.places(at)
         for name, derived in self.derived.items():
-            yield Column(prefix + name, "", path + name, self.name, derived, None, optional)
+            source = at.path + name
+            yield Column(at.prefix + name, "", source, self.name, derived, None, at.optional, at.cases)
 
 
 def single_field(stream: Layout, what: str, path: str) -> tuple[list[Nested], Field]:
@@ -116,15 +219,36 @@ def single_field(stream: Layout, what: str, path: str) -> tuple[list[Nested], Fi
 
     Raises DeclarationError, in which `what` says what the stream names it for.
     """
+    around, field = named_field(stream, what, path, "field with a single value")
+    name = next((nested.name for nested in around if nested.many), None)
+    if name is not None:
+        raise DeclarationError(f"{stream.name}: the {what} {path} goes through {name}, which is no object")
+    if field.rule.element is not field.rule or isinstance(field.rule, Tree):
+        raise DeclarationError(f"{stream.name}: the {what} {path} is no field with a single value")
+    return around, field
+
+
+def named_field(stream: Layout, what: str, path: str, wanted: str = "field") -> tuple[list[Nested], Field]:
+    """Return the field that a stream names, in objects or in lists of them, after the objects around.
+
+    Raises DeclarationError, in which `what` says what the stream names it for.
+    """
     *outer, last = path.split(".")
     layout, around = stream, []
     for name in outer:
-        nested = next((nested for nested in layout.nested if nested.name == name and not nested.many), None)
+        nested = next((nested for nested in layout.nested if nested.name == name), None)
         if nested is None:
             raise DeclarationError(f"{stream.name}: the {what} {path} goes through {name}, which is no object")
+        if nested.source and (what, nested.source) != ("subject", Source.ENVELOPE):
+            raise DeclarationError(f"{stream.name}: the {what} {path} is outside of the record: name one in it")
+        if nested.union:
+            raise DeclarationError(
+                f"{stream.name}: the {what} {path} goes through {name}, which has several shapes;"
+                " name a field that every record has"
+            )
         layout = nested.layout
         around.append(nested)
     field = next((field for field in layout.fields if field.name == last), None)
-    if field is None or field.rule.element is not field.rule:
-        raise DeclarationError(f"{stream.name}: the {what} {path} is no field with a single value")
+    if field is None:
+        raise DeclarationError(f"{stream.name}: the {what} {path} is no {wanted}")
     return around, field

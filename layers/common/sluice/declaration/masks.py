@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from sluice.declaration.originals import Original
+from sluice.declaration.originals import Notes, Original
 from sluice.declaration.rules.rule import Rule, is_ours
 from sluice.postgres.cells import Cell, cell_of
 from sluice.pseudonyms.keyset import Keyset
@@ -20,6 +20,19 @@ class Mask:
 
     def check(self, rule: Rule) -> None:
         """Raise DeclarationError when this mask does not go with the rule."""
+
+    def column_of(self, name: str) -> str:
+        """Return the column, for a field of that name; in a nested object the object's name is before it."""
+        return self.column or name
+
+    def companions(self, field: str, rule: Rule) -> tuple["Mask", ...]:
+        """Return the masks that write what this one has to tell to columns of their own, right after it."""
+        return ()
+
+    @property
+    def in_json(self) -> Self:
+        """The same mask for a value inside of a column of JSON."""
+        return self
 
     def writer(self, field: str, rule: Rule, keyset: Keyset) -> Writer:
         """Return that function."""
@@ -56,14 +69,12 @@ class Pseudonym(Mask):
         """Return the domain of a field's tokens."""
         return self.domain or field
 
-    def writer(
-        self, field: str, rule: Rule, keyset: Keyset, remember: Callable[[Original], None] | None = None
-    ) -> Writer:
-        """Return that function; of a recoverable value it tells `remember` what its token stands for."""
+    def writer(self, field: str, rule: Rule, keyset: Keyset, notes: Notes | None = None) -> Writer:
+        """Return that function; of a recoverable value it notes what its token stands for."""
         domain = self.domain_of(field)
         pseudonymize = keyset.pseudonymizer(domain)
-        if self.recoverable and remember:
-            pseudonymize = _remembering(remember, domain, pseudonymize)
+        if self.recoverable and notes:
+            pseudonymize = _remembering(notes.originals.append, domain, pseudonymize)
         if rule.element.makes is str:  # its canonical value is a text already, and this is the hot path
             return rule.over(pseudonymize)
         text = rule.element.text

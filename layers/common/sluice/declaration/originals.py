@@ -1,6 +1,6 @@
 """Clear values on their way from the masking to the vault: personal data, so no representation shows them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -17,9 +17,9 @@ class Original(msgspec.Struct, frozen=True, gc=False):
 
 
 class Originals(msgspec.Struct, frozen=True, gc=False):
-    """What of a record may be recovered, and the canonical value that says whose record it is, where one does."""
+    """What of a record may be recovered, and the canonical values that say whose record it is, where any do."""
 
-    subject: str | None = None
+    subjects: tuple[str, ...] = ()
     values: tuple[Original, ...] = ()
 
     def __repr__(self) -> str:
@@ -31,8 +31,19 @@ class Notes:
     """What the masking of one record finds on its way; cleared before the next."""
 
     originals: list[Original] = field(default_factory=list, repr=False)
+    inside: dict[tuple[str | None, str], dict[str, None]] = field(default_factory=dict)
+    """The tokens inside of the text that was just masked, by the column (None: not named) and domain of their array."""
     nulled: list[str] = field(default_factory=list)  # pointers of the fields whose value broke its rule and became NULL
+    pointer: str = ""  # of the object that is masked, `*` for each element of a list
+
+    def below(self, pointer: str) -> "Notes":
+        """Return the same notes, for an object inside of this one."""
+        return replace(self, pointer=self.pointer + pointer)
+
+    def note_nulled(self, pointer: str) -> None:
+        self.nulled.append(self.pointer + pointer)
 
     def clear(self) -> None:
         self.originals.clear()
+        self.inside.clear()
         self.nulled.clear()

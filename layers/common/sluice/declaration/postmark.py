@@ -83,7 +83,7 @@ class OwnPostmark:
 def of_stream(stream: Layout, stream_name: str, identity: str, time: str, subject: Subject | None) -> OwnPostmark:
     """Return the postmark that a stream names, by paths like `object.field`. Raises DeclarationError."""
     found = _named(stream, "identity", identity, "the UUID made of it would give it away")
-    if found and subject and found.path == subject.field:
+    if found and subject and found.path in [field.path for field in subject.fields]:
         raise DeclarationError(
             f"{stream.name}: the identity {identity} is the subject, too;"
             " ids are in logs and rejections, which no erasure reaches"

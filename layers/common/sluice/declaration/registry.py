@@ -1,16 +1,25 @@
-"""The registry: the streams by their names, which are those of the modules that declare them."""
+"""The registry: streams and routes by their names, which are those of the modules that declare them."""
 
 import traceback
 from importlib import import_module
 from pkgutil import iter_modules
 
 import streams
+from sluice.declaration.route import Queued, Route
 from sluice.declaration.stream import Stream
 from sluice.failures import OF_A_USERS_CODE, DeclarationError
 
 
 def load(name: str) -> type[Stream]:
     """Return the stream that the module `streams.<name>` declares. Raises DeclarationError if it is not one."""
+    declared = load_queued(name)
+    if issubclass(declared, Route):
+        raise DeclarationError(f"{name}: declares a route, no stream")
+    return declared
+
+
+def load_queued(name: str) -> Queued:
+    """Return the stream or the route that the module `streams.<name>` declares. Raises DeclarationError."""
     if name not in names():
         raise DeclarationError(f"{name}: there is no module of this name in the package streams")
     try:
@@ -22,15 +31,17 @@ def load(name: str) -> type[Stream]:
     declared = [
         member
         for member in vars(module).values()
-        if isinstance(member, type) and issubclass(member, Stream) and member.__module__ == module.__name__
+        if isinstance(member, type) and issubclass(member, (Stream, Route)) and member.__module__ == module.__name__
     ]
     if len(declared) != 1:
-        raise DeclarationError(f"{name}: must declare one stream, declares {len(declared)}")
+        raise DeclarationError(f"{name}: must declare one stream or one route, declares {len(declared)}")
+    if issubclass(declared[0], Route):
+        _check_destinations(name, declared[0])
     return declared[0]
 
 
 def names() -> list[str]:
-    """Return the names of all streams: of the modules in `streams`, but for those whose name begins with `_`.
+    """Return the names of all streams and routes: of the modules in `streams` whose name does not begin with `_`.
 
     Such a module holds what several streams share.
     """
@@ -38,8 +49,17 @@ def names() -> list[str]:
 
 
 def load_all() -> list[type[Stream]]:
-    """Return every declared stream. Raises DeclarationError when one of the modules declares none."""
-    return [load(name) for name in names()]
+    """Return every declared stream. Raises DeclarationError when one of the modules declares neither it nor a route."""
+    return [declared for declared in map(load_queued, names()) if not issubclass(declared, Route)]
+
+
+def _check_destinations(name: str, route: type[Route]) -> None:
+    """Raise DeclarationError when a route leads to a stream without a module, whose table nobody would look after."""
+    for stream in route.to.values():
+        if stream.stream_name not in names() or load(stream.stream_name) is not stream:
+            raise DeclarationError(
+                f"{name}: {route.__name__} leads to {stream.__name__}, which must be declared in a module of its own"
+            )
 
 
 def _line(error: BaseException, name: str) -> int:

@@ -1,22 +1,32 @@
 """A stream is declared once: what a record looks like, what is personal in it, which table its rows go to."""
 
 import re
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, cast, dataclass_transform, get_type_hints
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, cast, dataclass_transform, get_type_hints
 
 import msgspec
 
-from sluice.declaration import annotations, diagnosis, envelopes, masking, personal, postmark, wire
-from sluice.declaration.envelopes import Envelope, plain
-from sluice.declaration.layout import OWN_COLUMNS, Column, Derived, Layout
+from sluice.declaration import annotations, diagnosis, envelopes, ignored, masking, outside, personal, postmark, wire
+from sluice.declaration import records as records_
+from sluice.declaration.envelopes import Envelope, Postmark, plain
+from sluice.declaration.ignored import Members
+from sluice.declaration.layout import OWN_COLUMNS, At, Column, Derived, Layout
 from sluice.declaration.originals import Notes, Originals
-from sluice.declaration.personal import Subject, TokenPlace
+from sluice.declaration.outside import Outside
+from sluice.declaration.personal import Mentions, Subject, TextPlace, TokenPlace
 from sluice.declaration.postmark import OwnPostmark
+from sluice.declaration.records import Records, Splitter
 from sluice.failures import DeclarationError, Rejected
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
 
 type Row = tuple[Cell, ...]
+
+
+class Masker(Protocol):
+    """From a record's body, and what is outside of the record, to what becomes of it."""
+
+    def __call__(self, body: str, around: Outside | None = None, /) -> "Masked": ...
 
 
 class Masked(NamedTuple):
@@ -46,10 +56,13 @@ class _PartType(msgspec.StructMeta):
         bases: tuple[type, ...],
         namespace: dict[str, Any],
         table: str = "",
-        subject: str = "",
+        subject: str | tuple[str, ...] = (),
+        mentions: str | tuple[str, ...] = (),
         identity: str = "",
         time: str = "",
         envelope: Envelope = plain,
+        records: Records | None = None,
+        ignore: Sequence[Members] = (),
         **options: Any,
     ) -> type:
         declared: Any = super().__new__(mcls, name, bases, namespace, frozen=True, kw_only=True, **options)
@@ -63,20 +76,40 @@ class _PartType(msgspec.StructMeta):
             raise DeclarationError(f"{name}: the table is named as table or as schema.table, without quotes")
         if not callable(envelope):
             raise DeclarationError(f"{name}: the envelope must be a function, such as sluice.sns")
+        try:
+            splitter = records_.splitter(records)
+            ignored.check(ignore)
+        except DeclarationError as error:
+            raise DeclarationError(f"{name}: {error}") from None
         declared.layout = annotations.read(declared)
+        outside.check(declared.layout, is_stream, envelope, splitter)
         _check_columns(declared.layout, OWN_COLUMNS if is_stream else ())
-        for what, path in (("subject", subject), ("identity", identity), ("time", time)):
-            if path and not is_stream:
+        of_a_stream = {
+            "subject": subject,
+            "mentions": mentions,
+            "identity": identity,
+            "time": time,
+            "records": records,
+            "ignore": ignore,
+        }
+        for what, said in of_a_stream.items():
+            if said and not is_stream:
                 raise DeclarationError(f"{name}: a Part has no {what}, a Stream names it")
         if is_stream:
             declared.stream_name = declared.__module__.rpartition(".")[2]
             declared.table = table
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
-            declared.subject = personal.subject(declared.layout, subject) if subject else None
+            declared.splitter = splitter
+            declared.ignored_members = tuple(ignore)
+            declared.subject = personal.subject(declared.layout, _paths(name, "subject", subject))
+            declared.mentioned = personal.mentions(
+                declared.layout, _paths(name, "mentions", mentions), declared.subject
+            )
             declared.postmark = postmark.of_stream(
                 declared.layout, declared.stream_name, identity, time, declared.subject
             )
-        declared.token_places = tuple(personal.token_places(declared.layout))
+        declared.token_places = personal.distinct_places(declared.layout)
+        declared.text_places = tuple(dict.fromkeys(personal.text_places(declared.layout)))
         return cast("type", declared)
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
@@ -93,6 +126,7 @@ class Part(msgspec.Struct, metaclass=_PartType):
 
     layout: ClassVar[Layout]
     token_places: ClassVar[tuple[TokenPlace, ...]]
+    text_places: ClassVar[tuple[TextPlace, ...]]
 
     @classmethod
     def columns(cls) -> tuple[tuple[str, str], ...]:
@@ -106,23 +140,30 @@ class Stream(Part):
     stream_name: ClassVar[str]  # that of its module: metrics, logs, breaker, dead letters and rejections go by it
     table: ClassVar[str]  # as `table`, or as `schema.table`
     subject: ClassVar[Subject | None]
+    mentioned: ClassVar[Mentions]
     postmark: ClassVar[OwnPostmark]
     unwrap: ClassVar[Envelope]
+    splitter: ClassVar[Splitter | None]  # of a message that holds several records
+    ignored_members: ClassVar[tuple[Members, ...]]  # what has all of one of these is not stored
 
     @classmethod
-    def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Callable[[str], Masked]:
+    def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Masker:
         """Return the function from a message body to the masked record.
 
-        The body is in the stream's envelope, unless another one is given. It raises Rejected for a bad body.
+        The body is in the stream's envelope, unless another one is given; then what is outside of the record has to
+        be given, too, where the stream reads it. The function raises Rejected for a bad body.
         """
         layout, subject = cls.layout, cls.subject
         decode = wire.decoder(layout.wire)
         unwrap = envelope or cls.unwrap
         notes = Notes()
         mask = masking.masker(layout, keyset, notes)
-        place = [member.name for member in layout.members].index(subject.field[0]) if subject else 0
+        subjects = subject.reader([member.name for member in layout.members]) if subject else None
 
-        def mask_body(body: str) -> Masked:
+        reader = outside.Reader(layout)
+        read_into = reader.read_into if reader else None
+
+        def mask_body(body: str, around: Outside | None = None) -> Masked:
             notes.clear()
             record_text = unwrap(body)
             try:
@@ -130,24 +171,77 @@ class Stream(Part):
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
                 known = envelopes.recognised(body) if unwrap is plain else None
                 raise known or diagnosis.rejection(error, layout) from None  # the cause may quote the body
+            if read_into is not None:
+                read_into(record, around or Outside(body))
             values, cells = mask(record)
-            originals = Originals(subject.text(values[place]) if subject else None, tuple(notes.originals))
+            originals = Originals(subjects(values) if subjects else (), tuple(notes.originals))
             return Masked(tuple(cells), originals, tuple(notes.nulled))
 
         return mask_body
 
     @classmethod
-    def shape(cls, body: str) -> dict[str, object]:
+    def ignores_record(cls) -> Callable[[str | bytes], bool] | None:
+        """Return the function that tells whether a record is to be ignored; None where none is."""
+        return ignored.matcher(cls.ignored_members) if cls.ignored_members else None
+
+    @classmethod
+    def ignores_message(cls) -> Callable[[str], bool] | None:
+        """Return the function that tells whether a body is to be ignored: it, or what is in its envelope."""
+        matches, unwrap = cls.ignores_record(), cls.unwrap
+
+        def is_ignored(body: str) -> bool:
+            assert matches is not None
+            try:
+                return matches(body) or (unwrap is not plain and matches(unwrap(body)))
+            except Rejected:
+                return False
+
+        return None if matches is None else is_ignored
+
+    @classmethod
+    def message_postmark(cls) -> Callable[[str], Postmark | None]:
+        """Return the function from a body to what it says of its message; of several records in it, it says nothing."""
+        own = cls.postmark if cls.splitter is None else OwnPostmark(None, None, cls.postmark.namespace)
+        return own.reader(cls.unwrap)
+
+    @classmethod
+    def record_texts(cls, body: str) -> list[str | bytes]:
+        """Return the JSON of each record in a body, without its envelope. Raises Rejected."""
+        held = cls.unwrap(body)
+        return [held] if cls.splitter is None else [*cls.splitter.split(held)]
+
+    @classmethod
+    def shape(cls, body: str, envelope: Envelope | None = None) -> dict[str, object]:
         """Tell what a body looks like and nothing of what it says: bytes, declared fields' JSON types, other fields."""
         shape: dict[str, object] = {"bytes": len(body.encode(errors="surrogatepass"))}
         try:
-            record = msgspec.json.decode(cls.unwrap(body))
+            record = msgspec.json.decode((envelope or cls.unwrap)(body))
         except (ValueError, RecursionError, Rejected):
             return shape
-        if not isinstance(record, dict):
+        if not isinstance(record, dict) or (cls.splitter is not None and envelope is None):
             return shape | {"type": diagnosis.json_type(record)}
         declared = diagnosis.shape(cls.layout, record)
         return shape | {"fields": declared, "other_fields": len(record) - len(declared)}
+
+
+def brought(stream: type[Stream], unwrap: Envelope, splitter: Splitter | None) -> type[Stream]:
+    """Return the same stream as another queue brings it: with its envelope, and several records in a message."""
+    namespace = {
+        "__module__": stream.__module__,
+        "__doc__": stream.__doc__,
+        "unwrap": staticmethod(unwrap),
+        "splitter": splitter or stream.splitter,
+    }
+    made: Any = msgspec.StructMeta.__new__(_PartType, stream.__name__, (stream,), namespace, frozen=True, kw_only=True)
+    return cast("type[Stream]", made)
+
+
+def _paths(name: str, what: str, paths: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the fields that a stream names: one, or a tuple of them. Raises DeclarationError."""
+    several = (paths,) if isinstance(paths, str) and paths else paths or ()
+    if not isinstance(several, tuple) or not all(isinstance(path, str) and path for path in several):
+        raise DeclarationError(f"{name}: the {what} must be a field's name, or a tuple of such names")
+    return several
 
 
 def _check_names(declared: Any) -> None:
@@ -160,18 +254,35 @@ def _check_names(declared: Any) -> None:
 
 
 def _check_columns(layout: Layout, own: tuple[str, ...]) -> None:
-    """Raise DeclarationError when a column is written twice, or is one that Sluice writes itself."""
-    found: dict[str, Column] = {}
-    for column in layout.places():
+    """Raise DeclarationError when a column is written twice, or is one that Sluice writes itself.
+
+    Two cases of a union may write one column, where it holds the same kind of thing.
+    """
+    _check_places(layout.name, layout.places(), own)
+    for nested in layout.nested:
+        if nested.many and nested.union:
+            _check_places(layout.name, nested.places(At()), ())
+
+
+def _check_places(name: str, places: Iterable[Column], own: tuple[str, ...]) -> None:
+    found: dict[str, list[Column]] = {}
+    for column in places:
         if column.name in own:
             change = "name another column in its mask" if column.mask else "give it another name"
             raise DeclarationError(
-                f"{layout.name}: {column.source} is written to the column {column.name},"
+                f"{name}: {column.source} is written to the column {column.name},"
                 f" which Sluice writes itself in every table; {change}"
             )
-        other = found.setdefault(column.name, column)
-        if other is not column:
-            raise DeclarationError(f"{layout.name}: {_collision(other, column)}")
+        others = found.setdefault(column.name, [])
+        for other in others:
+            if not other.excludes(column):
+                raise DeclarationError(f"{name}: {_collision(other, column)}")
+            if differ := personal.differ(other, column):
+                raise DeclarationError(
+                    f"{name}: {other.source} and {column.source} are both written to the column {column.name}, but"
+                    f" {differ}; name another column in a mask of one of them"
+                )
+        others.append(column)
 
 
 def _collision(one: Column, other: Column) -> str:

@@ -1,33 +1,78 @@
 """Whose record a body is, even where it is no valid record. All of it is personal data."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import msgspec
 
-from sluice.declaration.layout import Layout
+from sluice.declaration.layout import Layout, Nested
+from sluice.declaration.personal import SubjectField
+from sluice.declaration.route import Queued, records_of
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 
 
-def canonical(stream: type[Stream], text: str) -> str | None:
-    """Return the canonical text of a person, as tokens are made of it, or None where the stream can name no such."""
-    if stream.subject is None:
-        return None
-    try:
-        return stream.subject.rule.text(stream.subject.canonical(text))
-    except (Rejected, msgspec.ValidationError):
-        return None
+def canonical(stream: type[Stream], text: str) -> frozenset[str]:
+    """Return the canonical texts of a person, as tokens are made of them: one for each spelling that a field takes.
 
-
-def of_body(stream: type[Stream], body: str) -> str | None:
-    """Return the canonical text of whom a body is about, or None where it does not say so. It raises nothing.
-
-    Of the record no more needs to be right than what names the person; a number in the place of a text does.
+    There is none where the stream can name no such person.
     """
-    layout: Layout | None = stream.layout
+    fields = stream.subject.fields if stream.subject else ()
+    return frozenset(found for field in fields if (found := _canonical(field, text)) is not None)
+
+
+def of_each(queued: Queued, body: str) -> tuple[tuple[str, ...], ...]:
+    """Return whom each record of a body is about, as `of_body` does. A body that cannot be read is about nobody."""
     try:
-        value = msgspec.json.decode(stream.unwrap(body))
-        for name in stream.subject.field if stream.subject else ():
-            member = next(one for one in (layout.members if layout else ()) if one.name == name)
-            value, layout = value[member.key], getattr(member, "layout", None)
-        return canonical(stream, str(value)) if isinstance(value, str | int | float) else None
+        records = records_of(queued, body)
+    except Rejected:
+        return ((),)
+    return tuple(_of_record(stream, text, body) for stream, text in records)
+
+
+def of_body(stream: type[Stream], body: str) -> tuple[str, ...]:
+    """Return the canonical texts of whom a body is about: none where it does not say so. It raises nothing.
+
+    Of the record no more needs to be right than what names the persons; a number in the place of a text does.
+    """
+    try:
+        return _of_record(stream, stream.unwrap(body), body)
+    except Rejected:
+        return ()
+
+
+def _of_record(stream: type[Stream], text: str | bytes, envelope: str) -> tuple[str, ...]:
+    try:
+        record = msgspec.json.decode(text)
+        for field in stream.subject.fields if stream.subject else ():
+            value = _value(stream.layout, field, record, envelope)
+            if value is not None and value != []:
+                return tuple(_texts(field, value))
+        return ()
     except Exception:  # noqa: BLE001 (a rule of one's own may raise anything, and all of it may quote the body)
+        return ()
+
+
+def _value(layout: Layout | None, field: SubjectField, value: Any, envelope: str) -> Any:
+    """Return what a record has in a field; None where it or an object around it is missing or null."""
+    for name in field.path:
+        member = next(one for one in (layout.members if layout else ()) if one.name == name)
+        if isinstance(member, Nested) and member.source:
+            value = msgspec.json.decode(envelope)
+        else:
+            value = None if value is None else value.get(member.key)
+        layout = getattr(member, "layout", None)
+    return value
+
+
+def _texts(field: SubjectField, value: Any) -> Iterator[str]:
+    for one in value if field.is_array and isinstance(value, list) else (value,):
+        if isinstance(one, str | int | float) and (found := _canonical(field, str(one))) is not None:
+            yield found
+
+
+def _canonical(field: SubjectField, text: str) -> str | None:
+    try:
+        return field.rule.text(field.canonical(text))
+    except (Rejected, msgspec.ValidationError):
         return None

@@ -24,8 +24,13 @@ class Numeric(metaclass=_Unchecked):
     """
 
 
-def decoder(wire: type[msgspec.Struct]) -> Callable[[str | bytes], Any]:
-    """Return the function from a record's JSON to the object that the wire type describes."""
+def is_null(value: object) -> bool:
+    """Tell whether a member is null, be it decoded or not."""
+    return value is None or (isinstance(value, msgspec.Raw) and bytes(value) == b"null")
+
+
+def decoder(wire: Any) -> Callable[[str | bytes | msgspec.Raw], Any]:
+    """Return the function from JSON to what the wire type describes: the object of a record, or a value of its own."""
     literal = ""
 
     def read_float(text: str) -> float | Decimal:

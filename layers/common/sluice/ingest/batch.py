@@ -1,19 +1,20 @@
 """SQS records in, rows stored, failed items reported: Powertools' batch processing with one write for the batch."""
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any, cast
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.deadline import Deadline
-from sluice.declaration import witness
-from sluice.declaration.stream import Stream
-from sluice.failures import OF_A_USERS_CODE, Outage, Rejected, Unforeseen, rejection_of
-from sluice.ingest.message import id_of_row_or_rejection, message_id, sent_at
-from sluice.ingest.rows import MaskedRow, Rejection
+from sluice.declaration.route import Queued
+from sluice.failures import Outage, Rejected, Unforeseen
+from sluice.ingest.handler import Handled, RecordHandler, handler
+from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.ingest.store import Store, Written
 from sluice.pseudonyms.keyset import Keyset
 
@@ -21,112 +22,112 @@ from sluice.pseudonyms.keyset import Keyset
 OF_THE_CODE = ("ImportError", "ModuleNotFoundError", "NameError")
 
 
-class RecordHandler:
-    """The function from an SQS record to its masked row. It raises nothing but Rejected."""
-
-    def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
-        self._stream = stream
-        self._keyset = keyset
-        self._mask = stream.masker(keyset)
-        self._postmark = stream.postmark.reader(stream.unwrap)
-
-    def __call__(self, record: SQSRecord) -> MaskedRow:
-        try:
-            body = record.raw_event["body"]
-            masked = self._mask(body)
-            postmark = self._postmark(body)
-            if postmark is not None and postmark.fault is not None:
-                raise postmark.fault
-            return MaskedRow(
-                message_id(record, postmark), sent_at(record, postmark), masked.cells, masked.originals, masked.nulled
-            )
-        except OF_A_USERS_CODE as error:
-            raise rejection_of(error) from None  # the cause may quote the record
-
-    def fails_of_everything(self) -> bool:
-        """Tell whether the stream's code fails of the stream's own example too: then no record is at fault."""
-        try:
-            witness.mask(self._stream, self._keyset)
-        except Rejected as rejected:
-            return isinstance(rejected, Unforeseen)  # any other is a foreseen answer: the code works
-        return False
+def record_handler(queued: Queued, keyset: Keyset) -> RecordHandler:
+    """Return the handler of the messages of a queue, made once for each keyset."""
+    return _handler(cast("Hashable", queued), keyset)
 
 
-@lru_cache(maxsize=1)
-def record_handler(stream: type[Stream], keyset: Keyset) -> RecordHandler:
-    """Return the handler of a stream's records, made once for each keyset."""
-    return RecordHandler(stream, keyset)
+_handler = lru_cache(maxsize=1)(handler)
 
 
 class StoringBatchProcessor(BatchProcessor):
     """Handles each record as its parent does, then writes the rows and the rejections of all of them at once.
 
-    After `process()`, `written` tells what became of the rows, and `rejected` holds the failed records, each with its
-    rejection.
+    After `process()`, `written` tells what became of the rows, and `rejected` holds the refused records' messages, each
+    with the rejection. `received` and `ignored` count records, `nulled` by pointer the values that became NULL because
+    they were invalid, but for those of refused records.
     """
 
-    def __init__(
-        self, store: Store, stream: type[Stream], deadline: Deadline, logger: logging.Logger | None = None
-    ) -> None:
+    def __init__(self, store: Store, deadline: Deadline, logger: logging.Logger | None = None) -> None:
         super().__init__(EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
         self._store = store
-        self._stream = stream
-        self._postmark = stream.postmark.reader(stream.unwrap)
         self._deadline = deadline
         self.written = Written(0, 0, [], 0.0)
         self.rejected: list[tuple[SQSRecord, Rejection]] = []
+        self.received = self.ignored = 0
+        self._failed_ids: set[str] = set()  # of the messages that fail though their handler did not
+        self.nulled: Counter[str] = Counter()
 
     def process(self) -> list[tuple[Any, ...]]:
         """Return the parent's results. Raises Outage when nothing could be written: every message comes again then."""
+        self._failed_ids.clear()
         results = super().process()
-        self._raise_if_it_is_our_fault()
-        accepted = [(row, record) for status, row, record in results if status == "success"]
+        whole = list(zip(self.failed, self._errors(), strict=True))
+        handled: list[tuple[str, Handled, Any]] = [result for result in results if result[0] == "success"]
+        rows = list(chain.from_iterable([one.rows for _, one, _ in handled]))
+        mixed = [(one, SQSRecord(record)) for _, one, record in handled if one.refusals or one.ignored]
+        refusals = [refusal for one, _ in mixed for refusal in one.refusals]
+        self.ignored = sum(one.ignored for one, _ in mixed)
+        self.received = len(whole) + len(rows) + len(refusals) + self.ignored
+        handler = cast("RecordHandler", self.handler)
+        failed = [(error, handler.rejection(record, error)) for record, error in whole]
+        self._raise_if_it_is_our_fault(rows, [*failed, *((one.rejected, one.rejection) for one in refusals)])
 
         @cache
-        def records_by_id() -> dict[str, list[SQSRecord]]:  # wanted only when the database refuses a row
-            records = defaultdict(list)
-            for row, record in accepted:
-                records[row.message_id].append(SQSRecord(record))
-            return records
+        def messages_by_key() -> dict[Key, list[tuple[SQSRecord, Handled]]]:  # wanted only when a row is refused
+            messages = defaultdict(list)
+            for _, one, record in handled:
+                for row in one.rows:
+                    messages[row.key].append((SQSRecord(record), one))
+            return messages
 
-        failed = cast("list[SQSRecord]", self.fail_messages)
-        self.rejected = [
-            (record, self._rejection(record, error)) for record, error in zip(failed, self._errors(), strict=True)
-        ]
+        def rejections(row: MaskedRow, rejected: Rejected) -> list[tuple[SQSRecord, Rejection]]:
+            messages = messages_by_key()[row.key]
+            return [(record, handler.rejection_of_row(record, one, row, rejected)) for record, one in messages]
+
+        self.rejected = [(record, rejection) for (record, _), (_, rejection) in zip(whole, failed, strict=True)]
+        for one, record in mixed:
+            self._fail([(record, refusal.rejection) for refusal in one.refusals])
         self.written = self._store.write(
-            [row for row, _ in accepted],
+            rows,
             [rejection for _, rejection in self.rejected],
-            lambda row, rejected: self._rejection(records_by_id()[row.message_id][0], rejected),
+            lambda row, rejected: rejections(row, rejected)[0][1],
             self._deadline,
         )
+        refused = {row.key for row, _ in self.written.refused}
+        self.nulled = Counter(
+            pointer for row in rows if row.nulled and row.key not in refused for pointer in row.nulled
+        )
         for row, rejected in self.written.refused:
-            for record in records_by_id()[row.message_id]:
-                self.failure_handler(record, (Rejected, rejected, None))
-                self.rejected.append((record, self._rejection(record, rejected)))
+            self._fail(rejections(row, rejected))
         return results
+
+    @property
+    def failed(self) -> list[SQSRecord]:
+        """The messages that fail, each once."""
+        return cast("list[SQSRecord]", self.fail_messages)
 
     @property
     def newly_rejected(self) -> list[Rejection]:
         """The rejections that are to be told: a message is received ten times before it is a dead letter."""
         return [rejection for _, rejection in self.rejected if rejection.message_id in self.written.newly_rejected]
 
-    def _raise_if_it_is_our_fault(self) -> None:
-        """Raise Outage when every record failed of something unforeseen, and the stream's own example fails too.
+    def _raise_if_it_is_our_fault(
+        self, rows: Sequence[MaskedRow], failed: Sequence[tuple[Rejected, Rejection]]
+    ) -> None:
+        """Raise Outage when all records of a stream failed of something unforeseen, and its own example fails too.
 
         A bad deployment must not empty the queue into the dead letters. A bad record must not stop the queue.
         """
-        unforeseen = [error for error in self._errors() if isinstance(error, Unforeseen)]
-        if not unforeseen or len(unforeseen) < len(self.records):
+        if not failed:
             return
-        causes = {error.cause for error in unforeseen}
-        if causes & set(OF_THE_CODE) or cast("RecordHandler", self.handler).fails_of_everything():
-            raise Outage(f"every record failed: {', '.join(sorted(causes))}")
+        errors = defaultdict(list)
+        for rejected, rejection in failed:
+            errors[rejection.stream].append(rejected)
+        for stream in errors.keys() - {row.stream for row in rows}:
+            causes = {error.cause for error in errors[stream] if isinstance(error, Unforeseen)}
+            if not causes or not all(isinstance(error, Unforeseen) for error in errors[stream]):
+                continue
+            if causes & set(OF_THE_CODE) or cast("RecordHandler", self.handler).fails_of_everything(stream):
+                raise Outage(f"every record failed: {', '.join(sorted(causes))}")
 
     def _errors(self) -> list[Rejected]:
         return [cast("Rejected", error) for _, error, _ in self.exceptions]  # all that the record handler raises
 
-    def _rejection(self, record: SQSRecord, rejected: Rejected) -> Rejection:
-        identity = id_of_row_or_rejection(record, self._postmark(record.body))
-        shape = self._stream.shape(record.body)
-        # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
-        return Rejection(identity, self._stream.stream_name, rejected.reason[:64], rejected.pointer[:256], shape)
+    def _fail(self, rejected: Sequence[tuple[SQSRecord, Rejection]]) -> None:
+        """Report messages whose records are refused, each once."""
+        self.rejected += rejected
+        for record, rejection in rejected:
+            if record.message_id not in self._failed_ids:
+                self._failed_ids.add(record.message_id)
+                self.failure_handler(record, (Rejected, Rejected(rejection.reason, rejection.pointer), None))

@@ -9,7 +9,8 @@ All rows are copied at once, and nearly always that is all. Otherwise the attemp
 A message that is a row already is a duplicate, even if its row would be refused today.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from sluice.deadline import Deadline
@@ -26,21 +27,25 @@ class Inserted(NamedTuple):
     refused: list[tuple[MaskedRow, Rejected]]
 
 
-def insert(connection: Connection, table: StreamTable, rows: Sequence[MaskedRow], deadline: Deadline) -> Inserted:
-    """Insert rows within a transaction.
+def insert(
+    connection: Connection, rows_by_table: Mapping[StreamTable, Sequence[MaskedRow]], deadline: Deadline
+) -> Inserted:
+    """Insert rows within a transaction, table by table.
 
     Raises DatabaseError when no row is at fault, Outage when so many are that the time is over.
     """
-    insertion = _Insertion(connection, table, rows)
-    while insertion.attempts:
-        if insertion.inserted.refused:
-            deadline.seconds_left()  # Many refused rows take long: better to repeat the batch than to be cut off.
-        insertion.advance()
-    written, refused = insertion.inserted
-    if not refused:
-        return insertion.inserted
-    known = table.known(connection, [row for row, _ in refused])
-    return Inserted(written, [(row, rejected) for row, rejected in refused if row.message_id not in known])
+    inserted = Inserted([], [])
+    # No constraint stays deferred: at COMMIT PostgreSQL could no longer tell which row breaks it. No savepoint is
+    # nested, and each is set together with the statement behind it: it takes no round trip.
+    savepoints = chain(
+        ["SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT attempt"], repeat("RELEASE SAVEPOINT attempt; SAVEPOINT attempt")
+    )
+    for table, rows in rows_by_table.items():
+        written, refused = _Insertion(connection, table, rows, savepoints).run(deadline)
+        inserted.written.extend(written)
+        known = table.known(connection, [row for row, _ in refused]) if refused else set()
+        inserted.refused.extend([(row, rejected) for row, rejected in refused if row.message_id not in known])
+    return inserted
 
 
 class _Attempt(NamedTuple):
@@ -51,21 +56,29 @@ class _Attempt(NamedTuple):
 
 
 class _Insertion:
-    """The attempts that are still to be made, and what became of the rows of the others."""
+    """The attempts on one table that are still to be made, and what became of the rows of the others."""
 
-    def __init__(self, connection: Connection, table: StreamTable, rows: Sequence[MaskedRow]) -> None:
-        self.inserted = Inserted([], [])
-        self.attempts = [_Attempt(rows)] if rows else []  # the last is the next
+    def __init__(
+        self, connection: Connection, table: StreamTable, rows: Sequence[MaskedRow], savepoints: Iterator[str]
+    ) -> None:
+        self._inserted = Inserted([], [])
+        self._attempts = [_Attempt(rows)] if rows else []  # the last is the next
         self._connection = connection
         self._table = table
         self._rows = len(rows)
         self._most_rows = len(rows)  # of an attempt
         self._refusals = 0  # attempts that refused rows
-        # The SQL that sets the savepoint: sent with a COPY, it takes no round trip. No constraint stays deferred.
-        # At COMMIT PostgreSQL could no longer tell which row breaks it.
-        self._savepoint = "SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT attempt"
+        self._savepoints = savepoints  # the SQL that sets the next one
 
-    def advance(self) -> None:
+    def run(self, deadline: Deadline) -> Inserted:
+        """Make all attempts, and return what became of the rows. Raises Outage when the time is over."""
+        while self._attempts:
+            if self._inserted.refused:
+                deadline.seconds_left()  # Many refused rows take long: better to repeat the batch than to be cut off.
+            self._advance()
+        return self._inserted
+
+    def _advance(self) -> None:
         """Make the next attempt."""
         attempt = self._next()
         fault = self._make(attempt)
@@ -79,7 +92,7 @@ class _Insertion:
             self._halve(attempt)
 
     def _next(self) -> _Attempt:
-        attempt = self.attempts.pop()
+        attempt = self._attempts.pop()
         rows, is_merge = attempt
         if len(rows) <= self._most_rows:
             return attempt
@@ -89,9 +102,8 @@ class _Insertion:
     def _make(self, attempt: _Attempt) -> Fault | None:
         """Write the rows, or return what is wrong with some of them, and then none is written."""
         write = self._table.merge if attempt.is_merge else self._table.copy
-        savepoint, self._savepoint = self._savepoint, "RELEASE SAVEPOINT attempt; SAVEPOINT attempt"  # none is nested
         try:
-            outcome = write(self._connection, savepoint, attempt.rows)
+            outcome = write(self._connection, next(self._savepoints), attempt.rows)
         except DatabaseError as error:
             fault = self._table.fault(error, len(attempt.rows), attempt.is_merge)
             if fault is None:
@@ -100,13 +112,13 @@ class _Insertion:
         if isinstance(outcome, Fault):
             self._connection.run("ROLLBACK TO SAVEPOINT attempt")
             return outcome
-        self.inserted.written.extend(outcome)
+        self._inserted.written.extend(outcome)
         return None
 
     def _refuse(self, fault: Fault, attempt: _Attempt) -> None:
         """Note the rows at fault; the rows before the first of them are next, then those after it."""
         rows, at_fault = attempt.rows, set(fault.places)
-        self.inserted.refused.extend([(rows[place], fault.rejected) for place in fault.places])
+        self._inserted.refused.extend([(rows[place], fault.rejected) for place in fault.places])
         # The rows after a refused one are sent again, so an attempt has fewer rows the more attempts refused some.
         self._refusals += 1
         self._most_rows = max(1, 4 * self._rows // self._refusals)
@@ -121,4 +133,4 @@ class _Insertion:
 
     def _add(self, rows: Sequence[MaskedRow], is_merge: bool) -> None:
         if rows:
-            self.attempts.append(_Attempt(rows, is_merge))
+            self._attempts.append(_Attempt(rows, is_merge))

@@ -4,14 +4,20 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+from uuid import UUID, uuid5
 
+import msgspec
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.declaration.envelopes import Postmark
+from sluice.declaration.outside import OF_PRODUCERS, Outside
 from sluice.declaration.postmark import as_uuid
 from sluice.failures import Rejected
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+OURS = "sluice_"  # how the names of our own attributes begin
+FIRST_ATTRIBUTES = "sluice_attributes"  # JSON: those of SQS that a redriven message had at first
 
 EARLIEST = 1_000_000_000_000  # milliseconds since 1970: 9 September 2001, the first of 13 digits
 DAY = 86_400_000  # milliseconds
@@ -72,6 +78,13 @@ def id_of_row_or_rejection(record: SQSRecord, postmark: Postmark | None = None) 
         return _id_of_sqs(record)
 
 
+def id_of_record(of_message: str, index: int, own: Postmark | None = None) -> str:
+    """Return the id of one of several records: its own identity, else a UUIDv5 of the message's id and its place."""
+    if own is not None and own.identity is not None:
+        return own.identity
+    return str(uuid5(UUID(of_message), str(index)))
+
+
 def sent_at(record: SQSRecord, postmark: Postmark | None = None) -> str:
     """Return when the message was first sent, in ISO 8601 and UTC, to the millisecond.
 
@@ -94,6 +107,41 @@ def sent_at(record: SQSRecord, postmark: Postmark | None = None) -> str:
         if postmark.time_pointer:
             raise Rejected("out_of_range", postmark.time_pointer)
     return _iso(of_sqs)
+
+
+def sent_at_of_record(record: SQSRecord, own: Postmark | None, of_message: str) -> str:
+    """Return when one of several records was sent: the time in it goes before all that is said of the message.
+
+    So a redrive, which says when the message was sent, changes nothing. Raises Rejected when that time cannot be.
+    """
+    if own is None or own.sent_at is None:
+        return of_message
+    if not _is_plausible(own.sent_at, str(record.raw_event["attributes"]["SentTimestamp"])):
+        raise Rejected("out_of_range", own.time_pointer)
+    return _iso(str(own.sent_at))
+
+
+def outside(record: SQSRecord) -> Outside:
+    """Return what is outside of a message's record: its body as the envelope, and its attributes.
+
+    Those of SQS are there by their names. A redrive brings the ones that the message had when it was sent first.
+    """
+    own = record.raw_event.get("messageAttributes") or {}
+    producers = {name: _value(one) for name, one in own.items() if not name.startswith(OURS)}
+    message = {**record.raw_event["attributes"], **_first(own.get(FIRST_ATTRIBUTES)), OF_PRODUCERS: producers}
+    return Outside(record.body, message)
+
+
+def _value(attribute: Any) -> str | None:
+    """Return the text of an attribute, that of a binary one in base64."""
+    return attribute.get("stringValue") or attribute.get("binaryValue") if isinstance(attribute, dict) else None
+
+
+def _first(attribute: Any) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(_value(attribute) or "{}", type=dict[str, str])
+    except ValueError:
+        return {}
 
 
 def _id_of_sqs(record: SQSRecord) -> str:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,23 +20,31 @@ def count_batch(
     written: Written,
     rejections: Sequence[Rejection],
     rejected_again: int = 0,
+    received: int | None = None,
+    ignored: int = 0,
+    nulled: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
     """Log and count what became of a batch of SQS records; the metrics go out as Embedded Metric Format.
 
-    `rejected_again` counts the messages that were rejected for the same reason before.
+    All counts are of records: `received` where they are not one in each message, `rejected_again` those that were
+    rejected for the same reason before. `nulled` counts by pointer the values that became NULL because they were
+    invalid.
     """
     for rejection in rejections:
         logger.warning("record rejected", extra=msgspec.structs.asdict(rejection))
     reasons = Counter(rejection.reason for rejection in rejections)
     counts = {
-        "Received": len(records),
+        "Received": len(records) if received is None else received,
         "Written": written.written,
         "Duplicate": written.duplicates,
         "Rejected": reasons.total(),
         "RejectedAgain": rejected_again,
         "Erased": written.erased,
         "Sealed": written.sealed,
+        "Nulled": sum(nulled.values()),
     }
+    if ignored:  # by streams that ignore something
+        counts["Ignored"] = ignored
     metrics.add_dimension("stream", stream)
     for name, number in counts.items():
         metrics.add_metric(name, MetricUnit.Count, number)
@@ -43,9 +52,11 @@ def count_batch(
     if records:
         oldest = min(int(record["attributes"]["SentTimestamp"]) for record in records)
         metrics.add_metric("OldestRecordAge", MetricUnit.Seconds, max(0.0, time.time() - oldest / 1000))
+    for written_to, number in written.written_by_stream.items():
+        count("WrittenByStream", number, stream=stream, written_to=written_to)
     for reason, number in reasons.items():
         count("RejectedByReason", number, stream=stream, reason=reason)
     if "internal_error" in reasons:
         count("InternalErrors", reasons["internal_error"])  # of all streams, for one alarm
     metrics.flush_metrics()
-    logger.info("batch done", extra=counts)
+    logger.info("batch done", extra=counts | ({"nulled": dict(nulled)} if nulled else {}))

@@ -5,6 +5,8 @@ import msgspec
 from sluice.declaration.originals import Originals
 from sluice.declaration.stream import Row
 
+type Key = tuple[str, str]  # of a row: what makes it one among those of all streams
+
 NOTHING = Originals()
 
 
@@ -19,6 +21,11 @@ class MaskedRow(msgspec.Struct, frozen=True, gc=False):
     cells: Row
     originals: Originals = NOTHING
     nulled: tuple[str, ...] = ()  # pointers of the fields whose value broke its rule and became NULL
+    stream: str = ""  # the name of its stream; a store of one stream does not need it
+
+    @property
+    def key(self) -> Key:
+        return self.stream, self.message_id
 
 
 class Rejection(msgspec.Struct, frozen=True):

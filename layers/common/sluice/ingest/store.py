@@ -1,7 +1,8 @@
-"""The store of a stream: the rows and rejections of a batch are written in one transaction, each message once."""
+"""The store of streams: the rows and rejections of a batch are written in one transaction, each message once."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
@@ -13,7 +14,8 @@ from sluice.declaration.originals import Original
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected
 from sluice.ingest.insertion import Inserted, insert
-from sluice.ingest.rows import MaskedRow, Rejection
+from sluice.ingest.mentions import MentionColumns
+from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.ingest.table import StreamTable
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import Database
@@ -33,16 +35,25 @@ class Written(NamedTuple):
     milliseconds: float
     erased: int = 0  # sent before the person was erased: not stored
     sealed: int = 0  # values that are new in the vault, as far as this environment knows
+    written_by_stream: Mapping[str, int] = {}  # of a queue with several
     newly_rejected: frozenset[str] = frozenset()  # message ids: the others were rejected for the same reason before
 
 
 class Store:
-    """The tables of one stream, as the ingest role may use them."""
+    """The tables of the streams of one queue, as the ingest role may use them.
 
-    def __init__(self, database: Database, stream: type[Stream], vault: Vault) -> None:
+    Rows are written table by table in the order of the streams, which is the same in every environment.
+    """
+
+    def __init__(self, database: Database, streams: Iterable[type[Stream]], vault: Vault) -> None:
         self._database = database
         self._vault = vault
-        self._table = StreamTable(stream)
+        streams = tuple(streams)
+        self._tables = {stream.stream_name: StreamTable(stream) for stream in streams}
+        self._mentions = {stream.stream_name: MentionColumns(stream) for stream in streams if stream.mentioned.paths}
+        self._domains = sorted(
+            {place.domain for stream in streams for place in stream.token_places if place.recoverable}
+        )
         self._verified: Keyset | None = None
 
     def verify(self, keyset: Keyset, deadline: Deadline) -> None:
@@ -73,19 +84,19 @@ class Store:
         self._vault.committed(sealed)
         return written
 
-    def probe(self, row: MaskedRow, rejection: Rejection, deadline: Deadline) -> None:
-        """Write a row and a rejection as `write` does, seal the row's originals, and roll it all back.
+    def probe(self, rows: Sequence[MaskedRow], rejection: Rejection, deadline: Deadline) -> None:
+        """Write rows and a rejection as `write` does, seal the rows' originals, and roll it all back.
 
         A row that PostgreSQL refuses is no outage. Raises Outage where `write` would.
         """
-        work = self._work([row], [rejection], lambda row, rejected: rejection, deadline)
+        work = self._work(rows, [rejection], lambda row, rejected: rejection, deadline)
 
         def work_and_seal(connection: Connection) -> None:
             _, sealed = work(connection)
-            if not sealed:  # the row was refused, so its originals were not wanted
-                self._seal(connection, row.originals.values)
+            if not sealed:  # the rows were refused, so their originals were not wanted
+                self._seal(connection, rows)
 
-        self._transact([row], work_and_seal, deadline, undo=True)
+        self._transact(rows, work_and_seal, deadline, undo=True)
 
     def _work(
         self,
@@ -96,18 +107,23 @@ class Store:
     ) -> Callable[[Connection], tuple[Written, list[Sealed]]]:
         """Return what is to be done in the transaction. It is done again when the transaction is tried again."""
         started = time.perf_counter()
-        ordered = _in_order(rows)
+        ordered = self._in_order(rows)
 
         def work(connection: Connection) -> tuple[Written, list[Sealed]]:
-            erased_ids = self._erased_ids(connection, ordered)
-            kept = [row for row in ordered if row.message_id not in erased_ids] if erased_ids else ordered
-            inserted = insert(connection, self._table, kept, deadline)
-            sealed = self._seal(connection, chain.from_iterable([row.originals.values for row in inserted.written]))
+            state = erasures.share(connection, self._domains)
+            self._vault.observe(state.vault_generation)
+            erased = self._erased(connection, chain.from_iterable(ordered.values()), state.newest)
+            kept = _without(ordered, erased) if erased else ordered
+            if state.newest is not None and self._mentions:
+                kept = self._without_erased(connection, kept, state.newest)
+            inserted = insert(connection, kept, deadline)
+            sealed = self._seal(connection, inserted.written, state.domains)
             refusals = [reject(row, rejected) for row, rejected in inserted.refused]
             newly_rejected = _insert_rejections(connection, [*rejections, *refusals])
             milliseconds = (time.perf_counter() - started) * 1000
-            counted = _count(rows, inserted, erased_ids, len(sealed), milliseconds)
-            return counted._replace(newly_rejected=newly_rejected), sealed
+            counted = _count(rows, inserted, erased, len(sealed), milliseconds)
+            by_stream = Counter(row.stream for row in inserted.written) if len(self._tables) > 1 else {}
+            return counted._replace(written_by_stream=by_stream, newly_rejected=newly_rejected), sealed
 
         return work
 
@@ -123,52 +139,92 @@ class Store:
         except Exception as error:  # noqa: BLE001 (a fault of this program, whose text may quote a row)
             raise Outage(f"store: {type(error).__name__}") from None
 
-    def _erased_ids(self, connection: Connection, rows: Sequence[MaskedRow]) -> set[str]:
-        """Return the ids of the messages that were sent before the person they are about was erased.
+    def _in_order(self, rows: Sequence[MaskedRow]) -> dict[StreamTable, list[MaskedRow]]:
+        """Return the rows by table, sorted by message id, of two with one id the first.
 
-        No one is erased from now until the transaction ends.
+        Two environments that wrote the same rows in opposite orders would wait for each other: a deadlock.
         """
-        state = erasures.share(connection)
-        self._vault.observe(state.vault_generation)
-        newest = state.newest
-        if newest is None:
+        by_stream: dict[str, Sequence[MaskedRow]] = dict.fromkeys(self._tables, rows)
+        if len(self._tables) > 1:
+            by_stream = {name: [row for row in rows if row.stream == name] for name in self._tables}
+        return {table: _sorted(by_stream[name]) for name, table in self._tables.items()}
+
+    def _erased(self, connection: Connection, rows: Iterable[MaskedRow], newest_erasure: datetime | None) -> set[Key]:
+        """Return the keys of the rows that were sent before a person whom they are about was erased."""
+        if newest_erasure is None:
             return set()
         subjects = {
-            row.message_id: (row.originals.subject, sent_at)
+            row.key: (row.originals.subjects, sent_at)
             for row in rows
-            if row.originals.subject is not None and (sent_at := datetime.fromisoformat(row.sent_at)) < newest
+            if row.originals.subjects and (sent_at := datetime.fromisoformat(row.sent_at)) < newest_erasure
         }
-        if not subjects:
-            return set()
+        return erasures.sent_before(connection, self._keyset, subjects) if subjects else set()
+
+    def _without_erased(
+        self, connection: Connection, ordered: dict[StreamTable, list[MaskedRow]], newest_erasure: datetime
+    ) -> dict[StreamTable, list[MaskedRow]]:
+        """Return the rows without the mentions of people who were erased after they were sent."""
+        rows = chain.from_iterable(ordered.values())
+        oldest = min((datetime.fromisoformat(row.sent_at) for row in rows), default=newest_erasure)
+        if oldest >= newest_erasure:
+            return ordered
+        erased = erasures.since(connection, self._keyset, oldest)
+
+        def without(row: MaskedRow) -> MaskedRow:
+            return self._mentions[row.stream].without(row, erased) if row.stream in self._mentions else row
+
+        return {table: [without(row) for row in several] for table, several in ordered.items()}
+
+    @property
+    def _keyset(self) -> Keyset:
         if self._verified is None:
             raise Outage("keyset: not verified")
-        return erasures.sent_before(connection, self._verified, subjects)
+        return self._verified
 
-    def _seal(self, connection: Connection, originals: Iterable[Original]) -> list[Sealed]:
-        """Put into the vault what is not known to be there, and return it."""
+    def _seal(
+        self, connection: Connection, rows: Sequence[MaskedRow], erased_domains: Set[str] = frozenset()
+    ) -> list[Sealed]:
+        """Put into the vault what is not known to be there, and return it.
+
+        What identifies a person who was erased is not sealed again, unless the row is that person's own.
+        """
+        originals = list(chain.from_iterable([row.originals.values for row in rows]))
+        if erased_domains:
+            own = {original.token for row in rows for original in row.originals.values if _is_own(row, original)}
+            unknown = self._vault.unknown(originals)
+            others = [one for one in unknown if one.domain in erased_domains and one.token not in own]
+            erased = erasures.erased_values(connection, self._keyset, others) if others else set()
+            originals = [original for original in originals if original.token not in erased]
         sealed = self._vault.seal(originals)
         if sealed:
             _insert_sealed(connection, self._vault.wrapped_data_key, self._vault.is_data_key_committed, sealed)
         return sealed
 
 
-def _in_order(rows: Sequence[MaskedRow]) -> list[MaskedRow]:
-    """Return the rows sorted by message id, of two with one id the first.
+def _is_own(row: MaskedRow, original: Original) -> bool:
+    return original.value in row.originals.subjects
 
-    Two environments that wrote the same rows in opposite orders would wait for each other: a deadlock.
-    """
+
+def _sorted(rows: Sequence[MaskedRow]) -> list[MaskedRow]:
     unique = {row.message_id: row for row in reversed(rows)}
     return [unique[message_id] for message_id in sorted(unique)]
 
 
+def _without(
+    ordered: Mapping[StreamTable, Sequence[MaskedRow]], keys: Container[Key]
+) -> dict[StreamTable, list[MaskedRow]]:
+    return {table: [row for row in rows if row.key not in keys] for table, rows in ordered.items()}
+
+
 def _count(
-    rows: Sequence[MaskedRow], inserted: Inserted, erased_ids: set[str], sealed: int, milliseconds: float
+    rows: Sequence[MaskedRow], inserted: Inserted, erased: Container[Key], sealed: int, milliseconds: float
 ) -> Written:
     written, refused = inserted
-    refused_ids = {row.message_id for row, _ in refused}
-    erased = sum(row.message_id in erased_ids for row in rows) if erased_ids else 0
-    duplicates = sum(row.message_id not in refused_ids for row in rows) - erased - len(written)
-    return Written(len(written), duplicates, refused, milliseconds, erased, sealed)
+    refused_keys = {row.key for row, _ in refused}
+    erased_rows = sum(row.key in erased for row in rows) if erased else 0
+    refused_rows = sum(row.key in refused_keys for row in rows) if refused else 0
+    duplicates = len(rows) - len(written) - erased_rows - refused_rows
+    return Written(len(written), duplicates, refused, milliseconds, erased_rows, sealed)
 
 
 def _insert_sealed(
@@ -196,7 +252,7 @@ def _insert_sealed(
 
 def _insert_rejections(connection: Connection, rejections: Iterable[Rejection]) -> frozenset[str]:
     """Record why messages were rejected. Return the ids of those that were not rejected for the same reason before."""
-    ordered = sorted(rejections, key=lambda rejection: (rejection.message_id, rejection.reason, rejection.pointer))
+    ordered = sorted(rejections, key=lambda one: (one.message_id, one.stream, one.reason, one.pointer))
     if not ordered:
         return frozenset()
     rows = connection.run(

@@ -78,14 +78,18 @@ def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Cred
     """
     table = quoted_table(stream.table)
     tokens = sorted({str(identifier(place.column)) for place in stream.token_places})
-    subject = [str(identifier(stream.subject.column))] if stream.subject else []
+    texts = sorted({str(identifier(place.column)) for place in stream.text_places})
+    subject = [str(identifier(field.column)) for field in stream.subject.fields] if stream.subject else []
+    mentions = [str(identifier(column)) for column in stream.mentioned.columns]
+    changed = [*dict.fromkeys([*tokens, *texts])]
     relation = _relation(connection, stream)
     is_partitioned = relation is not None and relation.kind == PARTITIONED  # the time is part of the key, or may be
     rights = {
         "ingest": f"INSERT, SELECT ({', '.join(OWN_COLUMNS if is_partitioned else OWN_COLUMNS[:1])})",
-        "forget": f"DELETE, SELECT ({', '.join(dict.fromkeys([*OWN_COLUMNS, *subject, *tokens]))})",
-        "rekey": f"SELECT ({', '.join(['message_id', *tokens])})"
-        + (f", UPDATE ({', '.join(tokens)})" if tokens else ""),
+        "forget": f"DELETE, SELECT ({', '.join(dict.fromkeys([*OWN_COLUMNS, *subject, *tokens, *mentions]))})"
+        + (f", UPDATE ({', '.join(mentions)})" if mentions else ""),
+        "rekey": f"SELECT ({', '.join(['message_id', *changed])})"
+        + (f", UPDATE ({', '.join(changed)})" if changed else ""),
     }
     schema = stream.table.rpartition(".")[0]
     for role, right in rights.items():

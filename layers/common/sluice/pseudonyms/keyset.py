@@ -63,11 +63,19 @@ class Keyset:
 
     def tokens(self, domain: str, value: str) -> list[str]:
         """Return the tokens of a canonical value under every token key up to the current one, which comes last."""
+        return self.all_tokens(domain)(value)
+
+    def all_tokens(self, domain: str) -> Callable[[str], list[str]]:
+        """Return the function from a canonical value to these tokens."""
         first, *later = self._hmacs(domain)
-        digests = [first(value.encode())]
-        for rekey in later:
-            digests.append(rekey(digests[-1]))
-        return [_token(number, digest) for number, digest in enumerate(digests, 1)]
+
+        def tokens(value: str) -> list[str]:
+            digests = [first(value.encode())]
+            for rekey in later:
+                digests.append(rekey(digests[-1]))
+            return [_token(number, digest) for number, digest in enumerate(digests, 1)]
+
+        return tokens
 
     def newer(self, domain: str) -> Callable[[str], list[str]]:
         """Return the function from a token to the tokens of its value under each newer token key, the current one last.

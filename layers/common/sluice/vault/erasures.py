@@ -1,11 +1,12 @@
 """Erasures: what is remembered of them in PostgreSQL, and the lock between them and whoever writes rows or tokens."""
 
-from collections.abc import Container, Hashable, Iterable, Mapping
+from collections.abc import Collection, Container, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
+from sluice.declaration.originals import Original
 from sluice.declaration.personal import SUBJECT, TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.postgres.cells import array_cell
@@ -20,16 +21,20 @@ class State(NamedTuple):
 
     vault_generation: int  # one more with each erasure and sweep: sealed values may be gone
     newest: datetime | None  # when the last person was erased
+    domains: frozenset[str]  # those, of the given ones, with values that must not be sealed again
 
 
-def share(connection: Connection) -> State:
+def share(connection: Connection, domains: Sequence[str] = ()) -> State:
     """Keep erasures and sweeps out until this transaction ends. Return the state that they left."""
     # Two statements: the second begins once we have the lock, so it reads what the last holder committed.
     rows = connection.run(
-        f"SELECT pg_advisory_xact_lock_shared({LOCK}); SELECT number, (SELECT max(erased_at) FROM erasure) FROM removal"
+        f"SELECT pg_advisory_xact_lock_shared({LOCK});"
+        " SELECT number, (SELECT max(erased_at) FROM erasure),"
+        f" ARRAY(SELECT domain FROM unnest(CAST({literal(array_cell(domains))} AS text[])) AS domain"
+        " WHERE EXISTS (SELECT FROM erased_value v WHERE v.domain = domain.domain)) FROM removal"
     )
-    vault_generation, newest = (rows or [])[-1]
-    return State(vault_generation, newest)
+    vault_generation, newest, erased_domains = (rows or [])[-1]
+    return State(vault_generation, newest, frozenset(erased_domains))
 
 
 def exclude(connection: Connection) -> None:
@@ -50,19 +55,28 @@ def erased(connection: Connection, subject_tokens: Iterable[str]) -> dict[str, d
     return dict(rows)
 
 
-def sent_before[Name: Hashable](
-    connection: Connection, keyset: Keyset, messages: Mapping[Name, tuple[str, datetime]]
-) -> set[Name]:
-    """Return which messages were sent before the person they are about was erased.
+def since(connection: Connection, keyset: Keyset, moment: datetime) -> dict[str, datetime]:
+    """Return when persons were erased after a moment, by all of their tokens that a row can have."""
+    rows: Any = connection.run(
+        "SELECT subject_token, erased_at FROM erasure WHERE erased_at > :moment ORDER BY erased_at", moment=moment
+    )
+    newer = keyset.newer(SUBJECT)
+    return {form: erased_at for token, erased_at in rows for form in (token, *newer(token))}
 
-    Each message comes with its subject, the canonical text in the clear, and with the time when it was sent.
+
+def sent_before[Name: Hashable](
+    connection: Connection, keyset: Keyset, messages: Mapping[Name, tuple[Sequence[str], datetime]]
+) -> set[Name]:
+    """Return which messages were sent before a person whom they are about was erased.
+
+    Each message comes with its subjects, canonical texts in the clear, and with the time when it was sent.
     """
-    tokens = {subject: keyset.tokens(SUBJECT, subject) for subject, _ in messages.values()}
+    tokens = {subject: keyset.tokens(SUBJECT, subject) for subjects, _ in messages.values() for subject in subjects}
     found = erased(connection, {token for several in tokens.values() for token in several})
     return {
         name
-        for name, (subject, sent_at) in messages.items()
-        if any(token in found and sent_at < found[token] for token in tokens[subject])
+        for name, (subjects, sent_at) in messages.items()
+        if any(sent_at < found[token] for subject in subjects for token in tokens[subject] if token in found)
     }
 
 
@@ -73,6 +87,29 @@ def remember(connection: Connection, subject_token: str, erased_at: datetime) ->
         " ON CONFLICT (subject_token) DO UPDATE SET erased_at = greatest(erasure.erased_at, excluded.erased_at)",
         subject_token=subject_token,
         erased_at=erased_at,
+    )
+
+
+def erased_values(connection: Connection, keyset: Keyset, originals: Collection[Original]) -> set[str]:
+    """Return the tokens of those values that identify somebody who was erased."""
+    tokens_of = {domain: keyset.all_tokens(domain) for domain in {original.domain for original in originals}}
+    forms = {original.token: tokens_of[original.domain](original.value) for original in originals}
+    rows: Any = connection.run(
+        "SELECT token FROM erased_value WHERE token = ANY(CAST(:tokens AS varchar[]))",
+        tokens=array_cell([form for several in forms.values() for form in several]),
+    )
+    found = {token for (token,) in rows}
+    return {token for token, several in forms.items() if not found.isdisjoint(several)}
+
+
+def remember_values(connection: Connection, tokens: Mapping[str, Iterable[str]]) -> None:
+    """Remember what identifies a person who was erased, as tokens by domain: others do not have it sealed again."""
+    pairs = [(token, domain) for domain, several in tokens.items() for token in several]
+    connection.run(
+        "INSERT INTO erased_value (token, domain)"
+        " SELECT * FROM unnest(CAST(:tokens AS varchar[]), CAST(:domains AS varchar[])) ON CONFLICT DO NOTHING",
+        tokens=array_cell([token for token, _ in pairs]),
+        domains=array_cell([domain for _, domain in pairs]),
     )
 
 
@@ -90,10 +127,27 @@ def tokens_in_rows(streams: Iterable[type[Stream]], domains: Container[str] | No
     return " UNION ALL ".join(selects) or "SELECT NULL::text AS token WHERE false"
 
 
+def has_token(place: TokenPlace, tokens: Sequence[str]) -> str:
+    """Return the condition that a row has one of these tokens in a place; an index on the column serves it."""
+    column = str(identifier(place.column))
+    if place.is_json:
+        is_one = " || ".join(f"@ == {_json(token)}" for token in tokens)
+        return f"{column}::jsonb @? {literal(f'lax {_json_path(place)} ? ({is_one})')}::jsonpath"
+    array = literal(array_cell(tokens))
+    return f"{column} && {array}" if place.is_array else f"{column} = ANY({array})"
+
+
 def tokens_at(place: TokenPlace) -> str:
     """Return the expression for a row's tokens in one place: a row for each where they are many."""
     column = str(identifier(place.column))
-    if place.path:
-        members = "".join(f".{msgspec.json.encode(member).decode()}[*]" for member in place.path)
-        return f"jsonb_path_query({column}::jsonb, {literal(f'lax $[*]{members}')}) #>> '{{}}'"
+    if place.is_json:
+        return f"jsonb_path_query({column}::jsonb, {literal(f'lax {_json_path(place)}')}) #>> '{{}}'"
     return f"unnest({column})::text" if place.is_array else f"{column}::text"
+
+
+def _json_path(place: TokenPlace) -> str:
+    return "$[*]" + "".join(f".{_json(member)}[*]" for member in place.path)
+
+
+def _json(text: str) -> str:
+    return msgspec.json.encode(text).decode()

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sluice.declaration import envelopes
+from sluice.declaration.layout import pointer_of
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError, Rejected
 from tools.project import PROJECT
@@ -16,13 +17,15 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import detection, marks, messages, preview, space, table_sql, throwaway
 from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Message, Unreadable
-from tools.sluice_cli.authors.new import declaration, examples, files, samples
+from tools.sluice_cli.authors.new import declaration, examples, files, samples, wrapping
 from tools.sluice_cli.authors.new.files import NotWritten
-from tools.sluice_cli.authors.new.plan import CLASSES, ObjectPlan, Planner, pascal
+from tools.sluice_cli.authors.new.plan import CLASSES, LeftOut, ObjectPlan, Planner, pascal
+from tools.sluice_cli.authors.new.wrapping import Wrapping
 from tools.template import FILE, NoSuchPlace, with_stream
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 LONGEST_NAME = 40  # characters: it is part of the names of queues and alarms
+STREAMS_PAGE = "docs/streams.md"
 QUEUE = re.compile(r"[A-Za-z0-9_-]{1,76}")  # of 80 characters, with `-dlq`
 
 
@@ -46,7 +49,12 @@ def new(
     ],
     envelope: Annotated[EnvelopeName, typer.Option(help="What is wrapped around a record.")] = EnvelopeName.PLAIN,
     subject: Annotated[
-        str, typer.Option(metavar="FIELD", help="The field that says whose record it is: user_id, customer.email.")
+        str,
+        typer.Option(
+            metavar="FIELD",
+            help="The field that says whose record it is: user_id, customer.email. Of several, with commas between,"
+            " the first that is there counts.",
+        ),
     ] = "",
     identity: Annotated[
         str,
@@ -70,16 +78,20 @@ def new(
         found = messages.read(None, [sample_file], None)
     except Unreadable as error:
         terminal.fail(str(error), terminal.USAGE)
-    root = samples.records_of(_bodies(found, envelope))
+    wrapped = wrapping.of(_bodies(found, envelope))
+    root = samples.records_of(wrapped.records)
     if not root.objects:
         terminal.fail(f"{sample_file}: none of the samples is a JSON object", terminal.USAGE)
     if root.is_map():
         terminal.fail(f"{sample_file}: the keys of the samples are values, not names of fields", terminal.USAGE)
-    planner = Planner(_class_name(name), subject, identity, time)
+    subjects = tuple(filter(None, (field.strip() for field in subject.split(","))))
+    planner = Planner(_class_name(name), subjects, identity, time)
     plan = planner.plan(root)
     if not plan.members:
         terminal.fail(f"{sample_file}: there is nothing in the samples that can be declared", terminal.USAGE)
-    source, stream = _declared(name, plan, planner, envelope)
+    why = f"it is beside the records: FROM_ENVELOPE reads it ({STREAMS_PAGE})"
+    planner.left_out += [LeftOut(pointer_of(key), why) for key in wrapped.beside]
+    source, stream = _declared(name, plan, planner, envelope, wrapped)
     made = _made(name, source, stream, plan, queue)
     findings = Findings(stream, found, throwaway.keyset())
     preview.show(findings, space.hashes_per_second(), show_clear=False)
@@ -91,17 +103,24 @@ def new(
     raise typer.Exit(terminal.REJECTED if findings.rejected else 0)
 
 
-def _declared(name: str, plan: ObjectPlan, planner: Planner, envelope: EnvelopeName) -> tuple[str, type[Stream]]:
+def _declared(
+    name: str, plan: ObjectPlan, planner: Planner, envelope: EnvelopeName, wrapped: Wrapping
+) -> tuple[str, type[Stream]]:
     """Return a declaration's text and the stream, or end the command where a field cannot be what it is named for."""
+    for field in planner.subject:
+        if field not in planner.subject_paths:
+            terminal.fail(f"--subject: {field} is no field of the record that can be declared", terminal.USAGE)
     named = {
-        "subject": (planner.subject, planner.subject_path),
         "identity": (planner.identity, planner.identity_path),
         "time": (planner.time, planner.time_path),
     }
     for option, (field, path) in named.items():
         if field and not path:
             terminal.fail(f"--{option}: {field} is no field with a single value that can be declared", terminal.USAGE)
-    source = declaration.source(name, plan, envelope, {option: path for option, (_, path) in named.items()})
+    paths = {option: [path] for option, (_, path) in named.items() if path}
+    subject = [planner.subject_paths[field] for field in planner.subject]
+    of_persons = {"subject": subject, "mentions": planner.mention_paths}
+    source = declaration.source(name, plan, envelope, of_persons | paths, wrapped)
     try:
         return source, declaration.load(name, source)
     except DeclarationError as error:
@@ -173,7 +192,7 @@ def _tell(made: dict[str, str], planner: Planner, plan: ObjectPlan) -> None:
         console.print("", table)
     decisions = [mark for file, text in made.items() for mark in marks.marks(file, text) if file.endswith(".py")]
     decisions += planner.questions
-    if not planner.subject_path:
+    if not planner.subject_paths:
         decisions.append(_without_subject(plan))
     if decisions:
         console.print("\nTo be decided by you:")

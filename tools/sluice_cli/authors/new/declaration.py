@@ -1,8 +1,9 @@
 """Writes the module that declares a planned stream, and loads the stream from that text."""
 
+import re
 import subprocess  # nosec B404
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,24 +14,36 @@ from sluice.declaration.rules import Each
 from sluice.declaration.stream import Stream
 from tools.project import PROJECT
 from tools.sluice_cli.authors.marks import MARK
-from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan
+from tools.sluice_cli.authors.new.plan import Member, ObjectPlan, TreePlan, UnionPlan
+from tools.sluice_cli.authors.new.wrapping import Wrapping
 
 LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
+ONE_RECORD = Wrapping(())  # in each message
+CALLED = re.compile(r"\b([A-Z]\w+)\(")  # in a mask: itself, and what is in it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
-def source(name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, str]) -> str:
+def source(
+    name: str, plan: ObjectPlan, envelope: str, named: Mapping[str, Sequence[str]], wrapping: Wrapping = ONE_RECORD
+) -> str:
     """Return the module's text, formatted as `make check` wants it; `named` are paths by the stream's option."""
-    classes = _Classes()
-    options = [f'table="{name}"', *(f'{option}="{path}"' for option, path in named.items() if path)]
+    classes = _Classes(_date(plan))
+    options = [f'table="{name}"', *(f"{option}={_paths(paths)}" for option, paths in named.items() if paths)]
     options.append(_rename_option(plan))
     options.append(f"envelope={envelope}" if envelope != "plain" else "")
+    options += wrapping.options()
+    mark = f"  # {MARK} {wrapping.doubt}" if wrapping.doubt else ""
     head = f"class {plan.class_name}({', '.join(['Stream', *filter(None, options)])}):"
-    stream = f'{head}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
+    stream = f'{head}{mark}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
     body = "\n\n".join([*classes.texts, stream])
     return formatted(
         f'"""The stream `{name}`, as its samples show it."""\n\n{_imports(plan, body, envelope)}\n\n{body}'
     )
+
+
+def _paths(paths: Sequence[str]) -> str:
+    texts = [f'"{path}"' for path in paths]
+    return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
 
 def load(name: str, text: str) -> type[Stream]:
@@ -64,25 +77,39 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     fields = list(plan.fields())
     made = {field.guess.rule.element.makes.__name__ for field in fields}
     lines = []
-    if "datetime" in made:
-        lines.append("from datetime import datetime")
+    if made & {"date", "datetime"}:
+        day = "date" if _date(plan) == "date" else f"date as {_date(plan)}"
+        types = [spelled for name, spelled in (("date", day), ("datetime", "datetime")) if name in made]
+        lines.append(f"from datetime import {', '.join(types)}")
     if "Decimal" in made:
         lines.append("from decimal import Decimal")
-    lines.append("from typing import Annotated")
+    lines.append("from typing import Annotated" + ", Any" * ("Tree(" in body))
     if "msgspec.field(" in body:
         lines.append("\nimport msgspec")
-    names = {mask.partition("(")[0] for field in fields for mask in field.masks} | {"Stream"}
-    names |= {type(field.guess.rule.element).__name__ for field in fields}
-    names |= {"Each"} if any(isinstance(field.guess.rule, Each) for field in fields) else set()
-    names |= {"Part"} if any(isinstance(member, ObjectPlan) for member in plan.members) else set()
-    ordered = sorted(names) + ([envelope] if envelope != "plain" else [])
+    in_trees = [value for tree in plan.trees() for value in tree.paths.values()]
+    values = [*fields, *in_trees]
+    names = {name for value in values for mask in value.masks for name in CALLED.findall(mask)} | {"Stream"}
+    ruled = [value for value in values if value.guess.source]
+    names |= {type(value.guess.rule.element).__name__ for value in ruled}
+    names |= {"NullIf"} if any(value.guess.has_blanks for value in ruled) else set()
+    names |= {"Each"} if any(isinstance(value.guess.rule, Each) for value in ruled) else set()
+    names |= {"Part"} if "(Part" in body else set()
+    names |= {name for name in ("ByType", "Keep", "Tagged", "Tree") if f" {name}(" in body}
+    ordered = sorted(names) + (["listed"] if "records=listed(" in body else [])
+    ordered += [envelope] if envelope != "plain" else []
     return "\n".join([*lines, f"\nfrom sluice import {', '.join(ordered)}"])
+
+
+def _date(plan: ObjectPlan) -> str:
+    """Return how the module calls the type of dates: a field of its name would hide it."""
+    return "calendar_date" if any(field.name == "date" for field in plan.fields()) else "date"
 
 
 class _Classes:
     """The classes of a stream's objects, the inner ones first; objects that are alike have one class."""
 
-    def __init__(self) -> None:
+    def __init__(self, date: str) -> None:
+        self._date = date
         self.texts: list[str] = []
         self._names: dict[tuple[str, str], str] = {}  # by options and body
 
@@ -101,20 +128,61 @@ class _Classes:
             self.texts.append(f'{head}\n    """{told} `{plan.name}`."""\n\n{body}\n')
         return self._names[key]
 
-    def _line(self, member: FieldPlan | ObjectPlan, is_renamed: bool) -> str:
+    def _union(self, plan: UnionPlan) -> tuple[str, str]:
+        """Return the type of a value of several shapes, and what decides for each."""
+        types, cases = [], []
+        for tag, case in plan.cases:
+            if isinstance(case, ObjectPlan):
+                part = self._part(case)
+                types.append(f"list[{part}]" if case.many else part)
+                written = types[-1]
+            else:
+                types.append(re.sub(r"\bdate\b", self._date, case.guess.type))
+                written = ", ".join([case.guess.source, *case.masks])
+                written = f"({written})" if case.masks else written
+            cases.append(f'"{tag}": {written}' if plan.tag else written)
+        type_ = " | ".join(dict.fromkeys(types))
+        told = ", ".join(cases)
+        return (
+            f"list[{type_}]" if plan.many else type_,
+            f'Tagged("{plan.tag}", {{{told}}})' if plan.tag else f"ByType({told})",
+        )
+
+    def _line(self, member: Member, is_renamed: bool) -> str:
         null = " | None" if member.optional else ""
+        if isinstance(member, TreePlan):
+            default = _default(member, False, is_renamed)
+            return f"{member.name}: Annotated[dict[str, Any]{null}, Tree({{\n{_branches(member)}}})]{default}"
         if isinstance(member, ObjectPlan):
             part = self._part(member)
             annotation = (f"list[{part}]" if member.many else part) + null
             return f"{member.name}: {annotation}{_default(member, member.many, is_renamed)}"
-        inner = ", ".join([member.guess.type + null, member.guess.source, *member.masks])
-        default = _default(member, isinstance(member.guess.rule, Each), is_renamed)
-        mark = f"  # {MARK} {member.concern.told}" if member.concern else ""
+        if isinstance(member, UnionPlan):
+            type_, source = self._union(member)
+            inner, is_list, told = f"{type_}{null}, {source}", member.many, member.told
+        else:
+            type_ = re.sub(r"\bdate\b", self._date, member.guess.type) + null
+            null_if = ['NullIf("blank")'] if member.guess.has_blanks else []
+            inner = ", ".join([type_, member.guess.source, *null_if, *member.masks])
+            is_list, told = isinstance(member.guess.rule, Each), member.concern.told if member.concern else ""
+        default = _default(member, is_list, is_renamed)
+        mark = f"  # {MARK} {told}" if told else ""
         line = f"{member.name}: Annotated[{inner}]{default}{mark}"
         if len(line) <= LONGEST_LINE:
             return line
         # With the comma it has many lines, also once the mark is deleted.
         return f"{member.name}: Annotated[{inner},]{default}{mark}"
+
+
+def _branches(plan: TreePlan) -> str:
+    """Return the lines that name what a Tree keeps."""
+    lines = []
+    for path, value in plan.paths.items():
+        uses = [*filter(None, [value.guess.source]), *value.masks] or ["Keep()"]
+        use = f"({', '.join(uses)})" if len(uses) > 1 else uses[0]
+        mark = f"  # {MARK} {value.concern.told}" if value.concern else ""
+        lines.append(f"{_literal(path)}: {use},{mark}\n")
+    return "".join(lines)
 
 
 def _rename_option(plan: ObjectPlan) -> str:
@@ -134,7 +202,7 @@ def _rename(plan: ObjectPlan) -> str:
     return ""
 
 
-def _default(member: FieldPlan | ObjectPlan, is_list: bool, is_renamed: bool) -> str:
+def _default(member: Member, is_list: bool, is_renamed: bool) -> str:
     """Return what stands behind a field's annotation: what it is when it is missing, and what its key is called."""
     empty = is_list and not member.optional
     if is_renamed or member.name == member.key:

@@ -15,9 +15,12 @@ from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Layout
 from sluice.declaration.originals import Notes
 from sluice.declaration.rules import (
+    EPOCHS,
     Boolean,
+    Date,
     Each,
     Email,
+    Float,
     Integer,
     IpAddress,
     Number,
@@ -32,7 +35,7 @@ from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.postgres.cells import json_cell, json_member
 from tools.sluice_cli.authors import envelopes, throwaway
-from tools.sluice_cli.authors.new.plan import FieldPlan, ObjectPlan
+from tools.sluice_cli.authors.new.plan import FieldPlan, Member, ObjectPlan, TreePlan, UnionPlan
 from tools.sluice_cli.authors.new.samples import Scalar
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -52,6 +55,8 @@ MADE_UP = {  # by kind: of those that standards and banks reserve for examples
     "free_text": "some words",
 }
 
+IN_TEXTS = {"phone": "+44 20 7946 0001"}  # where the region is not known
+
 
 def lines(stream: type[Stream], plan: ObjectPlan) -> list[str]:
     """Return the lines of the stream's examples: whole records, one without all that may be missing, and a refusal."""
@@ -70,11 +75,37 @@ def record(plan: ObjectPlan, number: int, whole: bool = True) -> dict[str, Any]:
             continue
         if member.optional and not whole:
             made[member.key] = None
-        elif isinstance(member, FieldPlan):
-            made[member.key] = _value(member, number)
         else:
-            inner = record(member, number, whole)
-            made[member.key] = [inner] if member.many else inner
+            made[member.key] = _member(member, number, whole)
+    return made
+
+
+def _member(member: Member, number: int, whole: bool) -> Any:
+    if isinstance(member, FieldPlan):
+        return _value(member, number)
+    if isinstance(member, TreePlan):
+        return _tree(member, number)
+    if isinstance(member, UnionPlan):
+        _, case = member.cases[number % len(member.cases)]
+        inner = _member(case, number, whole)
+    else:
+        inner = record(member, number, whole)
+    return [inner] if member.many else inner
+
+
+def _tree(plan: TreePlan, number: int) -> dict[str, Any]:
+    """Return a map of nobody with a value for each path."""
+    made: dict[str, Any] = {}
+    for path, field in plan.paths.items():
+        inner: Any = made
+        *way, last = [key.replace("~1", "/").replace("~0", "~") for key in path[1:].split("/")]
+        for key, following in zip(way, [*way[1:], last], strict=False):
+            if isinstance(inner, list):
+                inner[:] = inner or [{}]
+                inner = inner[0]
+            else:
+                inner = inner.setdefault(key, [] if following == "*" else {})
+        inner[last] = _value(field, number)
     return made
 
 
@@ -129,10 +160,13 @@ def _refused(stream: type[Stream], plan: ObjectPlan) -> list[str]:
 def _value(field: FieldPlan, number: int) -> Any:
     """Return a value of nobody that the field takes, of the form that the samples have."""
     rule, place = field.guess.rule, field.place
-    if isinstance(rule, Each):
-        values = place.elements.scalars if place.elements else []
-        return [_scalar(field, rule.element, values, number)]
-    return _scalar(field, rule, place.scalars, number)
+    while place.elements and isinstance(rule, Each):
+        place, rule = place.elements, rule.rule
+    value = _scalar(field, rule, place.present, number)
+    rule = field.guess.rule
+    while isinstance(rule, Each):
+        value, rule = [value], rule.rule
+    return value
 
 
 def _scalar(field: FieldPlan, rule: Rule, values: Sequence[Scalar], number: int) -> Any:
@@ -141,11 +175,13 @@ def _scalar(field: FieldPlan, rule: Rule, values: Sequence[Scalar], number: int)
         case OneOf():
             return rule.choices[number % len(rule.choices)]
         case Boolean():
-            return number % 2 == 1
+            return ("true" if number % 2 else "false") if is_text else number % 2 == 1
         case Integer():
             return number
-        case Number():
-            made = str(Decimal(number) + (Decimal("0.5") if rule.scale else 0))
+        case Date():
+            return f"2026-01-{number:02}"
+        case Number() | Float():
+            made = str(Decimal(number) + (0 if isinstance(rule, Number) and rule.scale == 0 else Decimal("0.5")))
             return made if is_text else msgspec.json.decode(made)
         case Uuid():
             return str(UUID(int=number, version=4))
@@ -161,15 +197,18 @@ def _scalar(field: FieldPlan, rule: Rule, values: Sequence[Scalar], number: int)
 
 
 def _moment(rule: Timestamp, values: Sequence[Scalar], is_text: bool) -> str | int:
+    if rule.format:
+        return rule.spelled(MOMENT)
     if is_text and not all(str(value).replace(".", "").isdigit() for value in values):
         return f"{MOMENT:%Y-%m-%dT%H:%M:%SZ}"
-    epoch = int(MOMENT.timestamp()) * (1000 if rule.epoch == "milliseconds" else 1)
+    epoch = int(MOMENT.timestamp()) * 10 ** EPOCHS[rule.epoch]
     return str(epoch) if is_text else epoch
 
 
 def _text(field: FieldPlan, rule: Rule, values: Sequence[str], number: int) -> str:
     lengths = {len(value) for value in values}
     made = MADE_UP.get(field.concern.kind, "") if field.concern else ""
+    made = " ".join([made, *((MADE_UP | IN_TEXTS)[kind] for kind in field.concern.held)]) if field.concern else made
     if not made and len(lengths) == 1 and all(re.fullmatch("[0-9a-f]{8,}|[0-9A-F]{8,}", value) for value in values):
         made = f"{number:0{lengths.pop()}}"
     made = made or f"{field.name.replace('_', '-')}-{number}"

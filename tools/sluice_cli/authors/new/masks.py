@@ -3,12 +3,36 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sluice.declaration.rules import Email, Integer, IpAddress, Number, OneOf, Phone, Text, Timestamp, Uuid
+from sluice.declaration.rules import (
+    Card,
+    Date,
+    Email,
+    Float,
+    Iban,
+    Integer,
+    IpAddress,
+    Number,
+    OneOf,
+    Phone,
+    Rule,
+    Text,
+    Timestamp,
+    Uuid,
+)
+from sluice.declaration.search import Search
 from tools.sluice_cli.authors import detection
 from tools.sluice_cli.authors.new.rules import OF_CHOICES, Guess
 from tools.sluice_cli.authors.new.samples import Scalar
 
 RECOVERABLE = (("email", Email), ("phone", Phone))
+FINDS = {  # what can be found inside of a text, and what is proposed to stand in its place
+    "email": 'Find(Email(), Pseudonym({column}domain="email", recoverable=True))',
+    "ip": 'Find(IpAddress(), Redact(constant="[ip]"))',
+    "phone": 'Find(Phone(), Redact(constant="[phone]"))',
+    "card": 'Find(Card(), Redact(constant="[card]"))',
+    "iban": 'Find(Iban(), Redact(constant="[iban]"))',
+}
+FOUND_BY: dict[str, Rule] = {"email": Email(), "ip": IpAddress(), "phone": Phone(), "card": Card(), "iban": Iban()}
 TOKENS = ("user_id", "device_id", "mac")
 BY_FORM_ALONE = ("name", "free_text", "email", "ip")  # a number is none of these, whatever its key says
 
@@ -18,13 +42,14 @@ class Concern(NamedTuple):
 
     kind: str
     told: str  # behind `confirm:`
+    held: tuple[str, ...] = ()  # kinds of what is inside of a text, if all of it can be found there
 
 
 def concern(path: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Concern | None:
     """Return what a place seems to hold of a person, or None where nothing speaks for it."""
     rule, keys = guess.rule.element, [key for key in path if key != "*"]
     by_name = detection.kind_of_name(".".join(keys))
-    if isinstance(rule, Timestamp):
+    if isinstance(rule, Timestamp | Date):
         return _named(by_name) if by_name == "birth_date" else None
     if isinstance(rule, OneOf):
         return None
@@ -33,27 +58,33 @@ def concern(path: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Conc
     if by_form and by_name not in ("credential", "tax_id", "card", "iban"):
         is_version = by_form == "ip" and not isinstance(rule, IpAddress)
         return None if is_version else Concern(by_form, f"looks like {detection.WORDS[by_form]}")
-    if isinstance(rule, Integer | Number):
+    if isinstance(rule, Integer | Number | Float):
         return _named(by_name) if by_name not in (None, *BY_FORM_ALONE) else None
     if not isinstance(rule, Text | Uuid | IpAddress):
         return None
     if by_name:
-        return _named(by_name)
+        return (_held(texts) if by_name == "free_text" else None) or _named(by_name)
     if isinstance(rule, Uuid):
         return None
     return _of_text(keys, texts)
 
 
-def masks(concern: Concern | None, guess: Guess, column: str | None, network: str, domain: str) -> list[str]:
+def masks(
+    concern: Concern | None, guess: Guess, column: str | None, network: str, domain: str, emails: str | None = None
+) -> list[str]:
     """Return the masks to propose, as they are written down; none where the value is kept under the field's name.
 
-    `column` names the column where it is not the field's name, `network` that of an IP address's network. `domain` is
-    that of the tokens, empty where it is the field's name.
+    `column` names the column where it is not the field's name, `network` that of an IP address's network, `emails`
+    that of the tokens inside of a text where it is not `<field>_email`. `domain` is that of the tokens, empty where it
+    is the field's name.
     """
     rule = guess.rule.element
     named, of_domain = f'"{column}"' if column else "", f'domain="{domain}"' if domain else ""
     if concern is None:
         return [f"Keep({named})"] if column else []
+    if concern.held and type(rule) is Text:
+        finds = [FINDS[kind].format(column=f'"{emails}", ' if emails else "") for kind in concern.held]
+        return [_call("Scrub", *finds, f"column={named}" if named else "")]
     if (concern.kind, type(rule)) in RECOVERABLE:
         return [_call("Pseudonym", named, of_domain, "recoverable=True")]
     if concern.kind == "ip" and isinstance(rule, IpAddress):
@@ -79,9 +110,8 @@ def _call(name: str, *options: str) -> str:
 
 def _of_text(keys: Sequence[str], texts: Sequence[str]) -> Concern | None:
     """Return what a text holds that has neither a form nor a name that tells."""
-    held = sorted(set().union(*map(detection.find, texts)) & detection.PERSONAL)
-    if held:
-        return Concern("words", f"holds {' and '.join(detection.WORDS[kind] for kind in held)}")
+    if held := _held(texts):
+        return held
     if any("://" in value for value in texts):
         return Concern("url", "a URL, which may name a person")
     is_kind = {*detection.words(keys[-1])[-1:]} <= OF_CHOICES
@@ -90,6 +120,30 @@ def _of_text(keys: Sequence[str], texts: Sequence[str]) -> Concern | None:
     if any(len(value.split()) > (2 if is_kind else 1) for value in texts):
         return Concern("words", "free text")
     return None
+
+
+def _held(texts: Sequence[str]) -> Concern | None:
+    """Return what stands inside of texts, by its form."""
+    held = sorted(set().union(*map(detection.find, texts)) & detection.PERSONAL)
+    if not held:
+        return None
+    told = f"holds {' and '.join(detection.WORDS[kind] for kind in held)}"
+    if {*held} <= FINDS.keys() and not any(map(detection.detect, texts)) and _are_found(held, texts):
+        return Concern("words", f"{told}, and maybe names, which nothing finds", tuple(held))
+    return Concern("words", told)
+
+
+def _are_found(kinds: Sequence[str], texts: Sequence[str]) -> bool:
+    """Tell whether nothing is left of such kinds once all that can be found is out of the texts."""
+    search = Search([(FOUND_BY[kind], None) for kind in kinds])
+    for text in texts:
+        end, rest = 0, []
+        for hit in search.hits(text):
+            rest.append(text[end : hit.start])
+            end = hit.end
+        if detection.find(" ".join([*rest, text[end:]])) & detection.PERSONAL:
+            return False
+    return True
 
 
 def _named(kind: str | None) -> Concern | None:

@@ -7,11 +7,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from sluice.declaration.rules import (
+    EPOCHS,
     LARGEST_BIGINT,
     LARGEST_INTEGER,
     Boolean,
+    Date,
     Each,
     Email,
+    Float,
     Integer,
     IpAddress,
     Number,
@@ -33,6 +36,7 @@ MOST_ELEMENTS = (1000, 10_000, 100_000, 1_000_000)
 
 CHOICES_SEEN_IN = 50  # values at least, to tell that there are no more than those
 MOST_CHOICES = 8
+FLOAT_DIGITS = 15
 RAREST_CHOICE = 5  # times
 CHOICE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 OF_CHOICES = frozenset(  # the last word of keys that name a kind of things, not a thing
@@ -56,23 +60,33 @@ class Guess(NamedTuple):
 
     rule: Rule
     source: str
+    has_blanks: bool = False  # some of the values, or of the list's
 
     @property
     def type(self) -> str:
-        made = self.rule.element.makes.__name__
-        return f"list[{made}]" if isinstance(self.rule, Each) else str(made)
+        """The type of the canonical value, with null inside of a list that has blanks."""
+        made, rule = str(self.rule.element.makes.__name__), self.rule
+        made += " | None" if self.has_blanks and isinstance(rule, Each) else ""
+        while isinstance(rule, Each):
+            made, rule = f"list[{made}]", rule.rule
+        return made
 
 
 def guess(place: Place) -> Guess:
     """Return the rule for the values at a place. Raises Undeclarable."""
-    values = place.scalars
+    values = place.present
+    if not values:
+        raise Undeclarable("its text is blank in every sample")
+    return _guess(place, values)._replace(has_blanks=len(values) < len(place.scalars))
+
+
+def _guess(place: Place, values: Sequence[Scalar]) -> Guess:
     last = (detection.words(next(key for key in reversed(place.path) if key != "*")) or [""])[-1]
-    empty = sum(isinstance(value, str) and not value.strip() for value in values)
-    if empty:
-        raise Undeclarable(f"its text is empty in {empty} of {len(values)} samples, which no rule takes yet")
     types = {type(value) for value in values}
     if types == {bool}:
         return Guess(Boolean(), "Boolean()")
+    if types <= {bool, str} and takes(Boolean(text=True), values):
+        return Guess(Boolean(text=True), "Boolean(text=True)")
     if bool not in types:
         moment = _moment(values, last)
         if moment:
@@ -82,15 +96,17 @@ def guess(place: Place) -> Guess:
         number = _number(values, last)
         if number:
             return number
-    raise Undeclarable(f"it is a {' or a '.join(sorted(_spoken(one) for one in types))}: unions cannot be declared yet")
+    raise Undeclarable(f"it is a {' or a '.join(sorted(_spoken(one) for one in types))}, which no rule takes")
 
 
 def each(element: Guess, lengths: Sequence[int]) -> Guess:
     """Return the rule of a list of such values, with room for longer ones."""
     most = _above(MOST_ELEMENTS, 4 * max(lengths))
-    if most == MOST_ELEMENTS[0]:
-        return Guess(Each(element.rule), f"Each({element.source})")
-    return Guess(Each(element.rule, max=most), f"Each({element.source}, max={most:_})")
+    bound = f", max={most:_}" if most != MOST_ELEMENTS[0] else ""
+    is_json = isinstance(element.rule, Each)  # a list of lists: the outermost says so
+    inner = element.source.replace(", json=True", "")
+    source = f"Each({inner}{bound}{', json=True' if is_json else ''})"
+    return Guess(Each(element.rule, max=most, json=is_json), source, element.has_blanks)
 
 
 def text(values: Sequence[str]) -> Guess:
@@ -116,11 +132,14 @@ def _moment(values: Sequence[Scalar], last: str) -> Guess | None:
     if is_text and all(re.match(r"\d{4}-?\d\d-?\d\d[T ]", str(value), re.IGNORECASE) for value in values):
         seconds = Timestamp()
         return Guess(seconds, "Timestamp()") if takes(seconds, values) else None
-    if last not in OF_TIMES:
-        return None
-    for rule, source in (Timestamp(), "Timestamp()"), (Timestamp("milliseconds"), 'Timestamp(epoch="milliseconds")'):
-        if takes(rule, values):
-            return Guess(rule, source)
+    if is_text and all(re.match(r"\d{4}-", str(value)) for value in values) and takes(Date(), values):
+        return Guess(Date(), "Date()")
+    for format in ("http", "rfc2822"):
+        if is_text and takes(Timestamp(format=format), values):
+            return Guess(Timestamp(format=format), f'Timestamp(format="{format}")')
+    for epoch in EPOCHS if last in OF_TIMES else ():
+        if takes(Timestamp(epoch), values):
+            return Guess(Timestamp(epoch), "Timestamp()" if epoch == "seconds" else f'Timestamp(epoch="{epoch}")')
     return None
 
 
@@ -157,6 +176,8 @@ def _number(values: Sequence[Scalar], last: str) -> Guess | None:
     exact = [Decimal(value) for value in values]
     if all(isinstance(value, int) for value in values):
         return _integer([int(value) for value in exact], last)
+    if last not in MONEY and any(map(_is_float, values)) and not any(isinstance(value, str) for value in values):
+        return Guess(Float(), "Float()")
     return _decimal(exact, last in MONEY)
 
 
@@ -179,6 +200,12 @@ def _decimal(values: Sequence[Decimal], is_money: bool) -> Guess:
     room = _above(SCALES, scale if is_money else scale + 1)
     precision = _above(PRECISIONS, before + 2) + room
     return Guess(Number(precision, room), f"Number(precision={precision}, scale={room})")
+
+
+def _is_float(value: Scalar) -> bool:
+    """Tell whether a number has as many digits as only the text of a float has."""
+    is_long = isinstance(value, Decimal) and len(value.as_tuple().digits) >= FLOAT_DIGITS
+    return is_long and value == Decimal(repr(float(value)))
 
 
 def _is_amount(value: object) -> bool:

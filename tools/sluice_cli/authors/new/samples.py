@@ -13,6 +13,9 @@ from tools.sluice_cli.authors import detection
 MAPS = frozenset(  # the last words of their keys, often
     "attribute dimension extra header label metadata parameter property tag trait variable".split()
 )
+MANY_KEYS = 24  # more are a map, where most of them are missing from most objects
+TAGS = frozenset(("type", "kind", "name", "key", "object", "event"))  # keys that often say what an object is
+MOST_TAGS = 8
 LONGEST_KEY = 64  # characters; what is longer is no name
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)  # with all digits
@@ -32,11 +35,17 @@ class Place:
     members: dict[str, "Place"] = field(default_factory=dict, repr=False)
     lengths: list[int] = field(default_factory=list)  # of the lists
     elements: "Place | None" = None
+    tagged: dict[str, dict[str, list[Any]]] = field(default_factory=dict, repr=False)  # objects, by key and its value
 
     @property
     def pointer(self) -> str:
         """The place as a JSON pointer (RFC 6901)."""
         return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in self.path)
+
+    @property
+    def present(self) -> list[Scalar]:
+        """The scalars, but for blank texts: those mean nothing."""
+        return [value for value in self.scalars if not isinstance(value, str) or value.strip()]
 
     @property
     def kinds(self) -> int:
@@ -49,6 +58,7 @@ class Place:
             self.nulls += 1
         elif isinstance(value, dict):
             self.objects += 1
+            self._add_tags(value)
             for key, member in value.items():
                 self.members.setdefault(key, Place((*self.path, key))).add(member)
         elif isinstance(value, list):
@@ -59,6 +69,12 @@ class Place:
         else:
             self.scalars.append(value)
 
+    def _add_tags(self, value: dict[str, Any]) -> None:
+        for key in TAGS & value.keys():
+            by_value, tag = self.tagged.setdefault(key, {}), value[key]
+            if isinstance(tag, str) and (tag in by_value or len(by_value) < MOST_TAGS):
+                by_value.setdefault(tag, []).append(value)
+
     def is_map(self) -> bool:
         """Tell whether the keys of its objects are data rather than names: most differ from sample to sample."""
         keys, named = len(self.members), sum(member.seen for member in self.members.values())
@@ -68,6 +84,8 @@ class Place:
             return False
         varies = named < keys * self.objects
         if varies and keys > 1 and MAPS & {*detection.words(self.path[-1])[-1:]}:
+            return True
+        if keys > MANY_KEYS and 2 * named <= keys * self.objects:
             return True
         return self.objects >= 4 and keys >= 4 and 3 * named <= keys * self.objects
 

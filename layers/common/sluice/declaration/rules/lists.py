@@ -11,7 +11,10 @@ from sluice.postgres.cells import Cell, array_cell, json_cell, json_member
 
 @dataclass(frozen=True)
 class Each(Rule):
-    """A list of at most `max` elements, each of one rule, as a PostgreSQL array, or with `json` as a JSON array."""
+    """A list of at most `max` elements, each of one rule, as a PostgreSQL array, or with `json` as a JSON array.
+
+    A list of lists is JSON, since those in a PostgreSQL array have one length.
+    """
 
     rule: Rule
     max: int = 1000
@@ -30,17 +33,23 @@ class Each(Rule):
         return []
 
     def check(self) -> None:
-        if not isinstance(self.rule, Rule) or isinstance(self.rule, Each):
-            raise DeclarationError("Each needs the rule of a single element")
-        self.rule.check()
+        if not isinstance(self.rule, Rule):
+            raise DeclarationError("Each needs the rule of an element")
+        if isinstance(self.rule, Each) and not self.json:
+            raise DeclarationError("a list of lists is kept as JSON: Each(Each(…), json=True)")
+        (self.rule.in_json if self.json else self.rule).check()
 
     @property
     def element(self) -> Rule:
-        return self.rule
+        return self.rule.element
+
+    @property
+    def is_json(self) -> bool:
+        return self.json
 
     @property
     def in_json(self) -> Rule:
-        return replace(self, json=True)
+        return replace(self, rule=self.rule.in_json, json=True)
 
     def canonical(self, values: Sequence[Any], /) -> list[Any]:
         if len(values) > self.max:
@@ -55,5 +64,6 @@ class Each(Rule):
 
     def over(self, write: Callable[[Any], Cell]) -> Callable[[Any], Cell]:
         if self.json:
-            return lambda values: json_cell([json_member(write(value)) for value in values])
-        return lambda values: array_cell([write(value) for value in values])
+            write = self.rule.in_json.over(write)
+            return lambda values: json_cell([None if value is None else json_member(write(value)) for value in values])
+        return lambda values: array_cell([None if value is None else write(value) for value in values])

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Context, Decimal
-from math import floor
+from decimal import ROUND_HALF_UP, Context, Decimal
+from math import floor, isinf
 from typing import Any, ClassVar
 
 from sluice.declaration import canonical
@@ -65,10 +65,14 @@ class Integer(Rule):
 
 @dataclass(frozen=True)
 class Number(Rule):
-    """An exact decimal number of `precision` digits, `scale` of them after the point; it is never a float."""
+    """An exact decimal number of `precision` digits, `scale` of them after the point; it is never a float.
+
+    One with more digits after the point is refused, or with `round` rounded, half away from zero as PostgreSQL does.
+    """
 
     precision: int
     scale: int
+    round: bool = False
     accepts: ClassVar[Any] = Numeric
 
     @property
@@ -87,8 +91,8 @@ class Number(Rule):
         number = canonical.number(value)
         if number and number.adjusted() >= self.precision:
             raise Rejected("out_of_range")
-        exact = number.quantize(Decimal((0, (1,), -self.scale)), context=_EXACT)
-        if exact != number:
+        exact = number.quantize(Decimal((0, (1,), -self.scale)), ROUND_HALF_UP, context=_EXACT)
+        if exact != number and not self.round:
             raise Rejected("too_precise")
         if len(exact.as_tuple().digits) > self.precision:
             raise Rejected("out_of_range")
@@ -104,16 +108,64 @@ class Number(Rule):
 
 
 @dataclass(frozen=True)
-class Boolean(Rule):
-    """true or false, and nothing that only looks like it."""
+class Float(Rule):
+    """A number as a float of 64 bits (IEEE 754), PostgreSQL's double precision: the one that is nearest to it."""
 
-    accepts: ClassVar[Any] = bool
+    accepts: ClassVar[Any] = Numeric
+
+    @property
+    def makes(self) -> Any:
+        return float
+
+    @property
+    def example(self) -> int:
+        return 0
+
+    def canonical(self, value: Any, /) -> float:
+        number = canonical.number(value)
+        found = float(number)
+        if isinf(found) or (number and not found):  # PostgreSQL refuses what becomes zero, too
+            raise Rejected("out_of_range")
+        return found or 0.0  # no negative zero
+
+    def text(self, value: float, /) -> str:
+        return repr(value)  # the shortest that is this float
+
+    def cell(self, value: float, /) -> Json:
+        return Json(repr(value))
+
+    def shorten(self, to: int | str | None) -> Callable[[float], float]:
+        """Return the function to the next lower multiple."""
+        step = _step(to)
+        return lambda value: float(floor(value) // step * step)
+
+
+@dataclass(frozen=True, init=False)
+class Boolean(Rule):
+    """true or false, and nothing that only looks like it; with `text` also as a text, in any case: `"True"`."""
+
+    takes_text: bool = field(metadata={"parameter": "text"})  # `text` is what a rule makes of a value
+
+    def __init__(self, text: bool = False) -> None:
+        object.__setattr__(self, "takes_text", text)
+
+    @property
+    def accepts(self) -> Any:
+        return bool | str if self.takes_text else bool
+
+    @property
+    def makes(self) -> Any:
+        return bool
 
     @property
     def example(self) -> bool:
         return False
 
-    def canonical(self, value: bool, /) -> bool:
+    def canonical(self, value: bool | str, /) -> bool:
+        if isinstance(value, str):
+            if value.lower() not in ("true", "false"):
+                raise Rejected("wrong_type")
+            return value.lower() == "true"
         return value
 
     def text(self, value: bool, /) -> str:

@@ -47,6 +47,11 @@ class Rule:
         return self
 
     @property
+    def is_json(self) -> bool:
+        """Whether a column of this rule's values is JSON by declaration."""
+        return False
+
+    @property
     def in_json(self) -> "Rule":
         """The same rule for a value inside of a column of JSON."""
         return self

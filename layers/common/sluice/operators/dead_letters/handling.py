@@ -5,7 +5,9 @@ from typing import Any
 
 from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
-from sluice.declaration.registry import load
+from sluice.declaration.envelopes import Postmark
+from sluice.declaration.registry import load_queued
+from sluice.declaration.route import reader_of, wanted_of
 from sluice.operators.call import Refused
 from sluice.operators.dead_letters import listing
 from sluice.operators.dead_letters.letters import DeadLetterQueue
@@ -29,13 +31,17 @@ class DeadLetters:
         """Do what is asked for, as far as there is time. Raises Refused or Outage; what was done until then stays."""
         if request.stream not in self._queues:
             raise Refused(400, "bad_request", f"stream: must be one of {', '.join(sorted(self._queues))}")
-        stream = load(request.stream)
-        postmark_of = stream.postmark.reader(stream.unwrap)
-        with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of) as queue:
-            call = Call(actor, stream, queue, self._database, self._keyset, deadline)
+        queued = load_queued(request.stream)
+        stream_of, wanted = reader_of(queued), wanted_of(queued)
+
+        def postmark_of(body: str) -> Postmark | None:
+            return stream_of(body).message_postmark()(body)
+
+        with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of, wanted) as queue:
+            call = Call(actor, queued, queue, self._database, self._keyset, deadline)
             match request:
                 case List():
-                    return listing.answer(self._database, stream, queue, request.limit, deadline)
+                    return listing.answer(self._database, queued, queue, request.limit, deadline)
                 case Redrive():
                     return Redriver(call, request).run()
                 case Purge():

@@ -3,6 +3,8 @@
 Of a group of a FIFO queue SQS gives at most ten letters, and more only once those are deleted.
 """
 
+import json
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,15 +17,18 @@ from sluice.aws import clients
 from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration.envelopes import Postmark
+from sluice.declaration.outside import Wanted
 from sluice.failures import Outage, Rejected
 from sluice.ingest import message
 from sluice.telemetry import logger
 
+NOTHING_ELSE = Wanted()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CALL_LETTERS = 10  # SQS gives and takes no more at once
 CALL_BYTES = 262_144  # it takes a MiB at once, from older queues a quarter of that; a larger letter goes alone
 PAGE_BYTES = 32 * 1024 * 1024  # of bodies in memory
 MOST_HELD = 100_000  # letters; SQS hides 120,000 of a queue at most
+ATTRIBUTES = ("SentTimestamp", "ApproximateReceiveCount", "MessageGroupId")  # of SQS, that every letter needs
 MOST_ATTRIBUTES = 10  # of a message
 HIDDEN_SECONDS = 60  # longer than the invocation may last: if it dies, its letters come back by themselves
 WRAP_UP_SECONDS = 20  # to finish what was begun, and to release the letters that stay
@@ -37,6 +42,7 @@ class Letter:
     record: SQSRecord = field(repr=False)  # as Lambda would hand it over
     attributes: dict[str, Any] = field(repr=False)  # as SQS has them
     postmark: Postmark | None = field(default=None, repr=False)  # what its body says of it
+    wanted: Wanted = NOTHING_ELSE
 
     @property
     def sqs_message_id(self) -> str:
@@ -88,17 +94,26 @@ class Letter:
         """Return what it is sent with: the attributes that keep its id and time, and those that it has."""
         sent_at = str((self.sent_at - EPOCH) // timedelta(milliseconds=1))
         ours = {"sluice_message_id": _text(self.message_id), "sluice_sent_at": _text(sent_at)}
+        of_sqs = {name: self.record.raw_event["attributes"].get(name) for name in self.wanted.of_sqs}
+        if of_sqs:
+            ours[message.FIRST_ATTRIBUTES] = _text(json.dumps({name: one for name, one in of_sqs.items() if one}))
+        read = {name: self.attributes[name] for name in self.wanted.of_producers if name in self.attributes}
         # Its own take precedence over ours of one name; of more than SQS takes the last go, which ingest never reads.
-        return dict(islice((ours | self.attributes).items(), MOST_ATTRIBUTES))
+        return dict(islice((ours | read | self.attributes).items(), MOST_ATTRIBUTES))
 
 
 class DeadLetterQueue:
     """The dead letters of a stream in one invocation: at the end of `with` those that it still holds are released."""
 
     def __init__(
-        self, queues: Queues, deadline: Deadline, postmark_of: Callable[[str], Postmark | None] = lambda body: None
+        self,
+        queues: Queues,
+        deadline: Deadline,
+        postmark_of: Callable[[str], Postmark | None] = lambda body: None,
+        wanted: Wanted = NOTHING_ELSE,
     ) -> None:
         """`postmark_of` returns what a body says of its message, as the stream reads it."""
+        self._wanted = wanted
         self._queues = queues
         self._postmark_of = postmark_of
         self._deadline = deadline
@@ -147,7 +162,7 @@ class DeadLetterQueue:
                 MaxNumberOfMessages=wanted,
                 VisibilityTimeout=int(self._deadline.seconds_left()) + HIDDEN_SECONDS,
                 WaitTimeSeconds=1,  # else SQS asks some of its servers alone, and nothing may be but little
-                MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount", "MessageGroupId"],
+                MessageSystemAttributeNames=list(dict.fromkeys([*ATTRIBUTES, *self._wanted.of_sqs])),
                 MessageAttributeNames=["All"],
             ).get("Messages", [])
             if not received:
@@ -159,7 +174,8 @@ class DeadLetterQueue:
                 is_new = received_message["MessageId"] not in self._held  # SQS may give one twice
                 self._held[received_message["MessageId"]] = received_message["ReceiptHandle"]
                 if is_new:
-                    letters.append(_letter(received_message, self._postmark_of(received_message["Body"])))
+                    postmark = self._postmark_of(received_message["Body"])
+                    letters.append(_letter(received_message, postmark, self._wanted))
                     size += len(received_message["Body"])
         return letters
 
@@ -216,7 +232,7 @@ def batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
         yield taken
 
 
-def _letter(message: dict[str, Any], postmark: Postmark | None) -> Letter:
+def _letter(message: dict[str, Any], postmark: Postmark | None, wanted: Wanted) -> Letter:
     attributes = {
         name: {part: value[part] for part in ("DataType", "StringValue", "BinaryValue") if part in value}
         for name, value in message.get("MessageAttributes", {}).items()
@@ -226,11 +242,15 @@ def _letter(message: dict[str, Any], postmark: Postmark | None) -> Letter:
         "body": message["Body"],
         "attributes": message["Attributes"],
         "messageAttributes": {
-            name: {"stringValue": value.get("StringValue"), "dataType": value["DataType"]}
+            name: {
+                "stringValue": value.get("StringValue"),
+                "binaryValue": b64encode(value["BinaryValue"]).decode() if "BinaryValue" in value else None,
+                "dataType": value["DataType"],
+            }
             for name, value in attributes.items()
         },
     }
-    return Letter(SQSRecord(record), attributes, postmark)
+    return Letter(SQSRecord(record), attributes, postmark, wanted)
 
 
 def _is_fifo(queue_url: str) -> bool:

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from sluice.deadline import Deadline
-from sluice.declaration.stream import Stream
+from sluice.declaration.route import Queued
 from sluice.operators.dead_letters import causes
 from sluice.operators.dead_letters.causes import Cause
 from sluice.operators.dead_letters.letters import DeadLetterQueue, Letter
@@ -12,13 +12,13 @@ from sluice.postgres.database import Database
 
 
 def answer(
-    database: Database, stream: type[Stream], queue: DeadLetterQueue, limit: int, deadline: Deadline
+    database: Database, queued: Queued, queue: DeadLetterQueue, limit: int, deadline: Deadline
 ) -> dict[str, Any]:
     """Tell of at most `limit` letters, and whether there are more. Raises Outage."""
     told: list[dict[str, Any]] = []
     while len(told) < limit and queue.has_more:
         letters = queue.receive(limit - len(told))
-        found = database.transact(lambda connection: causes.read(connection, stream, letters), deadline)  # noqa: B023
+        found = database.transact(lambda connection: causes.read(connection, queued, letters), deadline)  # noqa: B023
         told += [_told(letter, cause) for letter, cause in found.items()]
     return {"letters": told, "more": queue.hides_more or not queue.is_exhausted}
 

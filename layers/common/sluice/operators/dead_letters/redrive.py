@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from sluice.declaration.route import streams_of
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
 from sluice.operators.dead_letters import worker
@@ -29,7 +30,7 @@ class Redriver(Worker):
     def __init__(self, call: Call, request: Redrive) -> None:
         super().__init__(call, request)
         self._request = request
-        self._handle = record_handler(call.stream, call.keyset)
+        self._handle = record_handler(call.queued, call.keyset)
         self._free_at = 0.0  # seconds on the monotonic clock: when the rate allows the next letters
 
     def _page_letters(self) -> int:
@@ -49,17 +50,25 @@ class Redriver(Worker):
         )
 
     def _erased(self, connection: Connection, candidates: Iterable[Candidate]) -> set[Letter]:
-        """Return the letters that were sent before the person they are about was erased."""
-        sent = {letter: (subject, letter.sent_at) for letter, _, subject in candidates if subject is not None}
-        return erasures.sent_before(connection, self._call.keyset, sent)
+        """Return the letters all of whose records were sent before a person whom they are about was erased."""
+        if any(stream.splitter and stream.postmark.time for stream in streams_of(self._call.queued)):
+            return set()  # each record has a time of its own: ingest tells
+        sent = {
+            (letter, index): (subjects, letter.sent_at)
+            for letter, _, records in candidates
+            for index, subjects in enumerate(records)
+            if all(records)
+        }
+        erased = erasures.sent_before(connection, self._call.keyset, sent)
+        return {letter for letter, _ in erased} - {letter for letter, _ in sent.keys() - erased}
 
     def _why_rejected(self, letter: Letter) -> str | None:
         """Return why ingest would reject the letter today, or None when it would not."""
         try:
-            self._handle(letter.record)
+            refusals = self._handle(letter.record).refusals
         except Rejected as rejected:
             return rejected.reason
-        return None
+        return refusals[0].rejected.reason if refusals else None
 
     def _counts(self, plan: Plan) -> dict[str, int]:
         return {"redriven": len(plan.send), "erased": len(plan.delete), "newer": plan.newer}

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from sluice.deadline import Deadline
 from sluice.declaration import whose
-from sluice.declaration.stream import Stream
+from sluice.declaration.route import Queued
 from sluice.operators.audit import audit_log
 from sluice.operators.audit.audit_log import Head
 from sluice.operators.dead_letters import causes
@@ -34,7 +34,7 @@ class Call:
     """What a worker needs for one call: who calls, whose letters are wanted, and where they are."""
 
     actor: str
-    stream: type[Stream]
+    queued: Queued
     queue: DeadLetterQueue
     database: Database
     keyset: Keyset
@@ -42,11 +42,11 @@ class Call:
 
 
 class Candidate(NamedTuple):
-    """A letter with what may select it. Its subject is clear personal data: the person's canonical text."""
+    """A letter with what may select it. Its subjects are clear personal data: the persons' canonical texts."""
 
     letter: Letter
     cause: Cause
-    subject: str | None  # None where the body does not say whose it is
+    subjects: Sequence[Sequence[str]]  # of each record; none where it does not say whose it is
 
 
 class Plan(NamedTuple):
@@ -81,7 +81,7 @@ class Worker(ABC):
         self._began_at = int(time.time() * 1000) if request.began_at is None else request.began_at
         action = str(request.__struct_config__.tag)
         self._action = f"{action}_dry_run" if request.dry_run else action
-        self._subject_token: str | None = None  # for the audit log, where one person's letters are wanted
+        self._subject_tokens: list[str] = []  # for the audit log, where one person's letters are wanted
 
     @abstractmethod
     def _plan(self, connection: Connection, candidates: Sequence[Candidate]) -> Plan:
@@ -141,9 +141,8 @@ class Worker(ABC):
         return plan
 
     def _candidates(self, connection: Connection, letters: Sequence[Letter]) -> list[Candidate]:
-        stream = self._call.stream
-        found = causes.read(connection, stream, letters)
-        return [Candidate(letter, found[letter], whose.of_body(stream, letter.body)) for letter in letters]
+        found = causes.read(connection, self._call.queued, letters)
+        return [Candidate(letter, found[letter], whose.of_each(self._call.queued, letter.body)) for letter in letters]
 
     def _select(self, candidates: Iterable[Candidate]) -> tuple[list[Candidate], int]:
         """Return the selected letters that are older than the first call, and how many are newer."""
@@ -153,8 +152,10 @@ class Worker(ABC):
 
     def _selects(self, candidate: Candidate) -> bool:
         letter, reason = candidate.letter, self._selection.rejected_as
-        has_id = not self._ids or not self._ids.isdisjoint((letter.message_id, letter.sqs_message_id))
-        return has_id and (reason is None or candidate.cause.reason == reason)
+        has_id = not self._ids or not self._ids.isdisjoint(
+            {letter.message_id, letter.sqs_message_id, *causes.ids(self._call.queued, letter)}
+        )
+        return has_id and (reason is None or reason in candidate.cause.reasons)
 
     def _entry(self, plan: Plan) -> audit_log.Entry:
         return audit_log.Entry(
@@ -162,8 +163,8 @@ class Worker(ABC):
             action=self._action,
             reason=self._selection.reason,
             ticket=self._selection.ticket,
-            subject_token=self._subject_token,
-            tokens=[self._subject_token] if self._subject_token else [],
+            subject_token=self._subject_tokens[0] if self._subject_tokens else None,
+            tokens=self._subject_tokens,
             counts=self._audited_counts(plan),
         )
 

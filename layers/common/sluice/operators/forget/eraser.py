@@ -1,27 +1,31 @@
 """The erasure of persons: their rows and sealed values are deleted, the erasure is remembered and logged.
 
-An erasure reaches the rows of every declared stream that names its subject. It also reaches the sealed values of the
-tokens in these rows, unless a row of another stream or person uses them.
+An erasure reaches the rows of every declared stream that names its subject, and the mentions of the person in the rows
+of others. It reaches the sealed values that identify the person, whoever uses them. It also reaches the other sealed
+values of the tokens in the person's rows, unless a row of another stream or person uses them.
 
 It does not reach queues and dead letters: what was sent before the erasure is not stored when it is taken in. Nor does
-it reach the database's write-ahead log, replicas and backups (see `Repeat`), streams without a subject, rows that only
-mention the person as somebody else, and what was exported.
+it reach the database's write-ahead log, replicas and backups (see `Repeat`), streams without a subject, rows that
+mention the person without saying so, and what was exported.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
 
 from sluice.deadline import Deadline
+from sluice.declaration.personal import SUBJECT
 from sluice.declaration.stream import Stream
 from sluice.operators.audit import audit_log
 from sluice.operators.audit.audit_log import Head
 from sluice.operators.forget import persons
-from sluice.operators.forget.persons import Person, Subjects
-from sluice.operators.forget.requests import Erase, Repeat, Request, Sweep
-from sluice.operators.forget.rows import erase_rows
-from sluice.operators.forget.sealed import erase_sealed, sweep
+from sluice.operators.forget.persons import Meant, Person
+from sluice.operators.forget.requests import Erase, Erasure, Repeat, Request, Sweep
+from sluice.operators.forget.rows import count_mentions, count_rows, erase_mentions, erase_rows
+from sluice.operators.forget.sealed import erase_sealed, older_forms, sweep
 from sluice.postgres.database import Database, now
 from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values
@@ -30,13 +34,16 @@ from sluice.telemetry import logger
 from sluice.vault import erasures
 
 
-class Outcome(NamedTuple):
-    """What is gone, and whose."""
+@dataclass
+class Outcome:
+    """What is gone, whose, and what stays."""
 
-    erased: Mapping[str, datetime]  # when, by subject token
-    rows: Mapping[str, int]  # by the name of the stream
-    values: int
+    erased: dict[str, Erasure] = field(default_factory=dict)  # by subject token
+    rows: Counter[str] = field(default_factory=Counter)  # by the name of the stream
+    mentions: Counter[str] = field(default_factory=Counter)  # rows that lost a token, by the name of the stream
+    values: int = 0
     data_keys: int = 0
+    stays: Counter[str] = field(default_factory=Counter)
 
 
 class Eraser:
@@ -65,8 +72,10 @@ class Eraser:
         outcome, head = self._database.transact_once(transaction, deadline)
         audit_log.log_head(head)
         if not request.dry_run:
-            for subject_token, erased_at in outcome.erased.items():  # what a repeat after a restore needs
-                logger.info("erased", extra={"subject_token": subject_token, "erased_at": erased_at.isoformat()})
+            for erasure in outcome.erased.values():  # what a repeat after a restore needs
+                logger.info(
+                    "erased", extra=msgspec.structs.asdict(erasure) | {"erased_at": erasure.erased_at.isoformat()}
+                )
         return _answer(request, outcome)
 
     def _work(self, request: Request, deadline: Deadline) -> Callable[[Connection], Outcome]:
@@ -76,43 +85,80 @@ class Eraser:
                 meant = persons.of_text(self._streams, self._keyset, text)
                 return lambda connection: self._erase(connection, self._now(connection, meant))
             case Repeat():
-                last_erased = persons.of_erasures(self._keyset, request.erasures)
-                return lambda connection: self._erase(connection, self._again(connection, last_erased, deadline))
+                logged = persons.of_erasures(self._keyset, request.erasures)
+                return lambda connection: self._erase(connection, self._again(connection, logged, deadline))
             case Sweep():
-                return lambda connection: Outcome({}, {}, *sweep(connection, self._all_streams))
+                return self._sweep
 
-    def _now(self, connection: Connection, meant: Mapping[tuple[str, ...], Subjects]) -> list[Person]:
+    def _now(self, connection: Connection, meant: Iterable[Meant]) -> list[Person]:
         """Return the persons that a text means, to be erased now, with all their rows."""
         moment = now(connection)
-        # Older tokens are remembered only while a batch may look for them: later they must be in no table, since their
-        # token key may have leaked.
-        is_settled = moment > self._settled_at
-        return [
-            Person(tokens[-1], () if is_settled else tokens[:-1], moment, None, subjects)
-            for tokens, subjects in meant.items()
-        ]
+        return [Person(one.subject_tokens, one.values, moment, None, one.subjects) for one in meant]
 
-    def _again(self, connection: Connection, last_erased: Mapping[str, datetime], deadline: Deadline) -> list[Person]:
-        """Return persons who were erased before, to be erased again with the rows that were sent until then."""
+    def _again(self, connection: Connection, logged: Mapping[str, Erasure], deadline: Deadline) -> list[Person]:
+        """Return persons who were erased before, to be erased again with the rows that were sent until then.
+
+        The database may be from before a rekey. So tokens under older token keys are looked for.
+        """
         moment = now(connection)
-        erased_at = {token: min(last, moment) for token, last in last_erased.items()}
-        found = persons.find(connection, self._streams, self._keyset, erased_at, deadline)
-        return [Person(token, (), erased_at[token], erased_at[token], subjects) for token, subjects in found.items()]
+        subjects = persons.find(connection, self._streams, self._keyset, logged, deadline)
+        older = persons.older_mentions(connection, self._all_streams, self._keyset, logged)
+        again = []
+        for token, erasure in logged.items():
+            erased_at = min(erasure.erased_at, moment)
+            values = older_forms(connection, self._keyset, erasure.values)
+            again.append(Person([*older[token], token], values, erased_at, erased_at, subjects[token]))
+        return again
 
     def _erase(self, connection: Connection, whom: Iterable[Person]) -> Outcome:
-        erased: dict[str, datetime] = {}
-        rows = dict.fromkeys((stream.stream_name for stream in self._streams), 0)
+        outcome = Outcome(rows=Counter({stream.stream_name: 0 for stream in self._streams}))
+        outcome.mentions.update({stream.stream_name: 0 for stream in self._all_streams if stream.mentioned.paths})
         tokens: dict[str, set[str]] = defaultdict(set)
+        identifying: dict[str, set[str]] = defaultdict(set)
+        whom = list(whom)
         for person in whom:
-            for token in (person.subject_token, *person.older_tokens):
-                erasures.remember(connection, token, person.erased_at)
-            erased[person.subject_token] = person.erased_at
-            for stream, subjects in person.subjects.items():
-                gone = erase_rows(connection, stream, subjects, person.sent_before)
-                rows[stream.stream_name] += gone.rows
-                for domain, several in gone.tokens.items():
-                    tokens[domain] |= several
-        return Outcome(erased, rows, erase_sealed(connection, self._all_streams, self._keyset, tokens))
+            self._remember(connection, person)
+            values = {domain: several[-1] for domain, several in person.values.items()}
+            outcome.erased[person.subject_token] = Erasure(person.subject_token, person.erased_at, values)
+            for stream, names in person.subjects.items():
+                gone = erase_rows(connection, stream, names, person.sent_before)
+                outcome.rows[stream.stream_name] += gone.rows
+                for domain, found in gone.tokens.items():
+                    tokens[domain].update(found)
+            sent_since = sum(count_rows(connection, *named) for named in person.subjects.items())
+            if person.sent_before:
+                outcome.stays["rows_sent_since"] += sent_since
+            for domain, several in person.values.items():  # whoever came back gave them anew
+                (tokens if sent_since else identifying)[domain].update(several)
+            for stream in [stream for stream in self._all_streams if stream.mentioned.paths]:
+                changed = erase_mentions(connection, stream, person.subject_tokens, person.sent_before)
+                outcome.mentions[stream.stream_name] += changed
+        sealed = erase_sealed(connection, self._all_streams, self._keyset, tokens, identifying)
+        outcome.values = sealed.erased
+        outcome.stays["values_used_by_others"] = sealed.used_by_others
+        outcome.stays["rows_that_mention"] = sum(self._count_mentions(connection, person) for person in whom)
+        return outcome
+
+    def _remember(self, connection: Connection, person: Person) -> None:
+        """Remember the erasure for those who write rows.
+
+        Older tokens are remembered only while a batch may look for them: later they must be in no table, since their
+        token key may have leaked.
+        """
+        first = -1 if person.erased_at > self._settled_at or person.sent_before else 0
+        for token in person.subject_tokens[first:]:
+            erasures.remember(connection, token, person.erased_at)
+        erasures.remember_values(connection, {domain: several[first:] for domain, several in person.values.items()})
+
+    def _count_mentions(self, connection: Connection, person: Person) -> int:
+        tokens = {SUBJECT: person.subject_tokens, **person.values}
+        return sum(
+            count_mentions(connection, stream, tokens, person.subjects.get(stream, {})) for stream in self._all_streams
+        )
+
+    def _sweep(self, connection: Connection) -> Outcome:
+        values, data_keys = sweep(connection, self._all_streams)
+        return Outcome(values=values, data_keys=data_keys)
 
 
 def _entry(actor: str, request: Request, outcome: Outcome) -> audit_log.Entry:
@@ -125,22 +171,28 @@ def _entry(actor: str, request: Request, outcome: Outcome) -> audit_log.Entry:
         ticket=request.ticket,
         subject_token=subject_tokens[0] if subject_tokens else None,
         tokens=subject_tokens,
-        counts={"rows": sum(outcome.rows.values()), "values": outcome.values, "data_keys": outcome.data_keys},
+        counts={
+            "rows": outcome.rows.total(),
+            "mentions": outcome.mentions.total(),
+            "values": outcome.values,
+            "data_keys": outcome.data_keys,
+            **outcome.stays,
+        },
     )
 
 
 def _answer(request: Request, outcome: Outcome) -> dict[str, Any]:
-    gone: dict[str, Any] = {"values": outcome.values, "dry_run": request.dry_run}
-    match request:
-        case Sweep():
-            return {"data_keys": outcome.data_keys, **gone}
-        case Repeat():
-            return {"subject_tokens": list(outcome.erased), "rows": dict(outcome.rows), **gone}
-        case Erase():
-            erased_at = None if request.dry_run else max(outcome.erased.values()).isoformat()
-            return {
-                "erased_at": erased_at,
-                "subject_tokens": list(outcome.erased),
-                "rows": dict(outcome.rows),
-                **gone,
-            }
+    if isinstance(request, Sweep):
+        return {"data_keys": outcome.data_keys, "values": outcome.values, "dry_run": request.dry_run}
+    answer = {
+        "subject_tokens": list(outcome.erased),
+        "rows": dict(outcome.rows),
+        "mentions": dict(outcome.mentions),
+        "values": outcome.values,
+        "stays": dict(outcome.stays),
+        "dry_run": request.dry_run,
+    }
+    if isinstance(request, Repeat):
+        return answer
+    erased_at = max(erasure.erased_at for erasure in outcome.erased.values())
+    return {"erased_at": None if request.dry_run else erased_at.isoformat(), **answer}

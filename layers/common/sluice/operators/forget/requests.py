@@ -5,9 +5,11 @@ from typing import Annotated
 
 import msgspec
 
+from sluice.declaration.personal import LONGEST_DOMAIN
 from sluice.operators.audit.audit_log import Reason
 from sluice.operators.call import Ticket, Token
 
+type Domain = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_DOMAIN)]
 type SubjectText = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 
 
@@ -39,6 +41,7 @@ class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     subject_token: Token
     erased_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    values: dict[Domain, Token] = {}  # what identifies the person, by domain
 
 
 class Repeat(_Request, frozen=True, kw_only=True, tag="repeat"):

@@ -30,11 +30,22 @@ class Forms(NamedTuple):
         return [token for token, value in self.value_of.items() if value in values]
 
 
-def erase_sealed(connection: Connection, streams: Iterable[type[Stream]], keyset: Keyset, tokens: Tokens) -> int:
-    """Delete the sealed values of these tokens that no row uses any more, and return how many."""
-    forms = _forms(connection, keyset, tokens)
+class ErasedValues(NamedTuple):
+    """How many sealed values are gone, and how many stay, because rows of others use them."""
+
+    erased: int
+    used_by_others: int
+
+
+def erase_sealed(
+    connection: Connection, streams: Iterable[type[Stream]], keyset: Keyset, tokens: Tokens, identifying: Tokens
+) -> ErasedValues:
+    """Delete the sealed values of these tokens that no row uses any more, and the identifying ones in any case."""
+    forms = _forms(connection, keyset, [*tokens.items(), *identifying.items()])
     sealed = _among(connection, "SELECT token FROM pii_vault WHERE token", forms.value_of)
-    in_rows = f"SELECT DISTINCT token FROM ({erasures.tokens_in_rows(streams, tokens)}) AS used WHERE token"
+    in_rows = (
+        f"SELECT DISTINCT token FROM ({erasures.tokens_in_rows(streams, {*tokens, *identifying})}) AS used WHERE token"
+    )
     used = _among(connection, in_rows, forms.tokens(forms.values([*sealed, *forms.rekeyed])))
 
     used_values = forms.values(used)
@@ -43,8 +54,13 @@ def erase_sealed(connection: Connection, streams: Iterable[type[Stream]], keyset
 
     # If a row has a token that its value is not sealed under, it needs the value under any of its tokens.
     needed_values = forms.values(used - sealed)
-    unused_sealed = [token for token in sealed - used if forms.value_of[token] not in needed_values]
-    return _delete(connection, "pii_vault WHERE token", unused_sealed)
+    own_values = forms.values([token for several in identifying.values() for token in several])
+    gone = [
+        token
+        for token in sealed
+        if forms.value_of[token] in own_values or not (token in used or forms.value_of[token] in needed_values)
+    ]
+    return ErasedValues(_delete(connection, "pii_vault WHERE token", gone), len(forms.values(sealed.difference(gone))))
 
 
 def sweep(connection: Connection, streams: Iterable[type[Stream]]) -> tuple[int, int]:
@@ -62,10 +78,24 @@ def sweep(connection: Connection, streams: Iterable[type[Stream]]) -> tuple[int,
     return values, connection.row_count
 
 
-def _forms(connection: Connection, keyset: Keyset, tokens: Tokens) -> Forms:
+def older_forms(connection: Connection, keyset: Keyset, values: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the tokens by which the vault has these values, which come as their current tokens: that one is last."""
+    found: dict[str, list[str]] = {}
+    for domain, current in values.items():
+        newer = keyset.newer(domain)
+        rows: Any = connection.run(
+            "SELECT token FROM pii_vault WHERE domain = :domain AND NOT starts_with(token, :prefix)",
+            domain=domain,
+            prefix=f"t{keyset.current}_",
+        )
+        found[domain] = [token for (token,) in rows if newer(token)[-1] == current] + [current]
+    return found
+
+
+def _forms(connection: Connection, keyset: Keyset, tokens: Iterable[tuple[str, Collection[str]]]) -> Forms:
     """Return all tokens of the values that have these: newer ones are computed, older ones are in `rekeyed_token`."""
     value_of: dict[str, str] = {}
-    for domain, several in tokens.items():
+    for domain, several in tokens:
         newer = keyset.newer(domain)
         for token in several:
             if TOKEN.fullmatch(token):  # any other text is no token of ours, and was never sealed

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from sluice.declaration.personal import SUBJECT, TokenPlace
+from sluice.declaration.personal import SUBJECT, TextPlace, TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.postgres.cells import array_cell, json_cell
 from sluice.postgres.driver import Connection, identifier, quoted_table
@@ -108,6 +108,33 @@ class ErasedPersons:
         return len(batch.tokens)
 
 
+@dataclass(frozen=True)
+class ErasedValues:
+    """What identifies persons who were erased. As with `ErasedPersons`, older tokens are still looked for."""
+
+    successors: Successors
+    name: str = "erased_value"
+
+    def read(self, connection: Connection, after: str | None) -> Batch:
+        rows = _next(connection, "token, domain", "erased_value", "token", after)
+        return _batch(
+            [token for token, _ in rows], {token: self.successors.of(domain, token) for token, domain in rows}
+        )
+
+    def rewrite(self, connection: Connection, batch: Batch, is_settled: bool) -> int:
+        old_tokens = array_cell([*batch.tokens])
+        connection.run(
+            "INSERT INTO erased_value (token, domain) SELECT r.token, v.domain FROM unnest("
+            "CAST(:old_tokens AS text[]), CAST(:tokens AS text[])) AS r(old_token, token)"
+            " JOIN erased_value v ON v.token = r.old_token ON CONFLICT DO NOTHING",
+            old_tokens=old_tokens,
+            tokens=array_cell([*batch.tokens.values()]),
+        )
+        if is_settled:
+            connection.run("DELETE FROM erased_value WHERE token = ANY(CAST(:tokens AS text[]))", tokens=old_tokens)
+        return len(batch.tokens)
+
+
 class StreamRows:
     """The rows of a stream by their message ids."""
 
@@ -116,10 +143,16 @@ class StreamRows:
         self._successors = successors
         self._table = quoted_table(stream.table)
         self._places: dict[str, list[TokenPlace]] = defaultdict(list)
+        self._text_places: dict[str, list[TextPlace]] = defaultdict(list)
         for place in stream.token_places:
             self._places[place.column].append(place)
-        self._is_json = [any(place.path for place in places) for places in self._places.values()]
-        self._names = [str(identifier(column)) for column in self._places]
+        for text_place in stream.text_places:
+            self._text_places[text_place.column].append(text_place)
+        self._column_names = [*dict.fromkeys([*self._places, *self._text_places])]
+        in_json = {place.column for place in stream.token_places if place.is_json}
+        in_json |= {place.column for place in stream.text_places if place.is_json}
+        self._is_json = [column in in_json for column in self._column_names]
+        self._names = [str(identifier(column)) for column in self._column_names]
         texts = [f"{name}::text" if json else name for name, json in zip(self._names, self._is_json, strict=True)]
         self._columns = ", ".join(["message_id::text", *texts])
 
@@ -140,7 +173,8 @@ class StreamRows:
             row_ids=array_cell(batch.row_ids),
         )
         members = [
-            {"message_id": row_id} | dict(zip(self._places, self._replaced(self._decoded(values), {}), strict=True))
+            {"message_id": row_id}
+            | dict(zip(self._column_names, self._replaced(self._decoded(values), {}), strict=True))
             for row_id, *values in locked
         ]
         connection.run(
@@ -160,12 +194,16 @@ class StreamRows:
 
     def _replaced(self, values: Sequence[Any], tokens: dict[str, str]) -> list[Any]:
         """Return the columns' values with current tokens, and add the replaced tokens to `tokens`."""
-        replaced = []
-        for value, places in zip(values, self._places.values(), strict=True):
+        columns = dict(zip(self._column_names, values, strict=True))
+        of_row: dict[str, str] = {}
+        for column, places in self._places.items():
             for place in places:
-                value = place.replace(value, partial(self._replace, place.domain, tokens))
-            replaced.append(value)
-        return replaced
+                columns[column] = place.replace(columns[column], partial(self._replace, place.domain, of_row))
+        for column, text_places in self._text_places.items():
+            for text_place in text_places:
+                columns[column] = text_place.replace(columns[column], of_row)
+        tokens |= of_row
+        return [*columns.values()]
 
     def _replace(self, domain: str, tokens: dict[str, str], token: str) -> str:
         current = self._successors.of(domain, token)
@@ -178,7 +216,7 @@ def tables(streams: Iterable[type[Stream]], keyset: Keyset) -> list[TokenTable]:
     """Return every table that holds tokens, always in this order."""
     successors = Successors(keyset)
     of_streams = [StreamRows(stream, successors) for stream in streams if stream.token_places]
-    return [SealedValues(successors), ErasedPersons(successors), *of_streams]
+    return [SealedValues(successors), ErasedPersons(successors), ErasedValues(successors), *of_streams]
 
 
 def _next(connection: Connection, columns: str, table: str, primary_key: str, after: str | None) -> Any:
