@@ -13,6 +13,7 @@ from sluice import (
     NullIf,
     Part,
     Phone,
+    Prefix,
     Pseudonym,
     Scrub,
     Stream,
@@ -80,4 +81,4 @@ class Upload(
     aws_region: Annotated[str, Text(max=32)]
     user_identity: Who
     request_parameters: Request
-    s3: S3
+    s3: Annotated[S3, Prefix("")]

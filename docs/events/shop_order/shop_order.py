@@ -18,6 +18,7 @@ from sluice import (
     OneOf,
     Part,
     Phone,
+    Prefix,
     Pseudonym,
     Redact,
     Scrub,
@@ -152,5 +153,5 @@ class Order(
 ):
     """An order, as the shop sends it to EventBridge whenever it changes."""
 
-    metadata: Metadata
-    payload: Payload
+    metadata: Annotated[Metadata, Prefix("")]
+    payload: Annotated[Payload, Prefix("")]

@@ -10,9 +10,11 @@ from sluice import (
     Email,
     Find,
     Integer,
+    Keep,
     NullIf,
     Part,
     Phone,
+    Prefix,
     Pseudonym,
     Scrub,
     Stream,
@@ -58,7 +60,7 @@ class Debit(Part):
 class Details(Part):
     """How somebody paid. Each way has an object of its own, of which two are read."""
 
-    type: Annotated[str, Text(max=32)]
+    type: Annotated[str, Text(max=32), Keep("method")]
     card: Card | None = None
     sepa_debit: Debit | None = None
 
@@ -79,8 +81,8 @@ class Charge(Part):
         str | None, Text(max=1000), NullIf("blank"), Scrub(Find(Email(fold=True), Pseudonym(domain="email")))
     ] = None
     receipt_email: Annotated[str | None, Email(fold=True), NullIf("blank", "invalid"), Pseudonym(domain="email")] = None
-    billing_details: Contact | None = None
-    payment_method_details: Details | None = None
+    billing_details: Annotated[Contact | None, Prefix("payer_")] = None
+    payment_method_details: Annotated[Details | None, Prefix("")] = None
 
 
 class Invoice(Part):
@@ -108,14 +110,14 @@ class Session(Part):
 
     amount_total: Annotated[int | None, Integer(min=0)] = None
     status: Annotated[str | None, Text(max=32)] = None
-    customer_details: Contact | None = None
+    customer_details: Annotated[Contact | None, Prefix("payer_")] = None
 
 
 class Method(Part):
     """A way to pay that a customer keeps."""
 
-    type: Annotated[str, Text(max=32)]
-    billing_details: Contact | None = None
+    type: Annotated[str, Text(max=32), Keep("method")]
+    billing_details: Annotated[Contact | None, Prefix("payer_")] = None
 
 
 class Anything(Part):
@@ -127,7 +129,7 @@ class Anything(Part):
 class Object(Part):
     """What the event is about. Stripe's ids say nothing of a person, and find the row in Stripe."""
 
-    id: Annotated[str, Text(max=255)]
+    id: Annotated[str, Text(max=255), Keep("object_id")]
     object: Annotated[str, Text(max=64)]
     customer: Annotated[str | None, Text(max=255)] = None
     currency: Annotated[str | None, CaseFolded(max=3)] = None
@@ -152,7 +154,7 @@ class Object(Part):
 class Data(Part):
     """What is around the object, and around what it was before, which is not read."""
 
-    object: Object
+    object: Annotated[Object, Prefix("")]
 
 
 class Request(Part):
@@ -178,4 +180,4 @@ class Event(
     api_version: Annotated[str | None, Text(max=64)] = None
     account: Annotated[str | None, Text(max=255)] = None
     request: Annotated[Request | str | None, ByType(Request, Text(max=255))] = None
-    data: Data
+    data: Annotated[Data, Prefix("")]

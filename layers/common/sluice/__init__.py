@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sluice.declaration.envelopes import Envelope, eventbridge, plain, sns
-    from sluice.declaration.layout import FROM_ENVELOPE, FROM_MESSAGE
+    from sluice.declaration.layout import FROM_ENVELOPE, FROM_MESSAGE, Prefix
     from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
     from sluice.declaration.records import Records, json_lines, listed
     from sluice.declaration.route import Route
@@ -81,6 +81,7 @@ __all__ = [
     "OneOf",
     "Part",
     "Phone",
+    "Prefix",
     "Pseudonym",
     "Records",
     "Redact",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from sluice.declaration import cases
-from sluice.declaration.layout import Case, Derived, Field, Layout, Nested, Source
+from sluice.declaration.layout import Case, Derived, Field, Layout, Nested, Prefix, Source
 from sluice.declaration.masks import Keep, Mask
 from sluice.declaration.rules import Each, NullIf, Rule
 from sluice.declaration.tree import Tree
@@ -51,13 +51,16 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
     if default is None and not optional:
         raise DeclarationError("the default None needs a type with `| None`")
     layout, many = _inner_layout(types)
+    prefix = _prefix(metadata)
+    if prefix and (not layout or many or any(not isinstance(one, Source) for one in metadata)):
+        raise DeclarationError("Prefix goes with an object, a Part that is in no list and no union")
     if layout and [type(one) for one in metadata] == [Source]:
         if many or optional or default is not msgspec.NODEFAULT:
             raise DeclarationError(
                 "what is outside of the record is one object, and always there: without a list, `| None` or a default;"
                 " its fields may have one"
             )
-        return Nested(info.name, info.encode_name, False, (Case(layout),), False, source=metadata[0])
+        return Nested(info.name, info.encode_name, False, (Case(layout),), False, source=metadata[0], prefix=prefix)
     is_union = bool(metadata) and isinstance(metadata[0], Tagged | ByType)
     if (is_union or (layout and not metadata)) and default not in (msgspec.NODEFAULT, None, []):
         # What is masked is the record, not an object of this class.
@@ -65,7 +68,7 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
     if is_union:
         return _union(info, metadata, types, optional)
     if layout and not metadata:
-        return Nested(info.name, info.encode_name, optional, (Case(layout),), many)
+        return Nested(info.name, info.encode_name, optional, (Case(layout),), many, prefix=prefix)
     rule, *others = metadata or (None,)
     masks = [other for other in others if isinstance(other, Mask)]
     null_if, *more = [other for other in others if isinstance(other, NullIf)] or (None,)
@@ -76,6 +79,15 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
         types = _not_null_inside(rule, types, optional)
     _check_rule(rule, types, default)
     return Field(info.name, info.encode_name, optional, rule, _masks(info.name, rule, masks), null_if)
+
+
+def _prefix(metadata: list[Any]) -> Prefix | None:
+    """Take the prefix of an object's columns out of an annotation. Raises DeclarationError."""
+    prefix = next((one for one in metadata if isinstance(one, Prefix)), None)
+    if prefix:
+        prefix.check()
+        metadata.remove(prefix)
+    return prefix
 
 
 def _masks(field: str, rule: Rule, masks: Sequence[Mask]) -> tuple[Mask, ...]:

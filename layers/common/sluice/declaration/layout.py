@@ -62,6 +62,18 @@ FROM_ENVELOPE, FROM_MESSAGE = Source.ENVELOPE, Source.MESSAGE
 
 
 @dataclass(frozen=True)
+class Prefix:
+    """What goes before the names of an object's columns, in the place of the object's own name."""
+
+    text: str
+
+    def check(self) -> None:
+        """Raise DeclarationError when it is no text."""
+        if not isinstance(self.text, str):
+            raise DeclarationError('Prefix takes a text, such as Prefix("") or Prefix("buyer_")')
+
+
+@dataclass(frozen=True)
 class Case:
     """One of the shapes of a value."""
 
@@ -79,6 +91,7 @@ class Nested(Member):
     cases: tuple[Case, ...]
     many: bool
     union: Union | None = None  # what decides which case it is
+    prefix: Prefix | None = None  # of its columns; None: its name
     source: Source | None = None  # None: the record has it
 
     @property
@@ -103,6 +116,10 @@ class Nested(Member):
         """The union, where its cases' fields are members of the object around it."""
         return self.union if isinstance(self.union, Tagged) and self.union.inline else None
 
+    def before(self, prefix: str) -> str:
+        """Return what goes before the names of the object's columns, given what goes before those around it."""
+        return prefix + (f"{self.name}_" if self.prefix is None else self.prefix.text)
+
     def inside(self, prefix: str = "", pointer: str = "") -> Iterator[tuple[Case, str, str]]:
         """Yield each case, what goes before the names of its columns, and where it is in the record."""
         place = pointer + self.pointer
@@ -110,7 +127,7 @@ class Nested(Member):
             if self.many:
                 yield case, "", f"{place}/*"
             else:
-                yield case, prefix if self.inline or not case.is_object else f"{prefix}{self.name}_", place
+                yield case, prefix if self.inline or not case.is_object else self.before(prefix), place
 
     def places(self, at: "At") -> Iterator["Column"]:
         """Yield the columns of all cases, of a list the members of its objects. What a case lacks can be null."""
@@ -219,36 +236,42 @@ def single_field(stream: Layout, what: str, path: str) -> tuple[list[Nested], Fi
 
     Raises DeclarationError, in which `what` says what the stream names it for.
     """
-    around, field = named_field(stream, what, path, "field with a single value")
-    name = next((nested.name for nested in around if nested.many), None)
-    if name is not None:
-        raise DeclarationError(f"{stream.name}: the {what} {path} goes through {name}, which is no object")
-    if field.rule.element is not field.rule or isinstance(field.rule, Tree):
-        raise DeclarationError(f"{stream.name}: the {what} {path} is no field with a single value")
-    return around, field
-
-
-def named_field(stream: Layout, what: str, path: str, wanted: str = "field") -> tuple[list[Nested], Field]:
-    """Return the field that a stream names, in objects or in lists of them, after the objects around.
-
-    Raises DeclarationError, in which `what` says what the stream names it for.
-    """
-    *outer, last = path.split(".")
-    layout, around = stream, []
-    for name in outer:
-        nested = next((nested for nested in layout.nested if nested.name == name), None)
-        if nested is None:
-            raise DeclarationError(f"{stream.name}: the {what} {path} goes through {name}, which is no object")
-        if nested.source and (what, nested.source) != ("subject", Source.ENVELOPE):
-            raise DeclarationError(f"{stream.name}: the {what} {path} is outside of the record: name one in it")
+    (around, field), *_ = named_fields(stream, what, path, "field with a single value")
+    named = f"{stream.name}: the {what} {path}"
+    for nested in around:
         if nested.union:
             raise DeclarationError(
-                f"{stream.name}: the {what} {path} goes through {name}, which has several shapes;"
-                " name a field that every record has"
+                f"{named} goes through {nested.name}, which has several shapes; name a field that every record has"
             )
-        layout = nested.layout
-        around.append(nested)
-    field = next((field for field in layout.fields if field.name == last), None)
-    if field is None:
-        raise DeclarationError(f"{stream.name}: the {what} {path} is no {wanted}")
+        if nested.many:
+            raise DeclarationError(f"{named} goes through {nested.name}, which is no object")
+    if field.rule.element is not field.rule or isinstance(field.rule, Tree):
+        raise DeclarationError(f"{named} is no field with a single value")
     return around, field
+
+
+def named_fields(stream: Layout, what: str, path: str, wanted: str = "field") -> list[tuple[list[Nested], Field]]:
+    """Return the field that a stream names, in objects or in lists of them, after the objects around.
+
+    Of a value with several shapes it is the field of each shape that has it, after a value of that shape alone. Raises
+    DeclarationError, in which `what` says what the stream names it for.
+    """
+    named = f"{stream.name}: the {what} {path}"
+    *outer, last = path.split(".")
+    ways: list[tuple[list[Nested], Layout]] = [([], stream)]
+    for name in outer:
+        ways = [
+            ([*around, replace(nested, cases=(case,))], case.layout)
+            for around, layout in ways
+            for nested in layout.nested
+            for case in nested.cases
+            if nested.name == name and case.is_object
+        ]
+        if not ways:
+            raise DeclarationError(f"{named} goes through {name}, which is no object")
+        if any(around[-1].source and (what, around[-1].source) != ("subject", Source.ENVELOPE) for around, _ in ways):
+            raise DeclarationError(f"{named} is outside of the record: name one in it")
+    found = [(around, field) for around, layout in ways for field in layout.fields if field.name == last]
+    if not found:
+        raise DeclarationError(f"{named} is no {wanted}")
+    return found

@@ -111,7 +111,7 @@ def _nested_masker(
     if nested.union:
         return _union_masker(nested, keyset, notes, in_json, prefix)
     layout = nested.layout
-    inner_prefix = f"{prefix}{nested.name}_"
+    inner_prefix = nested.before(prefix)
     mask = masker(layout, keyset, notes.below(nested.pointer), in_json, inner_prefix)
     nothing: list[Cell] = [None for _ in layout.columns(inner_prefix)]
 

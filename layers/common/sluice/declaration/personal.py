@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from sluice.declaration.inside import TokensInside
-from sluice.declaration.layout import Case, Column, Field, Layout, Nested, named_field
+from sluice.declaration.layout import Case, Column, Field, Layout, Nested, named_fields
 from sluice.declaration.masks import Keep, Pseudonym, Redact
 from sluice.declaration.rules import INVALID, Each, Rule
 from sluice.failures import DeclarationError
@@ -195,16 +195,30 @@ def subject(stream: Layout, paths: Sequence[str]) -> Subject | None:
 
 def mentions(stream: Layout, paths: Iterable[str], subject: Subject | None) -> Mentions:
     """Return the fields that the stream names as mentions of other people. Raises DeclarationError."""
-    found = [_mentions(stream, path, subject) for path in dict.fromkeys(paths)]
+    found = [
+        _mentions(stream, path, around, field, subject)
+        for path in dict.fromkeys(paths)
+        for around, field in named_fields(stream, "mention", path)
+    ]
     return Mentions(
-        tuple(path for one in found for path in one.paths),
-        tuple(place for one in found for place in one.places),
-        tuple(text for one in found for text in one.texts),
+        tuple(dict.fromkeys(path for one in found for path in one.paths)),
+        tuple(dict.fromkeys(place for one in found for place in one.places)),
+        tuple(dict.fromkeys(text for one in found for text in one.texts)),
     )
 
 
 def _subject_field(stream: Layout, path: str) -> SubjectField:
-    around, field = named_field(stream, "subject", path)
+    """Return the field of a path, which is the same in each shape that has it. Raises DeclarationError."""
+    found, *others = [_of_subject(stream, path, *where) for where in named_fields(stream, "subject", path)]
+    if any(other != found for other in others):
+        raise DeclarationError(
+            f"{stream.name}: the subject {path} is not the same in all shapes that have it;"
+            " give it one rule and the same masks"
+        )
+    return found
+
+
+def _of_subject(stream: Layout, path: str, around: Sequence[Nested], field: Field) -> SubjectField:
     named = f"{stream.name}: the subject {path}"
     for nested in around:
         if nested.many:
@@ -213,6 +227,9 @@ def _subject_field(stream: Layout, path: str) -> SubjectField:
                 " a list of people is a field of its own: Annotated[list[str], Each(…)]"
             )
     names = (*(nested.name for nested in around), field.name)
+    prefix = ""
+    for nested in around:
+        ((_, prefix, _),) = nested.inside(prefix)
     if field.null_if and INVALID in field.null_if.when:
         raise DeclarationError(
             f"{stream.name}: the subject {path} must not become null where it is invalid: the row would be nobody's"
@@ -223,14 +240,13 @@ def _subject_field(stream: Layout, path: str) -> SubjectField:
         if is_kept or (isinstance(mask, Pseudonym) and mask.domain_of(field.name) == SUBJECT):
             if field.rule.is_json:
                 raise DeclarationError(f"{named} must be an array, to be looked up: Each without json")
-            column = mask.column or "_".join(names)
+            column = mask.column or prefix + field.name
             domains = tuple(dict.fromkeys(one.domain_of(field.name) for one in pseudonyms))
             return SubjectField(names, field.rule.element, column, is_kept, isinstance(field.rule, Each), domains)
     raise DeclarationError(f"{named} must be kept, or be a Pseudonym of the domain subject")
 
 
-def _mentions(stream: Layout, path: str, subject: Subject | None) -> Mentions:
-    around, field = named_field(stream, "mention", path)
+def _mentions(stream: Layout, path: str, around: Sequence[Nested], field: Field, subject: Subject | None) -> Mentions:
     named = f"{stream.name}: the mention {path}"
     if subject and path in subject.paths:
         raise DeclarationError(f"{named} is the subject, too: the whole row is erased with its subject")

@@ -53,15 +53,17 @@ def _of_record(stream: type[Stream], text: str | bytes, envelope: str) -> tuple[
         return ()
 
 
-def _value(layout: Layout | None, field: SubjectField, value: Any, envelope: str) -> Any:
+def _value(stream: Layout, field: SubjectField, value: Any, envelope: str) -> Any:
     """Return what a record has in a field; None where it or an object around it is missing or null."""
+    layouts = [stream]
     for name in field.path:
-        member = next(one for one in (layout.members if layout else ()) if one.name == name)
-        if isinstance(member, Nested) and member.source:
+        members = [one for layout in layouts for one in layout.members if one.name == name]
+        nested = [one for one in members if isinstance(one, Nested)]
+        if any(one.source for one in nested):
             value = msgspec.json.decode(envelope)
-        else:
-            value = None if value is None else value.get(member.key)
-        layout = getattr(member, "layout", None)
+        elif not any(one.is_itself for one in nested):  # of a union whose members are those of the object around it
+            value = next((value[one.key] for one in members if one.key in (value or ())), None)
+        layouts = [case.layout for one in nested for case in one.cases]
     return value
 
 
