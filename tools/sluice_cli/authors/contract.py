@@ -49,7 +49,7 @@ def of_stream(stream: type[Stream]) -> Contract:
         "table": stream.table,
         "envelope": stream.unwrap.__name__,
         "subject": " or ".join(stream.subject.paths) if stream.subject else None,
-        "mentions": " and ".join(stream.mentioned.paths) or None,
+        "mentions": stream.mentioned.paths,
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "fields": dict(_fields(stream.layout, "")),
@@ -127,9 +127,9 @@ def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
     for what in ("table", "envelope", "subject", "identity", "time"):
         if old[what] != new[what]:
             yield Change(True, f"the {what} is {new[what]}, was {old[what]}")
-    before, after = old.get("mentions"), new["mentions"]  # that revision may not know of mentions
-    if before != after:
-        yield Change(before is not None, f"the mentions are {after or 'gone'}" + f", were {before}" * bool(before))
+    mentioned = old.get("mentions", [])  # that revision may not know of mentions
+    yield from (Change(False, f"{path} is a mention now") for path in new["mentions"] if path not in mentioned)
+    yield from (Change(True, f"{path} is no mention any more") for path in mentioned if path not in new["mentions"])
     yield from _of_fields(old["fields"], new["fields"])
     yield from _of_columns(old["columns"], new["columns"])
 
