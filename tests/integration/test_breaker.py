@@ -18,9 +18,11 @@ from sluice.declaration.rules import Custom, Rule, Text
 from sluice.declaration.stream import Stream, derived
 from sluice.failures import Outage, Rejected
 from sluice.postgres import database as database_module
+from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import BreakerSettings
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds, until
 from tests.integration.environment import FUNCTIONS, Environment
+from tests.integration.erasing import Visit
 from tests.integration.messages import KEYSET, QUEUE_ARN, event, numbered, record
 from tools.local.server import free_port
 from tools.testing.aws.account import FakeAws
@@ -186,6 +188,11 @@ def test_the_probe_of_every_declared_stream_writes_a_row_that_its_table_takes(st
     assert prober.run(stream) is None
     recoverable = {place.domain for place in load(stream).token_places if place.recoverable}
     assert database.value("SELECT last_value FROM written") == 2 + len(recoverable)  # a row, a rejection
+
+
+def test_a_value_of_each_domain_is_probed_although_the_made_up_lists_and_texts_have_none() -> None:
+    row = probe._row(Visit, Keyset.parse(KEYSET), "")
+    assert [one.domain for one in row.originals.values] == ["device_id", "email"]
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from sluice.declaration.rules import (
     Boolean,
+    Card,
     CaseFolded,
     Custom,
     Each,
     Email,
+    Iban,
     Integer,
     IpAddress,
     Number,
@@ -103,6 +105,18 @@ KINDS = {
         "varchar(32)",
         ["020 7946 0018", "+1 202 555 0143", "+1 202 555 0143 ext. 12345678901"],
         st.from_regex(r"(\+[1-9]|0)[0-9 ()-]{6,18}", fullmatch=True),
+    ),
+    "card": Kind(
+        Card(),
+        "varchar(19)",
+        ["4111 1111 1111 1111", "6304000000000000", "4111-1111-1111-1112"],
+        st.from_regex(r"[3-6][0-9]{3}([ -]?[0-9]{4}){2,3}", fullmatch=True),
+    ),
+    "iban": Kind(
+        Iban(),
+        "varchar(34)",
+        ["gb33 BUKB 2020 1555 5555 55", "MT84MALT011000012345MTLCAST001S", "GB33BUKB20201555555556"],
+        st.from_regex(r"NO[0-9]{2} ?[0-9]{11}", fullmatch=True),
     ),
     "version": Kind(
         Version(), "varchar(32)", ["2147.483.647"], st.from_regex(r"[0-9]{1,4}(\.[0-9]{1,3}){0,3}", fullmatch=True)

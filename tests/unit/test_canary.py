@@ -12,8 +12,9 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 from sluice import telemetry
 from sluice.deadline import Deadline
-from sluice.declaration.masks import Pseudonym
-from sluice.declaration.rules import Text
+from sluice.declaration.masks import Pseudonym, Redact
+from sluice.declaration.rules import Email, IpAddress, Text
+from sluice.declaration.scrub import Find, Scrub
 from sluice.declaration.stream import Stream
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.pseudonyms.keyset import Keyset
@@ -155,6 +156,48 @@ def test_an_unforeseen_exception_that_quotes_the_record_leaves_nothing_of_it(
     text = exits.text()
     assert '"internal_error","pointer":"/device_id"' in text
     assert_no_leak(text)
+
+
+class Scrubbed(Stream, table="user_logins"):
+    """A text that is kept without the addresses in it, found by a rule whose fault quotes them."""
+
+    class Rule(Text):
+        def canonical(self, value: str, /) -> str:
+            if "fault" in value:
+                raise ValueError(f"cannot handle {value}")
+            return super().canonical(value)
+
+    user_id: Annotated[
+        str,
+        Text(max=100),
+        Scrub(
+            Find(Email(), Pseudonym(domain="email", recoverable=True)),
+            Find(IpAddress(), Redact()),
+            Find(Rule(max=50), Redact(constant="-"), pattern=r"kn4ry-\w+"),
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("of <kn4ry@example.com> or kn4ry%40example.com at 203.0.113.77, kn4ry-value", "batch done"),
+        ("of <kn4ry@example.com>, kn4ry-fault", '"internal_error","pointer":"/user_id"'),
+        ("kn4ry@example.com" * 10, '"too_long","pointer":"/user_id"'),
+    ],
+)
+def test_what_is_found_in_a_text_is_in_no_exit_and_in_no_row(
+    text: str, said: str, ingest: ModuleType, postgres: FakePostgres, exits: Exits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_stream", lambda: Scrubbed)
+    exits.run(
+        lambda: ingest.lambda_handler(
+            {"Records": [sqs_record(login(user_id=text), 1), sqs_record(BODY, 2)]}, LambdaContext()
+        )
+    )
+    told = exits.text()
+    assert said in told
+    assert_no_leak(told.replace("kn4ry-user", "") + repr(postgres.rejections) + repr(postgres.rows))
 
 
 class Opened(Stream, table="user_logins", envelope=lambda body: json.loads(body)["payload"]):

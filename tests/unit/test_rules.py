@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.declaration.rules import IpAddress, Rule, Text, Version, version_number
+from sluice.declaration.rules import Card, Iban, IpAddress, Rule, Text, Version, version_number
 from sluice.failures import Rejected
 
 
@@ -16,6 +16,12 @@ from sluice.failures import Rejected
         (Text(max=1), "e\N{COMBINING ACUTE ACCENT}", "é"),
         (Text(max=3), "😀😀😀", "😀😀😀"),  # characters, as PostgreSQL counts
         (IpAddress(), "::ffff:1.2.3.4", "1.2.3.4"),
+        (Card(), " 4111 1111-1111\u00a01111 ", "4111111111111111"),
+        (Card(), "378282246310005", "378282246310005"),
+        (Card(), "6759649826438453", "6759649826438453"),
+        (Iban(), " gb33 BUKB 2020-1555 5555 55 ", "GB33BUKB20201555555555"),
+        (Iban(), "NO9386011117947", "NO9386011117947"),
+        (Iban(), "MT84MALT011000012345MTLCAST001S", "MT84MALT011000012345MTLCAST001S"),
         (Version(), "6.02", "6.02"),
         (Version(), "0" * 31 + "1", "0" * 31 + "1"),
         (Version(max=3), "2.3", "2.3"),
@@ -32,6 +38,17 @@ def test_a_rule_returns_the_canonical_value(rule: Rule, value: str, canonical_va
         (Text(max=3), "", "empty"),
         (Text(max=3), "a\0", "nul_character"),
         (IpAddress(), "1.2.3", "not_an_ip_address"),
+        (Card(), "4111111111111112", "not_a_card_number"),  # its check digit
+        (Card(), "1234567890123452", "not_a_card_number"),  # no scheme has it
+        (Card(), "4111  1111 1111 1111", "not_a_card_number"),
+        (Card(), "-4111111111111111", "not_a_card_number"),
+        (Card(), "4" * 65, "too_long"),
+        (Card(), "٤111111111111111", "not_a_card_number"),
+        (Iban(), "GB33BUKB20201555555556", "not_an_iban"),
+        (Iban(), "GB33BUKB2020155555555", "not_an_iban"),  # its country's length
+        (Iban(), "XX33BUKB20201555555555", "not_an_iban"),
+        (Iban(), "GB33 BUKB 2020 1555 5555 55 .", "not_an_iban"),
+        (Iban(), "ﬁ2112345600000785", "not_an_iban"),  # a ligature, of which upper() makes two letters
         (Version(), "0" * 33, "too_long"),
         (Version(max=3), "2.30", "too_long"),
         (Version(), "2.3b", "not_a_version"),

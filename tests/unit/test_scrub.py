@@ -71,6 +71,7 @@ def found(text: str, *wanted: tuple[Rule, str | None]) -> list[tuple[str, Any]]:
         ("[2001:DB8::1]:443", "2001:DB8::1", "2001:db8::1"),
         ("at 2001:db8::1.", "2001:db8::1", "2001:db8::1"),
         ("ip:2001:db8::1: refused", "2001:db8::1", "2001:db8::1"),
+        ("ip_2001:db8::1_", "2001:db8::1", "2001:db8::1"),
         ("ip%3D2001%3Adb8%3A%3A1%20", "2001%3Adb8%3A%3A1", "2001:db8::1"),
         ("::ffff:203.0.113.7", "::ffff:203.0.113.7", "203.0.113.7"),
         ("call (020) 7946 0018 now", "(020) 7946 0018", "+442079460018"),
@@ -352,7 +353,7 @@ def test_two_scrubs_of_a_field_need_columns_of_their_own(keyset: Keyset) -> None
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-PROSE = st.text(st.sampled_from("abc kyzäé.,;:!?<>()[]\"'\n谢"), max_size=20)
+PROSE = st.text(st.sampled_from("abc kyzäé.,;!?<>()[]\"'\n谢"), max_size=20)
 NAMES = st.text(st.sampled_from("abcdefghijkmnopq"), min_size=3, max_size=12)
 NUMBERS = st.integers(0, 999)
 DOMAINS: dict[str, st.SearchStrategy[tuple[str, str]]] = {  # values as they may be spelled, and canonical

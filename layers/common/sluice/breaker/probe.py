@@ -3,8 +3,11 @@
 It writes a made-up message as ingest would, and rolls it back. Secrets, keyset and data key are read anew.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
+
+import msgspec
 
 from sluice.deadline import Deadline
 from sluice.declaration import witness
@@ -51,15 +54,19 @@ def _row(stream: type[Stream], keyset: Keyset, why: str) -> MaskedRow:
             outage = f"every record failed: {rejected.cause}"
             if _is_real(outage, why):
                 raise Outage(outage) from None
-        cells, originals = (None,) * len(stream.columns()), _originals(stream, keyset)
+        cells, originals = (None,) * len(stream.columns()), Originals()
+    originals = msgspec.structs.replace(originals, values=(*originals.values, *_lacking(stream, keyset, originals)))
     return MaskedRow(str(uuid4()), datetime.now(UTC).isoformat(), cells, originals)
 
 
-def _originals(stream: type[Stream], keyset: Keyset) -> Originals:
-    """Return an original for each domain that the stream can recover, so that the vault is probed too."""
+def _lacking(stream: type[Stream], keyset: Keyset, originals: Originals) -> Iterator[Original]:
+    """Yield an original for each other domain that the stream can recover, so that the vault is probed too.
+
+    The made-up message has none of a domain whose values are in lists or inside of texts.
+    """
     domains = {place.domain for place in stream.token_places if place.recoverable}
-    values = [Original(domain, keyset.pseudonymizer(domain)("probe"), "probe") for domain in domains]
-    return Originals(values=tuple(values))
+    for domain in sorted(domains - {one.domain for one in originals.values}):
+        yield Original(domain, keyset.pseudonymizer(domain)("probe"), "probe")
 
 
 def _is_real(outage: str, why: str) -> bool:

@@ -15,7 +15,6 @@ from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Field, Layout, Nested, named_field
 from sluice.declaration.masks import Keep, Pseudonym
 from sluice.declaration.rules import Each, Rule
-from sluice.declaration.scrub import Scrub
 from sluice.failures import DeclarationError
 
 SUBJECT = "subject"  # the domain of the tokens that stand for a person
@@ -154,7 +153,7 @@ def text_places(layout: Layout, prefix: str = "", column: str = "", path: tuple[
     """Yield all places of tokens inside of texts, going the same way."""
     for field in layout.fields:
         for mask in field.masks:
-            if isinstance(mask, Scrub) and any(isinstance(one, TokensInside) for one in field.masks):
+            if any(isinstance(one, TokensInside) for one in mask.companions(field.name, field.rule)):
                 name = mask.column_of(prefix + field.name)
                 where = (column, (*path, name)) if column else (name, ())
                 yield TextPlace(*where, bool(column) or field.rule.is_json)

@@ -46,7 +46,7 @@ class Find:
             of_constant = ' (Redact(constant="…") puts a text in its place)' * isinstance(self.mask, Redact)
             raise DeclarationError(f"Find({name}) has no column for its {type(self.mask).__name__}{of_constant}")
         self.mask.check(self.rule)
-        from sluice.declaration import search  # as below
+        from sluice.declaration import search  # as in `writer`
 
         search.finder(self.rule, self.pattern)
 
@@ -92,7 +92,7 @@ class Scrub(Mask):
 
     def writer(self, field: str, rule: Rule, keyset: Keyset, notes: Notes | None = None) -> Writer:
         """Return that function; it notes the tokens in the text, and what those of recoverable values stand for."""
-        from sluice.declaration import search  # its regular expressions take 20 ms: only for streams that have a Scrub
+        from sluice.declaration import search  # 30 ms: only for streams that have a Scrub
 
         hits = search.Search([(find.rule, find.pattern) for find in self.finds]).hits
         replacements = [find.replacement(field, keyset, notes) for find in self.finds]

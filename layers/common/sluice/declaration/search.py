@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+from sluice.declaration import percent_encoding
 from sluice.declaration.rules import IBAN_LENGTHS, Card, Email, Iban, IpAddress, Phone, Rule, Uuid
 from sluice.failures import DeclarationError, Rejected
 
 type Span = tuple[int, int]
 type Take = Callable[[int, int], bool]  # takes what stands there, and tells whether the rule does
-
-MOST_DECODINGS = 3  # a value in a URL in a URL is encoded twice
 
 # A name in another script ends where the next script begins: these are written without blanks between words.
 _DENSE = (
@@ -44,7 +43,7 @@ _DOMAIN = re.compile(
 _LONGEST_EMAIL = 254  # characters
 
 _IP_V4 = re.compile(r"(?<![0-9])(?<![0-9]\.)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])(?!\.[0-9])")
-_IP_V6 = re.compile(r"(?<![0-9A-Za-z_.])(?:[0-9A-Fa-f]{0,4}:){2,8}[0-9A-Fa-f:.]{0,45}(?![0-9A-Za-z_])")
+_IP_V6 = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{0,4}:){2,8}[0-9A-Fa-f:.]{0,45}(?![0-9A-Za-z])")
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
 _UUID_DIGITS = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z])")
@@ -65,8 +64,6 @@ _NO_PHONE = re.compile(  # a date or an IP address, at its start
 _DIGITS_OF_A_PHONE = range(7, 18)  # E.164 has 15, and a prefix of two may stand before them
 _GROUPS_OF_A_PHONE = 8
 _MOST_SEPARATORS = 6  # in the number of a card
-
-_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
 class Finder(NamedTuple):
@@ -95,7 +92,7 @@ class Search:
         """Return what was found, from left to right; what is percent-encoded is read as it was before (RFC 3986)."""
         if "%" not in text:
             return list(self._within(text))
-        decoded, offsets = _decoded(text)
+        decoded, offsets = percent_encoding.decoded(text)
         return [hit._replace(start=offsets[hit.start], end=offsets[hit.end]) for hit in self._within(decoded)]
 
     def _within(self, text: str, shift: int = 0) -> Iterator[Hit]:
@@ -280,35 +277,3 @@ _FINDERS: dict[type[Rule], Finder] = {
 
 def _count_digits(text: str) -> int:
     return sum(map(text.count, "0123456789"))  # 1 µs for 200 characters
-
-
-def _decoded(text: str) -> tuple[str, Sequence[int]]:
-    """Return the text without its percent-encoding, and where each of its characters, and its end, was."""
-    offsets: Sequence[int] = range(len(text) + 1)
-    for _ in range(MOST_DECODINGS):
-        decoded, places = _decoded_once(text)
-        if len(decoded) == len(text):
-            break
-        text, offsets = decoded, [offsets[place] for place in places]
-    return text, offsets
-
-
-def _decoded_once(text: str) -> tuple[str, list[int]]:
-    pieces: list[str] = []
-    places: list[int] = []
-    end = 0
-    for match in _ESCAPES.finditer(text):
-        start, stop = match.span()
-        pieces.append(text[end:start])
-        places += range(end, start)
-        for character in bytes.fromhex(match[0].replace("%", "")).decode(errors="surrogateescape"):
-            if "\udc80" <= character <= "\udcff":  # no character: it stays as it is
-                pieces.append(text[start : start + 3])
-                places += range(start, start + 3)
-                start += 3
-            else:
-                pieces.append(character)
-                places.append(start)
-                start += 3 * len(character.encode())
-        end = stop
-    return "".join([*pieces, text[end:]]), [*places, *range(end, len(text) + 1)]

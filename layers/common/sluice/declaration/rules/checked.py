@@ -19,7 +19,7 @@ _CARD = (  # the ranges of the schemes, each with its lengths (ISO/IEC 7812)
 )
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # a digit, doubled, and its digits added
 
-_IBAN = r"[A-Z]{2}[0-9]{2}[0-9A-Z]{11,30}"
+_IBAN = r"[A-Za-z]{2}[0-9]{2}[0-9A-Za-z]{11,30}"
 IBAN_LENGTHS = {  # characters, as countries registered them (ISO 13616)
     country: length
     for length, countries in {
@@ -74,8 +74,9 @@ class Iban(Text):
         return "GB33BUKB20201555555555"  # of no bank's customer
 
     def canonical(self, value: str, /) -> str:
-        iban = re.sub(_BLANK_OR_HYPHEN, "", super().canonical(value)).upper()
-        if not re.fullmatch(_IBAN, iban) or len(iban) != IBAN_LENGTHS.get(iban[:2]):
+        compact = re.sub(_BLANK_OR_HYPHEN, "", super().canonical(value))
+        iban = compact.upper()
+        if not re.fullmatch(_IBAN, compact) or len(iban) != IBAN_LENGTHS.get(iban[:2]):
             raise Rejected("not_an_iban")
         if int("".join(str(int(character, 36)) for character in iban[4:] + iban[:4])) % 97 != 1:
             raise Rejected("not_an_iban")
