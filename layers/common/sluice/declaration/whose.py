@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration.layout import Layout, Nested
+from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.personal import SubjectField
 from sluice.declaration.route import Queued, records_of
 from sluice.declaration.stream import Stream
@@ -61,6 +61,8 @@ def _value(layout: Layout | None, field: SubjectField, value: Any, envelope: str
             value = msgspec.json.decode(envelope)
         else:
             value = None if value is None else value.get(member.key)
+        if isinstance(member, Field) and member.null_if and isinstance(value, str) and not value.strip():
+            return None
         layout = getattr(member, "layout", None)
     return value
 
