@@ -171,7 +171,7 @@ class FakePostgres:
                 for name, type_, is_array in [*own, *written]
             ]
         elif "FROM removal" in sql:
-            return [[0, None]]
+            return [[0, None, []]]
         elif sql.startswith("INSERT INTO pii_vault "):
             tokens = parameters["tokens"].strip("{}").split(",")
             self.vault |= dict(zip(tokens, parameters["sealed"].strip("{}").split(","), strict=True))

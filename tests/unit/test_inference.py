@@ -259,7 +259,8 @@ MIXED_LIST = "its list holds things of several kinds, or lists of objects: that 
         ([[[1], 1]], MIXED_LIST),
         ([[[1, None]]], "there is null in its list, which cannot be declared yet"),
         ([[[]]], "its list is empty in every sample"),
-        ([[1, {"a": 1}]], MIXED_LIST),
+        ([[1, "a"]], MIXED_LIST),
+        ([[1, {"a": 1}, None]], "there is null in its list, which cannot be declared yet"),
         ([[1, None]], "there is null in its list, which cannot be declared yet"),
         ([[{"a": 1}, None]], "there is null among its objects, which cannot be declared yet"),
         ([None], "it is null in every sample"),
@@ -294,6 +295,8 @@ GIFT, WARE = {"kind": "gift", "to": "ada@example.com", "of": "a"}, {"kind": "war
         ),
         ([{"a": 1}, [1]], "Annotated[X | list[int], ByType(X, Each(Integer()))]", "object or list?"),
         ([[{"a": 1}], {"a": 1}], "ByType(", "object or list?"),
+        ([[{"a": 1}, "a"]], "Annotated[list[X | str], ByType(X, Text(max=32))]", "object or text?"),
+        ([[{"x": 1}, "a"]], 'list[X | str], ByType(X, (Text(max=32), Keep("x_text")))]', "object or text?"),
         (
             [CARD, BANK] * 2,
             'Annotated[CardX | BankX, Tagged("type", {"card": CardX, "bank": BankX})]',
@@ -346,6 +349,13 @@ def test_an_object_with_the_subject_in_it_is_in_no_case() -> None:
     cases = [CARD | {"user": "u"}, BANK | {"user": "v"}] * 2
     planner, text = planned([{"x": value} for value in cases], "x.user")
     assert (planner.subject_paths, "Tagged" in text) == ({"x.user": "x.user"}, False)
+
+
+@pytest.mark.parametrize("key", ["layout", "Layout", "token_places", "columns", "shape", "table", "str", "class"])
+def test_a_key_that_is_called_like_something_of_a_stream_gets_another_name(key: str) -> None:
+    planner, text = planned([{key: 1}])
+    assert planner.left_out == []
+    declaration.load("things", text).masker(KEYSET)(json.dumps({key: 1}))
 
 
 def test_a_key_that_is_a_value_is_not_told() -> None:

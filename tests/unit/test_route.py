@@ -76,6 +76,12 @@ def test_a_wrong_route_is_a_declaration_error_that_says_what_to_change(
     assert str(caught.value) == f"Bad: {told}"
 
 
+@pytest.mark.parametrize("by", ["\ud800", "a\0", 'a."b"'])
+def test_a_key_that_cannot_be_read_is_a_declaration_error(by: str) -> None:
+    with pytest.raises(DeclarationError, match=r"^Bad: by cannot read a key: "):
+        type("Bad", (Route,), {"to": {"a": Track}}, by=by)
+
+
 @pytest.mark.parametrize("options", [{"records": 1}, {"ignore": 1}, {"ignore": ({},)}])
 def test_records_and_ignore_are_checked_as_those_of_a_stream(options: dict[str, Any]) -> None:
     with pytest.raises(DeclarationError) as of_route:

@@ -52,7 +52,7 @@ def of_stream(stream: type[Stream]) -> Contract:
         "table": stream.table,
         "envelope": stream.unwrap.__name__,
         "subject": " or ".join(stream.subject.paths) if stream.subject else None,
-        "mentions": " and ".join(stream.mentioned.paths) or None,
+        "mentions": stream.mentioned.paths,
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "records": stream.splitter.name if stream.splitter else None,
@@ -211,9 +211,9 @@ def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
         told = [one or "one in each message" for one in (new["records"], old.get("records"))]
         yield Change(True, f"the records are {told[0]}, were {told[1]}")
     yield from _of_ignored(old.get("ignore", []), new["ignore"])
-    before, after = old.get("mentions"), new["mentions"]  # that revision may not know of mentions
-    if before != after:
-        yield Change(before is not None, f"the mentions are {after or 'gone'}" + f", were {before}" * bool(before))
+    mentioned = old.get("mentions", [])  # that revision may not know of mentions
+    yield from (Change(False, f"{path} is a mention now") for path in new["mentions"] if path not in mentioned)
+    yield from (Change(True, f"{path} is no mention any more") for path in mentioned if path not in new["mentions"])
     yield from _of_fields(old["fields"], new["fields"])
     yield from _of_columns(old["columns"], new["columns"])
 

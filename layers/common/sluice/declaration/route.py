@@ -45,7 +45,10 @@ class Route:
         if not isinstance(to, Mapping) or not to or not all(map(_is_destination, to.items())):
             raise DeclarationError(f'{name}: to names a stream\'s class for each value, as in to = {{"track": Track}}')
         options = {"table": name, "envelope": envelope, "records": records, "ignore": ignore}
-        cls.head = _with_key(cls, by.split("."), Stream, **options)
+        try:
+            cls.head = _with_key(cls, by.split("."), Stream, **options)
+        except ValueError as error:  # such as a quote in a key
+            raise DeclarationError(f"{name}: by cannot read a key: {error}") from None
         cls.stream_name = cls.head.stream_name
         ((_, cls.by),) = cls.head.columns()
         splitter = cls.head.splitter

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration.layout import Layout, Nested
+from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.personal import SubjectField
 from sluice.declaration.route import Queued, records_of
 from sluice.declaration.stream import Stream
@@ -63,6 +63,9 @@ def _value(stream: Layout, field: SubjectField, value: Any, envelope: str) -> An
             value = msgspec.json.decode(envelope)
         elif not any(one.is_itself for one in nested):  # of a union whose members are those of the object around it
             value = next((value[one.key] for one in members if one.key in (value or ())), None)
+        may_be_blank = any(isinstance(one, Field) and one.null_if for one in members)
+        if may_be_blank and isinstance(value, str) and not value.strip():
+            return None
         layouts = [case.layout for one in nested for case in one.cases]
     return value
 

@@ -10,7 +10,7 @@ from sluice.declaration import tree
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.personal import LONGEST_DOMAIN
 from sluice.declaration.rules import Email, OneOf, Phone, Text
-from sluice.declaration.stream import Stream
+from sluice.declaration.stream import Part, Stream
 from tools.sluice_cli.authors import detection
 from tools.sluice_cli.authors.new import masks, rules, shapes
 from tools.sluice_cli.authors.new.masks import Concern
@@ -23,7 +23,8 @@ RAREST_OF_A_MAP = 20  # keys that fewer than one of so many objects have are not
 LONGEST_IDENTIFIER = 63  # bytes, of PostgreSQL
 CLASSES = frozenset({*sluice.__all__, "Decimal", "Annotated"})
 NAMES = frozenset(
-    {*dir(Stream), *Stream.__annotations__, *"bool datetime eventbridge float int list msgspec sns str".split()}
+    {*dir(Stream), *Part.__annotations__, *Stream.__annotations__}
+    | {*"bool datetime eventbridge float int list msgspec sns str".split()}
 )
 ANY_VALUE = Guess(tree.Scalar(), "")  # in a map, that a mask alone takes
 OF_ONE_DOMAIN = ("email", "ip", "mac", "phone")
@@ -196,7 +197,9 @@ class Planner:
         if len(place.path) > DEEPEST:
             raise Undeclarable("it is nested too deeply")
         if len(shapes.by_type(place)) > 1:
-            return self._by_type(place, name, prefix, columns, is_null or absent, absent)
+            return self._by_type(place, place, name, prefix, columns, is_null or absent, absent)
+        if place.elements and place.elements.objects and len(shapes.by_type(place.elements)) > 1:
+            return self._by_type(place, place.elements, name, prefix, columns, is_null, absent)
         if (found := shapes.by_tag(place)) and not self._names_inside(place):
             return self._tagged(place, *found, name, prefix, columns, is_null or absent, absent)
         if place.objects and place.is_map():
@@ -226,8 +229,7 @@ class Planner:
             _refuse_map(elements)
         if elements.nulls:
             raise Undeclarable("there is null among its objects, which cannot be declared yet")
-        if prefix + name in columns or len(prefix + name) > LONGEST_IDENTIFIER:
-            raise Undeclarable("the name of its column is taken or too long")
+        _refuse_taken(prefix + name, columns)
         if found := shapes.by_tag(elements):
             columns.add(prefix + name)
             return self._tagged(place, *found, name, "", set(), is_null, absent)
@@ -279,18 +281,35 @@ class Planner:
         return FieldPlan(place, key, guess, made, concern, optional=False, absent=True)
 
     def _by_type(
-        self, place: Place, name: str, prefix: str, columns: set[str], optional: bool, absent: bool
+        self, place: Place, values: Place, name: str, prefix: str, columns: set[str], optional: bool, absent: bool
     ) -> UnionPlan:
-        """Return the plan of what is an object in one sample and a text in another."""
+        """Return the plan of what is an object in one sample and a text in another, or of a list of such values."""
         cases: list[tuple[str, FieldPlan | ObjectPlan]] = []
-        for kind, shape in shapes.by_type(place):
-            made = self._case(shape, name, prefix, columns, kind)
+        many = values is not place
+        if many:
+            if values.nulls:
+                raise Undeclarable("there is null in its list, which cannot be declared yet")
+            _refuse_taken(prefix + name, columns)
+            columns.add(prefix + name)
+            prefix, columns = "", set()
+        for kind, shape in shapes.by_type(values):
+            is_element = many and shape.objects > 0
+            made = self._element(shape, name, columns) if is_element else self._case(shape, name, prefix, columns, kind)
             if isinstance(made, UnionPlan | TreePlan):
                 raise Undeclarable("its objects are of several kinds, and it is not always an object")
             cases.append(("", made))
-        told = " or ".join(kind or "object" for kind, _ in shapes.by_type(place))
+        told = " or ".join(kind or "object" for kind, _ in shapes.by_type(values))
         concerns = [case.concern.told for _, case in cases if isinstance(case, FieldPlan) and case.concern]
-        return UnionPlan(place, name, cases, "; ".join([f"{told}?", *concerns]), "", False, optional, absent)
+        return UnionPlan(place, name, cases, "; ".join([f"{told}?", *concerns]), "", many, optional, absent)
+
+    def _element(self, shape: Place, name: str, columns: set[str]) -> ObjectPlan:
+        """Return the plan of the objects in a list that has other things in it, too."""
+        _refuse_map(shape)
+        class_name, told = self._class(shape), len(self.left_out)
+        members = self._members(shape, shape.objects, "", None, columns)
+        if not members:
+            raise Undeclarable("" if len(self.left_out) > told else "there is nothing in its objects to declare")
+        return ObjectPlan(shape, name, class_name, members)
 
     def _case(self, shape: Place, name: str, prefix: str, columns: set[str], kind: str) -> Member:
         if shape.objects:
@@ -477,6 +496,11 @@ def _domains(field: FieldPlan) -> list[str]:
     """Return the domains of a value's tokens in a map, each of which has an array."""
     (mask,) = field.masks or [""]
     return re.findall(r'domain="([^"]+)"', mask) or [field.name] * mask.startswith("Pseudonym(")
+
+
+def _refuse_taken(column: str, columns: set[str]) -> None:
+    if column in columns or len(column) > LONGEST_IDENTIFIER:
+        raise Undeclarable("the name of its column is taken or too long")
 
 
 def _refuse_map(place: Place) -> None:
