@@ -15,6 +15,7 @@ from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Case, Column, Field, Layout, Nested, named_fields
 from sluice.declaration.masks import Keep, Pseudonym, Redact
 from sluice.declaration.rules import INVALID, Each, Rule
+from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError
 
 SUBJECT = "subject"  # the domain of the tokens that stand for a person
@@ -226,6 +227,8 @@ def _of_subject(stream: Layout, path: str, around: Sequence[Nested], field: Fiel
                 f"{named} goes through {nested.name}, a list of objects, which is a column of JSON;"
                 " a list of people is a field of its own: Annotated[list[str], Each(…)]"
             )
+    if isinstance(field.rule, Tree):
+        raise DeclarationError(f"{named} is no field with a single value, or with a list of them")
     names = (*(nested.name for nested in around), field.name)
     prefix = ""
     for nested in around:
