@@ -89,7 +89,7 @@ def test_it_needs_a_text() -> None:
     with pytest.raises(DeclarationError, match=r'^Mistake\.field: Prefix takes a text, such as Prefix\(""\)'):
 
         class Mistake(Stream, table="mistakes"):
-            field: Annotated[Address, Prefix(None)]  # type: ignore[arg-type]
+            field: Annotated[Address, Prefix(None)]
 
 
 def test_what_is_around_a_record_may_have_one() -> None:
