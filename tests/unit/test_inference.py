@@ -64,6 +64,7 @@ UUID = "7d1c5b1e-2c2b-4f0a-9f0e-0b1c2d3e4f50"
         ([SHA], "commit", "Annotated[str, Text(max=256)]"),
         ([UUID], "x", "Annotated[str, Uuid()]"),
         ([UUID, "x"], "x", "Annotated[str, Text(max=256)]"),
+        ([7, "a-7"], "cart_id", "Annotated[str, Id(max=32)]"),
         (["2026-01-31T12:00:00Z", "2026-01-31T12:00:00+01:00"], "x", "Annotated[datetime, Timestamp()]"),
         (["2026-01-31T12:00:00"], "x", "Annotated[str, Text(max=128)]"),  # without a zone it is no moment
         (["2026-01-31"], "x", "Annotated[date, Date()]"),

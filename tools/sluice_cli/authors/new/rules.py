@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from sluice.declaration.rules import (
     Each,
     Email,
     Float,
+    Id,
     Integer,
     IpAddress,
     Number,
@@ -45,6 +46,7 @@ OF_CHOICES = frozenset(  # the last word of keys that name a kind of things, not
 )
 COUNTED = frozenset("age attempt byte count duration index length number port quantity size total".split())
 MONEY = frozenset("amount balance charge cost discount fee paid price subtotal tax total".split())
+OF_IDS = frozenset("code id key ref reference uid".split())
 OF_TIMES = frozenset(
     "at created date datetime epoch expire expiry modified occurred received sent time timestamp ts updated"
     " until since start started end ended".split()
@@ -96,6 +98,9 @@ def _guess(place: Place, values: Sequence[Scalar]) -> Guess:
         number = _number(values, last)
         if number:
             return number
+        if types == {str, int} and last in OF_IDS:
+            longest = _longest(map(str, values))
+            return Guess(Id(max=longest), f"Id(max={_digits(longest)})")
     raise Undeclarable(f"it is a {' or a '.join(sorted(_spoken(one) for one in types))}, which no rule takes")
 
 
@@ -111,8 +116,12 @@ def each(element: Guess, lengths: Sequence[int]) -> Guess:
 
 def text(values: Sequence[str]) -> Guess:
     """Return the rule of any text, with room for ones four times as long."""
-    longest = _above(LENGTHS, 4 * max(map(len, values)))
+    longest = _longest(values)
     return Guess(Text(max=longest), f"Text(max={_digits(longest)})")
+
+
+def _longest(values: Iterable[str]) -> int:
+    return _above(LENGTHS, 4 * max(map(len, values)))
 
 
 def takes(rule: Rule, values: Sequence[Scalar]) -> bool:
