@@ -44,7 +44,7 @@ class Mail(Part, rename="camel"):
 
     message_id: Annotated[str, Text(max=128)]
     timestamp: Annotated[datetime, Timestamp()]
-    source: Annotated[str, Text(max=320)]
+    source: Annotated[str, Text(max=320), Scrub(Find(Email(fold=True), Truncate()))]
     destination: Annotated[list[str], Each(CaseFolded(max=320)), Pseudonym("recipients", domain="subject")]
     headers: Annotated[list[Campaign | Header], Tagged("name", {"X-Campaign": Campaign}, others=Header, fold=True)] = []
     tags: Annotated[dict[str, Any], Tree({"/campaign/*": Text(max=64), "/ses:configuration-set/*": Text(max=64)})] = {}

@@ -4,7 +4,7 @@ CREATE TABLE mail_events (
     event_type                        text           NOT NULL,
     mail_message_id                   varchar(128)   NOT NULL,
     mail_timestamp                    timestamptz    NOT NULL,
-    mail_source                       varchar(320)   NOT NULL,
+    mail_source                       text           NOT NULL,
     recipients                        varchar(256)[] NOT NULL,
     mail_tags                         jsonb          NOT NULL,
     mail_headers                      jsonb          NOT NULL,
