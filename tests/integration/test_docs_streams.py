@@ -69,10 +69,10 @@ EXAMPLES = examples()
 
 def run(python: str, namespace: dict[str, Any]) -> Any:
     """Run a block as a module's next lines, or as those of the module that it names; return what it declares."""
-    before, named = set(namespace), re.match(r"# layers/streams/(\w+)\.py\n", python)
+    before, named = dict(namespace), re.match(r"# layers/streams/(\w+)\.py\n", python)
     globals_ = namespace | {"__name__": f"streams.{named[1]}"} if named else namespace
     exec(compile(python, "docs/streams.md", "exec", dont_inherit=True), globals_)
-    made = {name: globals_[name] for name in globals_.keys() - before if isinstance(globals_[name], type)}
+    made = {name: one for name, one in globals_.items() if isinstance(one, type) and before.get(name) is not one}
     if named:
         sys.modules[f"streams.{named[1]}"] = module = ModuleType(named[1])
         vars(module).update(made)
