@@ -87,6 +87,7 @@ def declared(
     path = tmp_path / f"{NAME}.py"
     path.write_text(DECLARATION)
     monkeypatch.setattr(streams, "__path__", [*streams.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, f"streams.{NAME}", raising=False)  # of another test
     invalidate_caches()
     database.sql(f"{SQL}; ALTER TABLE visits OWNER TO {OWNER.username}")
     owner = Database(database.settings("owner"), "sluice-migrate")
