@@ -21,7 +21,8 @@ from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, OWNER, TestDatabase, in_seconds
 from tests.integration.environment import Environment
-from tests.integration.messages import KEYSET, event, failures, numbered, record
+from tests.integration.erasing import Forgetting, forget_function
+from tests.integration.messages import KEYSET, event, failures, numbered, record, token
 from tools.project import PROJECT
 from tools.sluice_cli.authors import examples
 from tools.sluice_cli.authors.examples import Example, Refused
@@ -30,6 +31,17 @@ PAGES = PROJECT / "docs" / "events"
 NAMES = sorted(page.parent.name for page in PAGES.glob("*/README.md"))
 FEWEST = 10  # good samples
 OF_THEIR_OWN_IDENTITY = {*NAMES} - {"github_push", "s3_uploads"}  # also under another id of SQS
+PERSONS = {  # somebody whose rows there are
+    "cloudtrail": "arn:aws:iam::123456789012:user/maren.holt",
+    "github_push": "yuki-sato",
+    "okta": "00umadeup0000000018x",
+    "s3_uploads": "AWS:AIDAEXAMPLEMAREN00001",
+    "segment": "10017",
+    "ses": "maren.holt@example.org",
+    "shop_order": "7000000000017",
+    "stripe": "cus_PmadeUp0000001",
+}
+WITH_MENTIONS = {"github_push", "okta"}  # of that person
 TOKENS = re.compile(r"t1_[\w-]{43}")
 PEOPLE = [  # what the samples say of people
     *["maren", "holt", "tomas", "tomás", "ibáñez", "ibanez", "zoe", "zoë", "müller", "yuki", "sato", "佐藤", "由紀"],
@@ -84,6 +96,11 @@ class Examples(NamedTuple):
     good: list[Example]
     bad: list[Example]
     ignored: list[Example]
+
+
+@pytest.fixture
+def forgetting(settings: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forgetting]:
+    yield from forget_function(monkeypatch)
 
 
 def of_file(name: str) -> Examples:
@@ -171,6 +188,22 @@ def test_what_is_bad_is_refused_where_its_example_says(
         assert send(sent) == failures(*sent)
         assert [*database.rejections().values()] == [(refused.reason, around + refused.pointer)]
         assert people_in(database) == set()
+
+
+def test_a_person_is_erased_from_rows_and_from_mentions(
+    database: TestDatabase,
+    name: str,
+    stream: type[Stream],
+    send: Callable[[list[dict[str, Any]]], Any],
+    forgetting: Forgetting,
+) -> None:
+    assert send(messages(stream, of_file(name).good)) == failures()
+    of_person = {PERSONS[name], token("subject", PERSONS[name])}
+    assert any(one in str(database.rows(stream.table)) for one in of_person)
+    answer = forgetting.forget(PERSONS[name])
+    assert answer["rows"][name] > 0
+    assert (answer["mentions"].get(name, 0) > 0) == (name in WITH_MENTIONS)
+    assert not any(one in str(database.rows(stream.table)) for one in of_person)
 
 
 def people_in(database: TestDatabase) -> set[str]:
