@@ -14,6 +14,8 @@ from sluice.declaration.unions import Tagged
 from sluice.failures import DeclarationError
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.messages import KEYSET
+from tools.sluice_cli.authors import contract
+from tools.sluice_cli.authors.contract import Change
 
 NAME = Text(max=9)
 
@@ -98,3 +100,15 @@ def test_what_is_around_a_record_may_have_one() -> None:
         around: Annotated[Address, FROM_ENVELOPE, Prefix("")]
 
     assert [column for column, _ in Noted.columns()] == ["id", "town"]
+
+
+def test_a_comparison_tells_of_the_column_that_has_another_name() -> None:
+    class Before(Stream, table="orders"):
+        address: Address
+
+    class After(Stream, table="orders"):
+        address: Annotated[Address, Prefix("")]
+
+    assert contract.compare({"orders": contract.of_stream(Before)}, {"orders": contract.of_stream(After)}) == [
+        Change(True, "orders: the column address_town is town now")
+    ]
