@@ -90,17 +90,17 @@ def send(
     return lambda sent: ingest.invoke(event(*sent))
 
 
+@pytest.fixture
+def forgetting(settings: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forgetting]:
+    yield from forget_function(monkeypatch)
+
+
 class Examples(NamedTuple):
     """The examples of a stream, by what becomes of them."""
 
     good: list[Example]
     bad: list[Example]
     ignored: list[Example]
-
-
-@pytest.fixture
-def forgetting(settings: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forgetting]:
-    yield from forget_function(monkeypatch)
 
 
 def of_file(name: str) -> Examples:
