@@ -73,8 +73,8 @@ def order(email: str, *recipients: str) -> str:
 
 def put(open_store: OpenStore, stream: type[Stream], number: int, body: str, keyset: Keyset = OLD) -> None:
     """Write one record, as ingest would."""
-    cells, originals, _ = stream.masker(keyset)(body)
-    rows = [MaskedRow(numbered(number), SENT_AT, cells, originals)]
+    masked = stream.masker(keyset)(body)
+    rows = [MaskedRow(numbered(number), SENT_AT, masked.cells, masked.originals)]
     assert write(open_store(stream), rows, in_seconds(60)) == (1, 0, [])
 
 

@@ -231,7 +231,7 @@ def given_in_json(value: Any) -> str:
 def refusal(mask: Callable[[str], Masked], body: str) -> tuple[Row, str]:
     """Return the cells of a body, or none and the pointer of its rejection."""
     try:
-        return mask(body)[0], ""
+        return mask(body).cells, ""
     except Rejected as rejected:
         return (), rejected.pointer
 
@@ -249,7 +249,7 @@ def test_what_a_rule_accepts_arrives_as_it_was_and_all_else_is_refused_where_it_
     store = open_store(stream)
     mask = stream.masker(Keyset.parse(KEYSET))
     ids = map(numbered, count())
-    old = MaskedRow(next(ids), SENT_AT, mask("{}")[0])
+    old = MaskedRow(next(ids), SENT_AT, mask("{}").cells)
     assert write(store, [old], in_seconds(60)) == (1, 0, [])
     accepted: set[str] = set()
     refused: set[str] = set()

@@ -234,4 +234,4 @@ PLACES = {
 
 
 def mask_body(stream: type[Stream], body: str, keyset: Keyset) -> list[Any]:
-    return read(stream.masker(keyset)(body)[0])
+    return read(stream.masker(keyset)(body).cells)

@@ -29,7 +29,7 @@ def test_an_order_becomes_a_row_of_masked_cells(keyset: Keyset) -> None:
 
 
 def test_no_cell_of_an_order_holds_a_clear_value(keyset: Keyset) -> None:
-    cells = repr(Order.masker(keyset)(order())[0])
+    cells = repr(Order.masker(keyset)(order()).cells)
     assert [leak for leak in LEAKS if leak in cells] == []
 
 

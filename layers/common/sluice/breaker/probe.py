@@ -53,7 +53,8 @@ def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> N
 def _row(stream: type[Stream], keyset: Keyset, why: str) -> MaskedRow:
     """Return the row of a message that the stream accepts, or a row of NULLs: if that is refused, it proves as much."""
     try:
-        cells, originals, _ = witness.mask(stream, keyset)
+        masked = witness.mask(stream, keyset)
+        cells, originals = masked.cells, masked.originals
     except Rejected as rejected:  # a rule of the user's own knows no example, or its code fails of it
         if isinstance(rejected, Unforeseen):
             outage = f"every record failed: {rejected.cause}"

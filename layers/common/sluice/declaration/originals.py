@@ -44,6 +44,9 @@ class Notes:
         self.nulled.append(self.pointer + pointer)
 
     def clear(self) -> None:
+        """Forget the record. All but the originals are empty for most streams, and that is quick to see."""
         self.originals.clear()
-        self.inside.clear()
-        self.nulled.clear()
+        if self.inside:
+            self.inside.clear()
+        if self.nulled:
+            self.nulled.clear()

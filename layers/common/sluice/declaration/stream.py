@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, cast, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, Protocol, cast, dataclass_transform, get_type_hints
 
 import msgspec
 
@@ -29,7 +29,7 @@ class Masker(Protocol):
     def __call__(self, body: str, around: Outside | None = None, /) -> "Masked": ...
 
 
-class Masked(NamedTuple):
+class Masked(msgspec.Struct, frozen=True, gc=False):
     """What becomes of a record."""
 
     cells: Row

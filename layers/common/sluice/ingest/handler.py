@@ -72,6 +72,7 @@ class RecordHandler:
 
     def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
         self._stream = stream
+        self._name = stream.stream_name
         self._keyset = keyset
         self._ignores = stream.ignores_message()
         self._postmark = stream.message_postmark()
@@ -95,7 +96,7 @@ class RecordHandler:
                         masked.cells,
                         masked.originals,
                         masked.nulled,
-                        self._stream.stream_name,
+                        self._name,
                     ),
                 )
             )
