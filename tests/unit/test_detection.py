@@ -53,9 +53,16 @@ VALUES = {
     ],
     "iban": ["GB33BUKB20201555555555", "GB33 BUKB 2020 1555 5555 55", "DE89370400440532013000", "NO93 8601 1117 947"],
     "mac": ["00:1a:2b:3c:4d:5e", "00-1A-2B-3C-4D-5E"],
+    "arn": [
+        "arn:aws:iam::123456789012:user/ann",
+        "arn:aws-cn:iam::123456789012:mfa/ann",
+        "arn:aws:sts::123456789012:assumed-role/admin/ann@example.com",
+    ],
     "uuid": ["7d1c5b1e-2c2b-4f0a-9f0e-0b1c2d3e4f50", "7D1C5B1E-2C2B-4F0A-9F0E-0B1C2D3E4F50"],
 }
 NOTHING = [
+    "arn:aws:iam::123456789012:role/admin",
+    "arn:aws:s3:::bucket/user/ann",
     "",
     "ada",
     "ada@",
@@ -115,6 +122,7 @@ TEXTS = {
     "phone": ["Call +44 20 7946 0018!", "tel. (212) 555-0123 or later", "my number is 020 7946 0018."],
     "card": ["paid with 4242 4242 4242 4242 123 today", "card:4242424242424242;"],
     "iban": ["to GB33 BUKB 2020 1555 5555 55, thanks", "IBAN=DE89370400440532013000."],
+    "arn": ["User: arn:aws:iam::123456789012:user/ann is not authorized"],
     "mac": ["from 00:1a:2b:3c:4d:5e at dawn"],
     "uuid": ["order 7d1c5b1e-2c2b-4f0a-9f0e-0b1c2d3e4f50 came"],
 }

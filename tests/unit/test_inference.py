@@ -114,6 +114,11 @@ def test_a_rule_fits_the_values(values: list[Any], key: str, declared: str) -> N
         (["4242424242424242"], "x", "Annotated[str, Text(max=64), Redact()]"),
         ([4242424242424242], "x", "Annotated[int, Integer(), Redact()]"),
         (["GB33BUKB20201555555555"], "x", "Annotated[str, Text(max=128), Redact()]"),
+        (
+            ["arn:aws:iam::123456789012:user/ann"],
+            "x",
+            'Annotated[str, Text(max=256), Pseudonym(domain="arn")]',
+        ),
         (["00:1a:2b:3c:4d:5e"], "x", 'Annotated[str, Text(max=128), Pseudonym(domain="mac")]'),
         (["u-17"], "user_id", "Annotated[str, Text(max=32), Pseudonym()]"),
         ([17], "user_id", "Annotated[int, Integer(min=0), Pseudonym()]"),

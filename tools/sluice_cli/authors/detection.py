@@ -21,6 +21,7 @@ WORDS = {  # kinds as they are told to a person
     "iban": "a bank account",
     "mac": "a MAC address",
     "uuid": "a UUID",
+    "arn": "the ARN of a user or a session",
     "name": "a person's name",
     "address": "a postal address",
     "birth_date": "a date of birth",
@@ -69,11 +70,14 @@ _PHONES = [
 ]
 _REGIONS = ("GB", "DE", "FR", "IT", "NL", "AU", "JP", "CH", "AT", "BE")  # those that write a 0 before the area
 _MAC = re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])")
+_ARN = re.compile(  # of a session of single sign-on it ends in an e-mail address
+    r"arn:aws[\w-]*:(?:iam::\d{12}:(?:user|mfa)|sts::\d{12}:(?:assumed-role/[^/\s]+|federated-user))/[^\s\"',]+"
+)
 _UUID = re.compile(r"(?<![\w-])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![\w-])")
 
 
 def detect(text: str) -> str | None:
-    """Return the kind of a text by its form, or None: `email`, `ip`, `phone`, `card`, `iban`, `mac`, `uuid`."""
+    """Return the kind of a text by its form, or None: `email`, `ip`, `phone`, `card`, `iban`, `mac`, `uuid`, `arn`."""
     value = text.strip()
     for kind, patterns, holds in _FORMS:
         if any(pattern.fullmatch(value) for pattern in patterns) and holds(value):
@@ -178,6 +182,7 @@ def _is_iban(value: str) -> bool:
 
 
 _FORMS: list[tuple[str, list[re.Pattern[str]], Callable[[str], bool]]] = [
+    ("arn", [_ARN], bool),
     ("email", [_EMAIL], _is_email),
     ("uuid", [_UUID], bool),
     ("mac", [_MAC], bool),

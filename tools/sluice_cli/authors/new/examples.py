@@ -43,6 +43,7 @@ TOKEN = re.compile(r"t\d+_[\w-]{43}")
 MADE_UP = {  # by kind: of those that standards and banks reserve for examples
     "card": "4242424242424242",
     "iban": "GB33BUKB20201555555555",
+    "arn": "arn:aws:iam::123456789012:user/person-1",
     "mac": "00:00:5e:00:53:01",  # RFC 7042
     "phone": "020 7946 0001",
     "ip": "192.0.2.1",

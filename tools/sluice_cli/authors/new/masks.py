@@ -33,7 +33,7 @@ FINDS = {  # what can be found inside of a text, and what is proposed to stand i
     "iban": 'Find(Iban(), Redact(constant="[iban]"))',
 }
 FOUND_BY: dict[str, Rule] = {"email": Email(), "ip": IpAddress(), "phone": Phone(), "card": Card(), "iban": Iban()}
-TOKENS = ("user_id", "device_id", "mac")
+TOKENS = ("user_id", "device_id", "mac", "arn")
 BY_FORM_ALONE = ("name", "free_text", "email", "ip")  # a number is none of these, whatever its key says
 
 

@@ -27,7 +27,7 @@ NAMES = frozenset(
     | {*"bool datetime eventbridge float int list msgspec sns str".split()}
 )
 ANY_VALUE = Guess(tree.Scalar(), "")  # in a map, that a mask alone takes
-OF_ONE_DOMAIN = ("email", "ip", "mac", "phone")
+OF_ONE_DOMAIN = ("arn", "email", "ip", "mac", "phone")
 OF_NOTHING_ALONE = ("id", "key", "no", "number", "uid", "uuid")  # words that do not say whose id it is
 
 
@@ -297,6 +297,8 @@ class Planner:
             made = self._element(shape, name, columns) if is_element else self._case(shape, name, prefix, columns, kind)
             if isinstance(made, UnionPlan | TreePlan):
                 raise Undeclarable("its objects are of several kinds, and it is not always an object")
+            if isinstance(made, FieldPlan) and made.guess.has_blanks:
+                raise Undeclarable("its text is empty in some samples, and it is of several types")
             cases.append(("", made))
         told = " or ".join(kind or "object" for kind, _ in shapes.by_type(values))
         concerns = [case.concern.told for _, case in cases if isinstance(case, FieldPlan) and case.concern]
