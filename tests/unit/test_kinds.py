@@ -165,7 +165,7 @@ def test_what_a_rule_refuses_is_rejected_with_reason_and_pointer(
     kind = KINDS[name]
     for masks in ([], [Redact()], [Pseudonym()]):
         with pytest.raises(Rejected) as caught:
-            place.declare(kind.rule, *masks).masker(keyset)(place.record(kind.given, value)).cells
+            place.declare(kind.rule, *masks).masker(keyset)(place.record(kind.given, value))
         assert (caught.value.reason, caught.value.pointer) == (reason, place.pointer)
 
 
