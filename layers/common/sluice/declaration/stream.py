@@ -188,15 +188,16 @@ class Stream(Part):
     def ignores_message(cls) -> Callable[[str], bool] | None:
         """Return the function that tells whether a body is to be ignored: it, or what is in its envelope."""
         matches, unwrap = cls.ignores_record(), cls.unwrap
+        if matches is None:
+            return None
 
         def is_ignored(body: str) -> bool:
-            assert matches is not None
             try:
                 return matches(body) or (unwrap is not plain and matches(unwrap(body)))
             except Rejected:
                 return False
 
-        return None if matches is None else is_ignored
+        return is_ignored
 
     @classmethod
     def message_postmark(cls) -> Callable[[str], Postmark | None]:
