@@ -20,6 +20,7 @@ from sluice.declaration.rules import (
     Email,
     Float,
     Iban,
+    Id,
     Integer,
     IpAddress,
     Number,
@@ -77,6 +78,7 @@ KINDS = {
     "iban": Kind(Iban(), st.sampled_from(["gb33 BUKB 2020 1555 5555 55", "DE89370400440532013000"])),
     "date": Kind(Date(), st.dates().map(str), "year", r"\d{4}-01-01"),
     "choice": Kind(OneOf("new", "paid"), st.sampled_from(["new", "paid", "Paid"])),
+    "id": Kind(Id(max=12), st.integers(0, 10**11) | words),
     "uuid": Kind(Uuid(), st.uuids().map(str)),
     "timestamp": Kind(
         Timestamp(),
