@@ -167,6 +167,7 @@ def test_the_migrate_function_may_be_called_by_hand(stack: Stack) -> None:
     assert json.load(invoked["Payload"]) == ANSWER
 
 
+@pytest.mark.long
 def test_a_deployment_whose_migration_fails_says_why() -> None:
     with (
         pytest.raises(NotStarted, match=r"Schema: .*SQLSTATE 3D000"),  # no such database

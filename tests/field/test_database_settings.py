@@ -84,7 +84,7 @@ def as_attacker(database: TestDatabase, role: str, *statements: str) -> None:
 
 
 @pytest.mark.parametrize("setting", ALL, ids=SETTINGS.keys())
-@pytest.mark.parametrize("scope", ["database", "role"])
+@pytest.mark.parametrize("scope", [pytest.param("database", marks=pytest.mark.long), "role"])
 def test_a_setting_changes_nothing(scope: str, setting: tuple[str, str], functions: Functions, deploy: Deploy) -> None:
     name, value = setting
     database = functions.database

@@ -86,6 +86,7 @@ def test_an_empty_database_is_migrated_and_everything_works(
     assert deploy(pooler, empty_database) == NEWEST
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("setting", ALL, ids=SETTINGS.keys())
 def test_what_another_client_has_set_in_a_session_changes_nothing(
     setting: tuple[str, str], functions: Functions, pooler: PgBouncer

@@ -153,6 +153,7 @@ MADE = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("field", "type_", "wanted"), TYPES.values(), ids=TYPES.keys())
 def test_a_column_must_hold_every_value_of_its_field(
     field: str, type_: str, wanted: str | None, deploy: Deploy, database: TestDatabase

@@ -140,8 +140,10 @@ def others(database: TestDatabase) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("path", ["copy", "merge"])
-@pytest.mark.parametrize("places", [{0, 2, 3}, {5}], ids=["several", "last"])
+@pytest.mark.parametrize("path", ["copy", pytest.param("merge", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "places", [pytest.param({0, 2, 3}, id="several"), pytest.param({5}, id="last", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS.keys())
 def test_a_row_is_refused_alone(
     refusal: Refusal, places: set[int], path: str, database: TestDatabase, ingest: Environment

@@ -43,6 +43,8 @@ PERSONS = {  # somebody whose rows there are
 }
 WITH_MENTIONS = {"github_push", "okta"}  # of that person
 TOKENS = re.compile(r"t1_[\w-]{43}")
+# Tokens, UUIDs and sealed values, in which a short text may stand by chance.
+CHANCE = re.compile(r"t\d+_[\w-]{43}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\\x[0-9a-f]+")
 PEOPLE = [  # what the samples say of people
     *["maren", "holt", "tomas", "tomás", "ibáñez", "ibanez", "zoe", "zoë", "müller", "yuki", "sato", "佐藤", "由紀"],
     *["203.0.113.77", "2001:db8:12:34::5", "7946", "5550143", "beispielgasse", "例町", "4242", "5555 5555"],
@@ -210,7 +212,7 @@ def people_in(database: TestDatabase) -> set[str]:
     """Return what the tables say of people in the clear."""
     tables = [name for (name,) in database.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
     rows = str([database.sql(f"SELECT row_to_json(t)::text FROM {table} t") for table in tables]).casefold()
-    return {one for one in PEOPLE if one in rows}
+    return {one for one in PEOPLE if one in CHANCE.sub("", rows)}
 
 
 def test_the_samples_have_what_must_be_nowhere() -> None:

@@ -161,6 +161,7 @@ def modules_of(function: Path, streams: Path) -> list[str]:
     return loaded
 
 
+@pytest.mark.long
 def test_a_function_loads_the_same_modules_whether_a_declaration_uses_the_face_or_not(tmp_path: Path) -> None:
     shutil.copytree(DECLARED / "streams", tmp_path / "streams", ignore=shutil.ignore_patterns("__pycache__"))
     for file in (tmp_path / "streams").glob("[a-z]*.py"):

@@ -84,7 +84,13 @@ def in_canonical_form(value: object) -> object:
 OF_RECORD = {name: place for name, place in PLACES.items() if name != "envelope"}  # which is no part of the record
 
 
-@pytest.mark.parametrize("place", OF_RECORD.values(), ids=OF_RECORD.keys())
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(place, id=name, marks=[pytest.mark.long] * (number > 0))
+        for number, (name, place) in enumerate(OF_RECORD.items())
+    ],
+)
 @pytest.mark.parametrize("name", RULES)
 def test_what_validates_is_accepted_and_what_is_accepted_validates(name: str, place: Place) -> None:
     stream = place.declare(RULES[name])
