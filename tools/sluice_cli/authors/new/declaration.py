@@ -17,7 +17,8 @@ from tools.sluice_cli.authors.marks import MARK
 from tools.sluice_cli.authors.new.plan import Member, ObjectPlan, TreePlan, UnionPlan
 from tools.sluice_cli.authors.new.wrapping import Wrapping
 
-LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
+LONGEST_HEAD = 120  # characters, as ruff wants it
+LONGEST_LINE = LONGEST_HEAD - len("    ")
 ONE_RECORD = Wrapping(())  # in each message
 CALLED = re.compile(r"\b([A-Z]\w+)\(")  # in a mask: itself, and what is in it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
@@ -33,8 +34,11 @@ def source(
     options.append(f"envelope={envelope}" if envelope != "plain" else "")
     options += wrapping.options()
     mark = f"  # {MARK} {wrapping.doubt}" if wrapping.doubt else ""
-    head = f"class {plan.class_name}({', '.join(['Stream', *filter(None, options)])}):"
-    stream = f'{head}{mark}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
+    listed = ", ".join(["Stream", *filter(None, options)])
+    head = f"class {plan.class_name}({listed}):{mark}"
+    if mark and len(head) > LONGEST_HEAD:  # with the comma it has many lines, also once the mark is deleted
+        head = f"class {plan.class_name}({listed},):{mark}"
+    stream = f'{head}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
     body = "\n\n".join([*classes.texts, stream])
     return formatted(
         f'"""The stream `{name}`, as its samples show it."""\n\n{_imports(plan, body, envelope)}\n\n{body}'
@@ -95,8 +99,9 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     names |= {"Each"} if any(isinstance(value.guess.rule, Each) for value in ruled) else set()
     names |= {"Part"} if "(Part" in body else set()
     names |= {name for name in ("ByType", "Keep", "Tagged", "Tree") if f" {name}(" in body}
-    ordered = sorted(names) + (["listed"] if "records=listed(" in body else [])
-    ordered += [envelope] if envelope != "plain" else []
+    constants = ["FROM_ENVELOPE"] if plan.around else []
+    functions = [*([envelope] if envelope != "plain" else []), *(["listed"] if "records=listed(" in body else [])]
+    ordered = [*constants, *sorted(names), *functions]
     return "\n".join([*lines, f"\nfrom sluice import {', '.join(ordered)}"])
 
 
@@ -124,8 +129,9 @@ class _Classes:
         if key not in self._names:
             self._names[key] = plan.class_name
             head = f"class {plan.class_name}({', '.join(filter(None, ['Part', options]))}):"
-            told = "An object in the list" if plan.many else "The object"
-            self.texts.append(f'{head}\n    """{told} `{plan.name}`."""\n\n{body}\n')
+            told = f"An object in the list `{plan.name}`" if plan.many else f"The object `{plan.name}`"
+            told = "What is around a record" if plan.is_around else told
+            self.texts.append(f'{head}\n    """{told}."""\n\n{body}\n')
         return self._names[key]
 
     def _union(self, plan: UnionPlan) -> tuple[str, str]:
@@ -155,6 +161,8 @@ class _Classes:
             return f"{member.name}: Annotated[dict[str, Any]{null}, Tree({{\n{_branches(member)}}})]{default}"
         if isinstance(member, ObjectPlan):
             part = self._part(member)
+            if member.is_around:
+                return f"{member.name}: Annotated[{part}, FROM_ENVELOPE]"
             annotation = (f"list[{part}]" if member.many else part) + null
             return f"{member.name}: {annotation}{_default(member, member.many, is_renamed)}"
         if isinstance(member, UnionPlan):
@@ -192,7 +200,7 @@ def _rename_option(plan: ObjectPlan) -> str:
 
 def _rename(plan: ObjectPlan) -> str:
     """Return the one way in which msgspec makes all keys of the names, if that is needed."""
-    keys = {member.name: member.key for member in plan.members}
+    keys = {member.name: member.key for member in plan.own}
     if all(name == key for name, key in keys.items()):
         return ""
     for rename in RENAMES:

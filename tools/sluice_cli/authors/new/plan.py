@@ -4,10 +4,11 @@ import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sluice
 from sluice.declaration import tree
-from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.layout import OWN_COLUMNS, pointer_of
 from sluice.declaration.personal import LONGEST_DOMAIN
 from sluice.declaration.rules import Email, OneOf, Phone, Text
 from sluice.declaration.stream import Part, Stream
@@ -117,10 +118,21 @@ class ObjectPlan:
     many: bool = False
     optional: bool = False
     absent: bool = False
+    is_around: bool = False  # the record, so that it is read FROM_ENVELOPE
 
     @property
     def key(self) -> str:
         return self.place.path[-1]
+
+    @property
+    def own(self) -> list[Member]:
+        """What is in the object itself, and not around it."""
+        return [member for member in self.members if not _is_around(member)]
+
+    @property
+    def around(self) -> "ObjectPlan | None":
+        """What is around the record, if anything of it is declared."""
+        return next((one for one in self.members if isinstance(one, ObjectPlan) and one.is_around), None)
 
     def fields(self) -> Iterator[FieldPlan]:
         """Yield all values in it that are declared as fields, those in its objects too."""
@@ -162,11 +174,30 @@ class Planner:
     _classes: set[str] = field(default_factory=set)
     _people: set[Scalar] = field(default_factory=set, repr=False)  # clear values of the subject
 
-    def plan(self, root: Place) -> ObjectPlan:
+    def plan(self, root: Place, around: Sequence[Mapping[str, Any]] = ()) -> ObjectPlan:
+        """Return the plan of a record; `around` is what there is around records."""
         self._classes = {*CLASSES, self.stream_class}
         self._people = {value for keys in self.subject for value in _values_of(root, keys.split("."))}
-        members = self._members(root, root.objects, "", "", {*OWN_COLUMNS})
-        return ObjectPlan(root, "", self.stream_class, members)
+        columns = {*OWN_COLUMNS}
+        members = self._members(root, root.objects, "", "", columns)
+        outside = self._around(around, {*root.members, *(member.name for member in members)}, columns)
+        return ObjectPlan(root, "", self.stream_class, [*members, *outside] if members else [])
+
+    def leave_out(self, keys: Iterable[str], why: str) -> None:
+        """Tell why keys beside the records are not declared, but for those that are values themselves."""
+        self.left_out += [LeftOut(pointer_of(key), why) for key in keys if not is_data(key)]
+
+    def _around(self, around: Sequence[Mapping[str, Any]], names: set[str], columns: set[str]) -> list[ObjectPlan]:
+        """Return the plan of the single values around a record, if there are any."""
+        name = _free("around", names)
+        several = {key: None for one in around for key, value in one.items() if isinstance(value, dict | list)}
+        self.leave_out(several, "it is beside the records, and no single value: FROM_ENVELOPE can read it")
+        place = Place((name,))
+        for one in around:
+            place.add({key: value for key, value in one.items() if key not in several})
+        self._people.clear()  # only fields of the record mention people
+        members = self._members(place, place.objects, f"{name}_", f"{name}.", columns)
+        return [ObjectPlan(place, name, self._class(place), members, is_around=True)] if members else []
 
     def _members(self, place: Place, objects: int, prefix: str, path: str | None, columns: set[str]) -> list[Member]:
         """Return what to declare of an object. `columns` are those taken; `path` is None inside of lists."""
@@ -425,6 +456,10 @@ class Planner:
         name = _free(name, self._classes)
         self._classes.add(name)
         return name
+
+
+def _is_around(member: Member) -> bool:
+    return isinstance(member, ObjectPlan) and member.is_around
 
 
 def _of_tag(member: Member, tag: str) -> Member:

@@ -18,7 +18,7 @@ TAGS = frozenset(("type", "kind", "name", "key", "object", "event"))  # keys tha
 MOST_TAGS = 8
 LONGEST_KEY = 64  # characters; what is longer is no name
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)  # with all digits
+DECODER = msgspec.json.Decoder(float_hook=Decimal)  # with all digits
 
 type Scalar = str | int | Decimal | bool
 
@@ -95,7 +95,7 @@ def records_of(bodies: Iterable[str | bytes]) -> Place:
     root = Place()
     for body in bodies:
         try:
-            record = _DECODER.decode(body)
+            record = DECODER.decode(body)
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
