@@ -9,11 +9,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sluice.declaration import column_types
+from sluice.declaration.envelopes import plain
+from sluice.declaration.outside import Outside
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from tools.sluice_cli.authors import declarations, table_sql, throwaway
 from tools.sluice_cli.authors.new import declaration, examples, samples
 from tools.sluice_cli.authors.new.plan import Planner, snake
+from tools.sluice_cli.authors.new.wrapping import Wrapping
 
 KEYSET = throwaway.keyset()
 
@@ -539,9 +542,25 @@ def test_every_sample_becomes_a_row(records: list[dict[str, Any]]) -> None:
     assert [json.loads(line).keys() for line in examples.lines(stream, plan)]
 
 
-def _refusal(stream: type[Stream], record: dict[str, Any]) -> str:
+@settings(max_examples=40)
+@given(st.dictionaries(KEYS, SCALARS, min_size=1), st.lists(st.dictionaries(KEYS, VALUES), min_size=1, max_size=4))
+def test_every_sample_becomes_a_row_whatever_is_beside_its_list(
+    record: dict[str, Any], around: list[dict[str, Any]]
+) -> None:
+    root = samples.records_of([json.dumps(record)])
+    assume(not root.is_map())
+    plan = Planner("Thing").plan(root, around)
+    assume(plan.around)
+    stream = declaration.load("things", declaration.source("things", plan, "plain", {}, Wrapping((), "batch")))
+    reasons = [reason for one in around if (reason := _refusal(stream, record, json.dumps(one)))]
+    assert [reason for reason in reasons if reason not in STORABLE] == []
+    assert table_sql.create_table(stream)
+    assert [json.loads(line).keys() for line in examples.lines(stream, plan)]
+
+
+def _refusal(stream: type[Stream], record: dict[str, Any], around: str = "") -> str:
     try:
-        stream.masker(KEYSET)(json.dumps(record))
+        stream.masker(KEYSET, plain)(json.dumps(record), Outside(around))
     except Rejected as rejected:
         return rejected.reason
     return ""
