@@ -54,6 +54,18 @@ def batches() -> list[dict[str, Any]]:
     ]
 
 
+def calls() -> list[dict[str, Any]]:
+    """Return calls of two types, each of which has members of its own."""
+    return [
+        {"type": kind, "messageId": f"{kind}-{login}", "userId": login, "sentAt": "2026-03-01T09:30:00Z"} | own
+        for name, email, login, ip, _ in PEOPLE
+        for kind, own in {
+            "track": {"event": "Paid", "properties": {"n": 1}, "ip": ip},
+            "identify": {"traits": {"name": name, "email": email}, "ip": ip},
+        }.items()
+    ]
+
+
 def bus_events() -> list[dict[str, Any]]:
     """Return events of EventBridge."""
     return [

@@ -123,14 +123,13 @@ class _Classes:
         is_renamed = _rename_option(plan) != ""
         return "\n".join(f"    {self._line(member, is_renamed)}" for member in plan.members)
 
-    def _part(self, plan: ObjectPlan) -> str:
-        """Return the name of an object's class, which is added unless there is one like it."""
+    def _part(self, plan: ObjectPlan, told: str = "") -> str:
+        """Return the name of an object's class, which is added unless there is one like it; `told` says what it is."""
         key = options, body = _rename_option(plan), self.body(plan)
         if key not in self._names:
             self._names[key] = plan.class_name
             head = f"class {plan.class_name}({', '.join(filter(None, ['Part', options]))}):"
-            told = f"An object in the list `{plan.name}`" if plan.many else f"The object `{plan.name}`"
-            told = "What is around a record" if plan.is_around else told
+            told = told or f"{'An object in the list' if plan.many else 'The object'} `{plan.name}`"
             self.texts.append(f'{head}\n    """{told}."""\n\n{body}\n')
         return self._names[key]
 
@@ -139,7 +138,8 @@ class _Classes:
         types, cases = [], []
         for tag, case in plan.cases:
             if isinstance(case, ObjectPlan):
-                part = self._part(case)
+                told = f"What only records with the {plan.tag} `{tag}` have" if plan.inline else ""
+                part = self._part(case, told)
                 types.append(f"list[{part}]" if case.many else part)
                 written = types[-1]
             else:
@@ -148,10 +148,10 @@ class _Classes:
                 written = f"({written})" if case.masks else written
             cases.append(f'"{tag}": {written}' if plan.tag else written)
         type_ = " | ".join(dict.fromkeys(types))
-        told = ", ".join(cases)
+        decides = ", ".join(cases)
         return (
             f"list[{type_}]" if plan.many else type_,
-            f'Tagged("{plan.tag}", {{{told}}})' if plan.tag else f"ByType({told})",
+            f'Tagged("{plan.tag}", {{{decides}}}{", inline=True" * plan.inline})' if plan.tag else f"ByType({decides})",
         )
 
     def _line(self, member: Member, is_renamed: bool) -> str:
@@ -160,9 +160,9 @@ class _Classes:
             default = _default(member, False, is_renamed)
             return f"{member.name}: Annotated[dict[str, Any]{null}, Tree({{\n{_branches(member)}}})]{default}"
         if isinstance(member, ObjectPlan):
-            part = self._part(member)
             if member.is_around:
-                return f"{member.name}: Annotated[{part}, FROM_ENVELOPE]"
+                return f"{member.name}: Annotated[{self._part(member, 'What is around a record')}, FROM_ENVELOPE]"
+            part = self._part(member)
             annotation = (f"list[{part}]" if member.many else part) + null
             return f"{member.name}: {annotation}{_default(member, member.many, is_renamed)}"
         if isinstance(member, UnionPlan):

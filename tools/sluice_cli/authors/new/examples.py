@@ -84,6 +84,9 @@ def record(plan: ObjectPlan, number: int, whole: bool = True) -> dict[str, Any]:
             made[member.key] = None
         else:
             made[member.key] = _member(member, number, whole)
+    if plan.kinds:
+        tag, case = plan.kinds.cases[number % len(plan.kinds.cases)]
+        made |= {plan.kinds.tag: tag} | _member(case, number, whole)
     return made
 
 

@@ -2,6 +2,7 @@
 
 import keyword
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -87,6 +88,7 @@ class UnionPlan:
     many: bool = False
     optional: bool = False
     absent: bool = False
+    inline: bool = False  # its members are those of the record
 
     @property
     def key(self) -> str:
@@ -126,8 +128,13 @@ class ObjectPlan:
 
     @property
     def own(self) -> list[Member]:
-        """What is in the object itself, and not around it."""
-        return [member for member in self.members if not _is_around(member)]
+        """What is in the object under a key: not what is around it, and not what only one kind of records has."""
+        return [member for member in self.members if member not in (self.around, self.kinds)]
+
+    @property
+    def kinds(self) -> UnionPlan | None:
+        """What only one kind of records has, if a key of the record decides."""
+        return next((one for one in self.members if isinstance(one, UnionPlan) and one.inline), None)
 
     @property
     def around(self) -> "ObjectPlan | None":
@@ -179,9 +186,34 @@ class Planner:
         self._classes = {*CLASSES, self.stream_class}
         self._people = {value for keys in self.subject for value in _values_of(root, keys.split("."))}
         columns = {*OWN_COLUMNS}
-        members = self._members(root, root.objects, "", "", columns)
+        members = self._record(root, columns)
         outside = self._around(around, {*root.members, *(member.name for member in members)}, columns)
         return ObjectPlan(root, "", self.stream_class, [*members, *outside] if members else [])
+
+    def _record(self, root: Place, columns: set[str]) -> list[Member]:
+        """Return what to declare of records; what only one kind of them has is in a case of a union."""
+        tag, found = shapes.by_tag(root) or ("", {})
+        having = Counter(key for kind in found.values() for key in kind.members)
+        alone = {key for key, count in having.items() if count == 1}
+        kinds = {value: kind.only(alone) for value, kind in found.items()}
+        named = {path.partition(".")[0] for path in (*self.subject, self.identity, self.time)}
+        if not kinds or named & alone or not all(map(self._has_required, kinds.values())):
+            return self._members(root, root.objects, "", "", columns)
+        members = self._members(root.only(root.members.keys() - alone), root.objects, "", "", columns)
+        cases: list[tuple[str, FieldPlan | ObjectPlan]] = []
+        for value, kind in kinds.items():
+            class_name = _free(pascal(snake(value)), self._classes)
+            self._classes.add(class_name)
+            made = self._members(kind, kind.objects, "", None, columns)
+            cases.append((value, ObjectPlan(kind, value, class_name, made)))
+        name = _free("details", {*NAMES, *root.members, *(member.name for member in members)})
+        told = f"does its {tag} decide what a record is?"
+        return [*members, UnionPlan(Place((name,)), name, cases, told, tag, inline=True)]
+
+    def _has_required(self, kind: Place) -> bool:
+        """Tell whether something can be declared that all records of a kind have."""
+        made = Planner(self.stream_class)._members(kind, kind.objects, "", None, set())
+        return any(not member.absent for member in made)
 
     def leave_out(self, keys: Iterable[str], why: str) -> None:
         """Tell why keys beside the records are not declared, but for those that are values themselves."""
@@ -456,10 +488,6 @@ class Planner:
         name = _free(name, self._classes)
         self._classes.add(name)
         return name
-
-
-def _is_around(member: Member) -> bool:
-    return isinstance(member, ObjectPlan) and member.is_around
 
 
 def _of_tag(member: Member, tag: str) -> Member:

@@ -1,8 +1,8 @@
 """Collects what samples have at each place of a record."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -74,6 +74,10 @@ class Place:
             by_value, tag = self.tagged.setdefault(key, {}), value[key]
             if isinstance(tag, str) and (tag in by_value or len(by_value) < MOST_TAGS):
                 by_value.setdefault(tag, []).append(value)
+
+    def only(self, keys: Collection[str]) -> "Place":
+        """Return the place of the same objects with no other keys."""
+        return replace(self, members={key: member for key, member in self.members.items() if key in keys})
 
     def is_map(self) -> bool:
         """Tell whether the keys of its objects are data rather than names: most differ from sample to sample."""
