@@ -330,13 +330,11 @@ class Planner:
         key = next(key for key in reversed(place.path) if key != "*")
         try:
             guess, values = self._rule(place)
-            if not rules.takes(guess.rule.element, values):
+            if guess.has_blanks or not rules.takes(guess.rule.element, values):
                 raise Undeclarable("there are empty texts in its list")
         except Undeclarable:
             if place.lengths:
                 raise
-            guess, values = ANY_VALUE, place.scalars
-        if guess.has_blanks:  # which no rule takes, and a mask alone does
             guess, values = ANY_VALUE, place.scalars
         concern = masks.concern(place.path, guess if guess.source else Guess(Text(max=1000), ""), values)
         domain = _domain(place, key, concern) or (snake(key) if snake(key) != key else "")
