@@ -596,7 +596,7 @@ def test_every_sample_becomes_a_row(records: list[dict[str, Any]]) -> None:
 @example({}, [{}, {"id": {"0": None, "00": None, "id": [False, ""]}}])  # a map with a blank text in its list
 def test_every_sample_becomes_a_row_of_whichever_kind(shared: dict[str, Any], own: list[dict[str, Any]]) -> None:
     a, b = [{f"{tag}_{key}": value for key, value in one.items()} for tag, one in zip("ab", own, strict=True)]
-    records = [shared | a | {"kind": "a", "only_a": None}, shared | b | {"kind": "b", "only_b": 1}] * 2
+    records = [shared | a | {"kind": "a", "only_a": "x"}, shared | b | {"kind": "b", "only_b": 1}] * 2
     root = samples.records_of(map(json.dumps, [*records, {"kind": "b", "only_b": 2}]))
     assume(not root.is_map())
     plan = Planner("Thing").plan(root)
