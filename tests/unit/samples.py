@@ -37,6 +37,68 @@ def uplinks(count: int = 30) -> list[dict[str, Any]]:
     return [_uplink(source, number) for number in range(count)]
 
 
+def batches() -> list[dict[str, Any]]:
+    """Return batches of calls as Segment's libraries send them, with more beside their list."""
+    return [
+        {
+            "batch": [
+                {"messageId": f"{number}-{index}", "userId": login, "event": "Paid", "around": index}
+                for index, (_, _, login, *_) in enumerate(PEOPLE)
+            ],
+            "sentAt": f"2026-03-01T09:{number:02}:00Z",
+            "source": "web",
+            "email": PEOPLE[number % 2][1],
+            "library": {"name": "x"},
+        }
+        for number in range(4)
+    ]
+
+
+def calls() -> list[dict[str, Any]]:
+    """Return calls of two types, each of which has members of its own."""
+    return [
+        {"type": kind, "messageId": f"{kind}-{login}", "userId": login, "sentAt": "2026-03-01T09:30:00Z"} | own
+        for name, email, login, ip, _ in PEOPLE
+        for kind, own in {
+            "track": {"event": "Paid", "properties": {"n": 1}, "ip": ip},
+            "identify": {"traits": {"name": name, "email": email}, "ip": ip},
+        }.items()
+    ]
+
+
+def bus_events() -> list[dict[str, Any]]:
+    """Return events of EventBridge."""
+    return [
+        {
+            "version": "0",
+            "id": f"{number}",
+            "detail-type": ("Order Has Been Paid", "Order Has Been Sent")[number % 2],
+            "source": "shop.orders",
+            "account": "123456789012",
+            "time": f"2026-03-01T09:{number:02}:00Z",
+            "resources": [],
+            "detail": {"orderId": f"o{number}", "around_source": "x", "buyer": {"email": PEOPLE[number][1]}},
+        }
+        for number in range(3)
+    ]
+
+
+def notifications() -> list[dict[str, Any]]:
+    """Return notifications of SNS, some with a subject."""
+    made: list[dict[str, Any]] = [
+        {
+            "Type": "Notification",
+            "MessageId": login,
+            "TopicArn": "t",
+            "Subject": name,
+            "Message": f'{{"user_id":"{ip}"}}',
+        }
+        for name, _, login, ip, _ in PEOPLE
+    ]
+    del made[0]["Subject"]
+    return made
+
+
 def _sha(source: random.Random) -> str:
     return f"{source.getrandbits(160):040x}"
 

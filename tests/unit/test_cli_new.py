@@ -15,7 +15,7 @@ from sluice.declaration import registry
 from tests.unit.cli import run
 from tests.unit.fakes import ROOT, sqs_record
 from tests.unit.new_stream import TEMPLATE, contents, make_project
-from tests.unit.samples import CANARIES, lines, payments, pushes, uplinks
+from tests.unit.samples import CANARIES, batches, bus_events, lines, notifications, payments, pushes, uplinks
 from tools.sluice_cli.authors import marks
 from tools.sluice_cli.authors.new import command, files
 from tools.template import NoSuchPlace, with_stream
@@ -152,6 +152,92 @@ def test_samples_in_an_envelope_need_it_named(new: Callable[..., tuple[int, str,
     assert (code, output) == (2, "")
     assert errors.endswith("is in an envelope of AWS; try --envelope sns\n")
     assert contents(project) == before
+
+
+@pytest.mark.parametrize(
+    ("samples", "envelope", "around", "columns"),
+    [
+        (
+            batches(),
+            "plain",
+            [
+                "sent_at: Annotated[datetime, Timestamp()]",
+                "source: Annotated[str, Text(max=32)]",
+                "email: Annotated[str, Email(), Pseudonym(recoverable=True)]  # confirm: looks like an e-mail address",
+            ],
+            ["around_2_sent_at", "around_2_source", "around_2_email"],
+        ),
+        (
+            bus_events(),
+            "eventbridge",
+            [
+                "detail_type: Annotated[str, Text(max=128)]",
+                'source: Annotated[str, Text(max=64), Keep("around_source_2")]',
+            ],
+            ["around_detail_type", "around_source_2"],
+        ),
+        (
+            notifications(),
+            "sns",
+            [
+                "subject_2: Annotated[ str | None, Text(max=64), Redact(), ]"
+                ' = msgspec.field(name="Subject", default=None)  # confirm: by its name free text'
+            ],
+            ["around_subject_2"],
+        ),
+    ],
+    ids=["batches", "EventBridge", "SNS"],
+)
+def test_what_is_around_a_record_is_declared(
+    samples: list[dict[str, Any]],
+    envelope: str,
+    around: list[str],
+    columns: list[str],
+    new: Callable[..., tuple[int, str, str]],
+    project: Path,
+) -> None:
+    code, output, errors = new("things", samples, "--envelope", envelope)
+    assert (code, errors) == (0, "")
+    assert "Rejected: 0." in output
+    text = contents(project)["layers/streams/things.py"]
+    part = text.partition('"""What is around a record."""\n\n')[2].partition("\n\n\n")[0]
+    assert re.sub(r"\s*\n\s*", " ", part).strip() == " ".join(around)
+    assert [column for column, _ in registry.load("things").columns()][-len(columns) :] == columns
+    assert run("test", "things")[0] == 0
+    assert [canary for canary in CANARIES if canary in "\n".join([output, *contents(project).values()]).lower()] == []
+
+
+def test_what_is_around_records_is_left_out_where_it_is_no_single_value_or_out_of_reach(
+    new: Callable[..., tuple[int, str, str]],
+) -> None:
+    _, output, _ = new("batches", batches())
+    assert "│ /library │ it is beside the records, and no single value: FROM_ENVELOPE can read it │" in output
+    events = [{"id": "1", "detail-type": "x", "detail": batch | {"kn4ry@example.com": 1}} for batch in batches()]
+    _, output, _ = new("events", events, "--envelope", "eventbridge")
+    why = "it is beside the records, inside of the envelope: nothing reads it there"
+    assert re.findall(rf"│ (\S+) +│ {why} ", output) == ["/sentAt", "/source", "/email", "/library"]
+    assert "kn4ry" not in output
+
+
+def test_the_subject_may_be_around_the_record(new: Callable[..., tuple[int, str, str]], project: Path) -> None:
+    samples = [{"batch": [{"n": 1, "by": "u1"}], "userId": "u1", "inviter_id": "u1"} for _ in range(2)]
+    code, _, errors = new("things", samples, "--subject", "around.userId")
+    assert (code, errors) == (0, "")
+    text = contents(project)["layers/streams/things.py"]
+    assert 'subject="around.user_id"' in text
+    assert "mentions" not in text
+    code, _, errors = new("others", samples, "--identity", "around.userId")
+    assert (code, "is outside of the record" in errors) == (2, True)
+
+
+def test_greetings_of_sns_are_ignored_in_its_envelope(new: Callable[..., tuple[int, str, str]], project: Path) -> None:
+    greeting = {"Type": "SubscriptionConfirmation", "MessageId": "1", "TopicArn": "t", "Message": "You have chosen to"}
+    code, output, errors = new("things", [greeting, *notifications()], "--envelope", "sns")
+    assert (code, errors) == (0, "")
+    assert "Rows: 3. Rejected: 0." in output
+    assert "ignore=({'Type': 'SubscriptionConfirmation'},)" in contents(project)["layers/streams/things.py"].replace(
+        '"', "'"
+    )
 
 
 @pytest.mark.parametrize(

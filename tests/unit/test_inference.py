@@ -5,15 +5,19 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from sluice.declaration import column_types
+from sluice.declaration.envelopes import plain
+from sluice.declaration.outside import Outside
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
+from tests.unit.samples import calls
 from tools.sluice_cli.authors import declarations, table_sql, throwaway
 from tools.sluice_cli.authors.new import declaration, examples, samples
 from tools.sluice_cli.authors.new.plan import Planner, snake
+from tools.sluice_cli.authors.new.wrapping import Wrapping
 
 KEYSET = throwaway.keyset()
 
@@ -337,6 +341,54 @@ def test_what_is_kept_in_several_cases_is_in_one_column_and_what_is_masked_is_no
     assert members == ["x[*].kind", "x[*].to", "x[*].of", "x[*].kind", "x[*].sku", "x[*].of_2"]
 
 
+def test_what_only_one_kind_of_records_has_is_in_a_case_to_be_confirmed() -> None:
+    planner, text = planned(calls(), "userId")
+    assert planner.left_out == []
+    assert (
+        """
+    details: Annotated[
+        Track | Identify,
+        Tagged("type", {"track": Track, "identify": Identify}, inline=True),
+    ]  # confirm: does its type decide what a record is?
+"""
+        in text
+    )
+    assert 'class Track(Part):\n    """What only records with the type `track` have."""\n' in text
+    assert declaration.load("things", text).columns() == (
+        ("type", "/type"),
+        ("record_message_id", "/messageId"),
+        ("user_id", "/userId"),
+        ("record_sent_at", "/sentAt"),
+        ("ip", "/ip"),
+        ("ip_network", "/ip"),
+        ("event", "/event"),
+        ("properties_n", "/properties/n"),
+        ("traits_name", "/traits/name"),
+        ("traits_email", "/traits/email"),
+    )
+    assert [_refusal(declaration.load("things", text), call) for call in calls()] == [""] * 6
+    other = calls()[0] | {"type": "page"}
+    assert _refusal(declaration.load("things", text), other) == "not_a_choice"
+
+
+@pytest.mark.parametrize(
+    ("records", "subject"),
+    [
+        (calls()[:2], "userId"),  # each once
+        (calls(), "event"),  # every record needs the subject
+        ([call | {"event": "x"} for call in calls() if call["type"] == "track"] + [{"type": "page"}] * 2, "userId"),
+        ([*calls(), {"userId": "u"}], "userId"),  # one has none
+        ([{"userId": "u", "type": kind, f"only_{kind}": own} for kind, own in (("a", {}), ("b", 1))] * 2, "userId"),
+    ],
+)
+def test_records_are_of_no_kinds_unless_each_has_members_of_its_own(
+    records: list[dict[str, Any]], subject: str
+) -> None:
+    planner, text = planned(records, subject)
+    assert (len(planner.subject_paths), "Tagged" in text) == (1, False)
+    assert {_refusal(declaration.load("things", text), record) for record in records} == {""}
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -539,9 +591,41 @@ def test_every_sample_becomes_a_row(records: list[dict[str, Any]]) -> None:
     assert [json.loads(line).keys() for line in examples.lines(stream, plan)]
 
 
-def _refusal(stream: type[Stream], record: dict[str, Any]) -> str:
+@settings(max_examples=40)
+@given(st.dictionaries(KEYS, VALUES, max_size=3), st.lists(st.dictionaries(KEYS, VALUES), min_size=2, max_size=2))
+@example({}, [{}, {"id": {"0": None, "00": None, "id": [False, ""]}}])  # a map with a blank text in its list
+def test_every_sample_becomes_a_row_of_whichever_kind(shared: dict[str, Any], own: list[dict[str, Any]]) -> None:
+    a, b = [{f"{tag}_{key}": value for key, value in one.items()} for tag, one in zip("ab", own, strict=True)]
+    records = [shared | a | {"kind": "a", "only_a": "x"}, shared | b | {"kind": "b", "only_b": 1}] * 2
+    root = samples.records_of(map(json.dumps, [*records, {"kind": "b", "only_b": 2}]))
+    assume(not root.is_map())
+    plan = Planner("Thing").plan(root)
+    stream = declaration.load("things", declaration.source("things", plan, "plain", {}))
+    reasons = [reason for record in records if (reason := _refusal(stream, record))]
+    assert [reason for reason in reasons if reason not in STORABLE] == []
+    assert table_sql.create_table(stream)
+    assert [json.loads(line).keys() for line in examples.lines(stream, plan)]
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(KEYS, SCALARS, min_size=1), st.lists(st.dictionaries(KEYS, VALUES), min_size=1, max_size=4))
+def test_every_sample_becomes_a_row_whatever_is_beside_its_list(
+    record: dict[str, Any], around: list[dict[str, Any]]
+) -> None:
+    root = samples.records_of([json.dumps(record)])
+    assume(not root.is_map())
+    plan = Planner("Thing").plan(root, around)
+    assume(plan.around)
+    stream = declaration.load("things", declaration.source("things", plan, "plain", {}, Wrapping((), "batch")))
+    reasons = [reason for one in around if (reason := _refusal(stream, record, json.dumps(one)))]
+    assert [reason for reason in reasons if reason not in STORABLE] == []
+    assert table_sql.create_table(stream)
+    assert [json.loads(line).keys() for line in examples.lines(stream, plan)]
+
+
+def _refusal(stream: type[Stream], record: dict[str, Any], around: str = "") -> str:
     try:
-        stream.masker(KEYSET)(json.dumps(record))
+        stream.masker(KEYSET, plain)(json.dumps(record), Outside(around))
     except Rejected as rejected:
         return rejected.reason
     return ""

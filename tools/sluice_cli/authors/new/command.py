@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from sluice.declaration import envelopes
-from sluice.declaration.layout import pointer_of
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError, Rejected
 from tools.project import PROJECT
@@ -19,13 +18,12 @@ from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Message, Unreadable
 from tools.sluice_cli.authors.new import declaration, examples, files, samples, wrapping
 from tools.sluice_cli.authors.new.files import NotWritten
-from tools.sluice_cli.authors.new.plan import CLASSES, LeftOut, ObjectPlan, Planner, pascal
-from tools.sluice_cli.authors.new.wrapping import Wrapping
+from tools.sluice_cli.authors.new.plan import CLASSES, ObjectPlan, Planner, pascal
+from tools.sluice_cli.authors.new.wrapping import Opened, Wrapping
 from tools.template import FILE, NoSuchPlace, with_stream
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 LONGEST_NAME = 40  # characters: it is part of the names of queues and alarms
-STREAMS_PAGE = "docs/streams.md"
 QUEUE = re.compile(r"[A-Za-z0-9_-]{1,76}")  # of 80 characters, with `-dlq`
 
 
@@ -78,7 +76,7 @@ def new(
         found = messages.read(None, [sample_file], None)
     except Unreadable as error:
         terminal.fail(str(error), terminal.USAGE)
-    wrapped = wrapping.of(_bodies(found, envelope))
+    wrapped = wrapping.of(_opened(found, envelope), envelope)
     root = samples.records_of(wrapped.records)
     if not root.objects:
         terminal.fail(f"{sample_file}: none of the samples is a JSON object", terminal.USAGE)
@@ -86,11 +84,10 @@ def new(
         terminal.fail(f"{sample_file}: the keys of the samples are values, not names of fields", terminal.USAGE)
     subjects = tuple(filter(None, (field.strip() for field in subject.split(","))))
     planner = Planner(_class_name(name), subjects, identity, time)
-    plan = planner.plan(root)
+    plan = planner.plan(root, wrapped.around)
     if not plan.members:
         terminal.fail(f"{sample_file}: there is nothing in the samples that can be declared", terminal.USAGE)
-    why = f"it is beside the records: FROM_ENVELOPE reads it ({STREAMS_PAGE})"
-    planner.left_out += [LeftOut(pointer_of(key), why) for key in wrapped.beside]
+    planner.leave_out(wrapped.beyond_reach, "it is beside the records, inside of the envelope: nothing reads it there")
     source, stream = _declared(name, plan, planner, envelope, wrapped)
     made = _made(name, source, stream, plan, queue)
     findings = Findings(stream, found, throwaway.keyset())
@@ -135,20 +132,20 @@ def _check_names(name: str, queue: str | None) -> None:
         terminal.fail("--queue: must be 1 to 76 letters, digits, - and _", terminal.USAGE)
 
 
-def _bodies(found: Sequence[Message], envelope: EnvelopeName) -> list[str | bytes]:
-    """Return the records of messages. What is not in the envelope is left out, as it is rejected later."""
+def _opened(found: Sequence[Message], envelope: EnvelopeName) -> list[Opened]:
+    """Return messages with what they hold. What is not in the envelope is left out, as it is rejected later."""
     unwrap = envelopes.guarded(getattr(envelopes, envelope))
-    bodies: list[str | bytes] = []
+    opened: list[Opened] = []
     for message in found:
         known = envelopes.recognised(message.body) if envelope is EnvelopeName.PLAIN else None
         other = {"sns_notification": "sns", "eventbridge_event": "eventbridge"}.get(known.reason) if known else None
         if other:
             terminal.fail(f"{message.place}: is in an envelope of AWS; try --envelope {other}", terminal.USAGE)
         try:
-            bodies.append(unwrap(message.body))
+            opened.append(Opened(message.body, unwrap(message.body)))
         except Rejected:
             continue
-    return bodies
+    return opened
 
 
 def _class_name(name: str) -> str:

@@ -17,7 +17,8 @@ from tools.sluice_cli.authors.marks import MARK
 from tools.sluice_cli.authors.new.plan import Member, ObjectPlan, TreePlan, UnionPlan
 from tools.sluice_cli.authors.new.wrapping import Wrapping
 
-LONGEST_LINE = 120 - len("    ")  # characters, as ruff wants it
+LONGEST_HEAD = 120  # characters, as ruff wants it
+LONGEST_LINE = LONGEST_HEAD - len("    ")
 ONE_RECORD = Wrapping(())  # in each message
 CALLED = re.compile(r"\b([A-Z]\w+)\(")  # in a mask: itself, and what is in it
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
@@ -33,8 +34,11 @@ def source(
     options.append(f"envelope={envelope}" if envelope != "plain" else "")
     options += wrapping.options()
     mark = f"  # {MARK} {wrapping.doubt}" if wrapping.doubt else ""
-    head = f"class {plan.class_name}({', '.join(['Stream', *filter(None, options)])}):"
-    stream = f'{head}{mark}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
+    listed = ", ".join(["Stream", *filter(None, options)])
+    head = f"class {plan.class_name}({listed}):{mark}"
+    if mark and len(head) > LONGEST_HEAD:  # with the comma it has many lines, also once the mark is deleted
+        head = f"class {plan.class_name}({listed},):{mark}"
+    stream = f'{head}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
     body = "\n\n".join([*classes.texts, stream])
     return formatted(
         f'"""The stream `{name}`, as its samples show it."""\n\n{_imports(plan, body, envelope)}\n\n{body}'
@@ -95,8 +99,9 @@ def _imports(plan: ObjectPlan, body: str, envelope: str) -> str:
     names |= {"Each"} if any(isinstance(value.guess.rule, Each) for value in ruled) else set()
     names |= {"Part"} if "(Part" in body else set()
     names |= {name for name in ("ByType", "Keep", "Tagged", "Tree") if f" {name}(" in body}
-    ordered = sorted(names) + (["listed"] if "records=listed(" in body else [])
-    ordered += [envelope] if envelope != "plain" else []
+    constants = ["FROM_ENVELOPE"] if plan.around else []
+    functions = [*([envelope] if envelope != "plain" else []), *(["listed"] if "records=listed(" in body else [])]
+    ordered = [*constants, *sorted(names), *functions]
     return "\n".join([*lines, f"\nfrom sluice import {', '.join(ordered)}"])
 
 
@@ -118,14 +123,14 @@ class _Classes:
         is_renamed = _rename_option(plan) != ""
         return "\n".join(f"    {self._line(member, is_renamed)}" for member in plan.members)
 
-    def _part(self, plan: ObjectPlan) -> str:
-        """Return the name of an object's class, which is added unless there is one like it."""
+    def _part(self, plan: ObjectPlan, told: str = "") -> str:
+        """Return the name of an object's class, which is added unless there is one like it; `told` says what it is."""
         key = options, body = _rename_option(plan), self.body(plan)
         if key not in self._names:
             self._names[key] = plan.class_name
             head = f"class {plan.class_name}({', '.join(filter(None, ['Part', options]))}):"
-            told = "An object in the list" if plan.many else "The object"
-            self.texts.append(f'{head}\n    """{told} `{plan.name}`."""\n\n{body}\n')
+            told = told or f"{'An object in the list' if plan.many else 'The object'} `{plan.name}`"
+            self.texts.append(f'{head}\n    """{told}."""\n\n{body}\n')
         return self._names[key]
 
     def _union(self, plan: UnionPlan) -> tuple[str, str]:
@@ -133,7 +138,8 @@ class _Classes:
         types, cases = [], []
         for tag, case in plan.cases:
             if isinstance(case, ObjectPlan):
-                part = self._part(case)
+                told = f"What only records with the {plan.tag} `{tag}` have" if plan.inline else ""
+                part = self._part(case, told)
                 types.append(f"list[{part}]" if case.many else part)
                 written = types[-1]
             else:
@@ -142,10 +148,10 @@ class _Classes:
                 written = f"({written})" if case.masks else written
             cases.append(f'"{tag}": {written}' if plan.tag else written)
         type_ = " | ".join(dict.fromkeys(types))
-        told = ", ".join(cases)
+        decides = ", ".join(cases)
         return (
             f"list[{type_}]" if plan.many else type_,
-            f'Tagged("{plan.tag}", {{{told}}})' if plan.tag else f"ByType({told})",
+            f'Tagged("{plan.tag}", {{{decides}}}{", inline=True" * plan.inline})' if plan.tag else f"ByType({decides})",
         )
 
     def _line(self, member: Member, is_renamed: bool) -> str:
@@ -154,6 +160,8 @@ class _Classes:
             default = _default(member, False, is_renamed)
             return f"{member.name}: Annotated[dict[str, Any]{null}, Tree({{\n{_branches(member)}}})]{default}"
         if isinstance(member, ObjectPlan):
+            if member.is_around:
+                return f"{member.name}: Annotated[{self._part(member, 'What is around a record')}, FROM_ENVELOPE]"
             part = self._part(member)
             annotation = (f"list[{part}]" if member.many else part) + null
             return f"{member.name}: {annotation}{_default(member, member.many, is_renamed)}"
@@ -192,7 +200,7 @@ def _rename_option(plan: ObjectPlan) -> str:
 
 def _rename(plan: ObjectPlan) -> str:
     """Return the one way in which msgspec makes all keys of the names, if that is needed."""
-    keys = {member.name: member.key for member in plan.members}
+    keys = {member.name: member.key for member in plan.own}
     if all(name == key for name, key in keys.items()):
         return ""
     for rename in RENAMES:

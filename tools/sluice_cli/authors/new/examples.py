@@ -12,8 +12,8 @@ import msgspec
 
 from sluice.declaration import masking, wire
 from sluice.declaration.envelopes import plain
-from sluice.declaration.layout import Layout
 from sluice.declaration.originals import Notes
+from sluice.declaration.outside import Outside, Reader
 from sluice.declaration.rules import (
     EPOCHS,
     Boolean,
@@ -62,22 +62,31 @@ IN_TEXTS = {"phone": "+44 20 7946 0001"}  # where the region is not known
 def lines(stream: type[Stream], plan: ObjectPlan) -> list[str]:
     """Return the lines of the stream's examples: whole records, one without all that may be missing, and a refusal."""
     least = 1 if stream.postmark.identity is None else 3  # the number of the record that lacks all it may
-    records = [record(plan, 1), record(plan, 2), record(plan, least, whole=False)]
-    rows = _rows(stream.layout, records)
-    accepted = [f'{{"record": {json.dumps(one)}, "row": {row}}}' for one, row in zip(records, rows, strict=True)]
+    numbers = [(1, True), (2, True), (least, False)]
+    made = [_example(plan, record(plan, *number), *number) for number in numbers]
+    rows = _rows(stream, made)
+    accepted = [f'{json.dumps(one)[:-1]}, "row": {row}}}' for one, row in zip(made, rows, strict=True)]
     return [*dict.fromkeys(accepted), *_refused(stream, plan)]
+
+
+def _example(plan: ObjectPlan, record_: dict[str, Any], number: int, whole: bool = True) -> dict[str, Any]:
+    """Return an example without its row: a record, and what is around it where the stream reads that."""
+    return {"record": record_} | ({"envelope": record(plan.around, number, whole)} if plan.around else {})
 
 
 def record(plan: ObjectPlan, number: int, whole: bool = True) -> dict[str, Any]:
     """Return a record of nobody; if it is not whole, all that may be missing is."""
     made: dict[str, Any] = {}
-    for member in plan.members:
+    for member in plan.own:
         if member.absent and not whole:
             continue
         if member.optional and not whole:
             made[member.key] = None
         else:
             made[member.key] = _member(member, number, whole)
+    if plan.kinds:
+        tag, case = plan.kinds.cases[number % len(plan.kinds.cases)]
+        made |= {plan.kinds.tag: tag} | _member(case, number, whole)
     return made
 
 
@@ -113,7 +122,7 @@ def _tree(plan: TreePlan, number: int) -> dict[str, Any]:
 def event(stream: type[Stream], plan: ObjectPlan, queue: str) -> str:
     """Return an event of SQS, as Lambda gets it, with one record."""
     message_id = str(UUID(int=1, version=4))
-    body = envelopes.wrap(stream, json.dumps(record(plan, 1)), UUID(int=2, version=4), MOMENT)
+    body = _body(stream, _example(plan, record(plan, 1), 1))
     told = {
         "messageId": message_id,
         "receiptHandle": "example",
@@ -127,14 +136,23 @@ def event(stream: type[Stream], plan: ObjectPlan, queue: str) -> str:
     return json.dumps({"Records": [told]}, indent=2) + "\n"
 
 
-def _rows(layout: Layout, records: list[dict[str, Any]]) -> list[str]:
-    """Return the rows of records as JSON has them, with a label in the place of each token."""
-    decode = wire.decoder(layout.wire)
+def _body(stream: type[Stream], example: dict[str, Any]) -> str:
+    """Return the body of the message that brings an example."""
+    around = example.get("envelope")
+    return envelopes.wrap(stream, json.dumps(example["record"]), UUID(int=2, version=4), MOMENT, around)
+
+
+def _rows(stream: type[Stream], made: list[dict[str, Any]]) -> list[str]:
+    """Return the rows of examples as JSON has them, with a label in the place of each token."""
+    layout = stream.layout
+    decode, reader = wire.decoder(layout.wire), Reader(layout)
     mask = masking.masker(layout, throwaway.keyset(), Notes(), in_json=True)
     columns = [column for column, _ in layout.columns()]
     rows = []
-    for one in records:
-        _, cells = mask(decode(json.dumps(one)))
+    for one in made:
+        decoded = decode(json.dumps(one["record"]))
+        reader.read_into(decoded, Outside(_body(stream, one)))
+        _, cells = mask(decoded)
         rows.append(json_cell(dict(zip(columns, map(json_member, cells), strict=True))))
     labels: dict[str, str] = {}
     labelled = (TOKEN.sub(lambda token: labels.setdefault(token[0], f"token {len(labels) + 1}"), row) for row in rows)
@@ -144,17 +162,18 @@ def _rows(layout: Layout, records: list[dict[str, Any]]) -> list[str]:
 def _refused(stream: type[Stream], plan: ObjectPlan) -> list[str]:
     """Return the example of a record that lacks a field, or has one that is too long, if there is such a field."""
     made = record(plan, 1)
-    required = [member.key for member in plan.members if not member.absent]
-    texts = [member for member in plan.members if isinstance(member, FieldPlan) and type(member.guess.rule) is Text]
+    required = [member.key for member in plan.own if not member.absent]
+    texts = [member for member in plan.own if isinstance(member, FieldPlan) and type(member.guess.rule) is Text]
     if required:
         del made[required[0]]
     elif texts:
         made[texts[0].key] = "x" * (getattr(texts[0].guess.rule, "max", 0) + 1)
+    example = _example(plan, made, 1)
     try:
-        stream.masker(throwaway.keyset(), envelope=plain)(json.dumps(made))
+        stream.masker(throwaway.keyset(), envelope=plain)(json.dumps(made), Outside(_body(stream, example)))
     except Rejected as rejected:
         refused = {"reason": rejected.reason, "pointer": rejected.pointer}
-        return [json.dumps({"record": made, "refused": refused})]
+        return [json.dumps(example | {"refused": refused})]
     return []
 
 

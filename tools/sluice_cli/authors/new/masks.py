@@ -33,6 +33,8 @@ FINDS = {  # what can be found inside of a text, and what is proposed to stand i
     "iban": 'Find(Iban(), Redact(constant="[iban]"))',
 }
 FOUND_BY: dict[str, Rule] = {"email": Email(), "ip": IpAddress(), "phone": Phone(), "card": Card(), "iban": Iban()}
+PHRASES = ("detail-type",)  # keys of AWS with several words that name a kind of things
+FREE_TEXTS = ("Subject",)  # of AWS
 TOKENS = ("user_id", "device_id", "mac", "arn")
 BY_FORM_ALONE = ("name", "free_text", "email", "ip")  # a number is none of these, whatever its key says
 
@@ -48,7 +50,7 @@ class Concern(NamedTuple):
 def concern(path: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Concern | None:
     """Return what a place seems to hold of a person, or None where nothing speaks for it."""
     rule, keys = guess.rule.element, [key for key in path if key != "*"]
-    by_name = detection.kind_of_name(".".join(keys))
+    by_name = detection.kind_of_name(".".join(keys)) or ("free_text" if keys[-1] in FREE_TEXTS else None)
     if isinstance(rule, Timestamp | Date):
         return _named(by_name) if by_name == "birth_date" else None
     if isinstance(rule, OneOf):
@@ -117,7 +119,7 @@ def _of_text(keys: Sequence[str], texts: Sequence[str]) -> Concern | None:
     is_kind = {*detection.words(keys[-1])[-1:]} <= OF_CHOICES
     if len(keys) > 1 and detection.is_person(keys[-2]) and not is_kind:
         return Concern("person", "told of a person")
-    if any(len(value.split()) > (2 if is_kind else 1) for value in texts):
+    if keys[-1] not in PHRASES and any(len(value.split()) > (2 if is_kind else 1) for value in texts):
         return Concern("words", "free text")
     return None
 

@@ -2,12 +2,14 @@
 
 import keyword
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sluice
 from sluice.declaration import tree
-from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.layout import OWN_COLUMNS, pointer_of
 from sluice.declaration.personal import LONGEST_DOMAIN
 from sluice.declaration.rules import Email, OneOf, Phone, Text
 from sluice.declaration.stream import Part, Stream
@@ -86,6 +88,7 @@ class UnionPlan:
     many: bool = False
     optional: bool = False
     absent: bool = False
+    inline: bool = False  # its members are those of the record
 
     @property
     def key(self) -> str:
@@ -117,10 +120,26 @@ class ObjectPlan:
     many: bool = False
     optional: bool = False
     absent: bool = False
+    is_around: bool = False  # the record, so that it is read FROM_ENVELOPE
 
     @property
     def key(self) -> str:
         return self.place.path[-1]
+
+    @property
+    def own(self) -> list[Member]:
+        """What is in the object under a key: not what is around it, and not what only one kind of records has."""
+        return [member for member in self.members if member not in (self.around, self.kinds)]
+
+    @property
+    def kinds(self) -> UnionPlan | None:
+        """What only one kind of records has, if a key of the record decides."""
+        return next((one for one in self.members if isinstance(one, UnionPlan) and one.inline), None)
+
+    @property
+    def around(self) -> "ObjectPlan | None":
+        """What is around the record, if anything of it is declared."""
+        return next((one for one in self.members if isinstance(one, ObjectPlan) and one.is_around), None)
 
     def fields(self) -> Iterator[FieldPlan]:
         """Yield all values in it that are declared as fields, those in its objects too."""
@@ -162,11 +181,55 @@ class Planner:
     _classes: set[str] = field(default_factory=set)
     _people: set[Scalar] = field(default_factory=set, repr=False)  # clear values of the subject
 
-    def plan(self, root: Place) -> ObjectPlan:
+    def plan(self, root: Place, around: Sequence[Mapping[str, Any]] = ()) -> ObjectPlan:
+        """Return the plan of a record; `around` is what there is around records."""
         self._classes = {*CLASSES, self.stream_class}
         self._people = {value for keys in self.subject for value in _values_of(root, keys.split("."))}
-        members = self._members(root, root.objects, "", "", {*OWN_COLUMNS})
-        return ObjectPlan(root, "", self.stream_class, members)
+        columns = {*OWN_COLUMNS}
+        members = self._record(root, columns)
+        outside = self._around(around, {*root.members, *(member.name for member in members)}, columns)
+        return ObjectPlan(root, "", self.stream_class, [*members, *outside] if members else [])
+
+    def _record(self, root: Place, columns: set[str]) -> list[Member]:
+        """Return what to declare of records; what only one kind of them has is in a case of a union."""
+        tag, found = shapes.by_tag(root) or ("", {})
+        having = Counter(key for kind in found.values() for key in kind.members)
+        alone = {key for key, count in having.items() if count == 1}
+        kinds = {value: kind.only(alone) for value, kind in found.items()}
+        named = {path.partition(".")[0] for path in (*self.subject, self.identity, self.time)}
+        if not kinds or named & alone or not all(map(self._has_required, kinds.values())):
+            return self._members(root, root.objects, "", "", columns)
+        members = self._members(root.only(root.members.keys() - alone), root.objects, "", "", columns)
+        cases: list[tuple[str, FieldPlan | ObjectPlan]] = []
+        for value, kind in kinds.items():
+            class_name = _free(pascal(snake(value)), self._classes)
+            self._classes.add(class_name)
+            made = self._members(kind, kind.objects, "", None, columns)
+            cases.append((value, ObjectPlan(kind, value, class_name, made)))
+        name = _free("details", {*NAMES, *root.members, *(member.name for member in members)})
+        told = f"does its {tag} decide what a record is?"
+        return [*members, UnionPlan(Place((name,)), name, cases, told, tag, inline=True)]
+
+    def _has_required(self, kind: Place) -> bool:
+        """Tell whether something can be declared that all records of a kind have."""
+        made = Planner(self.stream_class)._members(kind, kind.objects, "", None, set())
+        return any(not member.absent for member in made)
+
+    def leave_out(self, keys: Iterable[str], why: str) -> None:
+        """Tell why keys beside the records are not declared, but for those that are values themselves."""
+        self.left_out += [LeftOut(pointer_of(key), why) for key in keys if not is_data(key)]
+
+    def _around(self, around: Sequence[Mapping[str, Any]], names: set[str], columns: set[str]) -> list[ObjectPlan]:
+        """Return the plan of the single values around a record, if there are any."""
+        name = _free("around", names)
+        several = {key: None for one in around for key, value in one.items() if isinstance(value, dict | list)}
+        self.leave_out(several, "it is beside the records, and no single value: FROM_ENVELOPE can read it")
+        place = Place((name,))
+        for one in around:
+            place.add({key: value for key, value in one.items() if key not in several})
+        self._people.clear()  # only fields of the record mention people
+        members = self._members(place, place.objects, f"{name}_", f"{name}.", columns)
+        return [ObjectPlan(place, name, self._class(place), members, is_around=True)] if members else []
 
     def _members(self, place: Place, objects: int, prefix: str, path: str | None, columns: set[str]) -> list[Member]:
         """Return what to declare of an object. `columns` are those taken; `path` is None inside of lists."""
@@ -267,13 +330,11 @@ class Planner:
         key = next(key for key in reversed(place.path) if key != "*")
         try:
             guess, values = self._rule(place)
-            if not rules.takes(guess.rule.element, values):
+            if guess.has_blanks or not rules.takes(guess.rule.element, values):
                 raise Undeclarable("there are empty texts in its list")
         except Undeclarable:
             if place.lengths:
                 raise
-            guess, values = ANY_VALUE, place.scalars
-        if guess.has_blanks:  # which no rule takes, and a mask alone does
             guess, values = ANY_VALUE, place.scalars
         concern = masks.concern(place.path, guess if guess.source else Guess(Text(max=1000), ""), values)
         domain = _domain(place, key, concern) or (snake(key) if snake(key) != key else "")

@@ -1,8 +1,8 @@
 """Collects what samples have at each place of a record."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ TAGS = frozenset(("type", "kind", "name", "key", "object", "event"))  # keys tha
 MOST_TAGS = 8
 LONGEST_KEY = 64  # characters; what is longer is no name
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)  # with all digits
+DECODER = msgspec.json.Decoder(float_hook=Decimal)  # with all digits
 
 type Scalar = str | int | Decimal | bool
 
@@ -75,6 +75,10 @@ class Place:
             if isinstance(tag, str) and (tag in by_value or len(by_value) < MOST_TAGS):
                 by_value.setdefault(tag, []).append(value)
 
+    def only(self, keys: Collection[str]) -> "Place":
+        """Return the place of the same objects with no other keys."""
+        return replace(self, members={key: member for key, member in self.members.items() if key in keys})
+
     def is_map(self) -> bool:
         """Tell whether the keys of its objects are data rather than names: most differ from sample to sample."""
         keys, named = len(self.members), sum(member.seen for member in self.members.values())
@@ -95,7 +99,7 @@ def records_of(bodies: Iterable[str | bytes]) -> Place:
     root = Place()
     for body in bodies:
         try:
-            record = _DECODER.decode(body)
+            record = DECODER.decode(body)
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):

