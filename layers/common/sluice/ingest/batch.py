@@ -85,9 +85,8 @@ class StoringBatchProcessor(BatchProcessor):
             self._deadline,
         )
         refused = {row.key for row, _ in self.written.refused}
-        self.nulled = Counter(
-            pointer for row in rows if row.nulled and row.key not in refused for pointer in row.nulled
-        )
+        nulled = [row for row in rows if row.nulled]
+        self.nulled = Counter(pointer for row in nulled if row.key not in refused for pointer in row.nulled)
         for row, rejected in self.written.refused:
             self._fail(rejections(row, rejected))
         return results

@@ -188,8 +188,9 @@ class Store:
 
         What identifies a person who was erased is not sealed again, unless the row is that person's own.
         """
-        originals = list(chain.from_iterable([row.originals.values for row in rows]))
+        originals: Iterable[Original] = chain.from_iterable([row.originals.values for row in rows])
         if erased_domains:
+            originals = list(originals)
             own = {original.token for row in rows for original in row.originals.values if _is_own(row, original)}
             unknown = self._vault.unknown(originals)
             others = [one for one in unknown if one.domain in erased_domains and one.token not in own]

@@ -96,7 +96,7 @@ class Vault:
 
     def seal(self, originals: Iterable[Original]) -> list[Sealed]:
         """Seal the values whose tokens are not known to be sealed, sorted by token, each once."""
-        new = {original.token: original for original in self.unknown(originals)}
+        new = {original.token: original for original in originals if original.token not in self._known}
         return [self._key().seal(new[token]) for token in sorted(new)]
 
     def unknown(self, originals: Iterable[Original]) -> list[Original]:
