@@ -57,7 +57,7 @@ class Visit(Stream, table="visits", subject="visitor"):
     visitor: Annotated[str | None, Uuid()] = None
     devices: Annotated[list[str], Each(Text(max=32)), Pseudonym(domain="device_id", recoverable=True)]
     trips: list[Trip]
-    codes: Annotated[list[str], Each(Text(max=32), json=True), Pseudonym(domain="code")] = []  # noqa: RUF012
+    codes: Annotated[list[list[str]], Each(Each(Text(max=32)), json=True), Pseudonym(domain="code")] = []  # noqa: RUF012
     note: Annotated[str | None, Text(max=200), MENTIONS] = None
     details: Annotated[dict[str, Any] | None, SEEN] = None
 

@@ -49,7 +49,14 @@ def visit(
     """Return a visit; what it notes, each guest says too."""
     told: dict[str, Any] = {"words": note, "details": details}
     trips = [{"guests": [{"email": f"{name}@example.com"} | told for name in guests]}, {"guests": []}]
-    return {"visitor": visitor, "devices": devices, "trips": trips, "note": note, "codes": devices, "details": details}
+    return {
+        "visitor": visitor,
+        "devices": devices,
+        "trips": trips,
+        "note": note,
+        "codes": [devices],
+        "details": details,
+    }
 
 
 DETAILS = {

@@ -10,9 +10,11 @@ import pytest
 
 from sluice.failures import Outage
 from sluice.settings import VaultSettings
+from sluice.vault.erasures import has_token, tokens_at
 from sluice.vault.sealing import DATA_KEY_VALUES, WrappedDataKey, open_data_key
 from tests.integration.databases import TestDatabase
 from tests.integration.environment import VAULT_KEY, Environment
+from tests.integration.erasing import Visit
 from tests.integration.messages import event, failures, login, record, token
 from tools.testing.aws.account import FakeAws
 
@@ -169,3 +171,15 @@ def test_the_logs_of_a_sealing_batch_hold_counts_and_no_value(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert [line["Sealed"] for line in lines if line.get("message") == "batch done"] in ([2], [])
     assert "kn4ry" not in json.dumps(lines)
+
+
+def test_every_token_in_lists_of_lists_is_found(database: TestDatabase) -> None:
+    codes = next(place for place in Visit.token_places if place.column == "codes")
+
+    def ask(expression: str, row: object) -> list[Any]:
+        found = database.sql(f"SELECT {expression} FROM (SELECT CAST(:row AS jsonb) AS codes) r", row=json.dumps(row))
+        return [value for (value,) in found]
+
+    rows: list[object] = [[["t1_a"], [], ["t1_b", None]], [], [[["t1_c"]]], None]
+    assert [sorted(set(ask(tokens_at(codes), row))) for row in rows] == [["t1_a", "t1_b"], [], ["t1_c"], []]
+    assert [ask(has_token(codes, ["t1_b"]), row) for row in rows] == [[True], [False], [False], [False]]

@@ -146,7 +146,9 @@ def tokens_at(place: TokenPlace) -> str:
 
 
 def _json_path(place: TokenPlace) -> str:
-    return "$[*]" + "".join(f".{_json(member)}[*]" for member in place.path)
+    """Return the path to the tokens, which may be in lists of lists: there are no other texts."""
+    members = "".join(f".{_json(member)}[*]" for member in place.path)
+    return f'$[*]{members}.** ? (@.type() == "string")'
 
 
 def _json(text: str) -> str:
