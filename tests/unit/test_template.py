@@ -44,6 +44,17 @@ LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 READ = {"secretsmanager:GetSecretValue"}
 DECRYPT = {"kms:Decrypt"}
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}  # of `*`, since X-Ray knows no narrower resource
+IN_VPC = {
+    f"ec2:{action}"
+    for action in (
+        "CreateNetworkInterface",
+        "DescribeNetworkInterfaces",
+        "DescribeSubnets",
+        "DeleteNetworkInterface",
+        "AssignPrivateIpAddresses",
+        "UnassignPrivateIpAddresses",
+    )
+}
 RECEIVE = {
     "sqs:ReceiveMessage",
     "sqs:DeleteMessage",
@@ -138,7 +149,7 @@ PERMISSIONS = {
     },
 }
 ANYWHERE = {  # what IAM knows no narrower resource for
-    role: TRACES | ({"lambda:ListEventSourceMappings"} if role in ("IngestRole", "BreakerRole") else set())
+    role: TRACES | IN_VPC | ({"lambda:ListEventSourceMappings"} if role in ("IngestRole", "BreakerRole") else set())
     for role in ROLES
 }
 
@@ -305,6 +316,14 @@ def test_what_a_function_may_do_is_attached_before_it_runs() -> None:
     assert all(RESOURCES[name]["DependsOn"] == "Schema" for name in others)
 
 
+def test_a_role_has_to_do_with_network_interfaces_in_a_vpc_alone() -> None:
+    for role in ROLES:
+        (policy,) = TRANSFORMED[role]["Properties"]["Policies"]
+        (found,) = [one for one in policy["PolicyDocument"]["Statement"] if "Fn::If" in one]
+        condition, statement, otherwise = found["Fn::If"]
+        assert (condition, set(statement["Action"]), otherwise) == ("InVpc", IN_VPC, {"Ref": "AWS::NoValue"})
+
+
 def test_every_role_is_one_of_a_function_and_taken_on_by_lambda_alone() -> None:
     assert set(of_type("AWS::IAM::Role")) == set(ROLES)
     for role in ROLES:
@@ -315,8 +334,7 @@ def test_every_role_is_one_of_a_function_and_taken_on_by_lambda_alone() -> None:
             "Action": "sts:AssumeRole",
             "Principal": {"Service": "lambda.amazonaws.com"},
         }
-        vpc = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"}
-        assert properties["ManagedPolicyArns"] == {"Fn::If": ["InVpc", [vpc], {"Ref": "AWS::NoValue"}]}
+        assert "ManagedPolicyArns" not in properties  # that of VPCs would let it write into every log group
 
 
 @pytest.mark.parametrize(
