@@ -94,6 +94,7 @@ PERMISSIONS = {
         "AuditSecret": READ,
         "DeadLettersSecret": READ,
         "StorageKey": DECRYPT,
+        "": DECRYPT,  # DatabaseOwnerSecretKmsKeyArn, which is empty by default
     },
     "IngestRole": {
         "IngestLogGroup": LOGS,
@@ -322,6 +323,48 @@ def test_a_role_has_to_do_with_network_interfaces_in_a_vpc_alone() -> None:
         (found,) = [one for one in policy["PolicyDocument"]["Statement"] if "Fn::If" in one]
         condition, statement, otherwise = found["Fn::If"]
         assert (condition, set(statement["Action"]), otherwise) == ("InVpc", IN_VPC, {"Ref": "AWS::NoValue"})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"DatabaseOwnerPassword": "p"}, []),
+        ({"DatabaseOwnerSecretArn": "arn:s", "DatabaseOwnerSecretKmsKeyArn": "arn:k"}, []),
+        ({"DatabaseOwnerPassword": "p", "DatabaseLogin": "iam", "DatabaseResourceId": "db-1"}, []),
+        ({}, ["DatabaseOwnerSecretArn"]),
+        ({"DatabaseOwnerPassword": "p", "DatabaseOwnerSecretKmsKeyArn": "arn:k"}, ["DatabaseOwnerSecretKmsKeyArn"]),
+        ({"DatabaseOwnerPassword": "p", "DatabaseLogin": "iam"}, ["DatabaseResourceId"]),
+        (
+            {
+                "DatabaseOwnerPassword": "p",
+                "DatabaseLogin": "iam",
+                "DatabaseResourceId": "db-1",
+                "DatabaseTls": "disable",
+            },
+            ["DatabaseTls"],
+        ),
+    ],
+)
+def test_parameters_that_do_not_belong_together_are_told(given: dict[str, str], told: list[str]) -> None:
+    values = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()} | given
+
+    def holds(condition: dict[str, Any]) -> bool:
+        ((function, inner),) = condition.items()
+        if function == "Fn::Equals":
+            left, right = (values[one["Ref"]] if isinstance(one, dict) else one for one in inner)
+            return bool(left == right)
+        found = [holds(one) for one in inner]
+        return {"Fn::Not": not found[0], "Fn::Or": any(found)}[function]
+
+    found = [
+        assertion["AssertDescription"]
+        for rule in TEMPLATE["Rules"].values()
+        if "RuleCondition" not in rule or holds(rule["RuleCondition"])
+        for assertion in rule["Assertions"]
+        if not holds(assertion["Assert"])
+    ]
+    assert len(found) == len(told)
+    assert all(name in sentence for name, sentence in zip(told, found, strict=True))
 
 
 def test_every_role_is_one_of_a_function_and_taken_on_by_lambda_alone() -> None:
