@@ -117,9 +117,9 @@ class TestDatabase:
 
 
 class Migrated:
-    """The database as the migrations left it: to come back to it takes a tenth of the time to migrate again.
+    """The database as the migrations left it. Its rows can be put back, which is quicker than to migrate again.
 
-    That is possible as long as tests changed rows alone. Whatever else they change is seen in PostgreSQL's catalogs.
+    That is possible as long as tests changed rows alone. PostgreSQL's catalogs show whatever else they changed.
     """
 
     def __init__(self) -> None:
