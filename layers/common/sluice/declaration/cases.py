@@ -10,6 +10,7 @@ import msgspec
 
 from sluice.declaration import diagnosis, wire
 from sluice.declaration.layout import Case, Field, Layout, Nested
+from sluice.declaration.paths import pointer_of
 from sluice.declaration.rules import Rule
 from sluice.declaration.tree import Tree
 from sluice.declaration.unions import ByType, Tagged
@@ -213,7 +214,7 @@ def _spoken(json_type: str) -> str:
 
 
 def _by_tag(nested: Nested, union: Tagged) -> Callable[[msgspec.Raw | bytes], int]:
-    pointer = "/" + union.key.replace("~", "~0").replace("/", "~1")
+    pointer = pointer_of(union.key)
     numbers = {union.tag(tag): number for number, case in enumerate(nested.cases) for tag in case.tags}
     others = len(nested.cases) - 1 if union.others else None
     wanted = _OF_TAGS[type(next(iter(union.cases)))]

@@ -1,7 +1,8 @@
 """Tokens inside of a text or of JSON: the columns of arrays in which they stand too, and are looked up."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sluice.declaration.masks import Mask, Pseudonym, Writer
 from sluice.declaration.originals import Notes
@@ -46,3 +47,16 @@ def tokens_inside(pseudonyms: Iterable[Pseudonym]) -> tuple[TokensInside, ...]:
         place = (mask.column, str(mask.domain))
         recoverable[place] = mask.recoverable or recoverable.get(place, False)
     return tuple(TokensInside(*place, is_recoverable) for place, is_recoverable in recoverable.items())
+
+
+def noting(mask: Pseudonym, field: str, rule: Rule, keyset: Keyset, notes: Notes | None) -> Callable[[Any], str]:
+    """Return the function from a single canonical value to its token, which it notes for the array beside."""
+    pseudonymize, place = mask.writer(field, rule.element, keyset, notes), (mask.column, mask.domain_of(field))
+
+    def pseudonymize_and_note(value: Any) -> str:
+        token = str(pseudonymize(value))
+        if notes is not None:
+            notes.inside.setdefault(place, {})[token] = None
+        return token
+
+    return pseudonymize_and_note

@@ -9,17 +9,13 @@ from typing import Any
 import msgspec
 
 from sluice.declaration.masks import Mask
+from sluice.declaration.paths import pointer_of
 from sluice.declaration.rules import NullIf, Rule
 from sluice.declaration.tree import Tree
 from sluice.declaration.unions import Tag, Tagged, Union
 from sluice.failures import DeclarationError
 
 OWN_COLUMNS = ("message_id", "sent_at")  # every stream's table has these two, from the message
-
-
-def pointer_of(key: str) -> str:
-    """Return the JSON pointer to a member of an object (RFC 6901)."""
-    return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 @dataclass(frozen=True)

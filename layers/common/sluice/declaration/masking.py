@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import astuple
 
 from sluice.declaration import cases, reading
-from sluice.declaration.inside import TokensInside
+from sluice.declaration.inside import TokensInside, noting
 from sluice.declaration.layout import Layout, Nested
 from sluice.declaration.masks import Mask, Pseudonym, Writer
 from sluice.declaration.originals import Notes
@@ -92,14 +92,7 @@ def _branch_writer(branch: Branch, field: str, keyset: Keyset, notes: Notes) -> 
         return lambda value: None
     if not isinstance(mask, Pseudonym):
         return _writer(mask, name, rule, keyset, notes)
-    pseudonymize, place = mask.writer(name, rule.element, keyset, notes), (mask.column, mask.domain_of(name))
-
-    def pseudonymize_and_note(value: Any) -> Cell:
-        token = pseudonymize(value)
-        notes.inside.setdefault(place, {})[str(token)] = None
-        return token
-
-    return rule.over(pseudonymize_and_note)
+    return rule.over(noting(mask, name, rule, keyset, notes))
 
 
 def _nested_masker(

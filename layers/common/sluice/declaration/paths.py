@@ -36,6 +36,11 @@ class Place:
     other: "Place | None" = None  # of all other keys
 
 
+def pointer_of(key: str) -> str:
+    """Return the JSON pointer to a member of an object (RFC 6901)."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
 def parse(path: str) -> tuple[Step, ...]:
     """Return the steps of a path. Raises DeclarationError."""
     if not path.startswith("/"):

@@ -92,8 +92,8 @@ class Subject:
             (members.index(field.path[0]), field.path[1:], field.is_array, field.rule.text) for field in self.fields
         ]
 
-        if len(plan) == 1 and plan[0][1:3] == ((), False):
-            return _single_reader(*plan[0])
+        if len(plan) == 1 and plan[0][1:3] == ((), False):  # the hot path: a field of the stream's own
+            return _single_reader(plan[0][0], plan[0][3])
 
         def read(values: Sequence[Any]) -> tuple[str, ...]:
             for place, inner, is_array, text in plan:
@@ -108,11 +108,7 @@ class Subject:
         return read
 
 
-def _single_reader(
-    place: int, inner: tuple[str, ...], is_array: bool, text: Callable[[Any], str]
-) -> Callable[[Sequence[Any]], tuple[str, ...]]:
-    """Return the same function for a person who is a field of the stream's own: that is the hot path."""
-
+def _single_reader(place: int, text: Callable[[Any], str]) -> Callable[[Sequence[Any]], tuple[str, ...]]:
     def read(values: Sequence[Any]) -> tuple[str, ...]:
         value = values[place]
         return () if value is None else (text(value),)

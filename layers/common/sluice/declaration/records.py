@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration.layout import pointer_of
+from sluice.declaration.paths import pointer_of
 from sluice.failures import OF_A_USERS_CODE, DeclarationError, Rejected, rejection_of
 
 MOST = 10_000  # records of a message: of the smallest a MiB could hold a hundred thousand

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, get_args
 
-from sluice.declaration.inside import TokensInside, tokens_inside
+from sluice.declaration.inside import TokensInside, noting, tokens_inside
 from sluice.declaration.masks import Mask, Pseudonym, Redact, Truncate, Writer
 from sluice.declaration.originals import Notes
 from sluice.declaration.rules import CaseFolded, Custom, Rule, Text
@@ -56,16 +56,7 @@ class Find:
         if not isinstance(mask, Pseudonym):
             write = mask.writer(field, self.rule, keyset)
             return lambda value: _text(write(value))
-        pseudonymize = mask.writer(field, self.rule, keyset, notes)
-        place = (mask.column, mask.domain_of(field))
-
-        def pseudonymize_and_note(value: Any) -> str:
-            token = str(pseudonymize(value))
-            if notes is not None:
-                notes.inside.setdefault(place, {})[token] = None
-            return token
-
-        return pseudonymize_and_note
+        return noting(mask, field, self.rule, keyset, notes)
 
 
 @dataclass(frozen=True, init=False)

@@ -274,7 +274,7 @@ class _Walk:
                     values[kept_key], shapes[kept_key] = value, shape
                     self._count()
             except OF_A_USERS_CODE as error:
-                raise rejection_of(error).at(_pointer(key) if is_named else "/*") from None
+                raise rejection_of(error).at(paths.pointer_of(key) if is_named else "/*") from None
         return values, shapes
 
     def _list(self, elements: list[Any], place: Place, levels: int) -> tuple[list[Any], list[Shape]]:
@@ -415,7 +415,3 @@ def _storable(text: str) -> str:
     if "\0" in text:
         raise Rejected("nul_character")
     return text
-
-
-def _pointer(key: str) -> str:
-    return "/" + key.replace("~", "~0").replace("/", "~1")

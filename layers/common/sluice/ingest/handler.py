@@ -128,7 +128,7 @@ class RecordHandler:
 
     def _rejection(self, identity: str, rejected: Rejected, shape: dict[str, object]) -> Rejection:
         # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
-        return Rejection(identity, self._stream.stream_name, rejected.reason[:64], rejected.pointer[:256], shape)
+        return Rejection(identity, self._name, rejected.reason[:64], rejected.pointer[:256], shape)
 
 
 class RecordsHandler(RecordHandler):
@@ -178,8 +178,7 @@ class RecordsHandler(RecordHandler):
             if own is not None and own.fault is not None:
                 raise own.fault
             at = sent_at_of_record(message.record, own, message.sent_at)
-            name = self._stream.stream_name
-            return MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled, name)
+            return MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled, self._name)
         except OF_A_USERS_CODE as error:
             rejected = rejection_of(error)
             return Refusal(rejected, self._rejection_at(place, identity, rejected), place)
@@ -188,10 +187,9 @@ class RecordsHandler(RecordHandler):
         """Return what is outside of the stream's records, made once for all of a message."""
         if self._outside is None:
             return None
-        name = self._stream.stream_name
-        if name not in message.outside:
-            message.outside[name] = self._outside(message.record)
-        return message.outside[name]
+        if self._name not in message.outside:
+            message.outside[self._name] = self._outside(message.record)
+        return message.outside[self._name]
 
     def _texts(self, body: str) -> list[str]:
         try:

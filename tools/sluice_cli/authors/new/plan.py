@@ -9,7 +9,8 @@ from typing import Any
 
 import sluice
 from sluice.declaration import tree
-from sluice.declaration.layout import OWN_COLUMNS, pointer_of
+from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.paths import pointer_of
 from sluice.declaration.personal import LONGEST_DOMAIN
 from sluice.declaration.rules import Email, OneOf, Phone, Text
 from sluice.declaration.stream import Part, Stream

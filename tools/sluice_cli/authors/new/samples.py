@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration.paths import pointer_of
 from tools.sluice_cli.authors import detection
 
 MAPS = frozenset(  # the last words of their keys, often
@@ -40,7 +41,7 @@ class Place:
     @property
     def pointer(self) -> str:
         """The place as a JSON pointer (RFC 6901)."""
-        return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in self.path)
+        return "".join(map(pointer_of, self.path))
 
     @property
     def present(self) -> list[Scalar]:
