@@ -1,30 +1,22 @@
 """A record with an identity of its own is one row: sent twice, by two producers, or redriven after it was rejected."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
-from importlib import invalidate_caches, reload
 from pathlib import Path
 from typing import Any
 from uuid import uuid5
 
 import pytest
 
-import streams
-from sluice.declaration import registry
 from sluice.declaration.postmark import NAMESPACE
-from sluice.migrate import schema
-from sluice.operators.dead_letters import listing, redrive, worker
-from sluice.postgres.database import Database
-from sluice.pseudonyms.keyset import Keyset
-from tests.integration.databases import LOGINS, OWNER, TestDatabase, in_seconds
+from tests.integration import own_stream
+from tests.integration.databases import TestDatabase
 from tests.integration.environment import Environment
-from tests.integration.messages import KEYSET, event, failures, record, token
+from tests.integration.messages import event, failures, record, token
 from tools.testing.aws.account import FakeAws
-from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
+from tools.testing.aws.sqs import QUEUE, FakeSqs
 
 NAME = "pushes"
-CALLER = "arn:aws:sts::000000000000:assumed-role/operations/ann"
 WHY = {"reason": "operations", "ticket": "OPS-1"}
 DECLARATION = """
 from datetime import datetime
@@ -68,46 +60,17 @@ def declared(
     database: TestDatabase, settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str, str], None]]:
     """The stream, declared and deployed, as the one of the ingest function. Returns the function that changes it."""
-    path = tmp_path / f"{NAME}.py"
-    path.write_text(DECLARATION)
-    monkeypatch.setattr(streams, "__path__", [*streams.__path__, str(tmp_path)])
-    invalidate_caches()
-    database.sql(f"{SQL}; ALTER TABLE pushes OWNER TO {OWNER.username}")
-    owner = Database(database.settings("owner"), "sluice-migrate")
-    schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), in_seconds(60))
-    owner.close()
-    monkeypatch.setenv("STREAM", NAME)
-
-    def change(old: str, new: str) -> None:
-        path.write_text(DECLARATION.replace(old, f"{new}"))
-        reload(sys.modules[registry.load(NAME).__module__])
-
-    yield change
-    sys.modules.pop(f"streams.{NAME}", None)
+    with own_stream.deployed(NAME, DECLARATION, SQL, database, tmp_path, monkeypatch) as change:
+        yield change
 
 
 @pytest.fixture
 def sqs(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
-    sqs = FakeSqs()
-    monkeypatch.setattr(fake_aws, "sqs", sqs)
-    for module in (listing, redrive, worker):
-        monkeypatch.setattr(module, "time", sqs.clock)
-    fake_aws.ssm.name_queues("tests", NAME, QUEUE, DEAD)
-    return sqs
+    return own_stream.queues_of(NAME, fake_aws, monkeypatch)
 
 
 def call(**request: object) -> dict[str, Any]:
-    """Call the function of the dead letters, in a new environment."""
-    environment = Environment("dead_letters")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_SECRET_ID", "dead_letters")
-        called = {"stream": NAME, **request}
-        authorizer = {"iam": {"userArn": CALLER}}
-        response = environment.invoke({"requestContext": {"authorizer": authorizer}, "body": json.dumps(called)}, 60)
-    environment._app._database().close()
-    assert response["statusCode"] == 200, response
-    answer: dict[str, Any] = json.loads(response["body"])
-    return answer
+    return own_stream.call(**{"stream": NAME, **request})
 
 
 @pytest.mark.usefixtures("declared")

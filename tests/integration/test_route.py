@@ -16,10 +16,10 @@ from sluice.breaker import probe
 from sluice.declaration.postmark import NAMESPACE
 from sluice.failures import Outage
 from sluice.migrate import schema
-from sluice.operators.dead_letters import listing, redrive, worker
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import BreakerSettings
+from tests.integration import own_stream
 from tests.integration.databases import LOGINS, OWNER, TestDatabase, in_seconds
 from tests.integration.environment import Environment
 from tests.integration.messages import KEYSET, event, failures, record, token
@@ -27,7 +27,6 @@ from tests.unit.cli import run
 from tools.testing.aws.account import FakeAws
 from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
 
-CALLER = "arn:aws:sts::000000000000:assumed-role/operations/ann"
 WHY = {"reason": "operations", "ticket": "OPS-1"}
 MODULES = {
     "tracks": """
@@ -130,26 +129,11 @@ def declared(
 
 @pytest.fixture
 def sqs(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
-    sqs = FakeSqs()
-    monkeypatch.setattr(fake_aws, "sqs", sqs)
-    for module in (listing, redrive, worker):
-        monkeypatch.setattr(module, "time", sqs.clock)
-    fake_aws.ssm.name_queues("tests", "calls", QUEUE, DEAD)
-    return sqs
+    return own_stream.queues_of("calls", fake_aws, monkeypatch)
 
 
 def call(**request: object) -> dict[str, Any]:
-    """Call the function of the dead letters, in a new environment."""
-    environment = Environment("dead_letters")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_SECRET_ID", "dead_letters")
-        authorizer = {"iam": {"userArn": CALLER}}
-        body = json.dumps({"stream": "calls", **request})
-        response = environment.invoke({"requestContext": {"authorizer": authorizer}, "body": body}, 60)
-    environment._app._database().close()
-    assert response["statusCode"] == 200, response
-    answer: dict[str, Any] = json.loads(response["body"])
-    return answer
+    return own_stream.call(**{"stream": "calls", **request})
 
 
 def rejections(database: TestDatabase) -> list[tuple[str, str, str]]:

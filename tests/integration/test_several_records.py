@@ -1,30 +1,24 @@
 """Several records in a message: each is one row, however often the message comes; what is refused stays a letter."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from importlib import invalidate_caches, reload
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
 
-import streams
 from sluice.declaration import registry
-from sluice.migrate import schema
-from sluice.operators.dead_letters import listing, redrive, worker
-from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.vault import erasures
-from tests.integration import test_own_identity
-from tests.integration.databases import LOGINS, OWNER, TestDatabase, in_seconds
+from tests.integration import own_stream
+from tests.integration.databases import TestDatabase
 from tests.integration.environment import Environment
 from tests.integration.messages import KEYSET, event, failures, numbered, record, token
 from tools.testing.aws.account import FakeAws
-from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
+from tools.testing.aws.sqs import FakeSqs
 from tools.testing.invariants import Checker, Finding, Sent
 
 NAME = "visits"
@@ -84,37 +78,17 @@ def declared(
     database: TestDatabase, settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str, str], None]]:
     """The stream, declared and deployed, as the one of the ingest function. Returns the function that changes it."""
-    path = tmp_path / f"{NAME}.py"
-    path.write_text(DECLARATION)
-    monkeypatch.setattr(streams, "__path__", [*streams.__path__, str(tmp_path)])
-    monkeypatch.delitem(sys.modules, f"streams.{NAME}", raising=False)  # of another test
-    invalidate_caches()
-    database.sql(f"{SQL}; ALTER TABLE visits OWNER TO {OWNER.username}")
-    owner = Database(database.settings("owner"), "sluice-migrate")
-    schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), in_seconds(60))
-    owner.close()
-    monkeypatch.setenv("STREAM", NAME)
-
-    def change(old: str, new: str) -> None:
-        path.write_text(DECLARATION.replace(old, f"{new}"))
-        reload(sys.modules[registry.load(NAME).__module__])
-
-    yield change
-    sys.modules.pop(f"streams.{NAME}", None)
+    with own_stream.deployed(NAME, DECLARATION, SQL, database, tmp_path, monkeypatch) as change:
+        yield change
 
 
 @pytest.fixture
 def sqs(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> FakeSqs:
-    sqs = FakeSqs()
-    monkeypatch.setattr(fake_aws, "sqs", sqs)
-    for module in (listing, redrive, worker):
-        monkeypatch.setattr(module, "time", sqs.clock)
-    fake_aws.ssm.name_queues("tests", NAME, QUEUE, DEAD)
-    return sqs
+    return own_stream.queues_of(NAME, fake_aws, monkeypatch)
 
 
 def call(**request: object) -> dict[str, Any]:
-    return test_own_identity.call(**{"stream": NAME, **request})
+    return own_stream.call(**{"stream": NAME, **request})
 
 
 @pytest.mark.usefixtures("declared")
