@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
+from sluice.declaration import whose
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.rules import Each, Email, Integer, NullIf, Number, Rule, Text, Timestamp
 from sluice.declaration.stream import Part, Stream, derived
@@ -244,6 +245,18 @@ def test_a_wrong_null_if_is_a_declaration_error(member: Any, error: str) -> None
     with pytest.raises(DeclarationError) as caught:
         stream_of({"field": member})
     assert str(caught.value) == f"Declared.field: {error}"
+
+
+def test_a_blank_subject_is_none_and_the_next_field_says_whose_the_record_is(keyset: Keyset) -> None:
+    members = {key: nullable(Email(), NullIf("blank")) for key in ("who", "other")}
+    stream = declare(Stream, members, table="declared", subject=("who", "other"))
+    for body, persons in (
+        ({"who": " ", "other": "b@example.com"}, ("b@example.com",)),
+        ({"who": "a@example.com", "other": ""}, ("a@example.com",)),
+        ({"who": "", "other": " "}, ()),
+    ):
+        assert stream.masker(keyset)(json.dumps(body)).originals.subjects == persons
+        assert whose.of_body(stream, json.dumps(body)) == persons
 
 
 def test_a_subject_may_be_blank_and_not_invalid(keyset: Keyset) -> None:
