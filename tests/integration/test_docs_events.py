@@ -43,8 +43,13 @@ PERSONS = {  # somebody whose rows there are
 }
 WITH_MENTIONS = {"github_push", "okta"}  # of that person
 TOKENS = re.compile(r"t1_[\w-]{43}")
-# Tokens, UUIDs and sealed values, in which a short text may stand by chance.
-CHANCE = re.compile(r"t\d+_[\w-]{43}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\\x[0-9a-f]+")
+# What is random or tells a moment, in which a few digits may stand by chance.
+CHANCE = re.compile(
+    r"t\d+_[\w-]{43}"  # a token
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # a UUID
+    r"|[0-9a-f]{32,}"  # sealed values, keys and hashes
+    r"|\d{4}-\d\d-\d\dt\d\d:\d\d:\d\d\.\d+"
+)
 PEOPLE = [  # what the samples say of people
     *["maren", "holt", "tomas", "tomás", "ibáñez", "ibanez", "zoe", "zoë", "müller", "yuki", "sato", "佐藤", "由紀"],
     *["203.0.113.77", "2001:db8:12:34::5", "7946", "5550143", "beispielgasse", "例町", "4242", "5555 5555"],
