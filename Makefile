@@ -17,7 +17,7 @@ TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_chec
 	tests/field/test_database_settings.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/localstack
 
-.PHONY: help setup demo redeploy test test-all faults soak test-docker pgbouncer test-oldest test-localstack coverage check bench up deploy-local send down clean lock
+.PHONY: help setup demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-localstack coverage check bench up deploy-local send down clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ test: setup ## run the tests, on a real PostgreSQL and the deployed template, in
 test-all: setup ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack
 	$(BIN)/python -m pytest $(PARALLEL) $(LONG_TESTS) $(TESTS) $(ARGS)
 	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
+
+explore: setup ## run the tests of properties with examples that are new each time
+	$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile explore $$(grep -rl "^from hypothesis" tests --include='test_*.py') $(ARGS)
 
 faults: setup ## kill, cut, freeze and fill up what the function depends on; nothing may be lost
 	$(BIN)/python -m pytest tests/faults $(ARGS)

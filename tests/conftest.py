@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tools.local.postgres import Postgres
 
 # Before sluice is imported: Powertools reads them when logger and metrics are made.
 os.environ |= {"POWERTOOLS_SERVICE_NAME": "ingest", "POWERTOOLS_METRICS_NAMESPACE": "Sluice"}
+
+# The same examples in each run, so that a failure tells of the change that is tested; `make explore` looks for others.
+settings.register_profile("explore", deadline=None, database=None)  # a slow machine is no failure
+settings.register_profile("reproducible", settings.get_profile("explore"), derandomize=True)
+settings.load_profile("reproducible")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """What users bring of their own. The fixtures of a real server are those of the integration tests."""
 
 import pytest
-from hypothesis import settings as hypothesis_settings
 
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.conftest import (
@@ -30,9 +29,6 @@ __all__ = [
     "open_store",
     "settings",
 ]
-
-hypothesis_settings.register_profile("field", deadline=None, database=None)  # a slow machine is no failure
-hypothesis_settings.load_profile("field")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import settings
 
 # Before sluice is imported: Powertools reads them when logger and metrics are made.
 os.environ |= {"POWERTOOLS_SERVICE_NAME": "ingest", "POWERTOOLS_METRICS_NAMESPACE": "Sluice"}
@@ -31,9 +30,6 @@ from tools.sluice_cli.authors import space
 from tools.testing.aws import http
 from tools.testing.aws.account import FakeAws
 from tools.testing.http_server import serving
-
-settings.register_profile("unit", deadline=None, database=None)  # a slow machine is no failure
-settings.load_profile("unit")
 
 
 @pytest.fixture

@@ -58,6 +58,8 @@ UUID = "7d1c5b1e-2c2b-4f0a-9f0e-0b1c2d3e4f50"
         ([1.55], "price", "Annotated[Decimal, Number(precision=8, scale=2)]"),
         ([52.48299920791517], "x", "Annotated[float, Float()]"),
         ([52.48299920791517, 1], "x", "Annotated[float, Float()]"),
+        ([1e-292, 5e-324, 1e308], "x", "Annotated[float, Float()]"),
+        ([10**990], "x", "Annotated[Decimal, Number(precision=993, scale=0)]"),
         ([52.48299920791517], "price", "Annotated[Decimal, Number(precision=24, scale=18)]"),
         (["12.50", "3"], "total", "Annotated[Decimal, Number(precision=8, scale=2)]"),
         (["12.50", 3], "x", "Annotated[Decimal, Number(precision=10, scale=4)]"),
@@ -614,7 +616,7 @@ def test_every_sample_becomes_a_row_whatever_is_beside_its_list(
 ) -> None:
     root = samples.records_of([json.dumps(record)])
     assume(not root.is_map())
-    plan = Planner("Thing").plan(root, around)
+    plan = Planner("Thing").plan(root, [samples.DECODER.decode(json.dumps(one)) for one in around])
     assume(plan.around)
     stream = declaration.load("things", declaration.source("things", plan, "plain", {}, Wrapping((), "batch")))
     reasons = [reason for one in around if (reason := _refusal(stream, record, json.dumps(one)))]

@@ -26,6 +26,7 @@ from sluice.declaration.rules import (
     Timestamp,
     Uuid,
 )
+from sluice.declaration.rules.numbers import MOST_DIGITS
 from sluice.failures import Rejected
 from tools.sluice_cli.authors import detection
 from tools.sluice_cli.authors.new.samples import Place, Scalar
@@ -38,6 +39,7 @@ MOST_ELEMENTS = (1000, 10_000, 100_000, 1_000_000)
 CHOICES_SEEN_IN = 50  # values at least, to tell that there are no more than those
 MOST_CHOICES = 8
 FLOAT_DIGITS = 15
+FLOAT_EXPONENT = 30  # beyond which exact numbers are seldom meant
 RAREST_CHOICE = 5  # times
 CHOICE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 OF_CHOICES = frozenset(  # the last word of keys that name a kind of things, not a thing
@@ -159,7 +161,7 @@ def _text(values: Sequence[str], last: str) -> Guess:
         if kinds == {kind} and takes(rule, values) and not (kind == "ip" and last in ("version", "release", "build")):
             return Guess(rule, f"{type(rule).__name__}()")
     if last in MONEY and all(map(_is_amount, values)):
-        return _decimal([Decimal(value) for value in values], is_money=True)
+        return _decimal([Decimal(value) for value in values], is_money=True) or text(values)
     return _choices(values, last) or text(values)
 
 
@@ -190,11 +192,11 @@ def _number(values: Sequence[Scalar], last: str) -> Guess | None:
     return _decimal(exact, last in MONEY)
 
 
-def _integer(values: Sequence[int], last: str) -> Guess:
+def _integer(values: Sequence[int], last: str) -> Guess | None:
     low, high = min(values), max(values)
     if low < -LARGEST_BIGINT - 1 or high > LARGEST_BIGINT:
         digits = _above(PRECISIONS, len(str(max(abs(low), abs(high)))) + 2)
-        return Guess(Number(digits, 0), f"Number(precision={digits}, scale=0)")
+        return _exact(digits, 0)
     if low < 0 or not (last in COUNTED or last == "id" or len(values) >= 100):
         return Guess(Integer(), "Integer()")
     if last == "id" or high * 100 > LARGEST_INTEGER:
@@ -202,18 +204,26 @@ def _integer(values: Sequence[int], last: str) -> Guess:
     return Guess(Integer(min=0, max=LARGEST_INTEGER), f"Integer(min=0, max={LARGEST_INTEGER:_})")
 
 
-def _decimal(values: Sequence[Decimal], is_money: bool) -> Guess:
+def _decimal(values: Sequence[Decimal], is_money: bool) -> Guess | None:
     exponents = [value.as_tuple().exponent for value in values if value]
     scale = max([0, *(-one for one in exponents if isinstance(one, int))])
     before = max([1, *(value.adjusted() + 1 for value in values if value)])
     room = _above(SCALES, scale if is_money else scale + 1)
-    precision = _above(PRECISIONS, before + 2) + room
-    return Guess(Number(precision, room), f"Number(precision={precision}, scale={room})")
+    return _exact(_above(PRECISIONS, before + 2) + room, room)
+
+
+def _exact(precision: int, scale: int) -> Guess | None:
+    """Return the rule of numbers with so many digits, if PostgreSQL's numeric has as many."""
+    if precision > MOST_DIGITS:
+        return None
+    return Guess(Number(precision, scale), f"Number(precision={precision}, scale={scale})")
 
 
 def _is_float(value: Scalar) -> bool:
-    """Tell whether a number has as many digits as only the text of a float has."""
-    is_long = isinstance(value, Decimal) and len(value.as_tuple().digits) >= FLOAT_DIGITS
+    """Tell whether a number has as many digits, or as large an exponent, as only the text of a float has."""
+    if not isinstance(value, Decimal):
+        return False
+    is_long = len(value.as_tuple().digits) >= FLOAT_DIGITS or abs(value.adjusted()) > FLOAT_EXPONENT
     return is_long and value == Decimal(repr(float(value)))
 
 
