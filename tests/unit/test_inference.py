@@ -596,6 +596,7 @@ def test_every_sample_becomes_a_row(records: list[dict[str, Any]]) -> None:
 @settings(max_examples=40)
 @given(st.dictionaries(KEYS, VALUES, max_size=3), st.lists(st.dictionaries(KEYS, VALUES), min_size=2, max_size=2))
 @example({}, [{}, {"id": {"0": None, "00": None, "id": [False, ""]}}])  # a map with a blank text in its list
+@example({}, [{}, {"id": [{"id": 10**21}, {"id": "a"}]}])  # an id that is a number of more digits than a bigint
 def test_every_sample_becomes_a_row_of_whichever_kind(shared: dict[str, Any], own: list[dict[str, Any]]) -> None:
     a, b = [{f"{tag}_{key}": value for key, value in one.items()} for tag, one in zip("ab", own, strict=True)]
     records = [shared | a | {"kind": "a", "only_a": "x"}, shared | b | {"kind": "b", "only_b": 1}] * 2

@@ -100,8 +100,8 @@ def _guess(place: Place, values: Sequence[Scalar]) -> Guess:
         number = _number(values, last)
         if number:
             return number
-        if types == {str, int} and last in OF_IDS:
-            longest = _longest(map(str, values))
+        longest = _longest(map(str, values))
+        if types == {str, int} and last in OF_IDS and takes(Id(max=longest), values):
             return Guess(Id(max=longest), f"Id(max={_digits(longest)})")
     raise Undeclarable(f"it is a {' or a '.join(sorted(_spoken(one) for one in types))}, which no rule takes")
 
