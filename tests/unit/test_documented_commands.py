@@ -100,6 +100,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice status": (PAUSED,),
     "sluice pause user_logins": (PAUSED,),
     "sluice resume user_logins": (PAUSED,),
+    "sluice protect": ("tests/e2e/test_operators.py::test_a_stack_that_is_protected_is_not_deleted",),
     "sluice keys add --reason security_incident --ticket SEC-4": (KEYS,),
     "sluice keys add --reason key_rotation --ticket OPS-1": (KEYS,),
     "sluice keys status --reason key_rotation --ticket OPS-1": (KEYS,),
