@@ -44,8 +44,9 @@ def test_each_role_is_looked_at_whole_and_so_is_each_policy_that_is_handed_out()
 def test_what_a_role_should_not_be_allowed_is_told(action: str, resource: str, told: str, tmp_path: Path) -> None:
     policies = deepcopy(POLICIES)
     policies["AuditRole"]["Statement"].append({"Effect": "Allow", "Action": action, "Resource": resource})
-    (tmp_path / "policies.json").write_text(json.dumps(policies))
-    findings = [LINT, "tools/local/findings.py", tmp_path / "policies.json"]
+    file = tmp_path / "policies.json"
+    file.write_text(json.dumps(policies))
+    findings = [str(LINT), "tools/local/findings.py", str(file)]
     process = subprocess.run(findings, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert process.returncode == 1, process.stderr
     assert f"AuditRole: {told}" in process.stdout

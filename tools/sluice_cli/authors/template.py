@@ -73,7 +73,7 @@ def _problems(options: Mapping[Any, Any]) -> Iterator[str]:
         elif (allowed := OPTIONS[option]) and (type(value) is not int or value not in allowed):
             yield f"{option} must be a whole number from {allowed.start} to {allowed.stop - 1}"
             return
-    number = DEFAULTS | options
+    number = {**DEFAULTS, **options}
     if number["BatchSize"] > 10 and not number["WindowSeconds"]:
         yield "a BatchSize above 10 needs a WindowSeconds of 1 or more"
     if number["MinimumPollers"] > number["MaximumPollers"]:
