@@ -76,7 +76,7 @@ def test_a_deployment_without_a_change_changes_nothing(stack: Stack) -> None:
 def test_code_is_deployed_without_losing_what_is_in_flight_or_comes_meanwhile(stack: Stack, sent: Collected) -> None:
     stack.client("sqs").set_queue_attributes(
         QueueUrl=stack.queue_url,
-        Attributes={"VisibilityTimeout": "10"},  # seconds, not 360: a batch that was cut off comes again
+        Attributes={"VisibilityTimeout": "10"},  # seconds, not 660: a batch that was cut off comes again
     )
     deployed = Event()
 

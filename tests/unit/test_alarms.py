@@ -299,6 +299,21 @@ def state(alarm: Mapping[str, Any], metric: Series, before: str) -> str:
     return "ALARM" if breaching >= alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) else "OK"
 
 
+@pytest.mark.parametrize("kind", ["IngestErrorsAlarm", "IngestThrottlesAlarm"])
+@pytest.mark.parametrize("minute", range(5))  # of the period in which it fails first
+def test_a_batch_that_fails_each_time_is_told_of_long_before_its_messages_are_dead_letters(
+    kind: str, minute: int
+) -> None:
+    alarm, queue = ALARMS[f"Logins{kind}"], QUEUES["LoginsQueue"]
+    again, period = queue["VisibilityTimeout"] // 60, alarm["Period"] // 60  # minutes
+    is_dead = minute + again * queue["RedrivePolicy"]["maxReceiveCount"]
+    failures = {at // period for at in range(minute, is_dead, again)}
+    metric = [None] * alarm["EvaluationPeriods"] + [1.0 if at in failures else None for at in range(is_dead // period)]
+    windows = [Series(metric[start : start + alarm["EvaluationPeriods"]]) for start in range(is_dead // period)]
+    first = [state(alarm, window, "OK") for window in windows].index("ALARM")
+    assert first * period < is_dead / 3
+
+
 SILENCE = Series([None] * 8)
 
 
