@@ -1,6 +1,7 @@
 """The policies that simulators look at are those of every role, and what is wrong with one is told."""
 
 import json
+import re
 import subprocess
 from copy import deepcopy
 from pathlib import Path
@@ -50,3 +51,11 @@ def test_what_a_role_should_not_be_allowed_is_told(action: str, resource: str, t
     process = subprocess.run(findings, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert process.returncode == 1, process.stderr
     assert f"AuditRole: {told}" in process.stdout
+
+
+def test_the_page_tells_of_each_service_that_a_boundary_must_allow() -> None:
+    page = (PROJECT / "docs" / "deployment.md").read_text()
+    listed_there = page.partition("The boundary must allow what the roles do")[2].partition("\n**Path.**")[0]
+    roles = [policy["Statement"] for name, policy in POLICIES.items() if name.endswith("Role")]
+    services = {action.partition(":")[0] for found in roles for action in actions(found)}
+    assert set(re.findall(r"`([a-z0-9-]+)`", listed_there)) == services
