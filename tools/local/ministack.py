@@ -26,7 +26,7 @@ def fit(template: Path) -> None:
 def _is_unknown(resource: object) -> bool:
     if not isinstance(resource, dict):  # a loop is a list
         return False
-    return resource["Type"] in UNKNOWN or "Metrics" in resource["Properties"]  # an alarm on an expression
+    return resource["Type"] in UNKNOWN or "Metrics" in resource.get("Properties", {})  # an alarm on an expression
 
 
 def _slow_down(part: Any) -> None:

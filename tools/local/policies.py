@@ -19,6 +19,7 @@ from tools.local.template import expanded
 ACCOUNT = "123456789012"
 PSEUDO = {"Partition": "aws", "AccountId": ACCOUNT, "Region": "us-east-1", "StackName": "sluice"}
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/12345678-1234-1234-1234-123456789012"
+NOTHING = {"Ref": "AWS::NoValue"}
 PARAMETERS = {"DatabaseOwnerSecretKmsKeyArn": KEY, "DatabaseResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 ARNS = {
     "AWS::KMS::Key": KEY,
@@ -72,8 +73,8 @@ def _resolved(value: Any, resources: dict[str, Any]) -> Any:
             return _filled(text, variables)
         case {"Fn::Sub": text}:
             return _filled(text, {})
-        case {"Fn::If": [_, then, _]}:
-            return _resolved(then, resources)
+        case {"Fn::If": [_, then, otherwise]}:
+            return _resolved(otherwise if then == NOTHING else then, resources)
         case dict():
             return {key: _resolved(member, resources) for key, member in value.items()}
         case list():
