@@ -71,6 +71,8 @@ check: setup .venv-lint/installed ## lint, formatting, types, streams, template,
 	.venv-lint/bin/cfn-lint template.yaml
 	@mkdir -p .sluice && $(BIN)/python -m tools.local.template template.yaml >.sluice/expanded.json # checkov sees no loops
 	.venv-lint/bin/checkov --file .sluice/expanded.json --config-file .checkov.yaml --compact --quiet
+	$(BIN)/python -m tools.local.policies template.yaml >.sluice/policies.json
+	.venv-lint/bin/python tools/local/findings.py .sluice/policies.json
 	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/sluice_cli
 
 bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one

@@ -16,7 +16,7 @@ from tools.local.server import NotStarted
 from tools.local.stack import Stack, running_stack, sam
 from tools.project import DECLARED
 
-NEIGHBOUR = {"DatabaseName": "neighbour"}
+NEIGHBOUR = {"DatabaseName": "neighbour", "RolePath": "/sluice/", "Polling": "provisioned"}
 NEW_CODE = "from the new code"
 
 
@@ -76,7 +76,7 @@ def test_a_deployment_without_a_change_changes_nothing(stack: Stack) -> None:
 def test_code_is_deployed_without_losing_what_is_in_flight_or_comes_meanwhile(stack: Stack, sent: Collected) -> None:
     stack.client("sqs").set_queue_attributes(
         QueueUrl=stack.queue_url,
-        Attributes={"VisibilityTimeout": "10"},  # seconds, not 360: a batch that was cut off comes again
+        Attributes={"VisibilityTimeout": "10"},  # seconds, not 660: a batch that was cut off comes again
     )
     deployed = Event()
 
@@ -140,6 +140,16 @@ def test_two_stacks_of_one_account_have_nothing_in_common(stack: Stack, neighbou
         "neighbour": "Disabled",
     }
     sluice(stack, "resume", "user_logins", "--stack", neighbour.name)
+
+
+def test_the_roles_of_a_stack_are_under_its_path_and_so_are_its_policies(stack: Stack, neighbour: Stack) -> None:
+    iam = stack.client("iam")
+    role = iam.get_role(RoleName=neighbour.physical_id("RevealRole"))["Role"]
+    function = stack.client("lambda").get_function_configuration(FunctionName=neighbour.physical_id("RevealFunction"))
+    assert role["Path"] == "/sluice/"
+    assert function["Role"] == role["Arn"]
+    assert ":policy/sluice/" in neighbour.physical_id("RevealCallerPolicy")
+    assert iam.get_role(RoleName=stack.physical_id("RevealRole"))["Role"]["Path"] == "/"
 
 
 def test_what_a_deleted_stack_leaves_is_all_that_cannot_be_made_again(

@@ -1,11 +1,9 @@
 """The template as CloudFormation gets it, and what its policies make of a request."""
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import boto3
 from ministack.core.iam_evaluator import (
     EvalContext,
     combine_resource_policy,
@@ -13,9 +11,8 @@ from ministack.core.iam_evaluator import (
     evaluate_resource_policy,
     parse_policy_document,
 )
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
 
+from tools.local.policies import transformed as transformed
 from tools.local.template import declared, expanded
 
 PROJECT = Path(__file__).parents[2]
@@ -23,17 +20,6 @@ TEMPLATE: dict[str, Any] = expanded(declared((PROJECT / "template.yaml").read_te
 
 ACCOUNT = "123456789012"
 BACKUP = f"arn:aws:iam::{ACCOUNT}:role/Backup"
-
-
-def transformed(expanded_template: dict[str, Any]) -> dict[str, Any]:
-    """Return the resources of a template without loops as SAM's own translator makes them for CloudFormation."""
-    template = deepcopy(expanded_template)
-    for name, resource in template["Resources"].items():
-        for code in {"CodeUri", "ContentUri"} & set(resource["Properties"]):
-            resource["Properties"][code] = f"s3://code/{name}"
-    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
-    resources: dict[str, Any] = translator.translate(template, {})["Resources"]
-    return resources
 
 
 TRANSFORMED = transformed(TEMPLATE)

@@ -195,7 +195,8 @@ def test_a_stream_without_a_word_in_the_template_fails_the_check(
 LOOP = "Fn::ForEach::Streams"
 NO_LIST = f"template.yaml: has no list of the streams: {LOOP}, a variable, and [words]"
 NO_TEXT = f"template.yaml: {LOOP}: each word must be a text; put in quotes what YAML takes for something else: on, 12"
-OPTIONS = "Name, Queue, BatchSize, WindowSeconds, Concurrency"
+OPTIONS = "Name, Queue, BatchSize, WindowSeconds, Concurrency, MinimumPollers, MaximumPollers"
+OF_ORDERS = "template.yaml: Mappings, Streams, Orders:"
 
 
 @pytest.mark.parametrize(
@@ -211,8 +212,21 @@ OPTIONS = "Name, Queue, BatchSize, WindowSeconds, Concurrency"
         (
             "Orders: {",
             "Orders: { Batchsize: 10,",
-            f"template.yaml: Mappings, Streams, Orders: there is no option Batchsize; there are {OPTIONS}",
+            f"{OF_ORDERS} there is no option Batchsize; there are {OPTIONS}",
         ),
+        (
+            "Orders: {",
+            "Orders: { WindowSeconds: 301,",  # the queue's visibility timeout would be too short
+            f"{OF_ORDERS} WindowSeconds must be a whole number from 0 to 300",
+        ),
+        ("Orders: {", "Orders: { Concurrency: 1,", f"{OF_ORDERS} Concurrency must be a whole number from 2 to 1000"),
+        ("Orders: {", "Orders: { BatchSize: many,", f"{OF_ORDERS} BatchSize must be a whole number from 1 to 10000"),
+        (
+            "Orders: {",
+            "Orders: { WindowSeconds: 0,",
+            f"{OF_ORDERS} a BatchSize above 10 needs a WindowSeconds of 1 or more",
+        ),
+        ("Orders: {", "Orders: { MinimumPollers: 3,", f"{OF_ORDERS} MinimumPollers must not be above MaximumPollers"),
         (
             "Logins",
             "user_logins",

@@ -23,6 +23,7 @@ DEAD_LETTERS = f"{E2E}test_dead_letters_are_listed_redriven_and_purged"
 QUEUE = f"{E2E}test_a_queue_is_looked_into"
 SENT = f"{E2E}test_records_are_sent_to_a_stream"
 PAUSED = f"{E2E}test_a_stream_is_paused_and_resumed"
+PROTECTED = "tests/e2e/test_operators.py::test_a_stack_that_is_protected_is_not_deleted"
 KEYS = f"{E2E}test_a_token_key_is_added_and_the_tokens_brought_to_it"
 AUDITED = f"{E2E}test_the_audit_log_is_listed_and_compared_with_what_was_logged"
 COMPOSE = "tests/docker/test_compose.py::"
@@ -100,6 +101,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice status": (PAUSED,),
     "sluice pause user_logins": (PAUSED,),
     "sluice resume user_logins": (PAUSED,),
+    "sluice protect": (PROTECTED,),
+    "sluice protect --off": (PROTECTED,),
     "sluice keys add --reason security_incident --ticket SEC-4": (KEYS,),
     "sluice keys add --reason key_rotation --ticket OPS-1": (KEYS,),
     "sluice keys status --reason key_rotation --ticket OPS-1": (KEYS,),

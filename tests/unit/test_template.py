@@ -23,6 +23,7 @@ from tests.unit.template import (
     vault_actions,
 )
 from tools.local.template import expanded
+from tools.sluice_cli.authors.template import DEFAULTS, OPTIONS
 from tools.template import with_streams
 
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
@@ -170,8 +171,9 @@ def test_a_queue_and_the_function_that_reads_it_fit(name: str) -> None:
     function = mapping["FunctionName"]["Ref"]
     queue = RESOURCES[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
     dead_letters = RESOURCES[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]["Properties"]
-    longest_window = 300  # seconds; Lambda allows no longer one
-    assert queue["VisibilityTimeout"] == 6 * RESOURCES[function]["Properties"]["Timeout"] + longest_window
+    windows = OPTIONS["WindowSeconds"]
+    assert windows
+    assert queue["VisibilityTimeout"] == 6 * RESOURCES[function]["Properties"]["Timeout"] + max(windows)
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 10
     assert dead_letters["MessageRetentionPeriod"] == 2 * queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
     assert queue["KmsMasterKeyId"] == dead_letters["KmsMasterKeyId"] == {"Ref": "StorageKey"}
@@ -187,7 +189,14 @@ def test_a_mapping_keeps_the_name_of_the_first_release_and_discards_no_message(w
             "EventSourceArn": {"Fn::GetAtt": [f"{word}Queue", "Arn"]},
             "BatchSize": 1000,
             "MaximumBatchingWindowInSeconds": 1,
-            "ScalingConfig": {"MaximumConcurrency": 10},
+            "ScalingConfig": {"Fn::If": ["PollersAreProvisioned", {"Ref": "AWS::NoValue"}, {"MaximumConcurrency": 10}]},
+            "ProvisionedPollerConfig": {
+                "Fn::If": [
+                    "PollersAreProvisioned",
+                    {"MinimumPollers": 2, "MaximumPollers": 2},
+                    {"Ref": "AWS::NoValue"},
+                ]
+            },
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
             "Tags": [{"Key": "sluice:stack", "Value": {"Ref": "AWS::StackName"}}],
         },
@@ -220,14 +229,28 @@ def test_a_stream_is_a_word_of_which_all_else_is_made() -> None:
 
 
 def test_a_line_of_the_mapping_overrides_what_a_word_says() -> None:
-    overrides = {"Name": "sign_ups", "Queue": "joined", "BatchSize": 10, "WindowSeconds": 0, "Concurrency": 2}
+    overrides = {"Name": "sign_ups", "Queue": "joined", "BatchSize": 10, "WindowSeconds": 0, "Concurrency": 3}
+    overrides |= {"MinimumPollers": 4, "MaximumPollers": 5}
     resources = made_of({"SignUps": overrides})["Resources"]
     assert resources["SignUpsIngestFunction"]["Properties"]["Environment"]["Variables"]["STREAM"] == "sign_ups"
     assert resources["SignUpsQueue"]["Properties"]["QueueName"]["Fn::Join"][1][1] == "joined"
     assert resources["SignUpsDeadLetterQueue"]["Properties"]["QueueName"]["Fn::Join"][1][1:] == ["joined", "-dlq"]
     mapping = resources["SignUpsIngestFunctionSignUps"]["Properties"]
     assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (10, 0)
-    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+    _, provisioned, _ = mapping["ProvisionedPollerConfig"]["Fn::If"]
+    _, _, on_demand = mapping["ScalingConfig"]["Fn::If"]
+    assert provisioned == {"MinimumPollers": 4, "MaximumPollers": 5}
+    assert on_demand == {"MaximumConcurrency": 3}
+
+
+def test_what_a_word_does_not_say_is_what_the_check_takes_it_for() -> None:
+    mapping = made_of({"pushes": {}})["Resources"]["pushesIngestFunctionpushes"]["Properties"]
+    assert {
+        "BatchSize": mapping["BatchSize"],
+        "WindowSeconds": mapping["MaximumBatchingWindowInSeconds"],
+        "Concurrency": mapping["ScalingConfig"]["Fn::If"][2]["MaximumConcurrency"],
+        **mapping["ProvisionedPollerConfig"]["Fn::If"][1],
+    } == DEFAULTS
 
 
 def test_forty_two_streams_fit_into_a_stack_and_the_first_limit_is_that_of_its_resources() -> None:
@@ -367,8 +390,43 @@ def test_parameters_that_do_not_belong_together_are_told(given: dict[str, str], 
     assert all(name in sentence for name, sentence in zip(told, found, strict=True))
 
 
+@pytest.mark.parametrize("kind", ["AWS::IAM::Role", "AWS::IAM::ManagedPolicy"])
+def test_what_iam_keeps_has_the_path_and_what_is_bounded_the_boundary(kind: str) -> None:
+    found = [one["Properties"] for one in TRANSFORMED.values() if one["Type"] == kind]
+    path = {"Fn::If": ["RolesHaveAPath", {"Ref": "RolePath"}, {"Ref": "AWS::NoValue"}]}
+    boundary = {"Fn::If": ["RolesAreBounded", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
+    assert found
+    assert all(one["Path"] == path for one in found)
+    assert all(one["PermissionsBoundary"] == boundary for one in found if kind == "AWS::IAM::Role")
+
+
+def test_a_role_is_named_by_its_arn_which_holds_its_path() -> None:
+    assert re.findall(r":role/|:policy/", json.dumps(TRANSFORMED)) == []
+
+
+def test_all_that_costs_has_the_tag_of_its_stack() -> None:
+    free = {  # or without tags
+        "AWS::IAM::Role",
+        "AWS::IAM::Policy",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::CloudFormation::CustomResource",
+        "AWS::SecretsManager::ResourcePolicy",
+        "AWS::Lambda::LayerVersion",
+        "AWS::Lambda::Url",
+        "AWS::Lambda::Permission",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::Events::Rule",
+        "AWS::CloudWatch::Dashboard",
+    }
+    for name, resource in TRANSFORMED.items():
+        if resource["Type"] not in free:
+            tags = resource["Properties"].get("Tags", [])
+            given = tags if isinstance(tags, dict) else {tag["Key"]: tag["Value"] for tag in tags}
+            assert given.get("sluice:stack") == {"Ref": "AWS::StackName"}, name
+
+
 def test_every_role_is_one_of_a_function_and_taken_on_by_lambda_alone() -> None:
-    assert set(of_type("AWS::IAM::Role")) == set(ROLES)
+    assert {name for name, one in TRANSFORMED.items() if one["Type"] == "AWS::IAM::Role"} == set(ROLES)
     for role in ROLES:
         properties = TRANSFORMED[role]["Properties"]
         (trusted,) = properties["AssumeRolePolicyDocument"]["Statement"]

@@ -9,7 +9,18 @@ from typing import Any
 import streams
 from tools.template import FILE, LOOP, NoSuchPlace, declared
 
-OPTIONS = ("Name", "Queue", "BatchSize", "WindowSeconds", "Concurrency")  # of a line in the mapping `Streams`
+# Of a line in the mapping `Streams`, with the numbers that Lambda takes. The queues' visibility timeout allows for the
+# longest window. https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+OPTIONS: dict[str, range | None] = {
+    "Name": None,
+    "Queue": None,
+    "BatchSize": range(1, 10_001),
+    "WindowSeconds": range(301),
+    "Concurrency": range(2, 1_001),
+    "MinimumPollers": range(2, 201),
+    "MaximumPollers": range(2, 2_001),
+}
+DEFAULTS = {"BatchSize": 1000, "WindowSeconds": 1, "Concurrency": 10, "MinimumPollers": 2, "MaximumPollers": 2}
 
 
 def text() -> str:
@@ -51,8 +62,22 @@ def _bad_words(words: Collection[str]) -> Iterator[str]:
 
 def _bad_options(lines: Mapping[Any, Mapping[Any, Any]]) -> Iterator[str]:
     for word, options in lines.items():
-        for option in options.keys() - set(OPTIONS):
-            yield f"{FILE}: Mappings, Streams, {word}: there is no option {option}; there are {', '.join(OPTIONS)}"
+        for problem in _problems(options):
+            yield f"{FILE}: Mappings, Streams, {word}: {problem}"
+
+
+def _problems(options: Mapping[Any, Any]) -> Iterator[str]:
+    for option, value in options.items():
+        if option not in OPTIONS:
+            yield f"there is no option {option}; there are {', '.join(OPTIONS)}"
+        elif (allowed := OPTIONS[option]) and (type(value) is not int or value not in allowed):
+            yield f"{option} must be a whole number from {allowed.start} to {allowed.stop - 1}"
+            return
+    number = {**DEFAULTS, **options}
+    if number["BatchSize"] > 10 and not number["WindowSeconds"]:
+        yield "a BatchSize above 10 needs a WindowSeconds of 1 or more"
+    if number["MinimumPollers"] > number["MaximumPollers"]:
+        yield "MinimumPollers must not be above MaximumPollers"
 
 
 def _without_the_other(named: Mapping[str, Any], names: Collection[str], routed: Collection[str]) -> Iterator[str]:
