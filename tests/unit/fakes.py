@@ -19,6 +19,7 @@ from sluice.declaration.column_types import Arrays
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import load_all
 from sluice.failures import Rejected
+from sluice.ingest.ledger import Batch
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Store, Written
 from sluice.pseudonyms.keyset import Keyset
@@ -91,6 +92,7 @@ class FakeStore(Store):
         rejections: Sequence[Rejection],
         reject: Callable[[MaskedRow, Rejected], Rejection],
         deadline: Deadline,
+        batch: Batch | None = None,
     ) -> Written:
         first = {row.message_id: row for row in reversed(rows)}
         unique = {message_id: first[message_id] for message_id in sorted(first)}
