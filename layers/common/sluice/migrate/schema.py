@@ -96,9 +96,9 @@ def _describe(connection: Connection) -> None:
     for stream in load_as_brought():
         connection.run(
             "INSERT INTO declaration (fingerprint, stream, description)"
-            " VALUES (:fingerprint, :stream, CAST(:description AS jsonb)) ON CONFLICT DO NOTHING",
+            " VALUES (:fingerprint, :name, CAST(:description AS jsonb)) ON CONFLICT DO NOTHING",
             fingerprint=description.fingerprint(stream),
-            stream=stream.stream_name,
+            name=stream.stream_name,
             description=description.text(stream),
         )
 

@@ -29,9 +29,9 @@ def run(database: Database, request: Request, deadline: Deadline) -> dict[str, A
         lambda connection: connection.run(
             f"SELECT jsonb_build_object('begin', date_trunc(:by, at, 'UTC') AT TIME ZONE 'UTC', 'batches', count(*)"
             f" FILTER (WHERE received > 0), {sums}, 'declarations', count(DISTINCT declaration))"
-            " FROM batch WHERE stream = :stream AND id >= :first GROUP BY date_trunc(:by, at, 'UTC')"
+            " FROM batch WHERE stream = :name AND id >= :first GROUP BY date_trunc(:by, at, 'UTC')"
             f" ORDER BY date_trunc(:by, at, 'UTC') DESC LIMIT {MOST_PERIODS}",
-            stream=request.stream,
+            name=request.stream,
             by=request.by,
             first=first_id(int(request.since.timestamp() * 1000)),
         ),
