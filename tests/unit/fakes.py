@@ -166,7 +166,9 @@ class FakePostgres:
             return [[True, True, True, ["message_id"]]]
         elif "FROM pg_attribute" in sql:
             own = [(name, type_, False) for name, type_ in zip(OWN_COLUMNS, ("uuid", "timestamptz"), strict=True)]
-            columns = column_types.columns(load_all()[parameters["oid"]].layout)
+            stream_found = load_all()[parameters["oid"]]
+            own.append((stream_found.column_of_batch, "int8", False))
+            columns = column_types.columns(stream_found.layout)
             written = [(column.name, "own", isinstance(column.cells, Arrays)) for column in columns]
             return [
                 [name, type_, type_, -1, is_array, type_ == "own", *[False] * 4]
@@ -205,7 +207,7 @@ class FakePostgres:
         self._add(rows)
 
     def _add(self, rows: list[list[str | None]]) -> None:
-        self.rows |= {str(message_id): cells for message_id, *cells in rows}
+        self.rows |= {str(message_id): cells for message_id, *cells, _ in rows}  # the last is the batch
         self.row_count = len(rows)
 
 
