@@ -29,7 +29,7 @@ def ledger(
     if as_json:
         terminal.show_json(periods)
     else:
-        _show(stream, periods)
+        _show(stream, by, periods)
     if wrong:
         terminal.fail(f"{len(wrong)} of {len(periods)} lines do not add up: not all that was received is told of")
 
@@ -38,16 +38,18 @@ def _adds_up(period: dict[str, Any]) -> bool:
     return bool(period["received"] == sum(period[name] for name in OUTCOMES))
 
 
-def _show(stream: str, periods: list[dict[str, Any]]) -> None:
-    table = terminal.table(stream, "Since (UTC)", "Batches", *(name.replace("_", " ").capitalize() for name in COUNTS))
+def _show(stream: str, by: str, periods: list[dict[str, Any]]) -> None:
+    """Print a table of what there was: a count that is nowhere has no column."""
+    names = ["batches", "received", "written"]
+    names += [name for name in COUNTS if name not in names and any(period[name] for period in periods)]
+    table = terminal.table(stream, f"{by.capitalize()} (UTC)", *(name.replace("_", " ").capitalize() for name in names))
     for period in periods:
         style = "" if _adds_up(period) else "red"
-        counts = [f"{period[name]:,}" for name in ("batches", *COUNTS)]
-        table.add_row(*(terminal.cell(text, style) for text in (period["begin"], *counts)))
+        begin = period["begin"][: 10 if by == "day" else 16].replace("T", " ")
+        table.add_row(*(terminal.cell(text, style) for text in (begin, *(f"{period[name]:,}" for name in names))))
     if len(periods) > 1:
-        totals = [f"{sum(period[name] for period in periods):,}" for name in ("batches", *COUNTS)]
         table.add_section()
-        table.add_row(*map(terminal.cell, ("", *totals)))
+        table.add_row("", *(f"{sum(period[name] for period in periods):,}" for name in names))
     terminal.console().print(table)
     if len(periods) == MOST_PERIODS:
         terminal.note(f"These are the newest {MOST_PERIODS:,}: --since a later time, or --by day, has all of them.")
