@@ -221,9 +221,9 @@ class Checker:
         )
         ((unequal, written, there),) = rows
         if unequal:
-            yield Finding(f"{unequal} batches of {stream.stream_name} that do not add up")
+            yield Finding(f"ledger: {unequal} batches of {stream.stream_name} do not add up")
         if written != there:
-            yield Finding(f"{there} rows of {stream.stream_name}, and {written} in the ledger")
+            yield Finding(f"ledger: {written} rows of {stream.stream_name}, and {there} in its table")
         if stream.column_of_batch:
             rows = self._connection.run(
                 f"SELECT t.message_id::text FROM {table} t WHERE NOT EXISTS (SELECT FROM batch b JOIN declaration d"
@@ -231,7 +231,7 @@ class Checker:
                 f" WHERE b.id = t.{identifier(stream.column_of_batch)})",
                 name=stream.stream_name,
             )
-            yield from (Finding("row of no declaration that is known", message_id) for (message_id,) in rows)
+            yield from (Finding("ledger: row of no declaration that is known", message_id) for (message_id,) in rows)
 
     def _vault(self, stored: Iterable[Original]) -> Iterator[Finding]:
         """Compare the vault with what the rows that are there may be recovered to."""
