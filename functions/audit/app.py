@@ -1,4 +1,4 @@
-"""A call of the function's URL in; rows of the audit log, or whether all are as they were appended, out."""
+"""A call of the function's URL in; rows of the audit log, whether all are as they were appended, or the ledger, out."""
 
 from functools import cache
 from typing import Any
@@ -8,21 +8,22 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.operators import call
-from sluice.operators.audit import chain
-from sluice.operators.audit.chain import Request
+from sluice.operators.audit import chain, ledger
 from sluice.postgres.database import Database
 from sluice.settings import AuditSettings
 
 
 @telemetry.logger.inject_lambda_context(log_event=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer `{"action": "verify", "heads": […]}` or `{"action": "list", "after": …, "limit": …}`."""
+    """Answer `{"action": "verify", …}`, `{"action": "list", …}` or `{"action": "ledger", …}`."""
     deadline = Deadline.of(context)
 
-    def work(actor: str, request: Request) -> dict[str, Any]:
+    def work(actor: str, request: chain.Request | ledger.Request) -> dict[str, Any]:
+        if isinstance(request, ledger.Request):
+            return ledger.run(_database(), request, deadline)
         return chain.run(_database(), request, deadline)
 
-    return call.answer(event, Request, _settings().allow_unverified_caller, work)
+    return call.answer(event, chain.Request | ledger.Request, _settings().allow_unverified_caller, work)
 
 
 @cache

@@ -34,7 +34,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
         queued, store = _stream(), _store()
         keyset = keyset_secret.recent(_settings().token_key_secret_id)
         store.verify(keyset, deadline)
-        processor = StoringBatchProcessor(store, deadline)
+        processor = StoringBatchProcessor(store, deadline, request_id=context.aws_request_id)
         with processor(records, handler=record_handler(queued, keyset)):
             processor.process()
 
@@ -68,4 +68,4 @@ def _stream() -> Queued:
 def _store() -> Store:
     """Return the store of this execution environment; it connects with the first batch, and stays connected."""
     database = Database(_settings().database, application_name="sluice-ingest")
-    return Store(database, streams_of(_stream()), Vault(_settings().vault))
+    return Store(database, streams_of(_stream()), Vault(_settings().vault), _settings().code_version)

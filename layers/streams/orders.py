@@ -50,7 +50,7 @@ class Line(Part):
     engraving: Annotated[str | None, Text(max=100), Redact(constant="engraved")] = None
 
 
-class Order(Stream, table="orders", subject="customer.email"):
+class Order(Stream, table="orders", subject="customer.email", batch="batch_id"):
     """An order, as the shop sends it."""
 
     order_id: Annotated[str, Uuid()]

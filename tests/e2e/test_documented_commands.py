@@ -350,6 +350,13 @@ def test_a_token_key_is_added_and_the_tokens_brought_to_it(kept: Kept) -> None:
     assert process.returncode == 1
 
 
+def test_the_ledger_tells_what_became_of_all_that_was_received(kept: Kept) -> None:
+    for command in ("sluice ledger user_logins", "sluice ledger user_logins --since 2d --by hour"):
+        assert "Received" in kept.run(command)
+    periods = json.loads(kept.run("sluice ledger user_logins --json"))
+    assert sum(one["written"] - one["removed"] for one in periods) == int(kept.sql("SELECT count(*) FROM user_logins"))
+
+
 def test_the_audit_log_is_listed_and_compared_with_what_was_logged(kept: Kept) -> None:
     assert "reveal" in kept.run("sluice audit list")
     assert "The audit log is intact" in kept.run("sluice audit verify")

@@ -48,6 +48,7 @@ CHANCE = re.compile(
     r"t\d+_[\w-]{43}"  # a token
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # a UUID
     r"|[0-9a-f]{32,}"  # sealed values, keys and hashes
+    r"|\b\d{17,19}\b"  # the number of a batch
     r"|\d{4}-\d\d-\d\dt\d\d:\d\d:\d\d\.\d+"
 )
 PEOPLE = [  # what the samples say of people

@@ -2,12 +2,14 @@
 
 import pytest
 
+from sluice.ingest.rows import Rejection
 from sluice.operators.audit import audit_log
 from sluice.operators.audit.audit_log import Entry
 from sluice.postgres.database import Database
 from tests.documentation import PAGES, blocks
 from tests.integration.databases import TestDatabase, in_seconds
-from tests.integration.messages import numbered
+from tests.integration.environment import OpenStore
+from tests.integration.messages import masked_rows, numbered
 
 SQL = [sql for page in PAGES for sql in blocks(page, "sql")]
 QUERIES = [sql for sql in SQL if sql.startswith("SELECT")]
@@ -15,16 +17,19 @@ RENAMING = next(sql for sql in SQL if sql.startswith("UPDATE rejection"))
 
 
 def test_what_is_no_query_makes_a_table_that_another_test_makes() -> None:
-    assert [sql for sql in SQL if sql not in (*QUERIES, RENAMING) and "CREATE TABLE" not in sql] == []
+    others = [sql for sql in SQL if sql not in (*QUERIES, RENAMING)]
+    assert [sql for sql in others if "CREATE TABLE" not in sql and not sql.startswith("ALTER TABLE orders ADD")] == []
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
-def test_a_query_finds_the_one_thing_that_happened(query: str, database: TestDatabase) -> None:
+def test_a_query_finds_the_one_thing_that_happened(query: str, database: TestDatabase, open_store: OpenStore) -> None:
     database.sql(
         "INSERT INTO rejection (message_id, stream, reason, pointer, shape)"
         " VALUES (:id, 'user_logins', 'internal_error', '/ip', '{}')",
         id=numbered(1),
     )
+    store = open_store()
+    store.write(masked_rows([1]), [], lambda row, rejected: Rejection("", "", "", "", {}), in_seconds(60))
     reveal = Database(database.settings("reveal"), "sluice-test")
     entry = Entry(actor="ada", action="reveal", reason="support_request", ticket="PRIV-1", tokens=["t1_a"])
     reveal.transact(lambda session: audit_log.append(session, entry), in_seconds(60))

@@ -51,6 +51,30 @@ def test_nothing_is_found_where_all_is_well(scene: Scene) -> None:
     assert scene.check(answer=json.dumps(scene.answer)) == []
 
 
+def of_records(scene: Scene) -> list[Finding]:
+    """Return what is found but for the ledger, which tells of rows that come and go by hand, too."""
+    return [finding for finding in scene.check() if not finding.kind.startswith("ledger: ")]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kinds"),
+    [
+        ("UPDATE batch SET received = received + 1", ["ledger: 1 batches of user_logins do not add up"]),
+        (
+            "UPDATE batch SET written = written + 1, received = received + 1",
+            ["ledger: 3 rows of user_logins, and 2 in its table"],
+        ),
+        ("UPDATE batch SET removed = 1", ["ledger: 1 rows of user_logins, and 2 in its table"]),
+        ("UPDATE user_logins SET batch_id = 7", ["ledger: row of no declaration that is known"] * 2),
+        ("UPDATE batch SET declaration = NULL", ["ledger: row of no declaration that is known"] * 2),
+        ("DELETE FROM declaration", ["ledger: row of no declaration that is known"] * 2),
+    ],
+)
+def test_a_ledger_that_is_wrong_is_found(spoil: str, kinds: list[str], scene: Scene) -> None:
+    scene.database.sql(spoil)
+    assert [finding.kind for finding in scene.check()] == kinds
+
+
 @pytest.mark.parametrize(
     ("spoil", "kind"),
     [
@@ -65,7 +89,7 @@ def test_a_row_that_is_lost_or_wrong_is_found(spoil: str, kind: str, scene: Scen
     entries = [
         Finding(f"orphaned vault entry of {made}") for made in (token("device_id", "kn4ry-good"), token("ip", IP))
     ]
-    assert sorted(scene.check()) == sorted([Finding(kind, GOOD), *entries])
+    assert sorted(of_records(scene)) == sorted([Finding(kind, GOOD), *entries])
 
 
 def test_a_row_that_is_doubled_is_found(scene: Scene) -> None:
@@ -77,7 +101,7 @@ def test_a_row_that_is_doubled_is_found(scene: Scene) -> None:
     )
     scene.database.sql(double.format("message_id"))
     scene.database.sql(double.format(f"CAST('{numbered(9)}' AS uuid)") + " LIMIT 1")
-    assert scene.check() == [Finding("doubled row", GOOD), Finding("row of no valid message", numbered(9))]
+    assert of_records(scene) == [Finding("doubled row", GOOD), Finding("row of no valid message", numbered(9))]
 
 
 def test_a_row_of_a_bad_message_is_found(scene: Scene) -> None:
@@ -116,7 +140,7 @@ def test_what_was_erased_or_purged_and_is_still_there_is_found(scene: Scene) -> 
         f"DELETE FROM pii_vault WHERE token IN ({', '.join(f"'{entry}'" for entry in entries)})"
     )
     scene.dead_letters.clear()
-    assert scene.check() == []
+    assert of_records(scene) == []
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from sluice.declaration.column_types import Arrays
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import load_all
 from sluice.failures import Rejected
+from sluice.ingest.ledger import Batch
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Store, Written
 from sluice.pseudonyms.keyset import Keyset
@@ -91,6 +92,7 @@ class FakeStore(Store):
         rejections: Sequence[Rejection],
         reject: Callable[[MaskedRow, Rejected], Rejection],
         deadline: Deadline,
+        batch: Batch | None = None,
     ) -> Written:
         first = {row.message_id: row for row in reversed(rows)}
         unique = {message_id: first[message_id] for message_id in sorted(first)}
@@ -164,7 +166,9 @@ class FakePostgres:
             return [[True, True, True, ["message_id"]]]
         elif "FROM pg_attribute" in sql:
             own = [(name, type_, False) for name, type_ in zip(OWN_COLUMNS, ("uuid", "timestamptz"), strict=True)]
-            columns = column_types.columns(load_all()[parameters["oid"]].layout)
+            stream_found = load_all()[parameters["oid"]]
+            own.append((stream_found.column_of_batch, "int8", False))
+            columns = column_types.columns(stream_found.layout)
             written = [(column.name, "own", isinstance(column.cells, Arrays)) for column in columns]
             return [
                 [name, type_, type_, -1, is_array, type_ == "own", *[False] * 4]
@@ -203,7 +207,7 @@ class FakePostgres:
         self._add(rows)
 
     def _add(self, rows: list[list[str | None]]) -> None:
-        self.rows |= {str(message_id): cells for message_id, *cells in rows}
+        self.rows |= {str(message_id): cells for message_id, *cells, _ in rows}  # the last is the batch
         self.row_count = len(rows)
 
 

@@ -45,6 +45,8 @@ def resolved(value: Any) -> Any:
             for name, meant in names.items():
                 text = text.replace(f"${{AWS::{name}}}", meant)
             return text.replace("${DatabaseResourceId}", resolved({"Ref": "DatabaseResourceId"}))
+        case {"Fn::Join": [between, parts]}:
+            return str(between).join(map(resolved, parts))
         case {"Fn::If": [_, then, _]}:
             return resolved(then)
         case dict():

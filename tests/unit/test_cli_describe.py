@@ -7,12 +7,12 @@ from itertools import combinations
 
 import pytest
 
+from sluice.declaration import description
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.registry import load_all
 from sluice.declaration.rules import Email, Integer, Timestamp
 from sluice.declaration.stream import Stream
 from tests.unit.cli import PUSHES, STREAM, run
-from tools.sluice_cli.authors import declarations
 
 EMAIL = {"name": "Email", "max": 254, "fold": False}
 TEXT = {"name": "Text", "max": 20}
@@ -22,8 +22,8 @@ LARGE = {"name": "Integer", "min": 1, "max": 2**63 - 1, "text": False}
 
 @pytest.mark.parametrize("stream", load_all(), ids=lambda stream: stream.table)
 def test_the_columns_are_those_of_a_row_in_their_order(stream: type[Stream]) -> None:
-    described = list(dict.fromkeys(entry.path[0] for entry in declarations.entries(stream)))
-    assert described == [*(column for column, _ in stream.columns()), *OWN_COLUMNS]
+    described = list(dict.fromkeys(entry.path[0] for entry in description.entries(stream)))
+    assert described == [*(column for column, _ in stream.columns()), *OWN_COLUMNS, stream.column_of_batch]
 
 
 def test_the_head_names_the_fields_of_identity_and_time(declare: Callable[[str, str], None]) -> None:
@@ -51,6 +51,7 @@ def test_json_holds_everything_that_is_declared(declare: Callable[[str, str], No
         "envelope": "plain",
         "records": None,
         "ignore": [],
+        "batch": None,
     }
     kept = {"name": "Keep", "as_": None}
     assert rows == [
@@ -118,8 +119,9 @@ def test_two_formats_at_once_are_a_usage_error() -> None:
 
 def test_whose_records_they_are_is_told() -> None:
     assert json.loads(run("describe", "orders", "--json")[1])["subject"] == "customer.email"
-    assert "Table orders, subject customer.email, envelope plain." in run("describe", "orders")[1]
-    assert "Table `orders`, subject `customer.email`, envelope `plain`." in run("describe", "orders", "--markdown")[1]
+    assert "Table orders, subject customer.email, envelope plain, batch" in run("describe", "orders")[1]
+    markdown = run("describe", "orders", "--markdown")[1]
+    assert "Table `orders`, subject `customer.email`, envelope `plain`, batch `batch_id`." in markdown
 
 
 def test_a_bad_declaration_is_one_line_that_names_stream_and_field(declare: Callable[[str, str], None]) -> None:
@@ -130,7 +132,7 @@ def test_a_bad_declaration_is_one_line_that_names_stream_and_field(declare: Call
 
 def test_the_options_of_a_rule_have_the_names_that_a_declaration_gives_them() -> None:
     since = Timestamp(earliest=datetime(1900, 1, 1, tzinfo=UTC))
-    assert declarations.options(since)["earliest"] == "1900-01-01T00:00:00+00:00"
-    assert declarations.rule_text(since) == 'Timestamp(epoch="seconds", earliest="1900-01-01T00:00:00+00:00")'
-    assert declarations.rule_text(Integer(min=1, max=9, text=True)) == "Integer(min=1, max=9, text=true)"
-    assert declarations.rule_text(Email(fold=True)) == "Email(max=254, fold=true)"
+    assert description.options(since)["earliest"] == "1900-01-01T00:00:00+00:00"
+    assert description.rule_text(since) == 'Timestamp(epoch="seconds", earliest="1900-01-01T00:00:00+00:00")'
+    assert description.rule_text(Integer(min=1, max=9, text=True)) == "Integer(min=1, max=9, text=true)"
+    assert description.rule_text(Email(fold=True)) == "Email(max=254, fold=true)"

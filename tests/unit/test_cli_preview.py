@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from sluice.declaration import description
 from tests.unit.cli import PUSHES, STREAM, in_envelope, numbered_tokens, run, without
 from tests.unit.fakes import LOGIN, ROOT, login, sqs_record
 from tools.project import DECLARED
 from tools.sluice_cli import main
-from tools.sluice_cli.authors import declarations, preview
+from tools.sluice_cli.authors import preview
 
 pytestmark = pytest.mark.usefixtures("hashing_clock")
 
@@ -460,7 +461,7 @@ def test_an_unforeseen_error_is_one_line_without_its_text(
     def fail(*_: object) -> None:
         raise KeyError("kn4ry")
 
-    monkeypatch.setattr(declarations, "entries", fail)
+    monkeypatch.setattr(description, "entries", fail)
     monkeypatch.setattr(sys, "argv", ["sluice", "preview", "user_logins", file(DIRTY)])
     with pytest.raises(SystemExit) as ended:
         main()

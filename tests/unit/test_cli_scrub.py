@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from sluice.declaration import registry
+from sluice.declaration import description, registry
 from tests.unit.cli import numbered_tokens, run
-from tools.sluice_cli.authors import contract, declarations, table_sql, throwaway
+from tools.sluice_cli.authors import contract, table_sql, throwaway
 from tools.sluice_cli.authors.generator import Generator
 from tools.testing import clear_values
 
@@ -51,8 +51,8 @@ def bounces(declare: Callable[[str, str], None]) -> None:
 
 
 def test_describe_tells_what_is_found_and_what_is_put_in_its_place() -> None:
-    entries = declarations.entries(registry.load("bounces"))[:5]
-    assert [(entry.column, declarations.mask_text(entry), entry.domain, entry.nullable) for entry in entries] == [
+    entries = description.entries(registry.load("bounces"))[:5]
+    assert [(entry.column, description.mask_text(entry), entry.domain, entry.nullable) for entry in entries] == [
         (
             "reply",
             'Scrub(Find(Email(max=254), Pseudonym(domain="email", recoverable=true)),'

@@ -20,6 +20,7 @@ OWN_STREAM = f"{E2E}test_a_stream_of_ones_own_is_looked_at_before_it_is_deployed
 CHANGED = f"{E2E}test_a_changed_declaration_changes_its_table"
 ERASED = f"{E2E}test_a_person_is_erased_and_erased_again_after_a_restore"
 DEAD_LETTERS = f"{E2E}test_dead_letters_are_listed_redriven_and_purged"
+LEDGER = f"{E2E}test_the_ledger_tells_what_became_of_all_that_was_received"
 QUEUE = f"{E2E}test_a_queue_is_looked_into"
 SENT = f"{E2E}test_records_are_sent_to_a_stream"
 PAUSED = f"{E2E}test_a_stream_is_paused_and_resumed"
@@ -83,6 +84,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice forget sweep --reason retention --ticket PRIV-124": (ERASED,),
     "sluice forget repeat erased.log --reason legal_obligation --ticket PRIV-125": (ERASED,),
     "sluice forget repeat erased.log --reason data_subject_request --ticket PRIV-123": (ERASED,),
+    "sluice ledger user_logins": (LEDGER,),
+    "sluice ledger user_logins --since 2d --by hour": (LEDGER,),
     "sluice dead-letters list user_logins": (DEAD_LETTERS,),
     "sluice dead-letters redrive user_logins --dry-run --reason operations --ticket OPS-123": (DEAD_LETTERS,),
     "sluice dead-letters redrive user_logins --reason operations --ticket OPS-123": (DEAD_LETTERS,),

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from sluice.declaration import column_types
+from sluice.declaration import column_types, description
 from sluice.declaration.envelopes import plain
 from sluice.declaration.outside import Outside
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from tests.unit.samples import calls
-from tools.sluice_cli.authors import declarations, table_sql, throwaway
+from tools.sluice_cli.authors import table_sql, throwaway
 from tools.sluice_cli.authors.new import declaration, examples, samples
 from tools.sluice_cli.authors.new.plan import Planner, snake
 from tools.sluice_cli.authors.new.wrapping import Wrapping
@@ -339,7 +339,7 @@ def test_what_is_kept_in_several_cases_is_in_one_column_and_what_is_masked_is_no
     stream = declaration.load("things", text)
     assert [column for column, _ in stream.columns()] == ["x_type", "x_last4", "x_country", "x_iban"]
     _, text = planned([{"x": [GIFT, WARE, WARE, GIFT]}])
-    members = [entry.column for entry in declarations.entries(declaration.load("things", text))][:6]
+    members = [entry.column for entry in description.entries(declaration.load("things", text))][:6]
     assert members == ["x[*].kind", "x[*].to", "x[*].of", "x[*].kind", "x[*].sku", "x[*].of_2"]
 
 

@@ -48,6 +48,7 @@ def test_a_trip_needs_no_setting() -> None:
 def test_settings_are_read_from_the_environment() -> None:
     assert IngestSettings.read(ENVIRONMENT) == IngestSettings(
         stream="user_logins",
+        code_version="",
         token_key_secret_id="keyset",
         database=DATABASE,
         vault=VaultSettings(key_id="arn:aws:kms:eu-central-1:123456789012:key/vault", stack="sluice"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.declaration import whose
+from sluice.declaration import description, whose
 from sluice.declaration.masks import Keep, Pseudonym, Redact, Truncate
 from sluice.declaration.rules import Each, Email, Text, Uuid
 from sluice.declaration.scrub import Find, Scrub
@@ -197,7 +197,7 @@ def test_lists_of_people_and_mentions_in_json_have_an_index_that_finds_them() ->
 
 
 def test_describe_names_subject_and_mentions() -> None:
-    head = describe._head(Visit)
+    head = description.head(Visit)
     assert (head["subject"], head["mentions"]) == (["user_id", "device.id", "others"], ["invited_by"])
     assert describe._sentences(Visit, "`") == (
         "A visit. Table `visits`, subject `user_id` or `device.id` or `others`, mentions `invited_by`,"

@@ -8,7 +8,7 @@ import typer
 
 from tools.sluice_cli.authors import check, describe, migration, preview, sample, test
 from tools.sluice_cli.authors.new import command as new
-from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, protect, reveal, send, tail
+from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, ledger, protect, reveal, send, tail
 from tools.sluice_cli.terminal import USAGE, complain
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command(epilog="Example:  sluice describe orders --markdown")(describe.descr
 app.command(epilog="Example:  sluice migration orders --write")(migration.migration)
 app.command(epilog="Example:  sluice send orders --generate 1000 --junk 5% --duplicates 5%")(send.send)
 app.command(epilog="Example:  sluice tail orders --since 10m")(tail.tail)
+app.command(epilog="Example:  sluice ledger user_logins --since 1d --by hour")(ledger.ledger)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
 app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)

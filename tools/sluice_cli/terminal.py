@@ -1,8 +1,10 @@
 """The terminal: texts of any origin in, printable characters out; and how a command ends."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 import typer
@@ -14,6 +16,8 @@ LOG_COLUMNS = 110  # where there is no terminal to ask
 
 REJECTED = 1  # exit codes: a record was rejected, or a check failed
 USAGE = 2
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def console() -> Console:
@@ -76,3 +80,16 @@ def complain(message: str, code: int = REJECTED) -> int:
 def fail(message: str, code: int = REJECTED) -> NoReturn:
     """Print one line where errors go, and end the command with the exit code."""
     raise typer.Exit(complain(message, code))
+
+
+def moment(text: str) -> datetime:
+    """Return the time that --since names, one of ISO 8601 with its zone, or how long ago it is. Or end the command."""
+    try:
+        if ago := re.fullmatch(r"(\d{1,6})([smhd])", text, re.ASCII):
+            return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        at = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        at = datetime.min
+    if at.tzinfo is None:
+        fail("--since: is a time such as 10m, 2h, 1d or 2026-01-31T09:00Z", USAGE)
+    return at

@@ -24,6 +24,7 @@ from sluice.declaration.stream import Stream
 from sluice.ingest.batch import record_handler
 from sluice.ingest.message import id_of_row_or_rejection
 from sluice.ingest.rows import MaskedRow
+from sluice.operators.audit.ledger import OUTCOMES
 from sluice.postgres.cells import json_member
 from sluice.postgres.driver import quoted_table
 from sluice.pseudonyms.keyset import Keyset
@@ -131,6 +132,7 @@ class Checker:
         stored: list[Original] = []
         findings = [finding for stream in sent for finding in self._rows(stream, sent[stream], stored)]
         findings += self._rejections(sent)
+        findings += [finding for stream in sent for finding in self._ledger(stream)]
         if dead_letters is not None:
             findings += _dead_letters(messages, Counter(dead_letters))
         findings += self._vault(stored)
@@ -208,6 +210,28 @@ class Checker:
                 yield Finding("rejection of no invalid message", identity)
             elif count > invalid[stream_name, identity]:  # each message may have been rejected for a reason of its own
                 yield Finding("doubled rejection", identity)
+
+    def _ledger(self, stream: type[Stream]) -> Iterator[Finding]:
+        """Compare what the ledger says of a stream with itself, with the table, and with the declarations known."""
+        table, outcomes = quoted_table(stream.table), " + ".join(OUTCOMES)
+        rows: Any = self._connection.run(
+            f"SELECT count(*) FILTER (WHERE received <> {outcomes}), coalesce(sum(written - removed), 0),"
+            f" (SELECT count(*) FROM {table}) FROM batch WHERE stream = :name",
+            name=stream.stream_name,
+        )
+        ((unequal, written, there),) = rows
+        if unequal:
+            yield Finding(f"ledger: {unequal} batches of {stream.stream_name} do not add up")
+        if written != there:
+            yield Finding(f"ledger: {written} rows of {stream.stream_name}, and {there} in its table")
+        if stream.column_of_batch:
+            rows = self._connection.run(
+                f"SELECT t.message_id::text FROM {table} t WHERE NOT EXISTS (SELECT FROM batch b JOIN declaration d"
+                f" ON d.fingerprint = b.declaration AND d.stream = b.stream AND b.stream = :name"
+                f" WHERE b.id = t.{identifier(stream.column_of_batch)})",
+                name=stream.stream_name,
+            )
+            yield from (Finding("ledger: row of no declaration that is known", message_id) for (message_id,) in rows)
 
     def _vault(self, stored: Iterable[Original]) -> Iterator[Finding]:
         """Compare the vault with what the rows that are there may be recovered to."""

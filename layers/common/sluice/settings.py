@@ -86,6 +86,7 @@ class IngestSettings(_FunctionSettings):
     """What the ingest function is told."""
 
     stream: str
+    code_version: str
     token_key_secret_id: str
     database: DatabaseSettings
     vault: VaultSettings
@@ -192,10 +193,16 @@ def _daily_limit(environment: Environment) -> int:
     return int(daily_limit)
 
 
+def _code_version(environment: Environment) -> str:
+    """Return names and versions of the layers, as they end their ARNs."""
+    return " ".join(arn.rpartition(":layer:")[2] for arn in environment.get("LAYERS", "").split())
+
+
 # How a member of a function's settings is read, whichever function has it.
 _READERS: Mapping[str, Callable[[Environment], Any]] = {
     "stream": _text("STREAM"),
     "stream_or_unknown": lambda environment: environment.get("STREAM") or "unknown",
+    "code_version": _code_version,
     "stack": _text("STACK_NAME"),
     "token_key_secret_id": _text("TOKEN_KEY_SECRET_ID"),  # the secret that holds the keyset
     "database": DatabaseSettings.read,

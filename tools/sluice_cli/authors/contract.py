@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sluice.declaration import registry
+from sluice.declaration import description, registry
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.masks import Mask
 from sluice.declaration.route import Queued, Route
@@ -17,7 +17,7 @@ from sluice.declaration.stream import Stream
 from sluice.declaration.tree import Tree
 from sluice.declaration.unions import Tagged
 from sluice.failures import DeclarationError
-from tools.sluice_cli.authors import declarations, routes, table_sql
+from tools.sluice_cli.authors import routes, table_sql
 
 type Contract = dict[str, Any]
 
@@ -35,12 +35,12 @@ class Change(NamedTuple):
 
 def of_stream(stream: type[Stream]) -> Contract:
     """Return what others rely on of a stream, as JSON has it."""
-    entries = declarations.entries(stream)
+    entries = description.entries(stream)
     types = {name: column.type for name, column in table_sql.columns_of(stream).items()}
     columns = {
-        entry.column + declarations.where([*map(_first, entry.cases)]): {
+        entry.column + description.where([*map(_first, entry.cases)]): {
             "pointer": entry.pointer,
-            "mask": declarations.options(entry.mask) if isinstance(entry.mask, Mask) else declarations.mask_text(entry),
+            "mask": description.options(entry.mask) if isinstance(entry.mask, Mask) else description.mask_text(entry),
             "domain": entry.domain,
             "type": types.get(entry.column, entry.type),
             "nullable": entry.nullable,
@@ -149,7 +149,7 @@ def _first(case: str) -> str:
 
 
 def _value(rule: Rule) -> Contract:
-    return {"kind": "a value", "rule": _rule(rule), "text": declarations.rule_text(rule)}
+    return {"kind": "a value", "rule": _rule(rule), "text": description.rule_text(rule)}
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Any:
@@ -159,7 +159,7 @@ def _default(info: msgspec.structs.FieldInfo) -> Any:
 
 def _rule(rule: Any) -> Contract:
     """Return a rule's options, the digits before and after the point told apart."""
-    told = declarations.options(rule)
+    told = description.options(rule)
     if told["name"] == "Number":
         told["whole"] = told.pop("precision") - told["scale"]
     for bound in told.keys() & {"earliest", "latest"}:
@@ -174,7 +174,7 @@ def _form(rule: Rule | None) -> Contract | None:
     """Return what decides which token a value has."""
     if rule is None:
         return None
-    told = declarations.options(rule.element)
+    told = description.options(rule.element)
     return {option: told[option] for option in ("name", "fold", "form") if option in told}
 
 

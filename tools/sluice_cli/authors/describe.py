@@ -1,18 +1,18 @@
 """`sluice describe`: a stream's declaration in, a table of its fields out, for people, scripts or a data catalogue."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sluice.declaration.masks import Mask
+from sluice.declaration import description
+from sluice.declaration.description import Entry, mask_text, rule_text
 from sluice.declaration.route import Route
 from sluice.declaration.stream import Stream
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, json_schema, routes
-from tools.sluice_cli.authors.declarations import Entry, mask_text, rule_text
 
-NAMED = {"subject": " or ", "mentions": " and ", "identity": "", "time": "", "envelope": "", "records": ""}
+NAMED = {"subject": " or ", "mentions": " and ", "identity": "", "time": "", "envelope": "", "records": "", "batch": ""}
 HEADINGS = ("Field", "Type", "Rule", "Mask", "Column", "Null", "Domain")
 
 
@@ -35,9 +35,9 @@ def describe(
     if issubclass(declared, Route):
         _describe_route(declared, as_json, as_markdown, as_json_schema)
         return
-    entries = declarations.entries(declared)
+    entries = description.entries(declared)
     if as_json:
-        terminal.show_json(_head(declared) | {"columns": [_json(entry) for entry in entries]})
+        terminal.show_json(description.told(declared))
     elif as_json_schema:
         terminal.show_json(json_schema.of_stream(declared))
     elif as_markdown:
@@ -58,24 +58,9 @@ def _describe_route(route: type[Route], as_json: bool, as_markdown: bool, as_jso
         routes.show(route)
 
 
-def _head(stream: type[Stream]) -> dict[str, Any]:
-    return {
-        "stream": stream.stream_name,
-        "about": declarations.about(stream),
-        "table": stream.table,
-        "subject": _one_or_all(stream.subject.paths) if stream.subject else None,
-        "mentions": [*stream.mentioned.paths],
-        "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
-        "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
-        "envelope": stream.unwrap.__name__,
-        "records": stream.splitter.name if stream.splitter else None,
-        "ignore": list(stream.ignored_members),
-    }
-
-
 def _sentences(stream: type[Stream], quote: str = "") -> str:
     """Return what a stream is about, and its names, in quotes of their own."""
-    head = _head(stream)
+    head = description.head(stream)
     names = [f"table {quote}{stream.table}{quote}"]
     for key, between in NAMED.items():
         paths = [head[key]] if isinstance(head[key], str) else head[key] or ()
@@ -85,28 +70,10 @@ def _sentences(stream: type[Stream], quote: str = "") -> str:
     return f"{head['about']} {told[0].upper()}{told[1:]}."
 
 
-def _one_or_all(paths: list[str]) -> str | list[str]:
-    return paths[0] if len(paths) == 1 else paths
-
-
 def _texts(entry: Entry) -> tuple[str, ...]:
-    field, rule = (entry.pointer or "–") + declarations.where(entry.cases), rule_text(entry.rule, entry.null_if)
+    field, rule = (entry.pointer or "–") + description.where(entry.cases), rule_text(entry.rule, entry.null_if)
     null = "yes" if entry.nullable else ""
     return field, entry.type, rule, mask_text(entry), entry.column, null, entry.domain or ""
-
-
-def _json(entry: Entry) -> dict[str, object]:
-    return {
-        "field": entry.pointer or None,
-        "type": entry.type,
-        "rule": declarations.options(entry.rule) if entry.rule else None,
-        "mask": declarations.options(entry.mask) if isinstance(entry.mask, Mask) else {"name": mask_text(entry)},
-        "column": entry.column,
-        "nullable": entry.nullable,
-        "domain": entry.domain,
-        **({"null_if": [*entry.null_if.when]} if entry.null_if else {}),
-        **({"cases": list(entry.cases)} if entry.cases else {}),
-    }
 
 
 def _markdown(stream: type[Stream], entries: list[Entry]) -> str:

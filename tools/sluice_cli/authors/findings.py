@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration import cases, paths, reading, wire
+from sluice.declaration import cases, description, paths, reading, wire
+from sluice.declaration.description import Entry
 from sluice.declaration.envelopes import plain
 from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
@@ -25,8 +26,7 @@ from sluice.ingest.message import id_of_row_or_rejection, outside
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
 from sluice.pseudonyms.keyset import Keyset
-from tools.sluice_cli.authors import declarations, detection, faults, hiding, space
-from tools.sluice_cli.authors.declarations import Entry
+from tools.sluice_cli.authors import detection, faults, hiding, space
 from tools.sluice_cli.authors.messages import Message
 from tools.sluice_cli.authors.space import Space
 
@@ -105,7 +105,7 @@ class Findings:
         """Of the messages of a route the findings are of this stream's records alone; ignored are the head's."""
         self.stream = stream
         self.messages: list[Message] = []
-        self.entries = declarations.entries(stream)
+        self.entries = description.entries(stream)
         self._keyset = keyset
         self.accepted: list[Accepted] = []
         self.rejected: list[RejectedRecord] = []
@@ -219,7 +219,7 @@ class Findings:
                 clear = [value for accepted in self.accepted for value in accepted.clear.get(entry.field, ())]
                 values = {rule.element.text(value) for value in clear}
                 stored = {write(value) for value in clear} - {None}
-                mask = declarations.mask_text(entry)
+                mask = description.mask_text(entry)
                 told.append(Column(entry.column, mask, len(values), len(stored), space.seen(rule, values)))
         return told
 

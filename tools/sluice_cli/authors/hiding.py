@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from sluice.declaration.description import Entry
 from sluice.declaration.paths import Place
 from sluice.declaration.tree import Tree
-from tools.sluice_cli.authors.declarations import Entry
 
 type Path = tuple[str, ...]  # a column, then the members inside it; in a Tree the path of a value comes last
 type Trees = Mapping[Path, Tree]

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from sluice.declaration import description
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Case, Field, Layout, Nested
 from sluice.declaration.rules import (
@@ -45,7 +46,6 @@ from sluice.declaration.stream import Stream
 from sluice.declaration.tree import Scalar, Tree
 from sluice.declaration.unions import Tagged
 from sluice.declaration.wire import Numeric
-from tools.sluice_cli.authors import declarations
 
 type Schema = dict[str, Any]
 
@@ -66,7 +66,7 @@ VERSION = r"^0*[0-9]{1,4}(?:\.0*[0-9]{1,3}){0,2}$"
 
 def of_stream(stream: type[Stream]) -> Schema:
     """Return the schema of a stream's records, without the envelope in which they come."""
-    head: Schema = {"$schema": DIALECT, "title": stream.stream_name, "description": declarations.about(stream)}
+    head: Schema = {"$schema": DIALECT, "title": stream.stream_name, "description": description.about(stream)}
     comments = []
     if stream.unwrap is not plain:
         comments.append(f"This is the record inside of the envelope {stream.unwrap.__name__}.")
@@ -82,7 +82,7 @@ def of_stream(stream: type[Stream]) -> Schema:
 def of_rule(rule: Rule) -> Schema:
     """Return the schema of the values that a rule takes."""
     made = _of_kind(rule) if is_ours(rule) else _of_type(rule.accepts)
-    return made | {"description": declarations.rule_text(rule)}
+    return made | {"description": description.rule_text(rule)}
 
 
 def _of_object(layout: Layout) -> Schema:

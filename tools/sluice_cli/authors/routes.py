@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from sluice.declaration import description
 from sluice.declaration.route import Route
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import declarations, json_schema
+from tools.sluice_cli.authors import json_schema
 from tools.sluice_cli.authors.json_schema import DIALECT, Schema
 
 HEADINGS = ("Value", "Stream", "Table")
@@ -15,7 +16,7 @@ def told(route: type[Route]) -> dict[str, Any]:
     head = route.head
     return {
         "route": route.stream_name,
-        "about": declarations.about(route),
+        "about": description.about(route),
         "by": route.by,
         "envelope": head.unwrap.__name__,
         "records": head.splitter.name if head.splitter else None,
@@ -43,7 +44,7 @@ def markdown(route: type[Route]) -> str:
 def schema(route: type[Route]) -> Schema:
     """Return the schema of a route's records: that of a stream with the value that leads to it."""
     head = json_schema.of_stream(route.head)
-    made = {"$schema": DIALECT, "title": route.stream_name, "description": declarations.about(route)}
+    made = {"$schema": DIALECT, "title": route.stream_name, "description": description.about(route)}
     made |= {"$comment": head["$comment"]} if "$comment" in head else {}
     return made | {"oneOf": [_of_value(route, value) for value in route.to]}
 

@@ -13,6 +13,7 @@ from sluice.declaration.stream import Stream
 from sluice.postgres.driver import identifier
 
 OF_TOKENS = "varchar(256)"  # longer than a token is today
+OF_BATCHES = "the batch that wrote the row: see the table batch"
 OF_ONES_OWN = "made by code of your own: is this its type?"
 
 # https://www.postgresql.org/docs/current/sql-keywords-appendix.html: those that name no column or table.
@@ -63,7 +64,10 @@ def columns_of(stream: type[Stream]) -> dict[str, ColumnSql]:
     for place in stream.layout.places():
         places.setdefault(place.name, []).append(place)
     types = column_types.columns(stream.layout)
-    return {made.name: _column(places[made.name], made.cells, made.nullable) for made in types}
+    columns = {made.name: _column(places[made.name], made.cells, made.nullable) for made in types}
+    if stream.column_of_batch:
+        columns[stream.column_of_batch] = ColumnSql(name(stream.column_of_batch), "bigint", note=OF_BATCHES)
+    return columns
 
 
 def indexed(stream: type[Stream]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """`sluice tail`: shows the rows and refusals of a stream as they come."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from sluice.deadline import Deadline
+from sluice.declaration import description
+from sluice.declaration.description import Entry
 from sluice.declaration.inside import TokensInside
 from sluice.declaration.masks import Pseudonym, Redact, Truncate
 from sluice.declaration.route import Queued, streams_of
@@ -21,14 +22,12 @@ from sluice.postgres.database import Database, now
 from sluice.postgres.driver import Connection, identifier, quoted_table
 from tools.sluice_cli import databases, kept, terminal
 from tools.sluice_cli.authors import declarations, hiding
-from tools.sluice_cli.authors.declarations import Entry
 from tools.sluice_cli.databases import URL
 from tools.sluice_cli.terminal import USAGE, fail
 
 POLL_SECONDS = 1
 QUERY_SECONDS = 30
 LATE = timedelta(minutes=10)  # by which a message may be older than the newest row, and still be seen
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 type Key = tuple[Any, ...]
 
@@ -52,8 +51,8 @@ def tail(
     After an outage or a redrive, messages may have been sent earlier than that. Use --since to find their rows.
     """
     declared = declarations.queued(stream)
-    entries = {one.stream_name: declarations.entries(one) for one in streams_of(declared)}
-    moment = _moment(since) if since else None
+    entries = {one.stream_name: description.entries(one) for one in streams_of(declared)}
+    moment = terminal.moment(since) if since else None
     opened = databases.given(database or _of_the_demo(), "sluice-tail")
     follower = Follower(declared, opened, moment)
     ends_at = time.monotonic() + seconds if seconds else float("inf")
@@ -177,19 +176,6 @@ def _is_masked(entry: Entry) -> bool:
     if isinstance(entry.mask, Truncate):
         return entry.rule is not None and type(entry.rule.element) in (Email, IpAddress)
     return entry.is_constant or type(entry.mask) in (Pseudonym, Redact, TokensInside)
-
-
-def _moment(text: str) -> datetime:
-    """Return the time that the command line names: one of ISO 8601 with its zone, or how long ago it is."""
-    try:
-        if ago := re.fullmatch(r"(\d{1,6})([smhd])", text, re.ASCII):
-            return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
-        moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        moment = datetime.min
-    if moment.tzinfo is None:
-        fail("--since: is a time such as 10m, 2h, 1d or 2026-01-31T09:00Z", USAGE)
-    return moment
 
 
 def _of_the_demo() -> str:

@@ -5,7 +5,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 import streams
-from sluice.declaration.route import Queued, Route
+from sluice.declaration.route import Queued, Route, streams_of
 from sluice.declaration.stream import Stream
 from sluice.failures import OF_A_USERS_CODE, DeclarationError
 
@@ -51,6 +51,11 @@ def names() -> list[str]:
 def load_all() -> list[type[Stream]]:
     """Return every declared stream. Raises DeclarationError when one of the modules declares neither it nor a route."""
     return [declared for declared in map(load_queued, names()) if not issubclass(declared, Route)]
+
+
+def load_as_brought() -> list[type[Stream]]:
+    """Return every declared stream as each of its queues brings it: its own, and those of routes."""
+    return [stream for queued in map(load_queued, names()) for stream in streams_of(queued)]
 
 
 def _check_destinations(name: str, route: type[Route]) -> None:

@@ -63,6 +63,7 @@ class _PartType(msgspec.StructMeta):
         envelope: Envelope = plain,
         records: Records | None = None,
         ignore: Sequence[Members] = (),
+        batch: str = "",
         **options: Any,
     ) -> type:
         declared: Any = super().__new__(mcls, name, bases, namespace, frozen=True, kw_only=True, **options)
@@ -83,7 +84,9 @@ class _PartType(msgspec.StructMeta):
             raise DeclarationError(f"{name}: {error}") from None
         declared.layout = annotations.read(declared)
         outside.check(declared.layout, is_stream, envelope, splitter)
-        _check_columns(declared.layout, OWN_COLUMNS if is_stream else ())
+        if not isinstance(batch, str) or "\0" in batch or batch in OWN_COLUMNS:
+            raise DeclarationError(f"{name}: the batch must be the name of a column, such as batch_id")
+        _check_columns(declared.layout, (*OWN_COLUMNS, batch) if is_stream else ())
         of_a_stream = {
             "subject": subject,
             "mentions": mentions,
@@ -91,6 +94,7 @@ class _PartType(msgspec.StructMeta):
             "time": time,
             "records": records,
             "ignore": ignore,
+            "batch": batch,
         }
         for what, said in of_a_stream.items():
             if said and not is_stream:
@@ -98,6 +102,7 @@ class _PartType(msgspec.StructMeta):
         if is_stream:
             declared.stream_name = declared.__module__.rpartition(".")[2]
             declared.table = table
+            declared.column_of_batch = batch
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
             declared.splitter = splitter
             declared.ignored_members = tuple(ignore)
@@ -139,6 +144,7 @@ class Stream(Part):
 
     stream_name: ClassVar[str]  # that of its module: metrics, logs, breaker, dead letters and rejections go by it
     table: ClassVar[str]  # as `table`, or as `schema.table`
+    column_of_batch: ClassVar[str]  # in which a row has the number of the batch that wrote it; empty: in none
     subject: ClassVar[Subject | None]
     mentioned: ClassVar[Mentions]
     postmark: ClassVar[OwnPostmark]

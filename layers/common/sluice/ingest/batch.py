@@ -14,6 +14,7 @@ from sluice.deadline import Deadline
 from sluice.declaration.route import Queued
 from sluice.failures import Outage, Rejected, Unforeseen
 from sluice.ingest.handler import Handled, RecordHandler, handler
+from sluice.ingest.ledger import Batch
 from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.ingest.store import Store, Written
 from sluice.pseudonyms.keyset import Keyset
@@ -38,10 +39,13 @@ class StoringBatchProcessor(BatchProcessor):
     they were invalid, but for those of refused records.
     """
 
-    def __init__(self, store: Store, deadline: Deadline, logger: logging.Logger | None = None) -> None:
+    def __init__(
+        self, store: Store, deadline: Deadline, logger: logging.Logger | None = None, request_id: str = ""
+    ) -> None:
         super().__init__(EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)
         self._store = store
         self._deadline = deadline
+        self._request_id = request_id
         self.written = Written(0, 0, [], 0.0)
         self.rejected: list[tuple[SQSRecord, Rejection]] = []
         self.received = self.ignored = 0
@@ -83,6 +87,7 @@ class StoringBatchProcessor(BatchProcessor):
             [rejection for _, rejection in self.rejected],
             lambda row, rejected: rejections(row, rejected)[0][1],
             self._deadline,
+            Batch(handler.name, self._request_id, self.ignored),
         )
         refused = {row.key for row, _ in self.written.refused}
         nulled = [row for row in rows if row.nulled]

@@ -72,7 +72,7 @@ class RecordHandler:
 
     def __init__(self, stream: type[Stream], keyset: Keyset) -> None:
         self._stream = stream
-        self._name = stream.stream_name
+        self.name = stream.stream_name  # of a stream, or of a route
         self._keyset = keyset
         self._ignores = stream.ignores_message()
         self._postmark = stream.message_postmark()
@@ -96,7 +96,7 @@ class RecordHandler:
                         masked.cells,
                         masked.originals,
                         masked.nulled,
-                        self._name,
+                        self.name,
                     ),
                 )
             )
@@ -128,7 +128,7 @@ class RecordHandler:
 
     def _rejection(self, identity: str, rejected: Rejected, shape: dict[str, object]) -> Rejection:
         # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
-        return Rejection(identity, self._name, rejected.reason[:64], rejected.pointer[:256], shape)
+        return Rejection(identity, self.name, rejected.reason[:64], rejected.pointer[:256], shape)
 
 
 class RecordsHandler(RecordHandler):
@@ -178,7 +178,7 @@ class RecordsHandler(RecordHandler):
             if own is not None and own.fault is not None:
                 raise own.fault
             at = sent_at_of_record(message.record, own, message.sent_at)
-            return MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled, self._name)
+            return MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled, self.name)
         except OF_A_USERS_CODE as error:
             rejected = rejection_of(error)
             return Refusal(rejected, self._rejection_at(place, identity, rejected), place)
@@ -187,9 +187,9 @@ class RecordsHandler(RecordHandler):
         """Return what is outside of the stream's records, made once for all of a message."""
         if self._outside is None:
             return None
-        if self._name not in message.outside:
-            message.outside[self._name] = self._outside(message.record)
-        return message.outside[self._name]
+        if self.name not in message.outside:
+            message.outside[self.name] = self._outside(message.record)
+        return message.outside[self.name]
 
     def _texts(self, body: str) -> list[str]:
         try:

@@ -28,9 +28,12 @@ class Inserted(NamedTuple):
 
 
 def insert(
-    connection: Connection, rows_by_table: Mapping[StreamTable, Sequence[MaskedRow]], deadline: Deadline
+    connection: Connection,
+    rows_by_table: Mapping[StreamTable, Sequence[MaskedRow]],
+    batch_id: int,
+    deadline: Deadline,
 ) -> Inserted:
-    """Insert rows within a transaction, table by table.
+    """Insert the rows of a batch within a transaction, table by table.
 
     Raises DatabaseError when no row is at fault, Outage when so many are that the time is over.
     """
@@ -41,7 +44,7 @@ def insert(
         ["SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT attempt"], repeat("RELEASE SAVEPOINT attempt; SAVEPOINT attempt")
     )
     for table, rows in rows_by_table.items():
-        written, refused = _Insertion(connection, table, rows, savepoints).run(deadline)
+        written, refused = _Insertion(connection, table, rows, batch_id, savepoints).run(deadline)
         inserted.written.extend(written)
         known = table.known(connection, [row for row, _ in refused]) if refused else set()
         inserted.refused.extend([(row, rejected) for row, rejected in refused if row.message_id not in known])
@@ -59,12 +62,18 @@ class _Insertion:
     """The attempts on one table that are still to be made, and what became of the rows of the others."""
 
     def __init__(
-        self, connection: Connection, table: StreamTable, rows: Sequence[MaskedRow], savepoints: Iterator[str]
+        self,
+        connection: Connection,
+        table: StreamTable,
+        rows: Sequence[MaskedRow],
+        batch_id: int,
+        savepoints: Iterator[str],
     ) -> None:
         self._inserted = Inserted([], [])
         self._attempts = [_Attempt(rows)] if rows else []  # the last is the next
         self._connection = connection
         self._table = table
+        self._batch_id = batch_id
         self._rows = len(rows)
         self._most_rows = len(rows)  # of an attempt
         self._refusals = 0  # attempts that refused rows
@@ -103,7 +112,7 @@ class _Insertion:
         """Write the rows, or return what is wrong with some of them, and then none is written."""
         write = self._table.merge if attempt.is_merge else self._table.copy
         try:
-            outcome = write(self._connection, next(self._savepoints), attempt.rows)
+            outcome = write(self._connection, next(self._savepoints), attempt.rows, self._batch_id)
         except DatabaseError as error:
             fault = self._table.fault(error, len(attempt.rows), attempt.is_merge)
             if fault is None:

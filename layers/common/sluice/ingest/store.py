@@ -14,6 +14,7 @@ from sluice.declaration.originals import Original
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected
 from sluice.ingest.insertion import Inserted, insert
+from sluice.ingest.ledger import Batch, Ledger, Outcome
 from sluice.ingest.mentions import MentionColumns
 from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.ingest.table import StreamTable
@@ -45,7 +46,9 @@ class Store:
     Rows are written table by table in the order of the streams, which is the same in every environment.
     """
 
-    def __init__(self, database: Database, streams: Iterable[type[Stream]], vault: Vault) -> None:
+    def __init__(
+        self, database: Database, streams: Iterable[type[Stream]], vault: Vault, code_version: str = ""
+    ) -> None:
         self._database = database
         self._vault = vault
         streams = tuple(streams)
@@ -54,6 +57,7 @@ class Store:
         self._domains = sorted(
             {place.domain for stream in streams for place in stream.token_places if place.recoverable}
         )
+        self._ledger = Ledger(streams, code_version)
         self._verified: Keyset | None = None
 
     def verify(self, keyset: Keyset, deadline: Deadline) -> None:
@@ -72,15 +76,19 @@ class Store:
         rejections: Sequence[Rejection],
         reject: Callable[[MaskedRow, Rejected], Rejection],
         deadline: Deadline,
+        batch: Batch | None = None,
     ) -> Written:
         """Write a batch in one transaction; `reject` says what to record of a row that PostgreSQL refuses.
+
+        What became of it goes into the ledger.
 
         A message that is a row already, from this batch or an earlier one, is a duplicate. Raises Outage when nothing
         could be written.
         """
-        if not rows and not rejections:
+        batch = batch or Batch(next(iter(self._tables)))
+        if not rows and not rejections and not batch.ignored:
             return Written(0, 0, [], 0.0)
-        written, sealed = self._transact(rows, self._work(rows, rejections, reject, deadline), deadline)
+        written, sealed = self._transact(rows, self._work(rows, rejections, reject, deadline, batch), deadline)
         self._vault.committed(sealed)
         return written
 
@@ -89,7 +97,8 @@ class Store:
 
         A row that PostgreSQL refuses is no outage. Raises Outage where `write` would.
         """
-        work = self._work(rows, [rejection], lambda row, rejected: rejection, deadline)
+        batch = Batch(next(iter(self._tables)))
+        work = self._work(rows, [rejection], lambda row, rejected: rejection, deadline, batch)
 
         def work_and_seal(connection: Connection) -> None:
             _, sealed = work(connection)
@@ -104,6 +113,7 @@ class Store:
         rejections: Sequence[Rejection],
         reject: Callable[[MaskedRow, Rejected], Rejection],
         deadline: Deadline,
+        batch: Batch,
     ) -> Callable[[Connection], tuple[Written, list[Sealed]]]:
         """Return what is to be done in the transaction. It is done again when the transaction is tried again."""
         started = time.perf_counter()
@@ -116,12 +126,15 @@ class Store:
             kept = _without(ordered, erased) if erased else ordered
             if state.newest is not None and self._mentions:
                 kept = self._without_erased(connection, kept, state.newest)
-            inserted = insert(connection, kept, deadline)
+            inserted = insert(connection, kept, batch.id, deadline)
             sealed = self._seal(connection, inserted.written, state.domains)
             refusals = [reject(row, rejected) for row, rejected in inserted.refused]
             newly_rejected = _insert_rejections(connection, [*rejections, *refusals])
             milliseconds = (time.perf_counter() - started) * 1000
-            counted = _count(rows, inserted, erased, len(sealed), milliseconds)
+            outcome = _outcome(rows, inserted, erased, rejections, newly_rejected)
+            key_number = self._verified.current if self._verified else None
+            self._ledger.append(connection, batch, outcome, key_number, milliseconds)
+            counted = _count(outcome, inserted, len(sealed), milliseconds)
             by_stream = Counter(row.stream for row in inserted.written) if len(self._tables) > 1 else {}
             return counted._replace(written_by_stream=by_stream, newly_rejected=newly_rejected), sealed
 
@@ -217,15 +230,29 @@ def _without(
     return {table: [row for row in rows if row.key not in keys] for table, rows in ordered.items()}
 
 
-def _count(
-    rows: Sequence[MaskedRow], inserted: Inserted, erased: Container[Key], sealed: int, milliseconds: float
-) -> Written:
-    written, refused = inserted
-    refused_keys = {row.key for row, _ in refused}
-    erased_rows = sum(row.key in erased for row in rows) if erased else 0
-    refused_rows = sum(row.key in refused_keys for row in rows) if refused else 0
-    duplicates = len(rows) - len(written) - erased_rows - refused_rows
-    return Written(len(written), duplicates, refused, milliseconds, erased_rows, sealed)
+def _outcome(
+    rows: Sequence[MaskedRow],
+    inserted: Inserted,
+    erased: Container[Key],
+    rejections: Sequence[Rejection],
+    newly_rejected: Set[str],
+) -> Outcome:
+    """Return what became of each of the rows: two with one id have one outcome."""
+    refused = {row.key for row, _ in inserted.refused}
+    return Outcome(
+        rows=rows,
+        written=inserted.written,
+        erased=[row for row in rows if row.key in erased] if erased else [],
+        refused=[row for row in rows if row.key in refused] if refused else [],
+        rejections=rejections,
+        newly_rejected=newly_rejected,
+    )
+
+
+def _count(outcome: Outcome, inserted: Inserted, sealed: int, milliseconds: float) -> Written:
+    written, erased, refused = len(outcome.written), len(outcome.erased), len(outcome.refused)
+    duplicates = len(outcome.rows) - written - erased - refused
+    return Written(written, duplicates, inserted.refused, milliseconds, erased, sealed)
 
 
 def _insert_sealed(

@@ -44,7 +44,8 @@ class StreamTable:
 
     def __init__(self, stream: type[Stream]) -> None:
         self._name = stream.table.rpartition(".")[2]  # as errors have it
-        self._columns = [*OWN_COLUMNS, *(column for column, _ in stream.columns())]
+        self._batch_column = [stream.column_of_batch] if stream.column_of_batch else []
+        self._columns = [*OWN_COLUMNS, *(column for column, _ in stream.columns()), *self._batch_column]
         self._pointers = dict(stream.columns())  # by column
         self._key = ""  # the primary key's columns, for SQL; empty: not looked up yet
         entry = rf"^COPY {re.escape(self._name)}, line (?P<line>\d+)"
@@ -62,18 +63,23 @@ class StreamTable:
             f" EXISTS ({triggers})"
         )
 
-    def copy(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> Sequence[MaskedRow] | Fault:
+    def copy(
+        self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow], batch_id: int
+    ) -> Sequence[MaskedRow] | Fault:
         """Set the savepoint and write the rows, in one round trip; return them. No row may be there already.
 
         If the table has triggers, a second round trip looks whether the rows are there.
         """
-        copied, found = copy_in(connection, f"{savepoint}; {self._copy_sql}", copy_chunks(rows))
+        last = str(batch_id) if self._batch_column else ""
+        copied, found = copy_in(connection, f"{savepoint}; {self._copy_sql}", copy_chunks(rows, last))
         if copied < len(rows):  # a trigger suppressed some, perhaps because they are there already
             return Fault(Rejected(NOT_STORED), is_duplicate=True)
         missing = self._missing(connection, rows) if found else []
         return Fault(Rejected(NOT_STORED), missing) if missing else rows
 
-    def merge(self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow]) -> Sequence[MaskedRow] | Fault:
+    def merge(
+        self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow], batch_id: int
+    ) -> Sequence[MaskedRow] | Fault:
         """Set the savepoint and write the rows that are not there yet; return these.
 
         A merge comes after a COPY that failed. We compared four ways, over TCP, in µs a row: 1,000 rows of which 1 %
@@ -85,8 +91,9 @@ class StreamTable:
         - Arrays for unnest: over 90.
         """
         has_triggers = self._look(connection, savepoint)
+        last = [batch_id] if self._batch_column else []
         records = [
-            dict(zip(self._columns, (row.message_id, row.sent_at, *map(json_member, row.cells)), strict=True))
+            dict(zip(self._columns, (row.message_id, row.sent_at, *map(json_member, row.cells), *last), strict=True))
             for row in rows
         ]
         inserted = connection.run(

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sluice.deadline import Deadline
-from sluice.declaration.registry import load_all
+from sluice.declaration import description
+from sluice.declaration.registry import load_all, load_as_brought
 from sluice.declaration.stream import Stream
 from sluice.migrate import logins, migrations, tables
 from sluice.migrate.failures import MigrationFailed
@@ -36,6 +37,7 @@ def migrate(
         _remember(connection, keyset)
         connection.run("DELETE FROM operation WHERE at < now() - interval '1 day'")
         streams = load_all()
+        _describe(connection)
         _compare(connection, streams, roles)
         for stream in streams:
             tables.grant(connection, stream, roles)
@@ -87,6 +89,18 @@ def _compare(connection: Connection, streams: Iterable[type[Stream]], roles: Map
     found = [sentence for stream in streams for sentence in tables.findings(connection, stream, roles)]
     if found:
         raise MigrationFailed("\n".join(found))
+
+
+def _describe(connection: Connection) -> None:
+    """Remember what each declaration says, so that the ledger's fingerprints stand for something."""
+    for stream in load_as_brought():
+        connection.run(
+            "INSERT INTO declaration (fingerprint, stream, description)"
+            " VALUES (:fingerprint, :name, CAST(:description AS jsonb)) ON CONFLICT DO NOTHING",
+            fingerprint=description.fingerprint(stream),
+            name=stream.stream_name,
+            description=description.text(stream),
+        )
 
 
 def _lock(connection: Connection) -> None:

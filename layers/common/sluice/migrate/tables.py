@@ -224,14 +224,17 @@ def _of_key(
 def _of_columns(connection: Connection, stream: type[Stream], found: Mapping[str, Found]) -> Iterator[str]:
     table = stream.table
     declared = {column.name: column for column in column_types.columns(stream.layout)}
-    lacking = sorted({*OWN_COLUMNS, *declared} - found.keys())
+    own = [*OWN_COLUMNS, *([stream.column_of_batch] if stream.column_of_batch else [])]
+    lacking = sorted({*own, *declared} - found.keys())
     for name in lacking:
         yield f"the table {table} lacks the column {name}"
-    for name in sorted(found.keys() - {*OWN_COLUMNS, *declared}) if not lacking else []:  # else it may be one renamed
+    if (batch := found.get(stream.column_of_batch)) and (batch.type.is_array or batch.type.name != "int8"):
+        yield f"the column {table}.{batch.name} is {batch.type.spelled}, and must be bigint: it names a row's batch"
+    for name in sorted(found.keys() - {*own, *declared}) if not lacking else []:  # else it may be one renamed
         column = found[name]
         if column.not_null and not column.has_default and not column.is_generated:
             yield f"nothing is written to the column {name}, which must not be null"
-    for name in [name for name in (*OWN_COLUMNS, *declared) if name in found]:
+    for name in [name for name in (*own, *declared) if name in found]:
         column = found[name]
         if column.is_generated or column.is_always_identity:
             how = "generated" if column.is_generated else "GENERATED ALWAYS AS IDENTITY"

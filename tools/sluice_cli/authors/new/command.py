@@ -117,7 +117,7 @@ def _declared(
     paths = {option: [path] for option, (_, path) in named.items() if path}
     subject = [planner.subject_paths[field] for field in planner.subject]
     of_persons = {"subject": subject, "mentions": planner.mention_paths}
-    source = declaration.source(name, plan, envelope, of_persons | paths, wrapped)
+    source = declaration.source(name, plan, envelope, of_persons | paths | {"batch": [planner.batch]}, wrapped)
     try:
         return source, declaration.load(name, source)
     except DeclarationError as error:

@@ -179,6 +179,7 @@ class Planner:
     mention_paths: list[str] = field(default_factory=list)  # of fields that name people whose records there are
     identity_path: str = ""
     time_path: str = ""
+    batch: str = ""  # the column of a row's batch
     _classes: set[str] = field(default_factory=set)
     _people: set[Scalar] = field(default_factory=set, repr=False)  # clear values of the subject
 
@@ -189,6 +190,7 @@ class Planner:
         columns = {*OWN_COLUMNS}
         members = self._record(root, columns)
         outside = self._around(around, {*root.members, *(member.name for member in members)}, columns)
+        self.batch = _free("batch_id", columns)
         return ObjectPlan(root, "", self.stream_class, [*members, *outside] if members else [])
 
     def _record(self, root: Place, columns: set[str]) -> list[Member]:

@@ -19,6 +19,7 @@ import msgspec
 from sluice.deadline import Deadline
 from sluice.declaration.personal import SUBJECT
 from sluice.declaration.stream import Stream
+from sluice.ingest import ledger
 from sluice.operators.audit import audit_log
 from sluice.operators.audit.audit_log import Head
 from sluice.operators.forget import persons
@@ -133,6 +134,7 @@ class Eraser:
             for stream in [stream for stream in self._all_streams if stream.mentioned.paths]:
                 changed = erase_mentions(connection, stream, person.subject_tokens, person.sent_before)
                 outcome.mentions[stream.stream_name] += changed
+        ledger.note_removed(connection, outcome.rows)
         sealed = erase_sealed(connection, self._all_streams, self._keyset, tokens, identifying)
         outcome.values = sealed.erased
         outcome.stays["values_used_by_others"] = sealed.used_by_others

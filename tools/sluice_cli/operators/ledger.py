@@ -1,0 +1,55 @@
+"""`sluice ledger`: what came in and what became of it, by hour or day."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from sluice.operators.audit.ledger import COUNTS, MOST_PERIODS, OUTCOMES
+from tools.sluice_cli import terminal
+from tools.sluice_cli.operators import deployment
+from tools.sluice_cli.operators.deployment import StackOption
+
+
+def ledger(
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="A module of layers/streams.")],
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="Begin with the batches since: 10m, 2h, 7d or 2026-01-31T09:00Z.")
+    ] = "30d",
+    by: Annotated[Literal["hour", "day"], typer.Option(help="Sum up by hour or by day, in UTC.")] = "day",
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    stack: StackOption = "",
+) -> None:
+    """Tell how many records of a stream were received, and what became of them. All that was received must be told of.
+
+    A line where it is not is red, and the exit code is 1. `removed` are rows that an erasure has deleted.
+    """
+    request = {"action": "ledger", "stream": stream, "since": terminal.moment(since).isoformat(), "by": by}
+    periods = deployment.call("AuditUrl", request, stack)["periods"]
+    wrong = [period for period in periods if not _adds_up(period)]
+    if as_json:
+        terminal.show_json(periods)
+    else:
+        _show(stream, by, periods)
+    if wrong:
+        terminal.fail(f"{len(wrong)} of {len(periods)} lines do not add up: not all that was received is told of")
+
+
+def _adds_up(period: dict[str, Any]) -> bool:
+    return bool(period["received"] == sum(period[name] for name in OUTCOMES))
+
+
+def _show(stream: str, by: str, periods: list[dict[str, Any]]) -> None:
+    """Print a table of what there was: a count that is nowhere has no column."""
+    names = ["batches", "received", "written"]
+    names += [name for name in COUNTS if name not in names and any(period[name] for period in periods)]
+    table = terminal.table(stream, f"{by.capitalize()} (UTC)", *(name.replace("_", " ").capitalize() for name in names))
+    for period in periods:
+        style = "" if _adds_up(period) else "red"
+        begin = period["begin"][: 10 if by == "day" else 16].replace("T", " ")
+        table.add_row(*(terminal.cell(text, style) for text in (begin, *(f"{period[name]:,}" for name in names))))
+    if len(periods) > 1:
+        table.add_section()
+        table.add_row("", *(f"{sum(period[name] for period in periods):,}" for name in names))
+    terminal.console().print(table)
+    if len(periods) == MOST_PERIODS:
+        terminal.note(f"These are the newest {MOST_PERIODS:,}: --since a later time, or --by day, has all of them.")
