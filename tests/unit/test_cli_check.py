@@ -214,6 +214,17 @@ OPTIONS = "Name, Queue, BatchSize, WindowSeconds, Concurrency"
             f"template.yaml: Mappings, Streams, Orders: there is no option Batchsize; there are {OPTIONS}",
         ),
         (
+            "Orders: {",
+            "Orders: { Queue: orders.fifo,",
+            "template.yaml: Mappings, Streams, Orders: the queue orders.fifo would be no FIFO queue:"
+            " the template makes standard queues; leave out .fifo",
+        ),
+        (
+            "Orders: {",
+            "Orders: { Queue: order.queue,",
+            "template.yaml: Mappings, Streams, Orders: the queue order.queue must have letters, digits, _ and - only",
+        ),
+        (
             "Logins",
             "user_logins",
             f"template.yaml: {LOOP}: user_logins must have letters and digits only; the mapping gives its Name",

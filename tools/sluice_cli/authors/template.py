@@ -38,6 +38,7 @@ def misfits(names: Collection[str], routed: Collection[str] = ()) -> Iterator[st
             yield f"{FILE}: {LOOP}: each word must be a text; put in quotes what YAML takes for something else: on, 12"
         yield from _bad_words(texts)
         yield from _bad_options(lines)
+        yield from _bad_queues(lines)
         yield from _without_the_other({word: lines.get(word, {}).get("Name", word) for word in texts}, names, routed)
 
 
@@ -53,6 +54,15 @@ def _bad_options(lines: Mapping[Any, Mapping[Any, Any]]) -> Iterator[str]:
     for word, options in lines.items():
         for option in options.keys() - set(OPTIONS):
             yield f"{FILE}: Mappings, Streams, {word}: there is no option {option}; there are {', '.join(OPTIONS)}"
+
+
+def _bad_queues(lines: Mapping[Any, Mapping[Any, Any]]) -> Iterator[str]:
+    for word, queue in [(word, str(options["Queue"])) for word, options in lines.items() if "Queue" in options]:
+        place = f"{FILE}: Mappings, Streams, {word}: the queue {queue}"
+        if queue.endswith(".fifo"):
+            yield f"{place} would be no FIFO queue: the template makes standard queues; leave out .fifo"
+        elif not re.fullmatch("[A-Za-z0-9_-]+", queue):
+            yield f"{place} must have letters, digits, _ and - only"
 
 
 def _without_the_other(named: Mapping[str, Any], names: Collection[str], routed: Collection[str]) -> Iterator[str]:
