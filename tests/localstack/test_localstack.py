@@ -76,6 +76,14 @@ def test_queues_have_their_settings(stack: Stack, name: str) -> None:
     assert {"KmsMasterKeyId": key, "MessageRetentionPeriod": "1209600"}.items() <= dead_letters.items()
 
 
+@pytest.mark.parametrize("name", ["login-queue", "login-queue-dlq", "order-queue", "order-queue-dlq"])
+def test_the_policy_of_a_queue_is_kept_and_not_enforced(stack: Stack, name: str) -> None:
+    (statement,) = json.loads(queue(stack, name)["Policy"])["Statement"]  # of no sender, since none is named
+    assert (statement["Sid"], statement["Effect"], statement["Action"]) == ("TlsOnly", "Deny", "sqs:*")
+    assert statement["Resource"] == queue(stack, name)["QueueArn"]
+    assert stack.client("sqs").meta.endpoint_url.startswith("http:")  # by which the queue has just told so
+
+
 def test_a_queue_with_a_key_of_ours_says_that_it_has_one_of_sqs_too(stack: Stack) -> None:
     assert queue(stack, "login-queue")["SqsManagedSseEnabled"] == "true"  # AWS: one or the other
 

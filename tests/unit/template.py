@@ -20,6 +20,10 @@ TEMPLATE: dict[str, Any] = expanded(declared((PROJECT / "template.yaml").read_te
 
 ACCOUNT = "123456789012"
 BACKUP = f"arn:aws:iam::{ACCOUNT}:role/Backup"
+TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:logins"
+RULE = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/logins"
+BUCKET = "arn:aws:s3:::logins"
+PRODUCER = "arn:aws:iam::210987654321:role/Producer"  # of another account
 
 
 TRANSFORMED = transformed(TEMPLATE)
@@ -32,6 +36,12 @@ def resolved(value: Any) -> Any:
             return "sluice"
         case {"Ref": "KeysetBackupPrincipalArn"}:
             return BACKUP
+        case {"Ref": "SenderSourceArns"}:
+            return [TOPIC, RULE, BUCKET]
+        case {"Ref": "SenderPrincipalArns"}:
+            return [PRODUCER]
+        case {"Ref": "AWS::AccountId"}:
+            return ACCOUNT
         case {"Ref": name} if name in TEMPLATE["Parameters"]:
             return str(TEMPLATE["Parameters"][name].get("Default", "given"))
         case {"Ref": name} | {"Fn::GetAtt": [name, "Arn"]}:

@@ -49,6 +49,7 @@ def misfits(names: Collection[str], routed: Collection[str] = ()) -> Iterator[st
             yield f"{FILE}: {LOOP}: each word must be a text; put in quotes what YAML takes for something else: on, 12"
         yield from _bad_words(texts)
         yield from _bad_options(lines)
+        yield from _bad_queues(lines)
         yield from _without_the_other({word: lines.get(word, {}).get("Name", word) for word in texts}, names, routed)
 
 
@@ -78,6 +79,15 @@ def _problems(options: Mapping[Any, Any]) -> Iterator[str]:
         yield "a BatchSize above 10 needs a WindowSeconds of 1 or more"
     if number["MinimumPollers"] > number["MaximumPollers"]:
         yield "MinimumPollers must not be above MaximumPollers"
+
+
+def _bad_queues(lines: Mapping[Any, Mapping[Any, Any]]) -> Iterator[str]:
+    for word, queue in [(word, str(options["Queue"])) for word, options in lines.items() if "Queue" in options]:
+        place = f"{FILE}: Mappings, Streams, {word}: the queue {queue}"
+        if queue.endswith(".fifo"):
+            yield f"{place} would be no FIFO queue: the template makes standard queues; leave out .fifo"
+        elif not re.fullmatch("[A-Za-z0-9_-]+", queue):
+            yield f"{place} must have letters, digits, _ and - only"
 
 
 def _without_the_other(named: Mapping[str, Any], names: Collection[str], routed: Collection[str]) -> Iterator[str]:
