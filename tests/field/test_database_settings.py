@@ -166,28 +166,6 @@ def skip_unless_admin_is_needed(database: TestDatabase) -> None:
         pytest.skip(f"in PostgreSQL {database.version} CREATEROLE has a say over every role")
 
 
-@pytest.mark.parametrize("is_member", [False, True], ids=["no member", "member"])
-def test_a_role_rds_iam_stops_an_owner_without_admin_on_it_only_where_a_role_is_a_member(
-    is_member: bool, functions: Functions, deploy: Deploy
-) -> None:
-    database = functions.database
-    if is_member:
-        skip_unless_admin_is_needed(database)
-    database.sql("CREATE ROLE rds_iam" + (f"; GRANT rds_iam TO {INGEST_ROLE}" if is_member else ""))
-    try:
-        if is_member:
-            with pytest.raises(MigrationFailed) as failed:
-                deploy()
-            assert str(failed.value) == (
-                f"role {INGEST_ROLE}: the owner has no ADMIN on rds_iam; as a user who has it run:"
-                f' REVOKE rds_iam FROM "{INGEST_ROLE}"'
-            )
-        else:
-            deploy()
-    finally:
-        database.sql("DROP ROLE rds_iam")
-
-
 def test_an_owner_without_a_say_over_a_role_is_told_what_to_run(functions: Functions, deploy: Deploy) -> None:
     database = functions.database
     skip_unless_admin_is_needed(database)
