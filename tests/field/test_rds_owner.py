@@ -16,7 +16,7 @@ from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, OWNER, TestDatabase, in_seconds
 from tests.integration.environment import Environment
 from tests.integration.messages import KEYSET, event, failures, record
-from tests.integration.test_migrations import NEWEST
+from tests.versions import NEWEST
 
 OF_RDS = ("rds_superuser", "rds_iam", "rds_password", "rds_replication")
 NAMES = ", ".join(sorted(f'"{login.username}"' for login in LOGINS.values()))
