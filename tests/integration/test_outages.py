@@ -374,6 +374,18 @@ def test_where_an_authority_is_given_no_other_is_trusted(
             write(store, masked_rows([1]), deadline)
 
 
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "of something else"])
+def test_a_file_that_holds_no_authority_is_an_outage_that_names_the_setting(
+    content: str | None, tmp_path: Path, database: TestDatabase, open_store: OpenStore, deadline: Deadline
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    store = open_store(settings=database.settings(tls="verify-full", certificate_authority=file))
+    with pytest.raises(Outage, match=r"^setting: DATABASE_CA: must name a file of certificates \(PEM\)$"):
+        write(store, masked_rows([1]), deadline)
+
+
 def test_the_systems_authorities_are_trusted_beside_those_of_rds() -> None:
     context = database_module._verifying(None)
     alone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -249,7 +249,10 @@ def _tls(settings: DatabaseSettings) -> ssl.SSLContext | bool:
 @cache
 def _verifying(authority: Path | None) -> ssl.SSLContext:
     """Return what verifies chain and host name: by that file alone, or by the system's authorities and those of RDS."""
-    context = ssl.create_default_context(cafile=authority)
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except OSError:
+        raise Outage("setting: DATABASE_CA: must name a file of certificates (PEM)") from None
     if authority is None:
         context.load_verify_locations(RDS_AUTHORITIES)
     return context
