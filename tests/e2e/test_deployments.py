@@ -129,6 +129,10 @@ def test_a_migration_that_fails_is_rolled_back_and_says_why_and_the_old_code_goe
 
 def test_a_new_password_of_a_role_loses_no_message(stack: Stack, sent: Collected) -> None:
     secrets, functions = stack.client("secretsmanager"), stack.client("lambda")
+    stack.client("sqs").set_queue_attributes(
+        QueueUrl=stack.queue_url,
+        Attributes={"VisibilityTimeout": "10"},  # seconds, not 660: what a new environment could not store comes again
+    )
     secret_id = stack.outputs["IngestSecretArn"]
     old = json.loads(secrets.get_secret_value(SecretId=secret_id)["SecretString"])
     message_ids = [sent.send(login()) for _ in range(10)]

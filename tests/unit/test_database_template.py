@@ -94,6 +94,12 @@ def test_the_server_is_encrypted_private_kept_and_has_a_secret_of_rds() -> None:
     )
 
 
+def test_the_endpoints_which_a_network_may_refuse_are_made_before_the_protected_server() -> None:
+    _, tag = RESOURCES["SubnetGroup"]["Properties"]["Tags"]
+    _, made, _ = tag["Value"]["Fn::If"]
+    assert {one["Ref"] for one in made["Fn::Join"][1]} == of_type("AWS::EC2::VPCEndpoint").keys()
+
+
 def test_the_server_takes_tls_alone_and_writes_no_value_into_its_log() -> None:
     of_cluster, of_instance = RESOURCES["ClusterParameters"], RESOURCES["InstanceParameters"]
     assert of_cluster["Properties"]["Parameters"] == of_instance["Properties"]["Parameters"]

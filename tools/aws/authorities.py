@@ -8,6 +8,7 @@ import ssl
 import sys
 import time
 from hashlib import sha256
+from typing import Any
 from urllib.request import urlopen
 
 from tools.project import PROJECT
@@ -29,8 +30,9 @@ def regions(bundle: str) -> set[str]:
     except (ssl.SSLError, ValueError):
         raise NotOfRds("holds no certificates") from None
     found = set()
-    for certificate in context.get_ca_certs():
-        subject = dict(part for ((*part,),) in certificate["subject"])
+    certificates: list[dict[str, Any]] = context.get_ca_certs()
+    for certificate in certificates:
+        subject = dict(name_and_value for (name_and_value,) in certificate["subject"])
         if subject.get("organizationalUnitName") != "Amazon RDS":
             raise NotOfRds(f"holds an authority that is not of Amazon RDS: {subject.get('commonName')}")
         root = ROOT.fullmatch(subject["commonName"])
