@@ -382,7 +382,9 @@ def test_a_file_that_holds_no_authority_is_an_outage_that_names_the_setting(
     if content:
         file.write_text(content)
     store = open_store(settings=database.settings(tls="verify-full", certificate_authority=file))
-    with pytest.raises(Outage, match=r"^setting: DATABASE_CA: must name a file of certificates \(PEM\)$"):
+    with pytest.raises(
+        Outage, match=r"^setting: DATABASE_CA, or sslrootcert: must name a file of certificates \(PEM\)$"
+    ):
         write(store, masked_rows([1]), deadline)
 
 

@@ -52,12 +52,11 @@ def renew(bundle: str) -> str:
 
 
 def main() -> int:
-    with urlopen(URL, timeout=30) as answer:  # seconds
-        bundle = answer.read().decode()
     try:
-        print(renew(bundle))
-    except NotOfRds as refused:
-        print(f"{URL}: {refused}", file=sys.stderr)
+        with urlopen(URL, timeout=30) as answer:  # seconds
+            print(renew(answer.read().decode()))
+    except (NotOfRds, OSError) as error:
+        print(f"{URL}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -252,7 +252,7 @@ def _verifying(authority: Path | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=authority)
     except OSError:
-        raise Outage("setting: DATABASE_CA: must name a file of certificates (PEM)") from None
+        raise Outage("setting: DATABASE_CA, or sslrootcert: must name a file of certificates (PEM)") from None
     if authority is None:
         context.load_verify_locations(RDS_AUTHORITIES)
     return context
