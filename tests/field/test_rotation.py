@@ -43,6 +43,7 @@ def migrate(database: TestDatabase, settings: str, monkeypatch: pytest.MonkeyPat
     return invoke
 
 
+@pytest.mark.long
 def test_the_roles_passwords_are_rotated_while_the_functions_go_on(
     functions: Functions, migrate: Migrate, fake_aws: FakeAws
 ) -> None:
