@@ -108,6 +108,7 @@ def test_the_server_takes_tls_alone_and_writes_no_value_into_its_log() -> None:
         "log_statement": "none",
         "log_min_duration_statement": "-1",
         "log_min_error_statement": "panic",
+        "log_min_messages": "log",
         "log_error_verbosity": "terse",
         "log_parameter_max_length": "0",
         "log_parameter_max_length_on_error": "0",
