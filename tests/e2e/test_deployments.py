@@ -1,6 +1,7 @@
 """A stack is deployed again, changed, broken and deleted, and has a neighbour: nothing that it holds is lost."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from threading import Event, Thread
@@ -11,10 +12,12 @@ import pytest
 from tests.e2e.conftest import Collected, eventually, log_of
 from tests.e2e.test_operators import sluice
 from tests.e2e.test_queue_to_row import login, row
-from tools.local.emulator import REGION
+from tools.aws import parameters
+from tools.local.emulator import CREDENTIALS, REGION
 from tools.local.server import NotStarted
 from tools.local.stack import Stack, running_stack, sam
-from tools.project import DECLARED
+from tools.local.template import expanded
+from tools.project import DECLARED, PROJECT
 
 NEIGHBOUR = {"DatabaseName": "neighbour", "RolePath": "/sluice/", "Polling": "provisioned"}
 NEW_CODE = "from the new code"
@@ -122,6 +125,71 @@ def test_a_migration_that_fails_is_rolled_back_and_says_why_and_the_old_code_goe
         assert owner.run("SELECT to_regclass('half_done')") == [[None]]
     message_id = sent.send(login())
     eventually(lambda: row(stack, message_id) is not None, True)
+
+
+def test_a_new_password_of_a_role_loses_no_message(stack: Stack, sent: Collected) -> None:
+    secrets, functions = stack.client("secretsmanager"), stack.client("lambda")
+    stack.client("sqs").set_queue_attributes(
+        QueueUrl=stack.queue_url,
+        Attributes={"VisibilityTimeout": "10"},  # seconds, not 660: what a new environment could not store comes again
+    )
+    secret_id = stack.outputs["IngestSecretArn"]
+    old = json.loads(secrets.get_secret_value(SecretId=secret_id)["SecretString"])
+    message_ids = [sent.send(login()) for _ in range(10)]
+    secrets.put_secret_value(SecretId=secret_id, SecretString=json.dumps(old | {"password": "a new one"}))
+    message_ids += [sent.send(login()) for _ in range(10)]
+    assert "FunctionError" not in functions.invoke(FunctionName=stack.migrate_function, Payload=b"{}")
+    with stack.connect() as owner:  # so that each environment logs in again
+        owner.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sluice-ingest'")
+    message_ids += [sent.send(login()) for _ in range(10)]
+
+    def stored() -> int:
+        functions.invoke(FunctionName=stack.physical_id("BreakerFunction"), Payload=b"{}")  # as each minute
+        return sum(row(stack, message_id) is not None for message_id in message_ids)
+
+    eventually(stored, len(message_ids))
+
+
+def test_what_the_database_told_becomes_the_parameters_of_the_stack(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stack with the outputs of deploy/database.yaml stands for it: the emulator knows no secret of RDS."""
+    told = {
+        "DatabaseHost": stack.postgres.host,
+        "DatabasePort": str(stack.postgres.port),
+        "DatabaseName": "sluice",
+        "DatabaseOwnerSecretArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-1-AbCdEf",
+        "DatabaseOwnerSecretKmsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1",
+        "DatabaseResourceId": "cluster-1",
+        "SubnetIds": "subnet-1,subnet-2",
+        "SecurityGroupIds": "sg-1",
+    }
+    assert told.keys() == expanded((PROJECT / "deploy" / "database.yaml").read_text())["Outputs"].keys()
+    one = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "any"}}
+    outputs = {name: {"Value": value} for name, value in told.items()}
+    cloudformation = stack.client("cloudformation")
+    cloudformation.create_stack(
+        StackName="sluice-database", TemplateBody=json.dumps({"Resources": {"One": one}, "Outputs": outputs})
+    )
+    for name, value in {
+        **CREDENTIALS,
+        "AWS_ENDPOINT_URL": stack.emulator.endpoint_url,
+        "AWS_DEFAULT_REGION": REGION,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["parameters", "sluice-database"])
+    eventually(lambda: status(replace(stack, name="sluice-database"))["StackStatus"], "CREATE_COMPLETE")
+    assert parameters.main() == 0
+    deployed = sam(
+        *("deploy", "--template-file", str(stack.folder / "build" / "template.yaml"), "--no-execute-changeset"),
+        *("--config-file", str(PROJECT / "samconfig.toml"), "--config-env", "local"),
+        *("--stack-name", "from-outputs", "--parameter-overrides", *capsys.readouterr().out.split()),
+        AWS_ENDPOINT_URL=stack.emulator.endpoint_url,
+    )
+    assert deployed.returncode == 0, deployed.stdout
+    (change_set,) = cloudformation.list_change_sets(StackName="from-outputs")["Summaries"]
+    given = cloudformation.describe_change_set(StackName="from-outputs", ChangeSetName=change_set["ChangeSetName"])
+    assert {one["ParameterKey"]: one["ParameterValue"] for one in given["Parameters"]}.items() >= told.items()
 
 
 def test_two_stacks_of_one_account_have_nothing_in_common(stack: Stack, neighbour: Stack, sent: Collected) -> None:

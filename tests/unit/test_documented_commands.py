@@ -9,7 +9,7 @@ import yaml
 from tests.documentation import BLOCK, PAGES, ROOT, blocks, prose
 from tests.unit.test_cli_docs import PRINTED
 
-NEEDS = ("needs an AWS account", "needs images that can be pulled")
+NEEDS = ("needs an AWS account", "needs images that can be pulled", "needs the internet")
 
 CI = ".ci/run"
 NEW = "tests/unit/test_cli_new.py::test_the_page_shows_what_the_command_prints_and_writes"

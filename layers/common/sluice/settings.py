@@ -26,7 +26,7 @@ class DatabaseSettings:
     secret_id: str  # holds `username` and `password`; empty for IAM authentication
     username: str  # of IAM authentication
     tls: str  # "verify-full", or "disable" for local use
-    certificate_authority: Path | None  # where the system's store lacks the one that signed the server's certificate
+    certificate_authority: Path | None  # alone trusted to sign the server's certificate; None: the system's, and RDS's
 
     @classmethod
     def read(cls, environment: Environment = os.environ) -> Self:

@@ -32,6 +32,10 @@ PAUSED = "Pause, resume"
 
 # By what the text of an outage begins with; the first that fits counts.
 CAUSES = {
+    "database: no connection, SSLCertVerificationError": Cause(
+        "The server's certificate is not accepted: see whether DatabaseHost is a name that it has, and DatabaseCa.",
+        REACH,
+    ),
     "database: no connection": Cause(
         "The server does not answer: see whether it runs, and whether host, port, security group and certificate fit.",
         REACH,

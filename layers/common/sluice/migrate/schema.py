@@ -50,17 +50,23 @@ def migrate(
 def apply(database: Database, roles: Mapping[str, Credentials], deadline: Deadline, login_by_iam: bool = False) -> None:
     """Make the roles, and apply the migrations that the database lacks. Raises MigrationFailed or Outage."""
 
+    def make_roles(connection: Connection) -> None:
+        _lock(connection)
+        logins.make_roles(connection, roles)
+
     def prepare(connection: Connection) -> None:
         _lock(connection)
         migrations.prepare(connection)
         for credentials in roles.values():
             logins.set_role(connection, credentials, login_by_iam)
+        logins.set_iam(connection, roles, login_by_iam)
 
     def apply_next(connection: Connection) -> bool:
         _lock(connection)
         return migrations.apply_next(connection, roles)
 
     logins.check_names(roles)
+    database.transact(make_roles, deadline)  # committed: a refusal names statements on roles that must exist then
     database.transact(prepare, deadline)
     while database.transact(apply_next, deadline):
         pass

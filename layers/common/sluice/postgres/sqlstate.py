@@ -43,6 +43,7 @@ TABLE = (
     ("28000", Meaning.CREDENTIALS),  # no such role, or it may not log in
 )
 INSUFFICIENT_PRIVILEGE = "42501"
+UNDEFINED_OBJECT = "42704"  # such as a role
 READ_WRITE_ON_A_STANDBY = "0A000"  # feature not supported: of many statements, of BEGIN for this alone
 OF_A_ROW = {Meaning.DUPLICATE, Meaning.REFUSED}
 
