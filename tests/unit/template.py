@@ -23,6 +23,7 @@ TEMPLATE: dict[str, Any] = expanded(declared((PROJECT / "template.yaml").read_te
 
 ACCOUNT = "123456789012"
 BACKUP = f"arn:aws:iam::{ACCOUNT}:role/Backup"
+DEPLOYMENT = f"arn:aws:iam::{ACCOUNT}:role/deployment/pipeline-ExecutionRole"
 
 
 def transformed(expanded_template: dict[str, Any]) -> dict[str, Any]:
@@ -46,6 +47,8 @@ def resolved(value: Any) -> Any:
             return "sluice"
         case {"Ref": "KeysetBackupPrincipalArn"}:
             return BACKUP
+        case {"Ref": "DeploymentRoleArn"}:
+            return DEPLOYMENT
         case {"Ref": name} if name in TEMPLATE["Parameters"]:
             return str(TEMPLATE["Parameters"][name].get("Default", "given"))
         case {"Ref": name} | {"Fn::GetAtt": [name, "Arn"]}:

@@ -187,7 +187,10 @@ def test_a_batch_logs_as_much_as_is_counted(output: Callable[[], str], monkeypat
 
 def test_endpoints_are_of_the_services_that_the_functions_call() -> None:
     code = "".join(file.read_text() for file in (ROOT / "layers/common/sluice").rglob("*.py"))
-    called = set(re.findall(r'clients?\.client\("(\w+)"', code)) - {"rds", "s3"}  # one calls nobody, the other's is free
+    called = set(re.findall(r'clients?\.client\("(\w+)"', code)) - {
+        "rds",
+        "s3",
+    }  # one calls nobody, the other's is free
     assert len(called) == bill.ENDPOINTS, called
 
 
