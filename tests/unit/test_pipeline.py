@@ -2,21 +2,19 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.unit.template import ACCOUNT, PROJECT, TRANSFORMED, listed, statements
 from tests.unit.test_template import ROLES
+from tests.unit.workflow import WORKFLOW, run_step
 
 PIPELINE: dict[str, Any] = yaml_parse((PROJECT / "deploy" / "pipeline.yaml").read_text())
-WORKFLOW: dict[str, Any] = yaml.safe_load((PROJECT / ".github" / "workflows" / "deploy.yml").read_text())
 RESOURCES = PIPELINE["Resources"]
 PARAMETERS = {"Repository": "acme/etl", "PayloadBucket": "payloads"}
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/Boundary"
@@ -409,32 +407,6 @@ CHANGES = {
         {"ResourceChange": {"Action": "Add", "LogicalResourceId": "B", "ResourceType": "U"}},
     ]
 }
-
-
-def run_step(job: str, tmp_path: Path, sam: str = "", aws: str = "", **environment: str) -> tuple[int, str, str, str]:
-    """Run a job's script with commands of ours; return its exit code, summary, output and the calls of AWS."""
-    (script,) = [step["run"] for step in WORKFLOW["jobs"][job]["steps"] if "env" in step]
-    for name, text in ((".venv-sam/bin/sam", sam), ("bin/aws", aws), ("bin/sleep", "")):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f'#!/bin/bash\necho "${{0##*/}} $*" >>calls\n{text}\n')
-        (tmp_path / name).chmod(0o755)
-    for name in ("summary", "output", "calls"):
-        (tmp_path / name).touch()
-    ran = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
-        check=False,
-        capture_output=True,
-        cwd=tmp_path,
-        env={
-            "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
-            "GITHUB_STEP_SUMMARY": "summary",
-            "GITHUB_OUTPUT": "output",
-            "STACK": "sluice-prod",
-            **environment,
-        },
-    )
-    summary, output, calls = ((tmp_path / name).read_text() for name in ("summary", "output", "calls"))
-    return ran.returncode, summary, output, calls
 
 
 def test_a_proposal_is_shown_and_handed_on(tmp_path: Path) -> None:
