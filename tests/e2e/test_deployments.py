@@ -125,7 +125,8 @@ def test_the_workflow_carries_out_the_change_set_that_it_proposed_and_nothing_be
 
 
 def revealed_per_day(stack: Stack) -> str:
-    return {one["ParameterKey"]: one["ParameterValue"] for one in status(stack)["Parameters"]}["RevealedValuesPerDay"]
+    parameters = {one["ParameterKey"]: str(one["ParameterValue"]) for one in status(stack)["Parameters"]}
+    return parameters["RevealedValuesPerDay"]
 
 
 def test_code_is_deployed_without_losing_what_is_in_flight_or_comes_meanwhile(stack: Stack, sent: Collected) -> None:

@@ -32,7 +32,7 @@ def plan_of(measured: Measured = MEASURED, **load: float) -> Plan:
     return Plan(Load(**load), measured)  # type: ignore[arg-type]
 
 
-def quantities(of: Plan) -> dict[str, float]:
+def quantities(of: Plan) -> dict[str, object]:
     return {part.what: pytest.approx(part.quantity) for part in bill.parts(of)}
 
 
