@@ -137,6 +137,11 @@ def test_a_stack_without_records_costs_what_it_is_made_of() -> None:
     assert bill.per_million(1, idle) is None
 
 
+def test_a_further_stream_costs_as_much_as_the_page_says() -> None:
+    one, two = (bill.total(plan_of(records_per_second=0, streams=streams), Prices.read()) for streams in (1, 2))
+    assert f"the polling of its queue, ${two - one:.2f}." in PAGE
+
+
 def test_what_is_counted_is_what_the_template_makes() -> None:
     streams = TEMPLATE["Mappings"]["Streams"]
     kinds = Counter(resource["Type"] for resource in TRANSFORMED.values())

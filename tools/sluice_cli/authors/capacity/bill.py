@@ -31,10 +31,8 @@ POLL_SECONDS = 20  # a receive of an empty queue
 KEY_REUSE_SECONDS = 300  # of SQS: KmsDataKeyReusePeriodSeconds; R = B / D × (2 × P + C) with one producer, one consumer
 KEYSET_SECONDS = 300  # after which an environment reads the keyset again
 VAULT_KEY_SECONDS, VAULT_KEY_VALUES = 3600, 100_000  # after which it asks for a new data key
-TRACES_PER_SECOND, TRACED_SHARE = (
-    1,
-    0.05,
-)  # of a function: https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+# Of a function: https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+TRACES_PER_SECOND, TRACED_SHARE = 1, 0.05
 ENDPOINTS = 5  # secretsmanager, kms, ssm, lambda, sqs: what the functions call from a VPC
 
 

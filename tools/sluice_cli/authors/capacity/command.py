@@ -38,7 +38,8 @@ def capacity(
     loads = [Load(rate, size, window, record_bytes, streams, zones) for rate, size in product(rates, sizes)]
     plans = [Plan(load, measured) for load in loads]
     if len(plans) == 1:
-        _show_plan(plans[0])
+        if plans[0].rate:
+            _show_plan(plans[0])
         _show_bill(plans[0], listed)
         _show_limits(plans[0])
     else:
