@@ -17,6 +17,7 @@ POSTGRESQL_15 := /usr/lib/postgresql/15/bin
 TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_checks.py tests/field/test_triggers.py \
 	tests/field/test_database_settings.py tests/field/test_rds_owner.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/localstack
+TEMPLATES := template.yaml $(wildcard deploy/*.yaml)
 
 .PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-localstack coverage check bench up deploy-local send down clean lock
 
@@ -69,12 +70,13 @@ check: setup .venv-lint/installed ## lint, formatting, types, streams, template,
 	cd layers && ../$(BIN)/mypy --config-file ../pyproject.toml streams
 	$(BIN)/sluice check
 	$(SAM) validate --lint
-	.venv-lint/bin/cfn-lint template.yaml deploy/database.yaml
-	@mkdir -p .sluice && $(BIN)/python -m tools.local.template template.yaml >.sluice/expanded.json # checkov sees no loops
-	@$(BIN)/python -m tools.local.template deploy/database.yaml >.sluice/database.json
-	.venv-lint/bin/checkov --file .sluice/expanded.json .sluice/database.json --config-file .checkov.yaml --compact --quiet
+	.venv-lint/bin/cfn-lint $(TEMPLATES)
+	@mkdir -p .sluice/expanded # checkov sees no loops
+	@for file in $(TEMPLATES); do $(BIN)/python -m tools.local.template $$file >.sluice/expanded/$$(basename $$file .yaml).json || exit 1; done
+	.venv-lint/bin/checkov --directory .sluice/expanded --config-file .checkov.yaml --compact --quiet
 	$(BIN)/python -m tools.local.policies template.yaml >.sluice/policies.json
 	.venv-lint/bin/python tools/local/findings.py .sluice/policies.json
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/sluice_cli
 
 bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one

@@ -1,9 +1,11 @@
 """A stack is deployed again, changed, broken and deleted, and has a neighbour: nothing that it holds is lost."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -12,15 +14,28 @@ import pytest
 from tests.e2e.conftest import Collected, eventually, log_of
 from tests.e2e.test_operators import sluice
 from tests.e2e.test_queue_to_row import login, row
+from tests.unit.workflow import run_step
 from tools.aws import parameters
 from tools.local.emulator import CREDENTIALS, REGION
 from tools.local.server import NotStarted
-from tools.local.stack import Stack, running_stack, sam
+from tools.local.stack import SAM, Stack, running_stack, sam
 from tools.local.template import expanded
 from tools.project import DECLARED, PROJECT
 
 NEIGHBOUR = {"DatabaseName": "neighbour", "RolePath": "/sluice/", "Polling": "provisioned"}
 NEW_CODE = "from the new code"
+# The three calls of the AWS CLI that the workflow makes.
+AWS = """
+import json, sys, boto3
+call, *options = sys.argv[2:]
+given = dict(zip(options[::2], options[1::2]))
+cloudformation = boto3.client("cloudformation")
+if call == "describe-stacks":
+    print(cloudformation.describe_stacks(StackName=given["--stack-name"])["Stacks"][0]["StackStatus"])
+else:
+    answer = getattr(cloudformation, call.replace("-", "_"))(ChangeSetName=given["--change-set-name"])
+    print(json.dumps(answer, default=str))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +89,46 @@ def test_a_deployment_without_a_change_changes_nothing(stack: Stack) -> None:
     before, happened = status(stack), events(stack)
     assert "No changes to deploy" in stack.deploy({"LogLevel": "DEBUG"})
     assert (status(stack), events(stack)) == (before, happened)
+
+
+def test_the_workflow_carries_out_the_change_set_that_it_proposed_and_nothing_before(
+    stack: Stack, tmp_path: Path
+) -> None:
+    stack.client("s3").create_bucket(Bucket="artifacts")
+    changed = {"LogLevel": "DEBUG", "RevealedValuesPerDay": "999"}
+    (tmp_path / "parameters.yaml").write_text(json.dumps(stack.all_parameters(changed)))
+    (tmp_path / "aws.py").write_text(AWS)
+    of_ours = f"--template-file {stack.folder}/build/template.yaml --config-file {PROJECT}/samconfig.toml"
+    commands = {
+        "sam": f'exec {SAM} "$@" {of_ours} --parameter-overrides file://{tmp_path}/parameters.yaml',
+        "aws": f'exec {sys.executable} aws.py "$@"',
+    }
+    place = {
+        **CREDENTIALS,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": stack.emulator.endpoint_url,
+        "AWS_CONFIG_FILE": os.devnull,
+        "SAM_CLI_TELEMETRY": "0",
+        "HOME": str(tmp_path),
+        "STACK": stack.name,
+    }
+    role = "arn:aws:iam::000000000000:role/deployment/ExecutionRole"
+    code, summary, output, _ = run_step(
+        "propose", tmp_path, **commands, **place, ARTIFACTS_BUCKET="artifacts", EXECUTION_ROLE_ARN=role
+    )
+    assert code == 0
+    assert "RevealFunction | AWS::Lambda::Function" in summary
+    assert revealed_per_day(stack) == "1000"
+
+    change_set = output.strip().removeprefix("change-set=")
+    code, *_ = run_step("execute", tmp_path, **commands, **place, CHANGE_SET=change_set)
+    assert code == 0
+    assert revealed_per_day(stack) == "999"
+
+
+def revealed_per_day(stack: Stack) -> str:
+    parameters = {one["ParameterKey"]: str(one["ParameterValue"]) for one in status(stack)["Parameters"]}
+    return parameters["RevealedValuesPerDay"]
 
 
 def test_code_is_deployed_without_losing_what_is_in_flight_or_comes_meanwhile(stack: Stack, sent: Collected) -> None:

@@ -24,6 +24,7 @@ TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:logins"
 RULE = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/logins"
 BUCKET = "arn:aws:s3:::logins"
 PRODUCER = "arn:aws:iam::210987654321:role/Producer"  # of another account
+DEPLOYMENT = f"arn:aws:iam::{ACCOUNT}:role/deployment/pipeline-ExecutionRole"
 
 
 TRANSFORMED = transformed(TEMPLATE)
@@ -42,6 +43,8 @@ def resolved(value: Any) -> Any:
             return [PRODUCER]
         case {"Ref": "AWS::AccountId"}:
             return ACCOUNT
+        case {"Ref": "DeploymentRoleArn"}:
+            return DEPLOYMENT
         case {"Ref": name} if name in TEMPLATE["Parameters"]:
             return str(TEMPLATE["Parameters"][name].get("Default", "given"))
         case {"Ref": name} | {"Fn::GetAtt": [name, "Arn"]}:

@@ -227,6 +227,8 @@ OF_ORDERS = "template.yaml: Mappings, Streams, Orders:"
             f"{OF_ORDERS} a BatchSize above 10 needs a WindowSeconds of 1 or more",
         ),
         ("Orders: {", "Orders: { MinimumPollers: 3,", f"{OF_ORDERS} MinimumPollers must not be above MaximumPollers"),
+        (
+            "Orders: {",
             "Orders: { Queue: orders.fifo,",
             "template.yaml: Mappings, Streams, Orders: the queue orders.fifo would be no FIFO queue:"
             " the template makes standard queues; leave out .fifo",

@@ -32,7 +32,7 @@ UP_AND_DOWN = f"{COMPOSE}test_what_is_in_the_database_is_there_after_down_and_up
 OF_PROJECT = "tests/docker/conftest.py::Compose.make"
 
 # What runs each: functions, or a file, whose text together has all words of the command. test_cli_docs.py runs those of
-# docs/cli.md that print what the page shows.
+# docs/cli.md and docs/scaling.md that print what the page shows.
 RUN_BY: dict[str, tuple[str, ...]] = {
     "make setup": ("tests/clone.py::fresh_clone",),
     "make demo": (f"{E2E}test_the_demo_ends_as_the_readme_shows_and_leaves_nothing",),

@@ -10,6 +10,7 @@ from sluice import settings
 from tests.unit.template import (
     ACCOUNT,
     BACKUP,
+    DEPLOYMENT,
     PROJECT,
     TEMPLATE,
     TRANSFORMED,
@@ -527,6 +528,7 @@ def test_the_keyset_is_read_by_those_who_need_it_and_written_by_rekey_whatever_i
     assert denied(every, BACKUP) == every - reading
     through_cloudformation = {"aws:calledvia": ["cloudformation.amazonaws.com"]}
     assert denied(every, ANYONE, through_cloudformation) == every - {"UpdateSecret"}
+    assert denied(every, DEPLOYMENT) == every - {"UpdateSecret"}  # its own role is no caller's
     policy = TRANSFORMED["KeysetPolicy"]["Properties"]
     assert (policy["SecretId"], policy["BlockPublicPolicy"]) == ({"Ref": "KeysetSecret"}, True)
 

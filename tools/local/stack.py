@@ -113,7 +113,7 @@ class Stack:
         """Deploy what is built, the first time or again, and return what SAM said. Raises NotStarted."""
         # In a file, because every user of this machine sees the command line.
         overrides = self.folder / "parameters.yaml"
-        write_private(overrides, json.dumps({**self._local_parameters(), **parameters}))
+        write_private(overrides, json.dumps(self.all_parameters(parameters)))
         deployed = sam(
             *("deploy", "--template-file", str(self.folder / "build" / "template.yaml")),
             *("--config-file", str(PROJECT / "samconfig.toml"), "--config-env", "local"),
@@ -155,7 +155,8 @@ class Stack:
         write_private(KEPT, json.dumps(kept, indent=2) + "\n")
         self.kept = True
 
-    def _local_parameters(self) -> dict[str, str]:
+    def all_parameters(self, parameters: Mapping[str, str]) -> dict[str, str]:
+        """Return these parameters with those that this machine asks for."""
         return {
             "DatabaseHost": self.postgres.host,
             "DatabasePort": str(self.postgres.port),
@@ -165,6 +166,7 @@ class Stack:
             "DatabaseTls": "disable",
             "QueueNames": "plain" if self.name == STACK_NAME else "by-stack",  # its conditions know no stack's name
             "AllowUnverifiedCaller": "true",  # the emulator tells a function nothing of who calls its URL
+            **parameters,
         }
 
     def _failures(self) -> list[str]:
