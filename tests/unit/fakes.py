@@ -152,7 +152,7 @@ class FakePostgres:
         elif sql.startswith("SELECT package, number FROM migration"):
             return [list(migration) for migration in self.migrations]
         elif sql.startswith("SELECT current_database()"):
-            return [["sluice", 180000, True, False]]
+            return [["sluice", 180000, True]]
         elif sql.startswith("SELECT has_database_privilege("):
             return [[True, True]]
         elif "to_regclass('migration')" in sql:

@@ -417,6 +417,7 @@ def test_all_that_costs_has_the_tag_of_its_stack() -> None:
         "AWS::IAM::ManagedPolicy",
         "AWS::CloudFormation::CustomResource",
         "AWS::SecretsManager::ResourcePolicy",
+        "AWS::SQS::QueuePolicy",
         "AWS::Lambda::LayerVersion",
         "AWS::Lambda::Url",
         "AWS::Lambda::Permission",

@@ -159,13 +159,13 @@ def _let_in(connection: Connection, name: str, database: str) -> None:
 
 
 def _with_another_login(connection: Connection, roles: Mapping[str, Credentials], login_by_iam: bool) -> list[str]:
-    rows: Any = connection.run(
+    rows = connection.run(
         "SELECT rolname::text FROM pg_roles r WHERE rolname = ANY(:names) AND CAST(:login_by_iam AS boolean) <> EXISTS"
         " (SELECT FROM pg_auth_members m WHERE m.member = r.oid AND pg_get_userbyid(roleid) = 'rds_iam') ORDER BY 1",
         names=[credentials.username for credentials in roles.values()],
         login_by_iam=login_by_iam,
     )
-    return [name for (name,) in rows]
+    return [name for (name,) in rows or []]
 
 
 def _owner(connection: Connection) -> str:
