@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import eventually
+from tests.e2e.test_operators import sluice
 from tests.e2e.test_queue_to_row import login
 from tools.local.emulator import REGION
 from tools.local.server import NotStarted
@@ -142,3 +144,47 @@ def test_a_creation_that_fails_leaves_nothing_in_the_way_of_the_next_one(
     stack.deploy(stack.parameters)
     send(stack, "after")
     eventually(lambda: user_ids(stack), ["after"])
+
+
+def log(stack: Stack, message: str) -> None:
+    """Write into the log of reveal, as that function does when it logs a head of the audit log."""
+    logs, group = stack.client("logs"), f"/sluice/{stack.name}/reveal"
+    logs.create_log_stream(logGroupName=group, logStreamName=message)
+    event = {"timestamp": int(time.time() * 1000), "message": message}
+    logs.put_log_events(logGroupName=group, logStreamName=message, logEvents=[event])
+
+
+def logged(stack: Stack) -> list[str]:
+    found = stack.client("logs").filter_log_events(logGroupName=f"/sluice/{stack.name}/reveal")
+    return [event["message"] for event in found["events"] if event["message"].startswith("head")]
+
+
+def test_a_deleted_stack_is_made_again_around_its_queues_and_logs(account: Stack) -> None:
+    stack = new_stack(account, "again")
+    stack.deploy(stack.parameters)
+    send(stack, "before")
+    eventually(lambda: user_ids(stack), ["before"])
+    log(stack, "head of before")
+    delete(stack)
+    send(stack, "meanwhile")
+    left = left_by(stack)
+    assert left["log groups"] == [f"/sluice/again/{name}" for name in ("dead-letters", "forget", "rekey", "reveal")]
+    assert (len(left["queues"]), len(left["keys"]), len(left["secrets"])) == (4, 2, 1)
+
+    told = sluice(stack, "adopt", "--stack", "again").splitlines()
+    assert told[-1] == "The stack again has these. Deploy it now: sam build && sam deploy"
+    assert sorted(line.partition(": ")[2] for line in told[:-1]) == sorted(left["queues"] + left["log groups"])
+    with pytest.raises(NotStarted, match=r"Schema: keyset: key 1 .*: pii_vault has rows; restore the keyset"):
+        stack.deploy(stack.parameters)  # its rows have tokens of a keyset that the new stack does not have
+    (described,) = stack.client("cloudformation").describe_stacks(StackName="again")["Stacks"]
+    assert described["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+
+    with stack.postgres.connect("again") as owner:
+        owner.run("TRUNCATE user_logins, pii_vault, pii_vault_key")
+    stack.deploy(stack.parameters)
+    eventually(lambda: user_ids(stack), ["meanwhile"])
+    assert logged(stack) == ["head of before"]
+
+    delete(stack)
+    with pytest.raises(NotStarted, match="the queue already exists"):
+        stack.deploy(stack.parameters)
