@@ -83,6 +83,7 @@ deploy-local: setup ## build, and deploy to what `make up` started
 	$(SAM) build
 	$(BIN)/python -m tools.local.template .aws-sam/build/template.yaml >.aws-sam/build/expanded.json # LocalStack sees no loops
 	@if [ $(EMULATOR) = ministack ]; then $(BIN)/python -m tools.local.ministack .aws-sam/build/expanded.json; fi
+	@if [ $(EMULATOR) = localstack ]; then $(BIN)/python -m tools.local.localstack fit .aws-sam/build/expanded.json; fi
 	$(LOCALSTACK) $(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env local --template-file .aws-sam/build/expanded.json
 	@if [ $(EMULATOR) = localstack ]; then $(LOCALSTACK) $(BIN)/python -m tools.local.localstack migrate; fi
 	@mkdir -p $(dir $(SETTINGS)) && $(LOCALSTACK) $(BIN)/python -m tools.local.functions http://$(EMULATOR):4566 >$(SETTINGS)
