@@ -5,7 +5,7 @@ deployment adds the rest. https://docs.aws.amazon.com/AWSCloudFormation/latest/U
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sluice.aws import clients
@@ -27,6 +27,10 @@ class Left(NamedTuple):
     id: str
 
     @property
+    def name(self) -> str:
+        return self.id.rpartition("/")[2] if self.type == QUEUE else self.id
+
+    @property
     def identifier(self) -> dict[str, str]:
         """What CloudFormation finds it by."""
         return {IDENTIFIERS[self.type]: self.id}
@@ -34,10 +38,9 @@ class Left(NamedTuple):
     @property
     def resource(self) -> dict[str, Any]:
         """The resource of a template, with what can never be changed; the next deployment sets the rest."""
-        properties: dict[str, Any] = {"LogGroupName": self.id}
+        properties: dict[str, Any] = {"LogGroupName": self.name}
         if self.type == QUEUE:
-            name = self.id.rpartition("/")[2]
-            properties = {"QueueName": name} | ({"FifoQueue": True} if name.endswith(".fifo") else {})
+            properties = {"QueueName": self.name} | ({"FifoQueue": True} if self.name.endswith(".fifo") else {})
         return {
             "Type": self.type,
             "DeletionPolicy": "RetainExceptOnCreate",
@@ -51,9 +54,10 @@ def adopt(stack: StackOption = "") -> None:
     deployed = deployment.deployed(stack)
     try:
         cloudformation = deployed.client("cloudformation")
-        if deployed.stack in _stacks(cloudformation, deleted=False):
+        stacks = _stacks(cloudformation, deployed.stack)
+        if {*stacks.values()} - {"DELETE_COMPLETE"}:
             fail(f"the stack {deployed.stack} is there; delete it first if its creation failed", USAGE)
-        left = list(_left(deployed, cloudformation))
+        left = [one for one in _left(cloudformation, stacks) if _is_there(deployed, one)]
         if not left:
             fail(f"no stack {deployed.stack} that was deleted within 90 days has left queues or logs", USAGE)
         _import(cloudformation, deployed.stack, left)
@@ -64,34 +68,34 @@ def adopt(stack: StackOption = "") -> None:
     print(f"The stack {deployed.stack} has these. Deploy it now: sam build && sam deploy")
 
 
-def _left(deployed: Deployment, cloudformation: Any) -> Iterator[Left]:
-    """Yield the queues and log groups that deleted stacks of this name have left, and that are still there."""
+def _stacks(cloudformation: Any, name: str) -> dict[str, str]:
+    """Return the status of each stack of that name, also of deleted ones, by id; the newest first."""
+    return {
+        stack["StackId"]: stack["StackStatus"]
+        for page in cloudformation.get_paginator("list_stacks").paginate()
+        for stack in page["StackSummaries"]
+        if stack["StackName"] == name
+    }
+
+
+def _left(cloudformation: Any, stack_ids: Iterable[str]) -> Iterable[Left]:
+    """Return the queues and log groups that these stacks have left. Of two with one logical id the newer counts."""
     found: dict[str, Left] = {}
-    for stack_id in _stacks(cloudformation, deleted=True).get(deployed.stack, []):  # the newest first
+    for stack_id in stack_ids:
         for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id):
-            for one in page["StackEvents"]:
-                if one["ResourceStatus"] == "DELETE_SKIPPED" and one["ResourceType"] in IDENTIFIERS:
-                    left = Left(one["LogicalResourceId"], one["ResourceType"], one["PhysicalResourceId"])
+            for event in page["StackEvents"]:
+                if event["ResourceStatus"] == "DELETE_SKIPPED" and event["ResourceType"] in IDENTIFIERS:
+                    left = Left(event["LogicalResourceId"], event["ResourceType"], event["PhysicalResourceId"])
                     found.setdefault(left.logical_id, left)
-    sqs, logs = deployed.client("sqs"), deployed.client("logs")
-    for left in found.values():
-        if left.type == QUEUE:
-            there = sqs.list_queues(QueueNamePrefix=left.id.rpartition("/")[2]).get("QueueUrls", [])
-        else:
-            groups = logs.describe_log_groups(logGroupNamePrefix=left.id)["logGroups"]
-            there = [group["logGroupName"] for group in groups]
-        if left.id in there:
-            yield left
+    return found.values()
 
 
-def _stacks(cloudformation: Any, deleted: bool) -> dict[str, list[str]]:
-    """Return the ids of all stacks by their name."""
-    found: dict[str, list[str]] = {}
-    for page in cloudformation.get_paginator("list_stacks").paginate():
-        for stack in page["StackSummaries"]:
-            if (stack["StackStatus"] == "DELETE_COMPLETE") == deleted:
-                found.setdefault(stack["StackName"], []).append(stack["StackId"])
-    return found
+def _is_there(deployed: Deployment, left: Left) -> bool:
+    if left.type == QUEUE:
+        urls = deployed.client("sqs").list_queues(QueueNamePrefix=left.name).get("QueueUrls", [])
+        return left.name in [url.rpartition("/")[2] for url in urls]
+    groups = deployed.client("logs").describe_log_groups(logGroupNamePrefix=left.name)["logGroups"]
+    return left.name in [group["logGroupName"] for group in groups]
 
 
 def _import(cloudformation: Any, stack: str, left: Iterable[Left]) -> None:

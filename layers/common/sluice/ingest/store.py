@@ -55,7 +55,7 @@ class Store:
             {place.domain for stream in streams for place in stream.token_places if place.recoverable}
         )
         self._verified: Keyset | None = None
-        self._verified_in: int | None = None  # the vault's generation
+        self._verified_in: int | None = None  # the generation of the vault; None: before the first write
 
     def verify(self, keyset: Keyset, deadline: Deadline) -> None:
         """Compare every token key with what the database remembers of it.

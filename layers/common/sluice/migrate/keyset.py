@@ -17,20 +17,21 @@ WITHOUT_TOKENS = ("token_key", "rejection", "operation")  # of the tables that t
 def remember(connection: Connection, keyset: Keyset, roles: Mapping[str, Credentials]) -> None:
     """Store the check value of every token key that is new to the database.
 
-    A database that holds no token takes any keyset in the place of the one that it knows. It is to be called when the
-    roles have their rights. Raises MigrationFailed when a token key is another one, and there are tokens.
+    A database that holds no token takes any keyset in the place of the one that it knows. Call it when the roles have
+    their rights, which tell where tokens can be. Raises MigrationFailed when there are tokens, and a token key is
+    another one.
     """
     changed = check_values.changed(connection, keyset)
     if changed:
-        erasures.exclude(connection)  # nobody writes tokens, and who does so later compares the keyset again
-        connection.run("LOCK TABLE token_key")  # nor has anybody compared the keyset and is still to write
+        erasures.exclude(connection)  # No batch is being written, and the next one compares its keyset again.
+        connection.run("LOCK TABLE token_key")  # Whoever else has compared theirs is done writing.
         if table := _table_with_rows(connection, roles):
             raise MigrationFailed(
                 f"keyset: key {changed[0]} is not the one that made the tokens of this database: {table} has rows;"
                 " restore the keyset, or deploy to an empty database"
             )
         check_values.forget(connection)
-        logger.warning("another keyset: the database holds no token")
+        logger.warning("keyset replaced: the database holds no token")
     check_values.remember(connection, keyset)
 
 
@@ -38,7 +39,7 @@ def _table_with_rows(connection: Connection, roles: Mapping[str, Credentials]) -
     """Return a table that has rows and can hold tokens: whatever a login role may insert into, and the audit log."""
     tables = connection.run(
         "SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind IN ('r', 'p')"
-        " AND c.relnamespace <> ALL (CAST('{pg_catalog, information_schema}' AS regnamespace[]))"
+        " AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')"
         " AND c.oid <> ALL (CAST(CAST(:without AS text[]) AS regclass[]))"
         " AND (c.oid = to_regclass('audit_log') OR EXISTS (SELECT FROM unnest(CAST(:roles AS text[])) AS role"
         " WHERE has_any_column_privilege(role, c.oid, 'INSERT'))) ORDER BY 1",

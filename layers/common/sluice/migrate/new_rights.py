@@ -1,4 +1,4 @@
-"""Rights that were given seconds ago, to a role as new: IAM takes a while to tell all of AWS of them."""
+"""The rights of a new role: it takes seconds until all of AWS knows them."""
 
 import time
 from collections.abc import Callable
