@@ -301,6 +301,9 @@ def test_what_a_deleted_stack_leaves_is_all_that_cannot_be_made_again(
     assert secrets.get_secret_value(SecretId=keyset_id)["SecretString"] == keyset
     assert [kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] for key in keys] == ["Enabled", "Enabled"]
     assert rows_of(stack, "neighbour") == {"theirs"}
+    groups = stack.client("logs").describe_log_groups(logGroupNamePrefix="/sluice/neighbour/")["logGroups"]
+    trails = [f"/sluice/neighbour/{name}" for name in ("dead-letters", "forget", "rekey", "reveal")]
+    assert [group["logGroupName"] for group in groups] == trails
 
     message_id = sent.send(login())
     eventually(lambda: row(stack, message_id) is not None, True)  # the stack beside it goes on

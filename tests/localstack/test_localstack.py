@@ -379,6 +379,9 @@ def test_what_the_template_retains_is_there_after_the_stack_is_deleted(stack: St
         "sluice: queues, secrets and logs",
         "sluice: data keys of the vault",
     }
+    groups = stack.client("logs").describe_log_groups(logGroupNamePrefix="/sluice/")["logGroups"]
+    trails = {f"/sluice/sluice/{name}" for name in ("dead-letters", "forget", "rekey", "reveal")}
+    assert {group["logGroupName"] for group in groups} == trails
     names = [function["FunctionName"] for function in stack.client("lambda").list_functions()["Functions"]]
     assert not [name for name in names if name.startswith(STACK_NAME)]
     assert stack.client("cloudwatch").describe_alarms()["MetricAlarms"] == []

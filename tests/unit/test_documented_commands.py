@@ -57,6 +57,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make down ARGS=--volumes": (UP_AND_DOWN,),
     "make test-localstack": ("Makefile", "tests/localstack/test_localstack.py"),
     "sam deploy": ("tools/local/stack.py::Stack.deploy",),
+    "sam delete --stack-name sluice --no-prompts": ("tests/e2e/test_creation.py",),
+    "sluice adopt --stack sluice": ("tests/e2e/test_creation.py",),
     "sam local start-lambda": (
         "tests/docker/test_sam_local.py::started_lambda",
         "tests/docker/conftest.py::Compose.sam_local",

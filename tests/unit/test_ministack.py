@@ -1,4 +1,4 @@
-"""What is done to the template for MiniStack, and that it is all."""
+"""What is done to the template for each emulator, and that it is all."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.template import PROJECT
-from tools.local import ministack
+from tools.local import localstack, ministack
 from tools.local.template import declared, expanded
 
 TEXT = declared((PROJECT / "template.yaml").read_text())
@@ -25,3 +25,13 @@ def test_two_resources_are_left_out_and_every_mapping_slowed_down(has_loops: boo
     for name in changed:
         slowed = {"ScalingConfig": {"MaximumConcurrency": ministack.CONCURRENCY}}
         assert after[name]["Properties"] == before[name]["Properties"] | slowed
+
+
+def test_localstack_retains_what_aws_does(tmp_path: Path) -> None:
+    template = tmp_path / "template.json"
+    template.write_text(json.dumps(expanded(TEXT)))
+    localstack.fit(template)
+    before, after = expanded(TEXT)["Resources"], json.loads(template.read_text())["Resources"]
+    changed = {name for name, resource in after.items() if resource != before[name]}
+    assert changed == {name for name, resource in before.items() if "DeletionPolicy" in resource}
+    assert all(after[name] == before[name] | {"DeletionPolicy": "Retain"} for name in changed)

@@ -95,19 +95,27 @@ class Stack:
 
     def start(self, step: Step) -> None:
         """Start both servers, build and deploy. Raises NotStarted with what CloudFormation says."""
+        self.start_servers(step)
+        self.build_and_deploy(step)
+
+    def start_servers(self, step: Step) -> None:
+        """Start PostgreSQL and the emulator, to which nothing is deployed. Raises NotStarted."""
         with step("Start PostgreSQL"):
             self.postgres.start()
         with step("Start the AWS emulator"):
             self.emulator.start()
-        self.build_and_deploy(step)
 
     def build_and_deploy(self, step: Step) -> None:
         """Build and deploy what has changed, the first time all of it. Raises NotStarted."""
+        self.build(step)
+        with step("Deploy: sam deploy"):
+            self.deploy(self.parameters)
+
+    def build(self, step: Step) -> None:
+        """Build what has changed. Raises NotStarted."""
         with step("Build: sam build"):
             build(self.folder / "build", self.streams)
             ministack.fit(self.folder / "build" / "template.yaml")
-        with step("Deploy: sam deploy"):
-            self.deploy(self.parameters)
 
     def deploy(self, parameters: Mapping[str, str]) -> str:
         """Deploy what is built, the first time or again, and return what SAM said. Raises NotStarted."""

@@ -9,7 +9,19 @@ import typer
 from tools.sluice_cli.authors import check, describe, migration, preview, sample, test
 from tools.sluice_cli.authors.capacity import command as capacity
 from tools.sluice_cli.authors.new import command as new
-from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, ledger, protect, reveal, send, tail
+from tools.sluice_cli.operators import (
+    adopt,
+    audit,
+    breaker,
+    dead_letters,
+    forget,
+    keys,
+    ledger,
+    protect,
+    reveal,
+    send,
+    tail,
+)
 from tools.sluice_cli.terminal import USAGE, complain
 
 app = typer.Typer(
@@ -34,6 +46,7 @@ app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)
 app.command(epilog="Example:  sluice resume user_logins")(breaker.resume)
 app.command(epilog="Example:  sluice protect --stack sluice-prod")(protect.protect)
+app.command(epilog="Example:  sluice adopt --stack sluice")(adopt.adopt)
 app.add_typer(audit.app, name="audit")
 app.add_typer(forget.app, name="forget")
 app.add_typer(keys.app, name="keys")

@@ -59,6 +59,7 @@ class Store:
         )
         self._ledger = Ledger(streams, code_version)
         self._verified: Keyset | None = None
+        self._verified_in: int | None = None  # the generation of the vault; None: before the first write
 
     def verify(self, keyset: Keyset, deadline: Deadline) -> None:
         """Compare every token key with what the database remembers of it.
@@ -68,7 +69,7 @@ class Store:
         if keyset is self._verified:
             return
         self._database.transact(lambda connection: check_values.check(connection, keyset), deadline)
-        self._verified = keyset
+        self._verified, self._verified_in = keyset, None
 
     def write(
         self,
@@ -121,6 +122,7 @@ class Store:
 
         def work(connection: Connection) -> tuple[Written, list[Sealed]]:
             state = erasures.share(connection, self._domains)
+            self._verify_again(connection, state.vault_generation)
             self._vault.observe(state.vault_generation)
             erased = self._erased(connection, chain.from_iterable(ordered.values()), state.newest)
             kept = _without(ordered, erased) if erased else ordered
@@ -187,6 +189,12 @@ class Store:
             return self._mentions[row.stream].without(row, erased) if row.stream in self._mentions else row
 
         return {table: [without(row) for row in several] for table, several in ordered.items()}
+
+    def _verify_again(self, connection: Connection, generation: int) -> None:
+        """Compare the keyset in the transaction that writes, unless the database can have no other one since."""
+        if generation != self._verified_in:
+            check_values.check(connection, self._keyset)
+            self._verified_in = generation
 
     @property
     def _keyset(self) -> Keyset:

@@ -49,5 +49,10 @@ def remember(connection: Connection, keyset: Keyset) -> None:
         )
 
 
+def forget(connection: Connection) -> None:
+    """Forget every token key: those that made no token."""
+    connection.run("DELETE FROM token_key")
+
+
 def _remembered(connection: Connection) -> dict[int, bytes]:
     return dict(connection.run("SELECT number, check_value FROM token_key") or [])
