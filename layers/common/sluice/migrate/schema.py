@@ -94,9 +94,11 @@ def _lock(connection: Connection) -> None:
 
 
 def _remember(connection: Connection, keyset: Keyset) -> None:
-    """Store the check value of every key that is new. Raises MigrationFailed when that of another differs."""
+    """Store the check value of every key that is new. Raises MigrationFailed when another one differs or is missing."""
     for number in check_values.changed(connection, keyset):
         raise MigrationFailed(
             f"keyset: key {number} is not the one that made the tokens of this database; restore the keyset"
         )
+    for number in check_values.missing(connection, keyset):
+        raise MigrationFailed(f"keyset: key {number} is missing; restore the keyset")
     check_values.remember(connection, keyset)
