@@ -7,8 +7,9 @@ from typing import Any
 
 import typer
 
+from sluice.aws import clients
 from tools.sluice_cli import terminal
-from tools.sluice_cli.operators import deployment
+from tools.sluice_cli.operators import deployment, key_policy
 from tools.sluice_cli.operators.deployment import ReasonOption, StackOption, TicketOption
 
 URL_OUTPUT = "RekeyUrl"
@@ -71,6 +72,18 @@ def rewrap(reason: ReasonOption, ticket: TicketOption, stack: StackOption = "") 
             if not answer["done"]:
                 terminal.note(f"{changed:,} moved.")
     terminal.console().print(f"Done: {changed:,} moved. Every data key is wrapped by the stack's KMS key.")
+
+
+@app.command(epilog="Example:  sluice keys policy > vault-key.json")
+def policy(stack: StackOption = "") -> None:
+    """Print the policy that a vault key of your own needs, as JSON, with the roles of the deployed stack in it.
+
+    It takes the right to look at the stack, its template and its roles. No function is called, so nothing is audited.
+    """
+    try:
+        terminal.show_json(key_policy.of_vault_key(deployment.deployed(stack)))
+    except clients.errors() as error:
+        terminal.fail(str(error))
 
 
 def _until_done(action: str, reason: str, ticket: str, stack: str) -> Iterator[dict[str, Any]]:
