@@ -38,11 +38,9 @@ def given() -> dict[str, str]:
     return {"LogLevel": "DEBUG"}
 
 
-def new_secret(stack: Stack, name: str, text: str) -> str:
-    """Have the storage key encrypt a new secret, and return its ARN."""
-    manager = stack.client("secretsmanager")
-    made = manager.create_secret(Name=name, KmsKeyId=stack.outputs["StorageKeyArn"], SecretString=text)
-    return str(made["ARN"])
+def new_secret(stack: Stack, name: str, text: str, **options: str) -> str:
+    """Make a secret, and return its ARN."""
+    return str(stack.client("secretsmanager").create_secret(Name=name, SecretString=text, **options)["ARN"])
 
 
 def keyset_of(stack: Stack) -> str:
@@ -50,10 +48,10 @@ def keyset_of(stack: Stack) -> str:
     return str(found["SecretString"])
 
 
-def put_policy(stack: Stack) -> dict[str, Any]:
-    """Give the vault key the policy that the command prints, and return it."""
-    policy = sluice(stack, "keys", "policy")
-    stack.client("kms").put_key_policy(KeyId=stack.outputs["VaultKeyArn"], PolicyName="default", Policy=policy)
+def put_policy(stack: Stack, key: str) -> dict[str, Any]:
+    """Give a vault key the policy that the command prints (`sluice keys policy > vault-key.json`), and return it."""
+    policy = sluice(stack, "keys", "policy", "--key", key)
+    stack.client("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
     told: dict[str, Any] = json.loads(policy)
     return told
 
@@ -80,7 +78,9 @@ def test_a_keyset_is_restored_from_its_backup_as_another_secret(
     stack.client("secretsmanager").put_secret_value(SecretId=spoiled, SecretString="{}")
     sluice(stack, "keys", "status", *WHY, exit_code=1)
 
-    given["KeysetSecretArn"] = new_secret(stack, "sluice-keyset-restored", backup)
+    given["KeysetSecretArn"] = new_secret(
+        stack, "sluice-keyset-restored", backup, KmsKeyId=stack.outputs["StorageKeyArn"]
+    )
     stack.deploy(given)
     assert stack.outputs["KeysetSecretArn"] == given["KeysetSecretArn"] != spoiled
     works_as_before(stack, sent, old_token)
@@ -99,23 +99,25 @@ def test_a_wrong_keyset_is_refused_in_a_sentence_and_the_deployment_rolled_back(
 def test_a_deleted_stack_is_made_again_with_the_keyset_and_the_keys_that_it_left(
     stack: Stack, sent: Collected, old_token: str, given: dict[str, str]
 ) -> None:
-    given |= {name: stack.outputs[name] for name in ("KeysetSecretArn", "StorageKeyArn", "VaultKeyArn")}
-    assert (
-        sam(
-            *("delete", "--stack-name", stack.name, "--region", REGION, "--no-prompts"),
-            AWS_ENDPOINT_URL=stack.emulator.endpoint_url,
-        ).returncode
-        == 0
+    left = {name: stack.outputs[name] for name in ("KeysetSecretArn", "StorageKeyArn", "VaultKeyArn")}
+    given |= left
+    deleted = sam(
+        *("delete", "--stack-name", stack.name, "--region", REGION, "--no-prompts"),
+        AWS_ENDPOINT_URL=stack.emulator.endpoint_url,
     )
+    assert deleted.returncode == 0, deleted.stdout
     for queues in stack.queues.values():
         stack.client("sqs").delete_queue(QueueUrl=queues.queue)
         stack.client("sqs").delete_queue(QueueUrl=queues.dead_letters)
 
     stack.deploy(given)
-    assert {name: stack.outputs[name] for name in given if name in stack.outputs} | {"LogLevel": "DEBUG"} == given
-    roles = {role: stack.physical_id(f"{role}Role") for role in ("Reveal", "Rekey")}
-    denied = [statement["Condition"]["ArnNotEquals"] for statement in put_policy(stack)["Statement"][1:3]]
-    assert [one["aws:PrincipalArn"].rpartition("/")[2] for one in denied] == [roles["Reveal"], roles["Rekey"]]
+    assert {"LogLevel": "DEBUG"} | {name: stack.outputs[name] for name in left} == given
+    statements = put_policy(stack, given["VaultKeyArn"])["Statement"]
+    denied = {one["Sid"]: one["Condition"]["ArnNotEquals"]["aws:PrincipalArn"] for one in statements[1:3]}
+    assert {sid: arn.rpartition("/")[2] for sid, arn in denied.items()} == {
+        "NobodyButRevealDecrypts": stack.physical_id("RevealRole"),  # of the new stack
+        "NobodyButRekeyReEncrypts": stack.physical_id("RekeyRole"),
+    }
     works_as_before(stack, sent, old_token)
 
 
@@ -124,8 +126,10 @@ def test_with_new_keys_and_the_old_keyset_all_goes_on_and_a_multi_region_key_ope
 ) -> None:
     kms = stack.client("kms")
     vault_key = kms.create_key(MultiRegion=True)["KeyMetadata"]["Arn"]
-    stack.deploy(given | {"StorageKeyArn": "", "VaultKeyArn": vault_key})
-    put_policy(stack)
+    put_policy(stack, vault_key)  # the roles are there already
+    # The functions may not use the older storage key any more, so the key of AWS encrypts the keyset.
+    keyset = new_secret(stack, "sluice-keyset-moved", keyset_of(stack))
+    stack.deploy(given | {"KeysetSecretArn": keyset, "StorageKeyArn": "", "VaultKeyArn": vault_key})
     assert (stack.outputs["VaultKeyArn"], stack.outputs["StorageKeyArn"] != given["StorageKeyArn"]) == (vault_key, True)
     works_as_before(stack, sent, old_token)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.cli import run
 from tests.unit.operators import FakeDeployment
-from tests.unit.template import ACCOUNT, TEMPLATE, TRANSFORMED, arn, resolved
+from tests.unit.template import ACCOUNT, TRANSFORMED, arn, resolved
 from tools.sluice_cli.operators import deployment
 
 WHY = ("--reason", "key_rotation", "--ticket", "OPS-1")
@@ -130,7 +130,7 @@ class FakeStack:
 
     def get_template(self, *, StackName: str, TemplateStage: str) -> dict[str, Any]:
         assert TemplateStage == "Processed"  # without macros
-        return {"TemplateBody": {"Resources": TRANSFORMED, "Outputs": TEMPLATE["Outputs"]}}
+        return {"TemplateBody": {"Resources": TRANSFORMED}}
 
     def describe_stack_resource(self, *, StackName: str, LogicalResourceId: str) -> dict[str, Any]:
         return {"StackResourceDetail": {"PhysicalResourceId": f"{StackName}-{LogicalResourceId}"}}
@@ -148,8 +148,13 @@ def test_the_policy_of_a_vault_key_is_the_templates_own(monkeypatch: pytest.Monk
 
 
 def test_the_administrators_of_a_vault_key_are_those_of_its_own_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeStack("arn:aws:kms:eu-west-1:999999999999:key/theirs")
+    theirs = "arn:aws:kms:eu-west-1:999999999999:key/theirs"
+    fake = FakeStack(f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/ours")
     monkeypatch.setattr(deployment, "deployed", lambda stack: fake)
-    administrators, *others = json.loads(run("keys", "policy")[1])["Statement"]
+    administrators, *others = json.loads(run("keys", "policy", "--key", theirs)[1])["Statement"]
     assert administrators["Principal"] == {"AWS": "arn:aws:iam::999999999999:root"}
     assert "999999999999" not in json.dumps(others)
+
+
+def test_a_key_is_named_by_its_arn(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("keys", "policy", "--key", "alias/vault") == (2, "", "sluice: --key: must be the ARN of a KMS key\n")

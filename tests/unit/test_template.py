@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sluice import settings
+from tests.documentation import blocks
 from tests.unit.template import (
     ACCOUNT,
     BACKUP,
@@ -488,6 +489,13 @@ def test_the_vault_keys_policy_says_this_and_nothing_else() -> None:
         ("RekeyMoves", "Allow", {"AWS": arn("RekeyRole")}, ["kms:ReEncryptFrom", "kms:ReEncryptTo"], IN_CONTEXT),
     ]
     assert key["EnableKeyRotation"] is True
+
+
+def test_the_policy_for_a_storage_key_of_ones_own_is_documented_as_the_template_has_it() -> None:
+    (documented,) = [text for text in blocks(PROJECT / "docs/deployment.md", "json") if "LogGroups" in text]
+    for placeholder, meant in {"account": ACCOUNT, "region": "us-east-1", "stack": "sluice"}.items():
+        documented = documented.replace(f"<{placeholder}>", meant)
+    assert json.loads(documented) == resolved(TRANSFORMED["StorageKey"]["Properties"]["KeyPolicy"])
 
 
 def test_the_vault_key_is_used_by_nothing_but_the_vault() -> None:

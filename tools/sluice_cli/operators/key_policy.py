@@ -8,20 +8,24 @@ from tools.sluice_cli.operators.deployment import Deployment, output
 KEY = "VaultKey"
 
 
-def of_vault_key(deployment: Deployment) -> dict[str, Any]:
-    """Return the key policy with the stack's own roles in it. Its account is the key's. May raise `aws.errors()`."""
+def of_vault_key(deployment: Deployment, key_arn: str) -> dict[str, Any]:
+    """Return the policy for a key, with the stack's roles in it. May raise `aws.errors()`.
+
+    It leaves the key to the administrators of the key's own account. Without an ARN it is for the key in use.
+    """
     cloudformation = deployment.client("cloudformation")
     deployed = cloudformation.get_template(StackName=deployment.stack, TemplateStage="Processed")["TemplateBody"]
-    policy: dict[str, Any] = _Names(deployment).resolve(deployed["Resources"][KEY]["Properties"]["KeyPolicy"])
+    names = _Names(deployment, key_arn or output(deployment, f"{KEY}Arn"))
+    policy: dict[str, Any] = names.resolve(deployed["Resources"][KEY]["Properties"]["KeyPolicy"])
     return policy
 
 
 class _Names:
     """What the template's references stand for."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, key_arn: str) -> None:
         self._deployment = deployment
-        _, partition, _, region, account, _ = output(deployment, f"{KEY}Arn").split(":")
+        _, partition, _, region, account, _ = key_arn.split(":")
         self._pseudo: Mapping[str, str] = {
             "AWS::StackName": deployment.stack,
             "AWS::Partition": partition,
