@@ -63,7 +63,7 @@ def test_no_custom_resource_is_run_so_the_schema_is_made_after_the_deployment(mi
 
 @pytest.mark.parametrize("name", ["login-queue", "order-queue"])
 def test_queues_have_their_settings(stack: Stack, name: str) -> None:
-    key = resources(stack)["StorageKey"]["PhysicalResourceId"]
+    key = stack.outputs["StorageKeyArn"]
     policy = {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}-dlq", "maxReceiveCount": 10}
     found = queue(stack, name)
     assert json.loads(found["RedrivePolicy"]) == policy
