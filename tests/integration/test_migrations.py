@@ -283,6 +283,12 @@ def test_a_key_that_is_added_is_remembered_beside_the_others(empty_database: Tes
     assert dict(empty_database.sql("SELECT number, check_value FROM token_key")) == longer.check_values
 
 
+def test_a_keyset_from_before_a_key_was_added_is_refused(empty_database: TestDatabase, migrate: Migrate) -> None:
+    migrate(keyset=json.dumps({"current": 2, "1": KEY, "2": "L" * 64}))
+    with pytest.raises(MigrationFailed, match=r"^keyset: key 2 is missing; restore the keyset$"):
+        migrate(keyset=json.dumps({"current": 1, "1": KEY}))
+
+
 # The function
 
 

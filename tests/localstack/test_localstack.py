@@ -14,6 +14,8 @@ from urllib.parse import urlparse
 import pytest
 
 from tests.e2e.conftest import eventually
+from tests.e2e.test_operators import sluice
+from tests.e2e.test_queue_to_row import login
 from tests.localstack.conftest import TRUST, Migration, Probe, messages
 from tools.local.demo import send
 from tools.local.generator import messages as generated
@@ -63,7 +65,7 @@ def test_no_custom_resource_is_run_so_the_schema_is_made_after_the_deployment(mi
 
 @pytest.mark.parametrize("name", ["login-queue", "order-queue"])
 def test_queues_have_their_settings(stack: Stack, name: str) -> None:
-    key = resources(stack)["StorageKey"]["PhysicalResourceId"]
+    key = stack.outputs["StorageKeyArn"]
     policy = {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}-dlq", "maxReceiveCount": 10}
     found = queue(stack, name)
     assert json.loads(found["RedrivePolicy"]) == policy
@@ -350,6 +352,32 @@ def test_the_breaker_runs_by_its_schedule(stack: Stack, migration: Migration) ->
     (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
     assert target["Arn"] == f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{name}"
     eventually(lambda: bool(messages(stack, name)), True, 90)
+
+
+def test_the_vault_is_brought_to_another_key_and_its_values_are_still_revealed(
+    stack: Stack, migration: Migration
+) -> None:
+    stack.client("sqs").send_message(QueueUrl=stack.queue_url, MessageBody=json.dumps(login(user_id="moved")))
+    row = "SELECT masked_device_id FROM user_logins WHERE user_id = 'moved'"
+    eventually(lambda: len(sql(stack, row)), 1)
+    key = stack.client("kms").create_key()["KeyMetadata"]["Arn"]
+    functions, rekey = stack.client("lambda"), stack.physical_id("RekeyFunction")
+    environment = functions.get_function_configuration(FunctionName=rekey)["Environment"]["Variables"]
+    # AWS: deploy with VaultKeyArn. LocalStack refuses an update that takes a resource away by its condition.
+    functions.update_function_configuration(
+        FunctionName=rekey, Environment={"Variables": environment | {"VAULT_KEY_ID": key}}
+    )
+    why = ("--reason", "key_rotation", "--ticket", "OPS-1")
+    assert "Every data key is wrapped" in sluice(stack, "keys", "rewrap", *why)
+    assert sql(stack, "SELECT DISTINCT kms_key_arn FROM pii_vault_key") == [[key]]
+    ((token,),) = sql(stack, row)
+    (revealed,) = json.loads(sluice(stack, "reveal", token, *why, "--json"))["values"]
+    assert revealed["value"] == login()["device_id"]
+
+
+def sql(stack: Stack, text: str, **values: Any) -> list[list[Any]]:
+    with stack.connect() as owner:
+        return list(owner.run(text, **values) or [])
 
 
 def test_a_second_deployment_changes_no_resource(stack: Stack) -> None:

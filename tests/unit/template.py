@@ -45,6 +45,8 @@ def resolved(value: Any) -> Any:
             return ACCOUNT
         case {"Ref": "DeploymentRoleArn"}:
             return DEPLOYMENT
+        case {"Fn::GetAtt": [name, "Value"]}:  # of a parameter of SSM
+            return resolved(TEMPLATE["Resources"][name]["Properties"]["Value"])
         case {"Ref": name} if name in TEMPLATE["Parameters"]:
             return str(TEMPLATE["Parameters"][name].get("Default", "given"))
         case {"Ref": name} | {"Fn::GetAtt": [name, "Arn"]}:

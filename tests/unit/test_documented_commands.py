@@ -26,6 +26,7 @@ SENT = f"{E2E}test_records_are_sent_to_a_stream"
 PAUSED = f"{E2E}test_a_stream_is_paused_and_resumed"
 PROTECTED = "tests/e2e/test_operators.py::test_a_stack_that_is_protected_is_not_deleted"
 KEYS = f"{E2E}test_a_token_key_is_added_and_the_tokens_brought_to_it"
+OWN_KEYS = "tests/e2e/test_keys.py"
 AUDITED = f"{E2E}test_the_audit_log_is_listed_and_compared_with_what_was_logged"
 COMPOSE = "tests/docker/test_compose.py::"
 UP_AND_DOWN = f"{COMPOSE}test_what_is_in_the_database_is_there_after_down_and_up"
@@ -113,6 +114,9 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice keys status --reason key_rotation --ticket OPS-1": (KEYS,),
     "sluice keys rekey --reason key_rotation --ticket OPS-1": (KEYS,),
     "sluice keys rewrap --reason key_rotation --ticket OPS-1": (KEYS,),
+    "sluice keys status --reason operations --ticket OPS-1": (OWN_KEYS,),
+    "sluice keys policy > vault-key.json": (OWN_KEYS,),
+    "sluice keys policy --key <ARN of the key> > vault-key.json": (OWN_KEYS,),
     "sluice audit list": (AUDITED,),
     "sluice audit verify": (AUDITED,),
     "sluice audit verify --heads heads.log": (AUDITED,),

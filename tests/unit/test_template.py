@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from sluice import settings
+from tests.documentation import blocks
 from tests.unit.template import (
     ACCOUNT,
     BACKUP,
     DEPLOYMENT,
+    PRODUCER,
     PROJECT,
     TEMPLATE,
     TRANSFORMED,
@@ -28,6 +30,13 @@ from tools.sluice_cli.authors.template import DEFAULTS, OPTIONS
 from tools.template import with_streams
 
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+
+# What can be given is named by nothing but the parameter of SSM that says which one is in use.
+IN_USE = {
+    "KeysetSecret": {"Fn::GetAtt": ["KeysetInUse", "Value"]},
+    "StorageKey": {"Fn::GetAtt": ["StorageKeyInUse", "Value"]},
+    "VaultKey": {"Fn::GetAtt": ["VaultKeyInUse", "Value"]},
+}
 
 ANYONE = arn("Anyone")  # a principal whom IAM allows everything
 ROLES = (
@@ -75,6 +84,12 @@ LOGIN = {
 QUEUES = f"arn:aws:sqs:us-east-1:{ACCOUNT}:*"
 MESSAGES = f"{QUEUES} where sluice:stack is sluice, sluice:holds is messages"
 DEAD_LETTERS = f"{QUEUES} where sluice:stack is sluice, sluice:holds is dead-letters"
+# The vault key is used in the context of this stack alone.
+IN_CONTEXT = {
+    "StringEquals": {f"kms:EncryptionContext:{name}": value for name, value in CONTEXT.items()},
+    "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": list(CONTEXT)},
+}
+VAULT = "VaultKey in the context of this stack"
 SWITCHING = {
     f"{STACKS}/breaker/*": {"ssm:GetParameter", "ssm:PutParameter"},
     f"arn:aws:lambda:us-east-1:{ACCOUNT}:event-source-mapping:* where sluice:stack is sluice": {
@@ -105,6 +120,7 @@ PERMISSIONS = {
         "KeysetSecret": READ,
         "IngestSecret": READ,
         "StorageKey": DECRYPT,
+        VAULT: {"kms:GenerateDataKey"},
         **SWITCHING,
     },
     "RevealRole": {
@@ -113,6 +129,7 @@ PERMISSIONS = {
         "KeysetSecret": READ,
         "RevealSecret": READ,
         "StorageKey": DECRYPT,
+        VAULT: DECRYPT,
     },
     "ForgetRole": {
         "ForgetLogGroup": LOGS,
@@ -127,6 +144,7 @@ PERMISSIONS = {
         "KeysetSecret": READ | {"secretsmanager:PutSecretValue"},
         "RekeySecret": READ,
         "StorageKey": DECRYPT | {"kms:GenerateDataKey"},
+        VAULT: {"kms:ReEncryptFrom", "kms:ReEncryptTo"},
     },
     "AuditRole": {"AuditLogGroup": LOGS, **LOGIN["audit"], "AuditSecret": READ, "StorageKey": DECRYPT},
     "DeadLettersRole": {
@@ -145,6 +163,7 @@ PERMISSIONS = {
         "KeysetSecret": READ,
         "IngestSecret": READ,
         "StorageKey": DECRYPT,
+        VAULT: {"kms:GenerateDataKey"},
         **SWITCHING,
         STACKS: {"ssm:GetParametersByPath"},
         f"{STACKS}/pause/*": {"ssm:GetParameter"},
@@ -177,7 +196,7 @@ def test_a_queue_and_the_function_that_reads_it_fit(name: str) -> None:
     assert queue["VisibilityTimeout"] == 6 * RESOURCES[function]["Properties"]["Timeout"] + max(windows)
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 10
     assert dead_letters["MessageRetentionPeriod"] == 2 * queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
-    assert queue["KmsMasterKeyId"] == dead_letters["KmsMasterKeyId"] == {"Ref": "StorageKey"}
+    assert queue["KmsMasterKeyId"] == dead_letters["KmsMasterKeyId"] == IN_USE["StorageKey"]
     assert RESOURCES[function]["DependsOn"] == "Schema"
 
 
@@ -273,7 +292,6 @@ def test_thirty_four_streams_fit_into_a_stack_and_the_first_limit_is_that_of_its
 def test_the_outputs_are_names_and_addresses_and_no_secret() -> None:
     names = {
         "MigrateFunctionName": "MigrateFunction",
-        "KeysetSecretArn": "KeysetSecret",
         "IngestSecretArn": "IngestSecret",
         "RevealCallerPolicyArn": "RevealCallerPolicy",
         "OperatorCallerPolicyArn": "OperatorCallerPolicy",
@@ -283,8 +301,7 @@ def test_the_outputs_are_names_and_addresses_and_no_secret() -> None:
     assert {name: output["Value"] for name, output in TEMPLATE["Outputs"].items()} == {
         **{name: {"Ref": resource} for name, resource in names.items()},
         **{name: {"Fn::GetAtt": [url, "FunctionUrl"]} for name, url in urls.items()},
-        "VaultKeyArn": {"Fn::GetAtt": ["VaultKey", "Arn"]},
-        "StorageKeyArn": {"Fn::GetAtt": ["StorageKey", "Arn"]},
+        **{f"{name}Arn": value for name, value in IN_USE.items()},
     }
 
 
@@ -297,11 +314,47 @@ def test_what_cannot_be_made_again_outlives_the_stack_unless_its_creation_fails(
     assert all(RESOURCES[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
 
 
+@pytest.mark.parametrize("name", IN_USE)
+def test_a_keyset_or_key_that_is_given_takes_the_place_of_the_one_that_is_made(name: str) -> None:
+    made = {"Ref": name} if name == "KeysetSecret" else {"Fn::GetAtt": [name, "Arn"]}
+    condition = f"{name.removesuffix('Secret')}IsOurs"
+    (parameter,) = [
+        parameter
+        for parameter, resource in RESOURCES.items()
+        if f"'{name}'" in str(resource["Properties"])  # nothing else names it
+    ]
+    assert IN_USE[name]["Fn::GetAtt"][0] == parameter
+    assert RESOURCES[parameter]["Properties"]["Value"] == {"Fn::If": [condition, made, {"Ref": f"{name}Arn"}]}
+    assert TEMPLATE["Conditions"][condition] == {"Fn::Equals": [{"Ref": f"{name}Arn"}, ""]}
+    assert RESOURCES[name]["Condition"] == condition
+
+
+@pytest.mark.parametrize(
+    ("parameter", "given", "is_taken"),
+    [
+        ("KeysetSecretArn", "", True),
+        ("KeysetSecretArn", f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:sluice/keyset-a1B2c3", True),
+        ("KeysetSecretArn", f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:sluice/keyset", False),  # half an ARN
+        ("KeysetSecretArn", "sluice/keyset", False),
+        ("VaultKeyArn", "", True),
+        ("VaultKeyArn", f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/mrk-0123456789abcdef0123456789abcdef", True),
+        ("VaultKeyArn", f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/vault", False),  # policies know keys, not aliases
+        ("VaultKeyArn", "01234567-89ab-cdef-0123-456789abcdef", False),
+        ("StorageKeyArn", f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef", True),
+        ("StorageKeyArn", f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/storage", False),
+    ],
+)
+def test_what_is_given_is_a_whole_arn(parameter: str, given: str, is_taken: bool) -> None:
+    pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, given)) == is_taken
+
+
 def test_the_custom_resource_waits_for_longer_than_its_function_may_take() -> None:
     schema = RESOURCES["Schema"]["Properties"]
     assert schema["ServiceTimeout"] == 300 > RESOURCES["MigrateFunction"]["Properties"]["Timeout"]
     layers = (schema["Layer"], schema["Streams"])
     assert layers == ({"Ref": "CommonLayer"}, {"Ref": "StreamsLayer"})  # other layers, other migrations: it runs again
+    assert schema["Keyset"] == IN_USE["KeysetSecret"]  # another keyset, and it is compared
     for role in settings.ROLES:
         assert schema[f"{pascal(role)}Secret"] == {"Ref": f"{pascal(role)}Secret"}
 
@@ -312,13 +365,20 @@ def test_a_role_may_do_this_and_nothing_else(role: str) -> None:
     for statement in statements(role):
         assert set(statement) - {"Condition"} == {"Effect", "Action", "Resource"}
         assert statement["Effect"] == "Allow"
-        tags = statement.get("Condition", {"StringEquals": {}})
-        assert set(tags) == {"StringEquals"}
-        where = [f"{key.removeprefix('aws:ResourceTag/')} is {value}" for key, value in tags["StringEquals"].items()]
+        where = _condition(statement.get("Condition", {"StringEquals": {}}))
         for resource in listed(statement["Resource"]):
-            name = " where ".join([resource.removeprefix(arn("")), *filter(None, [", ".join(where)])])
+            name = resource.removeprefix(arn("")) + where
             allowed[name] = allowed.get(name, set()) | set(listed(statement["Action"]))
     assert allowed == PERMISSIONS[role] | {"*": ANYWHERE[role]}
+
+
+def _condition(condition: dict[str, Any]) -> str:
+    """Return what a statement asks for: tags of a resource, or the context of a call of KMS."""
+    if condition == IN_CONTEXT:
+        return " in the context of this stack"
+    assert set(condition) == {"StringEquals"}
+    tags = [f"{key.removeprefix('aws:ResourceTag/')} is {value}" for key, value in condition["StringEquals"].items()]
+    return f" where {', '.join(tags)}" if tags else ""
 
 
 @pytest.mark.parametrize("kind", ["AWS::SQS::Queue", "AWS::Lambda::EventSourceMapping"])
@@ -337,7 +397,7 @@ def test_what_a_function_may_do_is_attached_before_it_runs() -> None:
         if {"Ref": "IngestRole"} in policy["Properties"]["Roles"]
     }
     before = set(RESOURCES["Schema"]["DependsOn"])
-    assert attached | {"MigratePolicy", "BreakerPolicy"} == before
+    assert attached | {"KeysetPolicy", "MigratePolicy", "BreakerPolicy", "BreakerVaultPolicy"} == before
     others = {
         "BreakerFunction",
         "RevealFunction",
@@ -479,10 +539,6 @@ def test_a_role_that_is_allowed_everything_else_still_does_one_thing_with_the_va
 
 def test_the_vault_keys_policy_says_this_and_nothing_else() -> None:
     key = TRANSFORMED["VaultKey"]["Properties"]
-    in_context = {
-        "StringEquals": {f"kms:EncryptionContext:{name}": value for name, value in CONTEXT.items()},
-        "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": list(CONTEXT)},
-    }
     statements = [
         (s["Sid"], s["Effect"], s["Principal"], s["Action"], s.get("Condition"))
         for s in resolved(key["KeyPolicy"]["Statement"])
@@ -496,16 +552,25 @@ def test_the_vault_keys_policy_says_this_and_nothing_else() -> None:
         ("NobodyButRevealDecrypts", "Deny", "*", "kms:Decrypt", all_but("RevealRole")),
         ("NobodyButRekeyReEncrypts", "Deny", "*", "kms:ReEncrypt*", all_but("RekeyRole")),
         ("NobodyGrants", "Deny", "*", "kms:CreateGrant", None),
-        ("IngestSeals", "Allow", {"AWS": [arn("IngestRole"), arn("BreakerRole")]}, "kms:GenerateDataKey", in_context),
-        ("RevealOpens", "Allow", {"AWS": arn("RevealRole")}, "kms:Decrypt", in_context),
-        ("RekeyMoves", "Allow", {"AWS": arn("RekeyRole")}, ["kms:ReEncryptFrom", "kms:ReEncryptTo"], in_context),
+        ("IngestSeals", "Allow", {"AWS": [arn("IngestRole"), arn("BreakerRole")]}, "kms:GenerateDataKey", IN_CONTEXT),
+        ("RevealOpens", "Allow", {"AWS": arn("RevealRole")}, "kms:Decrypt", IN_CONTEXT),
+        ("RekeyMoves", "Allow", {"AWS": arn("RekeyRole")}, ["kms:ReEncryptFrom", "kms:ReEncryptTo"], IN_CONTEXT),
     ]
     assert key["EnableKeyRotation"] is True
 
 
+def test_the_policy_for_a_storage_key_of_ones_own_is_documented_as_the_template_has_it() -> None:
+    (documented,) = [text for text in blocks(PROJECT / "docs/deployment.md", "json") if "LogGroups" in text]
+    known = {"account": ACCOUNT, "region": "us-east-1", "stack": "sluice", "principal": PRODUCER}
+    for placeholder, meant in known.items():
+        documented = documented.replace(f"<{placeholder}>", meant)
+    assert json.loads(documented) == resolved(TRANSFORMED["StorageKey"]["Properties"]["KeyPolicy"])
+
+
 def test_the_vault_key_is_used_by_nothing_but_the_vault() -> None:
-    users = {name for name, resource in TRANSFORMED.items() if "'VaultKey'" in str(resource["Properties"])}
+    users = {name for name, resource in TRANSFORMED.items() if "'VaultKeyInUse'" in str(resource["Properties"])}
     assert users == {
+        *(f"{role}VaultPolicy" for role in ("Ingest", "Breaker", "Reveal", "Rekey")),
         "BreakerFunction",
         "LoginsIngestFunction",
         "OrdersIngestFunction",
@@ -534,13 +599,13 @@ def test_the_keyset_is_read_by_those_who_need_it_and_written_by_rekey_whatever_i
     assert denied(every, ANYONE, through_cloudformation) == every - {"UpdateSecret"}
     assert denied(every, DEPLOYMENT) == every - {"UpdateSecret"}  # its own role is no caller's
     policy = TRANSFORMED["KeysetPolicy"]["Properties"]
-    assert (policy["SecretId"], policy["BlockPublicPolicy"]) == ({"Ref": "KeysetSecret"}, True)
+    assert (policy["SecretId"], policy["BlockPublicPolicy"]) == (IN_USE["KeysetSecret"], True)
 
 
 def test_every_secret_is_encrypted_and_every_login_has_one_of_its_own() -> None:
     secrets = of_type("AWS::SecretsManager::Secret")
     assert set(secrets) == {"KeysetSecret", "OwnerSecret", *(f"{pascal(role)}Secret" for role in settings.ROLES)}
-    assert all(secret["Properties"]["KmsKeyId"] == {"Fn::GetAtt": ["StorageKey", "Arn"]} for secret in secrets.values())
+    assert all(secret["Properties"]["KmsKeyId"] == IN_USE["StorageKey"] for secret in secrets.values())
     for role in settings.ROLES:
         made = secrets[f"{pascal(role)}Secret"]["Properties"]["GenerateSecretString"]
         assert made == {
@@ -614,7 +679,7 @@ def test_a_function_has_a_role_and_an_encrypted_log_of_its_own(name: str) -> Non
     function = RESOURCES[name]["Properties"]
     assert function["Role"]["Fn::GetAtt"][0] in of_type("AWS::IAM::Role")
     group = RESOURCES[function["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
-    assert group["KmsKeyId"] == {"Fn::GetAtt": ["StorageKey", "Arn"]}
+    assert group["KmsKeyId"] == IN_USE["StorageKey"]
     # Whether the audit log is whole, and who was erased since a backup, these alone can tell.
     proves = name in ("RevealFunction", "ForgetFunction", "RekeyFunction", "DeadLettersFunction")
     assert group["RetentionInDays"] == ({"Ref": "AuditTrailRetentionDays"} if proves else 90)

@@ -17,8 +17,11 @@ CONCURRENCY = 2  # batches of a stream at a time: each function that runs unpack
 def fit(template: Path) -> None:
     """Remove the resources that MiniStack does not know from a built template, and lower the streams' concurrency."""
     parsed = yaml_parse(template.read_text())
-    for name in [name for name, resource in parsed["Resources"].items() if _is_unknown(resource)]:
+    unknown = [name for name, resource in parsed["Resources"].items() if _is_unknown(resource)]
+    for name in unknown:
         del parsed["Resources"][name]
+    waits = parsed["Resources"]["Schema"]
+    waits["DependsOn"] = [name for name in waits["DependsOn"] if name not in unknown]
     _slow_down(parsed["Resources"])
     template.write_text(json.dumps(parsed))  # which is YAML too
 

@@ -67,6 +67,8 @@ def _resolved(value: Any, resources: dict[str, Any]) -> Any:
     match value:
         case {"Ref": name} | {"Fn::GetAtt": [name, "Arn"]} if name in resources:
             return ARNS[resources[name]["Type"]].format(name=name)
+        case {"Fn::GetAtt": [name, "Value"]}:  # of a parameter of SSM
+            return _resolved(resources[name]["Properties"]["Value"], resources)
         case {"Ref": name}:
             return PARAMETERS.get(name) or PSEUDO[name.removeprefix("AWS::")]
         case {"Fn::Sub": [text, variables]}:

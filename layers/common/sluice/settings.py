@@ -62,6 +62,10 @@ class VaultSettings:
         """What KMS is told when it wraps a data key, and must be told again to open it."""
         return {"app": "sluice", "purpose": "vault", "stack": self.stack}
 
+    def here(self, kms_key_arn: str) -> str:
+        """Return the ARN of a KMS key in this region: a multi-Region key has the same id in each of its regions."""
+        return self.key_id if kms_key_arn.rpartition("/")[2] == self.key_id.rpartition("/")[2] else kms_key_arn
+
     @classmethod
     def read(cls, environment: Environment = os.environ) -> Self:
         """Read the vault's settings. Raises SettingError when one is missing or bad."""

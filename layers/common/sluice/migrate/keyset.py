@@ -11,7 +11,7 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.telemetry import logger
 from sluice.vault import erasures
 
-WITHOUT_TOKENS = ("token_key", "rejection", "operation")  # of the tables that the roles may write to
+WITHOUT_TOKENS = ("token_key", "rejection", "operation", "batch")  # of the tables that the roles may write to
 
 
 def remember(connection: Connection, keyset: Keyset, roles: Mapping[str, Credentials]) -> None:
@@ -19,20 +19,28 @@ def remember(connection: Connection, keyset: Keyset, roles: Mapping[str, Credent
 
     A database that holds no token takes any keyset in the place of the one that it knows. Call it when the roles have
     their rights, which tell where tokens can be. Raises MigrationFailed when there are tokens, and a token key is
-    another one.
+    another one or missing.
     """
-    changed = check_values.changed(connection, keyset)
-    if changed:
+    wrong = _wrong(connection, keyset)
+    if wrong:
         erasures.exclude(connection)  # No batch is being written, and the next one compares its keyset again.
         connection.run("LOCK TABLE token_key")  # Whoever else has compared theirs is done writing.
         if table := _table_with_rows(connection, roles):
             raise MigrationFailed(
-                f"keyset: key {changed[0]} is not the one that made the tokens of this database: {table} has rows;"
-                " restore the keyset, or deploy to an empty database"
+                f"keyset: {wrong}: {table} has rows; restore the keyset, or deploy to an empty database"
             )
         check_values.forget(connection)
         logger.warning("keyset replaced: the database holds no token")
     check_values.remember(connection, keyset)
+
+
+def _wrong(connection: Connection, keyset: Keyset) -> str:
+    """Tell which token key is not what the database remembers, or nothing."""
+    for number in check_values.changed(connection, keyset):
+        return f"key {number} is not the one that made the tokens of this database"
+    for number in check_values.missing(connection, keyset):
+        return f"key {number} is missing"
+    return ""
 
 
 def _table_with_rows(connection: Connection, roles: Mapping[str, Credentials]) -> str | None:
