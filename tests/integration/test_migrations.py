@@ -221,7 +221,8 @@ def test_a_database_without_tokens_takes_another_keyset(empty_database: TestData
     migrate(keyset=json.dumps({"current": 2, "1": KEY, "2": "L" * 64}))
     empty_database.sql(
         "INSERT INTO rejection VALUES (gen_random_uuid(), 'user_logins', 'missing', '/ip', '{}');"
-        " INSERT INTO operation VALUES (gen_random_uuid()); CREATE TABLE somebody_elses AS SELECT 1 AS a"
+        " INSERT INTO operation VALUES (gen_random_uuid());"
+        " INSERT INTO batch (id, stream, request_id) VALUES (1, 'user_logins', ''); CREATE TABLE somebody_elses AS SELECT 1 AS a"
     )
     migrate(keyset=OTHER)
     assert remembered(empty_database) == Keyset.parse(OTHER).check_values
@@ -244,7 +245,7 @@ def test_a_database_in_which_anything_can_be_a_token_takes_no_other_keyset(
 
 def test_no_table_of_the_product_is_left_out(empty_database: TestDatabase, migrate: Migrate) -> None:
     migrate()
-    without_tokens = {"migration", "operation", "rejection", "removal", "token_key"}
+    without_tokens = {"batch", "declaration", "migration", "operation", "rejection", "removal", "token_key"}
     assert tables(empty_database) - {"orders"} <= {*MADE_WITH_A_KEYSET} | without_tokens
 
 
@@ -285,7 +286,8 @@ def test_a_key_that_is_added_is_remembered_beside_the_others(empty_database: Tes
 
 def test_a_keyset_from_before_a_key_was_added_is_refused(empty_database: TestDatabase, migrate: Migrate) -> None:
     migrate(keyset=json.dumps({"current": 2, "1": KEY, "2": "L" * 64}))
-    with pytest.raises(MigrationFailed, match=r"^keyset: key 2 is missing; restore the keyset$"):
+    empty_database.sql(MADE_WITH_A_KEYSET["erasure"])
+    with pytest.raises(MigrationFailed, match=r"^keyset: key 2 is missing: erasure has rows; restore the keyset, or"):
         migrate(keyset=json.dumps({"current": 1, "1": KEY}))
 
 
