@@ -22,6 +22,7 @@ PROJECT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = expanded(declared((PROJECT / "template.yaml").read_text()))
 
 ACCOUNT = "123456789012"
+BUCKET = "payloads"
 BACKUP = f"arn:aws:iam::{ACCOUNT}:role/Backup"
 
 
@@ -58,6 +59,7 @@ def resolved(value: Any) -> Any:
             names = {"Partition": "aws", "AccountId": ACCOUNT, "Region": "us-east-1", "StackName": "sluice"}
             for name, meant in names.items():
                 text = text.replace(f"${{AWS::{name}}}", meant)
+            text = text.replace("${PayloadBucket}", BUCKET)
             return text.replace("${DatabaseResourceId}", resolved({"Ref": "DatabaseResourceId"}))
         case {"Fn::If": [_, then, _]}:
             return resolved(then)
