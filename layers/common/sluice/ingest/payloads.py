@@ -17,7 +17,7 @@ from sluice.telemetry import logger
 
 THREADS = 8
 CHUNK_BYTES = 1_048_576
-START_SECONDS = 35  # left for a read that begins: the client gives up after 21, then the batch is written
+START_SECONDS = 25  # left for a read that begins: the client gives up after 21
 READ_SECONDS = 10  # left for a read that goes on
 DELETED_AT_ONCE = 1000  # objects
 
