@@ -19,7 +19,7 @@ from sluice.deadline import Deadline
 from sluice.declaration.envelopes import Postmark
 from sluice.declaration.outside import Wanted
 from sluice.failures import Outage, Rejected
-from sluice.ingest import message
+from sluice.ingest import message, traces
 from sluice.ingest.payloads import START_SECONDS, Payloads, Unread
 from sluice.telemetry import logger
 
@@ -29,7 +29,7 @@ CALL_LETTERS = 10  # SQS gives and takes no more at once
 CALL_BYTES = 262_144  # it takes a MiB at once, from older queues a quarter of that; a larger letter goes alone
 PAGE_BYTES = 32 * 1024 * 1024  # of bodies in memory
 MOST_HELD = 100_000  # letters; SQS hides 120,000 of a queue at most
-ATTRIBUTES = ("SentTimestamp", "ApproximateReceiveCount", "MessageGroupId")  # of SQS, that every letter needs
+ATTRIBUTES = ("SentTimestamp", "ApproximateReceiveCount", "MessageGroupId", traces.HEADER)  # of SQS
 MOST_ATTRIBUTES = 10  # of a message
 HIDDEN_SECONDS = 60  # longer than the invocation may last: if it dies, its letters come back by themselves
 WRAP_UP_SECONDS = 20  # to finish what was begun, and to release the letters that stay
@@ -215,6 +215,8 @@ class DeadLetterQueue:
 
     def _sent(self, letter: Letter) -> dict[str, Any]:
         sent: dict[str, Any] = {"MessageBody": letter.sent_body, "MessageAttributes": letter.redriven_attributes()}
+        if (trace := traces.header(letter.record.raw_event["attributes"])) is not None:
+            sent["MessageSystemAttributes"] = {traces.HEADER: _text(trace)}
         if letter.group_id is not None:
             sent["MessageGroupId"] = letter.group_id
         if _is_fifo(self._queues.queue):
