@@ -1,6 +1,7 @@
 """`sluice describe`: a stream's declaration in, a table of its fields out, for people, scripts or a data catalogue."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -70,6 +71,7 @@ def _head(stream: type[Stream]) -> dict[str, Any]:
         "envelope": stream.unwrap.__name__,
         "records": stream.splitter.name if stream.splitter else None,
         "ignore": list(stream.ignored_members),
+        **({"offloaded": asdict(stream.offloaded)} if stream.offloaded else {}),
     }
 
 
@@ -81,6 +83,7 @@ def _sentences(stream: type[Stream], quote: str = "") -> str:
         paths = [head[key]] if isinstance(head[key], str) else head[key] or ()
         names += [f"{key} {between.join(f'{quote}{path}{quote}' for path in paths)}"] if paths else []
     names += [f"ignores {quote}{json.dumps(members)}{quote}" for members in stream.ignored_members]
+    names += [f"offloaded {quote}{stream.offloaded}{quote}"] if stream.offloaded else []
     told = ", ".join(names)
     return f"{head['about']} {told[0].upper()}{told[1:]}."
 

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import streams
+from sluice.declaration.offloading import MOST_BYTES
+from sluice.declaration.route import Queued, head_of
 from tools.template import FILE, LOOP, NoSuchPlace, declared
 
+BATCH_SIZE = 1000  # where the template's mapping does not say another
 OPTIONS = ("Name", "Queue", "BatchSize", "WindowSeconds", "Concurrency")  # of a line in the mapping `Streams`
 
 
@@ -39,6 +42,24 @@ def misfits(names: Collection[str], routed: Collection[str] = ()) -> Iterator[st
         yield from _bad_words(texts)
         yield from _bad_options(lines)
         yield from _without_the_other({word: lines.get(word, {}).get("Name", word) for word in texts}, names, routed)
+
+
+def large_batches(declared_: Mapping[str, Queued]) -> Iterator[str]:
+    """Yield the streams whose batches may hold more bodies from S3 than the memory of the function."""
+    try:
+        _, lines = declared(text())
+    except (OSError, NoSuchPlace, ValueError):
+        return  # `misfits` tells
+    options = {line.get("Name", word): (word, line) for word, line in lines.items()}
+    for name, one in declared_.items():
+        offloaded = head_of(one).offloaded
+        word, line = options.get(name, (name, {}))
+        size = line.get("BatchSize", BATCH_SIZE)
+        if offloaded and size * offloaded.max_bytes > MOST_BYTES:
+            yield (
+                f"{FILE}: Mappings, Streams, {word}: {size} bodies of {offloaded.max_bytes:,} bytes from S3 are more"
+                f" than a batch may hold; set BatchSize: {MOST_BYTES // offloaded.max_bytes}"
+            )
 
 
 def _bad_words(words: Collection[str]) -> Iterator[str]:
