@@ -114,6 +114,22 @@ def test_a_message_that_sqs_keeps_finds_its_object_again_and_is_a_duplicate(
     assert (notes(database), rejections(database), s3.objects, sqs.queues[DEAD]) == (["hello"], [], {}, [])
 
 
+def test_a_message_that_is_a_row_is_a_duplicate_where_its_object_is_gone(
+    sqs: FakeSqs, s3: FakeS3, ingest: Environment, database: TestDatabase, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    message_id = put(s3, sqs, "up/1", upload())
+    sqs.deliver(ingest.invoke)
+    twice = {"sluice_message_id": message_id}
+    sqs.put(pointer("up/1"), QUEUE, message_id=message_id, receives=0)  # delivered twice
+    sqs.put(pointer("up/1"), QUEUE, attributes=twice, receives=0)  # redriven twice
+    put(s3, sqs, "up/2", upload(note="new"))
+    sqs.deliver(ingest.invoke)
+    (first, second) = [line for line in logged() if line["message"] == "batch done"]
+    assert (second["Received"], second["Written"], second["Duplicate"], second["Rejected"]) == (3, 1, 2, 0)
+    assert (notes(database), rejections(database), sqs.queues[DEAD]) == (["hello", "new"], [], [])
+    assert first["Duplicate"] == 0
+
+
 def test_an_object_is_kept_until_its_row_is_committed(
     sqs: FakeSqs, s3: FakeS3, ingest: Environment, database: TestDatabase
 ) -> None:

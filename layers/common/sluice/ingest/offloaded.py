@@ -13,7 +13,8 @@ from sluice.declaration.offloading import pointer_in
 from sluice.failures import Rejected
 from sluice.ingest.batch import StoringBatchProcessor
 from sluice.ingest.handler import Handled, RecordHandler
-from sluice.ingest.payloads import Payloads, Unread
+from sluice.ingest.message import id_of_record, id_of_row_or_rejection
+from sluice.ingest.payloads import MISSING, Payloads, Unread
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Store
 from sluice.ingest.visibility import queue_url
@@ -50,7 +51,7 @@ class OffloadedBatchProcessor(StoringBatchProcessor):
 
     A message whose payload could not be read this time is left out, and comes again. An object is deleted after its
     message, and the message after the commit. So whatever ends the function, no message that comes again finds its
-    object gone.
+    object gone. One that SQS delivers twice may: it is a duplicate if it is a row by its own id.
     """
 
     def __init__(self, store: Store, deadline: Deadline, payloads: Payloads) -> None:
@@ -72,8 +73,12 @@ class OffloadedBatchProcessor(StoringBatchProcessor):
             if not isinstance(one, Unread)
         ]
         faults = {record["messageId"]: one for record, one in read if isinstance(one, Rejected)}
+        done = self._done(faults)
+        self.records = [record for record in self.records if record["messageId"] not in done]
         self.handler = OffloadedHandler(cast("RecordHandler", self.handler), faults)
         results = super().process()
+        self.received += len(done)
+        self.written = self.written._replace(duplicates=self.written.duplicates + len(done))
         if self._payloads.are_deleted:
             failed = {record.message_id for record in self.failed} | self._again
             self._delete([record for record in sent if record["messageId"] not in failed])
@@ -82,6 +87,19 @@ class OffloadedBatchProcessor(StoringBatchProcessor):
     def response(self) -> PartialItemFailureResponse:
         again: list[PartialItemFailures] = [{"itemIdentifier": message_id} for message_id in sorted(self._again)]
         return {"batchItemFailures": [*super().response()["batchItemFailures"], *again]}
+
+    def _done(self, faults: Mapping[str, Rejected]) -> set[str]:
+        """Return SQS's ids of the messages whose objects are gone because they are rows."""
+        missing = {
+            record["messageId"]: id_of_row_or_rejection(SQSRecord(record))
+            for record in self.records
+            if record["messageId"] in faults and faults[record["messageId"]].reason == MISSING
+        }
+        if not missing or not self._payloads.are_deleted:
+            return set()
+        first = {sqs_id: id_of_record(message_id, 0) for sqs_id, message_id in missing.items()}  # of several records
+        stored = self._store.stored({*missing.values(), *first.values()}, self._deadline)
+        return {sqs_id for sqs_id, message_id in missing.items() if {message_id, first[sqs_id]} & stored}
 
     def _delete(self, done: list[dict[str, Any]]) -> None:
         """Delete messages that point to objects, and then the objects. A message that SQS keeps comes again."""

@@ -15,6 +15,7 @@ from sluice.declaration.route import Queued, head_of
 from sluice.failures import Outage, Rejected
 from sluice.telemetry import logger
 
+MISSING = "payload_missing"  # the reason: there is no such object
 THREADS = 8
 CHUNK_BYTES = 1_048_576
 START_SECONDS = 25  # left for a read that begins: the client gives up after 21
@@ -101,7 +102,7 @@ class Payloads:
         except clients.errors() as error:
             if clients.reason(error) != "NoSuchKey":
                 return Unread(f"s3: {clients.reason(error)}")  # the text may hold the key
-            answer = Rejected("payload_missing")
+            answer = Rejected(MISSING)
         if not isinstance(answer, Unread):
             room.has_answer = True
         return answer

@@ -84,6 +84,14 @@ class Store:
         self._vault.committed(sealed)
         return written
 
+    def stored(self, message_ids: Iterable[str], deadline: Deadline) -> set[str]:
+        """Return which of these messages are rows already. Raises Outage."""
+        rows = [MaskedRow(message_id, "epoch", ()) for message_id in message_ids]
+        return self._database.transact(
+            lambda connection: {one for table in self._tables.values() for one in table.known(connection, rows)},
+            deadline,
+        )
+
     def probe(self, rows: Sequence[MaskedRow], rejection: Rejection, deadline: Deadline) -> None:
         """Write rows and a rejection as `write` does, seal the rows' originals, and roll it all back.
 
