@@ -61,7 +61,7 @@ def test_a_declaration_that_cannot_be_is_refused(said: Any, says: str) -> None:
 def test_a_part_has_no_payloads_of_its_own() -> None:
     with pytest.raises(DeclarationError, match=r"^Inside: a Part has no offloaded, a Stream names it$"):
 
-        class Inside(Part, offloaded=ToS3()):  # type: ignore[call-arg]
+        class Inside(Part, offloaded=ToS3()):
             person: Annotated[str, Text(max=8)]
 
 

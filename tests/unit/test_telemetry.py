@@ -39,7 +39,7 @@ def count(
 
     @telemetry.logger.inject_lambda_context(log_event=False)
     def handler(event: object, context: LambdaContext) -> None:
-        records = [{"attributes": {"SentTimestamp": str(milliseconds)} | attributes} for milliseconds in sent_at]
+        records = [{"attributes": {"SentTimestamp": str(milliseconds), **attributes}} for milliseconds in sent_at]
         metrics.count_batch("user_logins", records, written, rejections, **more)
 
     handler({"Records": ["an event is never logged"]}, LambdaContext())

@@ -11,7 +11,7 @@ import msgspec
 from sluice.failures import DeclarationError, Rejected
 
 MIB = 1_048_576
-MOST_BYTES = 32 * MIB  # of payloads in the memory of a function at once
+MOST_BYTES = 32 * MIB  # of payloads in a batch: with characters of four bytes, 800 of the function's 1024 MB
 CLASSES = Literal[
     "software.amazon.payloadoffloading.PayloadS3Pointer",
     "com.amazon.sqs.javamessaging.MessageS3Pointer",  # of clients before version 2

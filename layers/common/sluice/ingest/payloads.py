@@ -1,7 +1,6 @@
 """Payloads: the bodies of messages whose producers have offloaded them to S3, read with bounds, deleted if declared."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import batched
 from threading import Lock
@@ -43,7 +42,7 @@ class Payloads:
 
     @property
     def at_once(self) -> int:
-        """How many of the largest fit into memory."""
+        """How many of the largest fit into a batch."""
         return MOST_BYTES // self._offloaded.max_bytes
 
     def read(self, bodies: Sequence[str], deadline: Deadline) -> list[str | Rejected | Unread]:
@@ -54,6 +53,8 @@ class Payloads:
         pointers = {index: pointer for index, body in enumerate(bodies) if (pointer := pointer_in(body)) is not None}
         if not pointers:
             return [*bodies]
+        from concurrent.futures import ThreadPoolExecutor  # for streams alone that take bodies from S3
+
         room = _Room(MOST_BYTES)
         with ThreadPoolExecutor(THREADS) as pool:
             read = pool.map(lambda pointer: self._read(pointer, room, deadline), pointers.values())
