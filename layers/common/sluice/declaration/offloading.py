@@ -59,9 +59,9 @@ class ToS3:
         """Return why a pointer is not followed, if it leads elsewhere."""
         if pointer.bucket != bucket:
             return Rejected("payload_elsewhere", BUCKET)
-        return (
-            None if pointer.key.startswith(self.prefix) and _is_key(pointer.key) else Rejected("payload_elsewhere", KEY)
-        )
+        if not pointer.key.startswith(self.prefix) or not _is_key(pointer.key):
+            return Rejected("payload_elsewhere", KEY)
+        return None
 
 
 def checked(name: str, said: object) -> ToS3 | None:

@@ -110,10 +110,10 @@ class OffloadedBatchProcessor(StoringBatchProcessor):
 
     def _deleted(self, records: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
         entries = [{"Id": str(number), "ReceiptHandle": one["receiptHandle"]} for number, one in enumerate(records)]
-        url = queue_url(records[0]["eventSourceARN"])
         try:
+            url = queue_url(records[0]["eventSourceARN"])
             answer = clients.client("sqs").delete_message_batch(QueueUrl=url, Entries=entries)
-        except clients.errors() as error:
+        except clients.errors() as error:  # the rows are committed: it is no outage
             logger.warning("messages not deleted", extra={"count": len(records), "error": clients.reason(error)})
             return []
         return [records[int(gone["Id"])] for gone in answer.get("Successful", [])]

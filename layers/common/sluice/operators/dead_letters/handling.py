@@ -7,7 +7,8 @@ from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration.envelopes import Postmark
 from sluice.declaration.registry import load_queued
-from sluice.declaration.route import reader_of, wanted_of
+from sluice.declaration.route import reader_of, streams_of, wanted_of
+from sluice.declaration.stream import Stream
 from sluice.ingest import payloads
 from sluice.operators.call import Refused
 from sluice.operators.dead_letters import listing
@@ -42,6 +43,8 @@ class DeadLetters:
             return stream_of(body).message_postmark()(body)
 
         found = payloads.of(queued, self._payload_bucket)
+        if isinstance(request, List) and not any(map(_knows_by_body, streams_of(queued))):
+            found = None  # a list tells nothing that is in the bodies
         with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of, wanted, found) as queue:
             call = Call(actor, queued, queue, self._database, self._keyset, deadline)
             match request:
@@ -51,3 +54,8 @@ class DeadLetters:
                     return Redriver(call, request).run()
                 case Purge():
                     return Purger(call, request).run()
+
+
+def _knows_by_body(stream: type[Stream]) -> bool:
+    """Tell whether the ids or the time of a stream's letters are in their bodies."""
+    return bool(stream.splitter or stream.postmark.identity or stream.postmark.time)
