@@ -25,7 +25,7 @@ NAME = "uploads"
 WHY = {"reason": "operations", "ticket": "OPS-1"}
 DECLARATION = """
 from typing import Annotated
-from sluice import Pseudonym, Stream, Text, ToS3
+from sluice import Pseudonym, Stream, Text, ToS3, json_lines
 
 class Upload(Stream, table="uploads", subject="person", offloaded=ToS3(prefix="up/", max_bytes=200, after="delete")):
     person: Annotated[str, Text(max=32), Pseudonym(domain="subject")]
@@ -129,6 +129,37 @@ def test_a_message_that_is_a_row_is_a_duplicate_where_its_object_is_gone(
     told = [tuple(line[count] for count in counts) for line in logged() if line["message"] == "batch done"]
     assert told == [(1, 1, 0, 0), (1, 0, 1, 0), (2, 1, 1, 0)]
     assert (notes(database), rejections(database), sqs.queues[DEAD]) == (["hello", "new"], [], [])
+
+
+def test_a_record_with_an_identity_is_a_duplicate_too_when_its_message_comes_again(
+    sqs: FakeSqs,
+    s3: FakeS3,
+    declared: Callable[[str, str], None],
+    environments: Callable[[], Environment],
+    database: TestDatabase,
+) -> None:
+    declared('subject="person"', 'subject="person", identity="note"')
+    put(s3, sqs, "up/1", upload())
+    sqs.raises["delete_message_batch"] = ["ServiceUnavailable"]
+    sqs.deliver(environments().invoke)
+    assert (notes(database), rejections(database), s3.objects, sqs.queues[DEAD]) == (["hello"], [], {}, [])
+
+
+def test_an_object_with_several_records_is_kept_until_all_of_them_are_rows(
+    sqs: FakeSqs,
+    s3: FakeS3,
+    declared: Callable[[str, str], None],
+    environments: Callable[[], Environment],
+    database: TestDatabase,
+) -> None:
+    declared('subject="person"', 'subject="person", records=json_lines')
+    put(s3, sqs, "up/1", f"{upload()}\n{upload(note='x' * 101)}")
+    sqs.deliver(environments().invoke)
+    assert (notes(database), rejections(database), set(s3.objects)) == (["hello"], [("too_long", "/1/note")], {"up/1"})
+    s3.objects["up/1"] = f"{upload()}\n{upload(note='mended')}".encode()
+    own_stream.call(action="redrive", stream=NAME, **WHY)
+    sqs.deliver(environments().invoke)
+    assert (notes(database), s3.objects, sqs.queues[DEAD]) == (["hello", "mended"], {}, [])
 
 
 def test_an_object_is_kept_until_its_row_is_committed(
