@@ -247,6 +247,8 @@ def test_a_batch_of_bodies_from_s3_fits_into_memory(
     monkeypatch.setattr(template, "text", lambda: TEMPLATE.replace("Orders: {", f"Orders: {{ {line}"))
     found = list(template.large_batches({"orders": Upload, "user_logins": load("user_logins")}))
     assert found == ([f"template.yaml: Mappings, Streams, Orders: {told}"] if told else [])
+    monkeypatch.setattr(template, "text", lambda: "a: [")
+    assert list(template.large_batches({"orders": Upload})) == []
     defaults = re.findall(r"BatchSize, DefaultValue: (\d+)", (PROJECT / "template.yaml").read_text())
     assert defaults == [str(template.BATCH_SIZE)]
 

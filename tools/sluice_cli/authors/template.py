@@ -44,21 +44,23 @@ def misfits(names: Collection[str], routed: Collection[str] = ()) -> Iterator[st
         yield from _without_the_other({word: lines.get(word, {}).get("Name", word) for word in texts}, names, routed)
 
 
-def large_batches(declared_: Mapping[str, Queued]) -> Iterator[str]:
+def large_batches(queued: Mapping[str, Queued]) -> Iterator[str]:
     """Yield the streams whose batches may hold more bodies from S3 than the memory of the function."""
+    from yaml import MarkedYAMLError
+
+    most = {name: one.max_bytes for name, each in queued.items() if (one := head_of(each).offloaded)}
     try:
-        _, lines = declared(text())
-    except (OSError, NoSuchPlace, ValueError):
+        _, lines = declared(text()) if most else ([], {})
+    except (OSError, NoSuchPlace, MarkedYAMLError):
         return  # `misfits` tells
-    options = {line.get("Name", word): (word, line) for word, line in lines.items()}
-    for name, one in declared_.items():
-        offloaded = head_of(one).offloaded
-        word, line = options.get(name, (name, {}))
-        size = line.get("BatchSize", BATCH_SIZE)
-        if offloaded and size * offloaded.max_bytes > MOST_BYTES:
+    words = {line.get("Name", word): word for word, line in lines.items()}
+    for name, max_bytes in most.items():
+        word = words.get(name, name)
+        size = lines.get(word, {}).get("BatchSize", BATCH_SIZE)
+        if isinstance(size, int) and size * max_bytes > MOST_BYTES:
             yield (
-                f"{FILE}: Mappings, Streams, {word}: {size} bodies of {offloaded.max_bytes:,} bytes from S3 are more"
-                f" than a batch may hold; set BatchSize: {MOST_BYTES // offloaded.max_bytes}"
+                f"{FILE}: Mappings, Streams, {word}: {size} bodies of {max_bytes:,} bytes from S3 are more than a batch"
+                f" may hold; set BatchSize: {MOST_BYTES // max_bytes}"
             )
 
 

@@ -42,9 +42,9 @@ class DeadLetters:
         def postmark_of(body: str) -> Postmark | None:
             return stream_of(body).message_postmark()(body)
 
-        found = payloads.of(queued, self._payload_bucket)
-        if isinstance(request, List) and not any(map(_knows_by_body, streams_of(queued))):
-            found = None  # a list tells nothing that is in the bodies
+        # A list tells nothing of the bodies but ids and times.
+        is_read = not isinstance(request, List) or any(map(_knows_by_body, streams_of(queued)))
+        found = payloads.of(queued, self._payload_bucket) if is_read else None
         with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of, wanted, found) as queue:
             call = Call(actor, queued, queue, self._database, self._keyset, deadline)
             match request:
