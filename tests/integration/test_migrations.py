@@ -222,7 +222,8 @@ def test_a_database_without_tokens_takes_another_keyset(empty_database: TestData
     empty_database.sql(
         "INSERT INTO rejection VALUES (gen_random_uuid(), 'user_logins', 'missing', '/ip', '{}');"
         " INSERT INTO operation VALUES (gen_random_uuid());"
-        " INSERT INTO batch (id, stream, request_id) VALUES (1, 'user_logins', ''); CREATE TABLE somebody_elses AS SELECT 1 AS a"
+        " INSERT INTO batch (id, stream, request_id) VALUES (1, 'user_logins', '');"
+        " CREATE TABLE somebody_elses AS SELECT 1 AS a"
     )
     migrate(keyset=OTHER)
     assert remembered(empty_database) == Keyset.parse(OTHER).check_values

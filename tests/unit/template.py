@@ -19,6 +19,7 @@ PROJECT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = expanded(declared((PROJECT / "template.yaml").read_text()))
 
 ACCOUNT = "123456789012"
+BUCKET = "payloads"
 BACKUP = f"arn:aws:iam::{ACCOUNT}:role/Backup"
 TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:logins"
 RULE = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/logins"
@@ -59,6 +60,7 @@ def resolved(value: Any) -> Any:
             names = {"Partition": "aws", "AccountId": ACCOUNT, "Region": "us-east-1", "StackName": "sluice"}
             for name, meant in names.items():
                 text = text.replace(f"${{AWS::{name}}}", meant)
+            text = text.replace("${PayloadBucket}", BUCKET)
             return text.replace("${DatabaseResourceId}", resolved({"Ref": "DatabaseResourceId"}))
         case {"Fn::Join": [between, parts]}:
             return str(between).join(map(resolved, parts))

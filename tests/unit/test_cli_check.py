@@ -2,14 +2,16 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pytest
 
 import streams
-from sluice.declaration.registry import names
+from sluice import Stream, Text, ToS3
+from sluice.declaration.registry import load, names
 from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from tests.unit.cli import STREAM, run
@@ -251,6 +253,29 @@ def test_what_is_wrong_with_the_templates_words_is_told(
     assert before in TEMPLATE
     monkeypatch.setattr(template, "text", lambda: TEMPLATE.replace(before, after))
     assert list(template.misfits(["orders", "user_logins"])) == [told]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("", "1000 bodies of 4,194,304 bytes from S3 are more than a batch may hold; set BatchSize: 8"),
+        ("BatchSize: 9, ", "9 bodies of 4,194,304 bytes from S3 are more than a batch may hold; set BatchSize: 8"),
+        ("BatchSize: 8, ", None),
+    ],
+)
+def test_a_batch_of_bodies_from_s3_fits_into_memory(
+    line: str, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Upload(Stream, table="uploads", offloaded=ToS3()):
+        person: Annotated[str, Text(max=8)]
+
+    monkeypatch.setattr(template, "text", lambda: TEMPLATE.replace("Orders: {", f"Orders: {{ {line}"))
+    found = list(template.large_batches({"orders": Upload, "user_logins": load("user_logins")}))
+    assert found == ([f"template.yaml: Mappings, Streams, Orders: {told}"] if told else [])
+    monkeypatch.setattr(template, "text", lambda: "a: [")
+    assert list(template.large_batches({"orders": Upload})) == []
+    defaults = re.findall(r"BatchSize, DefaultValue: (\d+)", (PROJECT / "template.yaml").read_text())
+    assert defaults == [str(template.DEFAULTS["BatchSize"])]
 
 
 def test_a_word_without_a_line_is_the_name_of_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,7 @@ def test_settings_are_read_from_the_environment() -> None:
         token_key_secret_id="keyset",
         database=DATABASE,
         vault=VaultSettings(key_id="arn:aws:kms:eu-central-1:123456789012:key/vault", stack="sluice"),
+        payload_bucket=None,
     )
     assert MigrateSettings.read(ENVIRONMENT) == MigrateSettings(
         role_secret_ids={role: role for role in ROLES},

@@ -11,6 +11,7 @@ from tests.documentation import blocks
 from tests.unit.template import (
     ACCOUNT,
     BACKUP,
+    BUCKET,
     DEPLOYMENT,
     PRODUCER,
     PROJECT,
@@ -98,6 +99,15 @@ SWITCHING = {
     },
 }
 
+# Where producers offload bodies to S3; the key is empty by default.
+READ_OBJECTS = {"s3:GetObject", "s3:ListBucket"}
+PAYLOADS = {
+    f"arn:aws:s3:::{BUCKET}": READ_OBJECTS,
+    f"arn:aws:s3:::{BUCKET}/*": READ_OBJECTS,
+    " where kms:ViaService is s3.us-east-1.amazonaws.com": DECRYPT,
+}
+DELETED_PAYLOADS = PAYLOADS | {f"arn:aws:s3:::{BUCKET}/*": READ_OBJECTS | {"s3:DeleteObject"}}
+
 # All that a role may do, by resource.
 PERMISSIONS = {
     "MigrateRole": {
@@ -122,6 +132,7 @@ PERMISSIONS = {
         "StorageKey": DECRYPT,
         VAULT: {"kms:GenerateDataKey"},
         **SWITCHING,
+        **DELETED_PAYLOADS,
     },
     "RevealRole": {
         "RevealLogGroup": LOGS,
@@ -156,6 +167,7 @@ PERMISSIONS = {
         "KeysetSecret": READ,
         "DeadLettersSecret": READ,
         "StorageKey": DECRYPT | {"kms:GenerateDataKey"},
+        **DELETED_PAYLOADS,
     },
     "BreakerRole": {
         "BreakerLogGroup": LOGS,
@@ -165,6 +177,7 @@ PERMISSIONS = {
         "StorageKey": DECRYPT,
         VAULT: {"kms:GenerateDataKey"},
         **SWITCHING,
+        **PAYLOADS,
         STACKS: {"ssm:GetParametersByPath"},
         f"{STACKS}/pause/*": {"ssm:GetParameter"},
         f"{STACKS}/breaker/*": SWITCHING[f"{STACKS}/breaker/*"] | {"ssm:DeleteParameter"},
@@ -423,6 +436,9 @@ def test_a_role_has_to_do_with_network_interfaces_in_a_vpc_alone() -> None:
         ({"DatabaseOwnerPassword": "p"}, []),
         ({"DatabaseOwnerSecretArn": "arn:s", "DatabaseOwnerSecretKmsKeyArn": "arn:k"}, []),
         ({"DatabaseOwnerPassword": "p", "DatabaseLogin": "iam", "DatabaseResourceId": "db-1"}, []),
+        ({"DatabaseOwnerPassword": "p", "PayloadBucket": "b", "PayloadsAreDeleted": "true"}, []),
+        ({"DatabaseOwnerPassword": "p", "PayloadsAreDeleted": "true"}, ["PayloadBucket"]),
+        ({"DatabaseOwnerPassword": "p", "PayloadBucketKmsKeyArn": "arn:k"}, ["PayloadBucket"]),
         ({}, ["DatabaseOwnerSecretArn"]),
         ({"DatabaseOwnerPassword": "p", "DatabaseOwnerSecretKmsKeyArn": "arn:k"}, ["DatabaseOwnerSecretKmsKeyArn"]),
         ({"DatabaseOwnerPassword": "p", "DatabaseLogin": "iam"}, ["DatabaseResourceId"]),
@@ -690,3 +706,26 @@ def test_every_function_has_the_product_and_the_streams() -> None:
     found = [one["Properties"]["Layers"] for one in TRANSFORMED.values() if one["Type"] == "AWS::Lambda::Function"]
     kinds = [[re.sub(r"Layer[0-9a-f]+$", "Layer", layer["Ref"]) for layer in layers] for layers in found]
     assert kinds == [["CommonLayer", "StreamsLayer"]] * 9
+
+
+def test_payloads_are_read_and_deleted_where_the_parameters_say_so() -> None:
+    conditions = TEMPLATE["Conditions"]
+    assert conditions["PayloadsAreInS3"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "PayloadBucket"}, ""]}]}
+    assert conditions["PayloadDeletion"] == {"Fn::Equals": [{"Ref": "PayloadsAreDeleted"}, "true"]}
+    for name, may_delete in {"IngestPolicy": True, "BreakerPolicy": False, "DeadLettersPolicy": True}.items():
+        found = [
+            one["Fn::If"] for one in RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"] if "Fn::If" in one
+        ]
+        asked = {condition: statement["Action"] for condition, statement, _ in found if condition != "LoginByIam"}
+        deletion = {"PayloadDeletion": "s3:DeleteObject"} if may_delete else {}
+        assert asked == {
+            "PayloadsAreInS3": ["s3:GetObject", "s3:ListBucket"],
+            "PayloadsHaveAKey": "kms:Decrypt",
+            **deletion,
+        }
+    told = {
+        name
+        for name, function in of_type("AWS::Serverless::Function").items()
+        if function["Properties"]["Environment"]["Variables"].get("PAYLOAD_BUCKET") == {"Ref": "PayloadBucket"}
+    }
+    assert told == {"LoginsIngestFunction", "OrdersIngestFunction", "BreakerFunction", "DeadLettersFunction"}

@@ -94,6 +94,7 @@ class IngestSettings(_FunctionSettings):
     token_key_secret_id: str
     database: DatabaseSettings
     vault: VaultSettings
+    payload_bucket: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,7 @@ class BreakerSettings(_FunctionSettings):
     token_key_secret_id: str
     database: DatabaseSettings
     vault: VaultSettings
+    payload_bucket: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +162,7 @@ class DeadLettersSettings(_FunctionSettings):
     token_key_secret_id: str
     allow_unverified_caller: bool
     database: DatabaseSettings
+    payload_bucket: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +218,8 @@ _READERS: Mapping[str, Callable[[Environment], Any]] = {
     "breaker_parameter": lambda environment: environment.get("BREAKER_PARAMETER") or None,
     # True on one's own machine, where nobody verifies who calls.
     "allow_unverified_caller": lambda environment: environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
+    # The bucket of payloads that producers offload. None: no stream takes them.
+    "payload_bucket": lambda environment: environment.get("PAYLOAD_BUCKET") or None,
     "daily_limit": _daily_limit,  # values that a caller may ask for in a day, UTC
     "role_secret_ids": lambda environment: {
         role: _required(environment, f"{role.upper()}_SECRET_ID") for role in ROLES

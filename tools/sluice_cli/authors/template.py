@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import streams
+from sluice.declaration.offloading import MOST_BYTES
+from sluice.declaration.route import Queued, head_of
 from tools.template import FILE, LOOP, NoSuchPlace, declared
 
 # Of a line in the mapping `Streams`, with the numbers that Lambda takes. The queues' visibility timeout allows for the
@@ -51,6 +53,26 @@ def misfits(names: Collection[str], routed: Collection[str] = ()) -> Iterator[st
         yield from _bad_options(lines)
         yield from _bad_queues(lines)
         yield from _without_the_other({word: lines.get(word, {}).get("Name", word) for word in texts}, names, routed)
+
+
+def large_batches(queued: Mapping[str, Queued]) -> Iterator[str]:
+    """Yield the streams whose batches may hold more bodies from S3 than the memory of the function."""
+    from yaml import MarkedYAMLError
+
+    most = {name: one.max_bytes for name, each in queued.items() if (one := head_of(each).offloaded)}
+    try:
+        _, lines = declared(text()) if most else ([], {})
+    except (OSError, NoSuchPlace, MarkedYAMLError):
+        return  # `misfits` tells
+    words = {line.get("Name", word): word for word, line in lines.items()}
+    for name, max_bytes in most.items():
+        word = words.get(name, name)
+        size = lines.get(word, {}).get("BatchSize", DEFAULTS["BatchSize"])
+        if isinstance(size, int) and size * max_bytes > MOST_BYTES:
+            yield (
+                f"{FILE}: Mappings, Streams, {word}: {size} bodies of {max_bytes:,} bytes from S3 are more than a batch"
+                f" may hold; set BatchSize: {MOST_BYTES // max_bytes}"
+            )
 
 
 def _bad_words(words: Collection[str]) -> Iterator[str]:

@@ -92,6 +92,10 @@ CAUSES = {
         ("kms", "vault"),
         Cause("There is no data key: see whether the vault key is enabled and can be reached from the VPC.", AWS),
     ),
+    "s3": Cause(
+        "The bucket of payloads refuses or does not answer: see its policy and key, and the VPC's endpoint for S3.",
+        AWS,
+    ),
     "keyset": Cause("It is not the keyset that this database knows: restore it, and never make a new one.", KEYSET),
     "out of time": Cause("The batch did not fit the function's time: see what was slow, or lower BatchSize.", TIME),
     "every record failed": Cause(

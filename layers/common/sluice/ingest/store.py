@@ -87,11 +87,19 @@ class Store:
         could be written.
         """
         batch = batch or Batch(next(iter(self._tables)))
-        if not rows and not rejections and not batch.ignored:
+        if not (rows or rejections or batch.ignored or batch.known):
             return Written(0, 0, [], 0.0)
         written, sealed = self._transact(rows, self._work(rows, rejections, reject, deadline, batch), deadline)
         self._vault.committed(sealed)
         return written
+
+    def stored(self, message_ids: Iterable[str], deadline: Deadline) -> set[str]:
+        """Return which of these messages are rows already. Raises Outage."""
+        rows = [MaskedRow(message_id, "epoch", ()) for message_id in message_ids]
+        return self._database.transact(
+            lambda connection: {one for table in self._tables.values() for one in table.known(connection, rows)},
+            deadline,
+        )
 
     def probe(self, rows: Sequence[MaskedRow], rejection: Rejection, deadline: Deadline) -> None:
         """Write rows and a rejection as `write` does, seal the rows' originals, and roll it all back.
