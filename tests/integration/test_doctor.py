@@ -136,7 +136,8 @@ PROVOKED = {
         ],
     ),
     "a setting that a role gave itself": (
-        f"ALTER ROLE {INGEST_ROLE} SET work_mem = '64kB'; ALTER ROLE {INGEST_ROLE} IN DATABASE {{database}} SET jit = off",
+        f"ALTER ROLE {INGEST_ROLE} SET work_mem = '64kB';"
+        f" ALTER ROLE {INGEST_ROLE} IN DATABASE {{database}} SET jit = off",
         [("roles", "warns", INGEST_ROLE, "It has settings that no deployment gave it: jit, work_mem.")],
     ),
     "a password that is not the secret's": (

@@ -9,6 +9,7 @@ import typer
 from tools.sluice_cli.authors import check, describe, migration, preview, sample, test
 from tools.sluice_cli.authors.new import command as new
 from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, reveal, send, tail
+from tools.sluice_cli.operators.doctor import command as doctor
 from tools.sluice_cli.terminal import USAGE, complain
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app.command(epilog="Example:  sluice migration orders --write")(migration.migrat
 app.command(epilog="Example:  sluice send orders --generate 1000 --junk 5% --duplicates 5%")(send.send)
 app.command(epilog="Example:  sluice tail orders --since 10m")(tail.tail)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
+app.command(epilog="Example:  sluice doctor --stack sluice")(doctor.doctor)
 app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)
 app.command(epilog="Example:  sluice resume user_logins")(breaker.resume)
