@@ -77,7 +77,7 @@ def stack(site: Site) -> Iterator[Finding]:
 
 def functions(site: Site) -> Iterator[Finding]:
     """Look at whether Lambda can run the functions."""
-    yield Finding("functions", "good", f"{len(site.functions)}")
+    yield Finding("functions", "good", f"{len(site.functions)} functions")
     for name, function in site.functions.items():
         if function.get("State") == "Failed" or function.get("LastUpdateStatus") == "Failed":
             why = function.get("StateReason") or function.get("LastUpdateStatusReason") or "no reason given"
@@ -136,7 +136,7 @@ def queues(site: Site) -> Iterator[Finding]:
                 sentence = f"The oldest {what} has waited for {age // timedelta(hours=1)} hours."
                 advice = f"See {RUNBOOK}, “{'AgeAlarm' if what == 'message' else 'DeadLettersAgeAlarm'}”."
                 yield Finding("queues", severity, sentence, stream, advice)
-    yield Finding("queues", "good", f"{len(site.queues)}, {waiting:,} messages wait")
+    yield Finding("queues", "good", f"{len(site.queues)} queues, in which {waiting:,} messages wait")
 
 
 def _age(site: Site, queue: str) -> timedelta:
@@ -159,7 +159,7 @@ def secrets(site: Site) -> Iterator[Finding]:
     """Look at whether the secrets are there to stay."""
     of_functions = site.variables("TOKEN_KEY_SECRET_ID") | site.variables("DATABASE_SECRET_ID")
     ids = sorted({*site.of_type("SecretsManager::Secret").values(), *of_functions})
-    yield Finding("secrets", "good", f"{len(ids)}")
+    yield Finding("secrets", "good", f"{len(ids)} secrets")
     names = {secret_id: name for name, secret_id in site.of_type("SecretsManager::Secret").items()}
     for secret_id in ids:
         name = names.get(secret_id, secret_id)
@@ -182,7 +182,7 @@ def keys(site: Site) -> Iterator[Finding]:
     given = {*site.of_type("KMS::Key").values(), *site.variables("VAULT_KEY_ID"), *filter(None, of_queues)}
     found = [site.client("kms").describe_key(KeyId=key)["KeyMetadata"] for key in sorted(given)]
     states = {one["KeyId"]: one["KeyState"] for one in found}
-    yield Finding("keys", "good", f"{len(states)}")
+    yield Finding("keys", "good", f"{len(states)} keys")
     names = {key: name for name, key in site.of_type("KMS::Key").items()}
     for key, state in states.items():
         if state == "PendingDeletion":
@@ -204,7 +204,7 @@ def alarms(site: Site) -> Iterator[Finding]:
         for start in range(0, len(asked), PAGE)
         for alarm in cloudwatch.describe_alarms(AlarmNames=asked[start : start + PAGE], MaxRecords=PAGE)["MetricAlarms"]
     ]
-    yield Finding("alarms", "good", f"{len(found)}")
+    yield Finding("alarms", "good", f"{len(found)} alarms")
     for alarm in found:
         if alarm.get("StateValue") == "ALARM":
             name = names[alarm["AlarmName"]]
@@ -234,7 +234,7 @@ def _of_topic(site: Site, topic: str) -> Iterator[Finding]:
 
 def schedule(site: Site) -> Iterator[Finding]:
     """Look at whether the breaker is called every minute."""
-    yield Finding("schedule", "good", "the breaker's")
+    yield Finding("schedule", "good", f"{len(site.of_type('Events::Rule'))} rule")
     for name, rule in site.of_type("Events::Rule").items():
         state = site.client("events").describe_rule(Name=rule.rpartition("|")[2])["State"]
         if state == "DISABLED":
@@ -247,7 +247,7 @@ def logs(site: Site) -> Iterator[Finding]:
     prefix = f"/sluice/{site.stack}/"
     pages = site.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)
     found = {group["logGroupName"]: group.get("retentionInDays") for page in pages for group in page["logGroups"]}
-    yield Finding("logs", "good", f"{len(found)}")
+    yield Finding("logs", "good", f"{len(found)} log groups")
     groups = {function.get("LoggingConfig", {}).get("LogGroup") for function in site.functions.values()}
     for group in sorted(filter(None, groups - found.keys())):
         yield Finding("logs", "fails", "The log group is gone.", group, "Deploy it again; see who has deleted it.")

@@ -73,7 +73,8 @@ def of_stack(settings: MigrateSettings, request: Request, deadline: Deadline) ->
         found += examine(database, subject, deadline)
     finally:
         database.close()
-    return [*found, *_log_in(settings, roles, deadline)]
+    is_reached = not any(finding.area == server.AREA and finding.severity == "fails" for finding in found)
+    return [*found, *(_log_in(settings, roles, deadline) if is_reached else [])]
 
 
 def examine(database: Database, subject: Subject, deadline: Deadline) -> list[Finding]:
@@ -94,12 +95,13 @@ def _log_in(settings: MigrateSettings, roles: Mapping[str, str], deadline: Deadl
     if settings.login_by_iam:
         sentence = "Not tried: with the login by IAM each function alone may log in as its role."
         return [Finding(LOGINS, "unknown", sentence)]
-    return [
-        _log_in_as(name, settings.database, settings.role_secret_ids[role], deadline) for role, name in roles.items()
-    ]
+    secret_ids = settings.role_secret_ids
+    tried = [_log_in_as(name, settings.database, secret_ids[role], deadline) for role, name in roles.items()]
+    failed = [finding for finding in tried if finding]
+    return [Finding(LOGINS, "good", f"{len(tried) - len(failed)} of {len(secret_ids)} roles log in"), *failed]
 
 
-def _log_in_as(name: str, owners: DatabaseSettings, secret_id: str, deadline: Deadline) -> Finding:
+def _log_in_as(name: str, owners: DatabaseSettings, secret_id: str, deadline: Deadline) -> Finding | None:
     database = Database(replace(owners, secret_id=secret_id), APPLICATION_NAME)
     try:
         database.transact(lambda connection: connection.run("SELECT"), deadline, undo=True)
@@ -107,7 +109,7 @@ def _log_in_as(name: str, owners: DatabaseSettings, secret_id: str, deadline: De
         return Finding(LOGINS, "fails", str(error), name)
     finally:
         database.close()
-    return Finding(LOGINS, "good", f"{name} logs in")
+    return None
 
 
 def _read(
