@@ -1,7 +1,12 @@
 """The examination of a database: each finding is provoked on a real PostgreSQL, and a whole database has none."""
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -9,10 +14,14 @@ from sluice.deadline import Deadline
 from sluice.migrate.doctor import examination
 from sluice.migrate.doctor.examination import BadRequest
 from sluice.settings import ROLES, MigrateSettings
-from tests.integration.databases import INGEST_ROLE, OWNER, TestDatabase
+from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, OWNER, Migrated, TestDatabase
 from tests.integration.messages import KEYSET
+from tests.integration.test_outages import certificate_file, tls_proxy
+from tests.unit.cli import run
 from tools.testing.aws.account import FakeAws
 from tools.testing.aws.service import CANARY
+
+__all__ = ["certificate_file"]
 
 CONNECTIONS = 20  # 2 streams × 10
 
@@ -52,7 +61,8 @@ def test_of_a_whole_database_there_is_nothing_to_do(migrate_settings: MigrateSet
 
 
 def test_a_request_that_is_none_is_refused(migrate_settings: MigrateSettings, deadline: Deadline) -> None:
-    for bad in (None, [], {"connections": -1}, {"connections": CANARY}):
+    several: tuple[Any, ...] = (None, [], {"connections": -1}, {"connections": CANARY})
+    for bad in several:
         with pytest.raises(BadRequest, match="event: doctor must be an object, and its connections a number"):
             examination.answer(bad, migrate_settings, deadline)
 
@@ -208,3 +218,142 @@ def as_before(database: TestDatabase) -> Iterator[None]:
 def test_what_is_wrong_is_found(statement: str, expected: Told, look: Look, database: TestDatabase) -> None:
     database.sql(statement.replace("{database}", database.server.database))
     assert look() == expected
+
+
+def test_a_secret_that_is_none_and_a_keyset_that_cannot_be_read_are_told_and_the_rest_is_looked_at(
+    look: Look, fake_aws: FakeAws
+) -> None:
+    fake_aws.secretsmanager.secrets["audit"] = CANARY
+    del fake_aws.secretsmanager.secrets["keyset"]
+    assert look() == [
+        ("logins", "fails", "audit", "database secret: must be a JSON object with `username` and `password`"),
+        ("keyset", "fails", "", "secrets manager: ResourceNotFoundException"),
+        (
+            "keyset",
+            "unknown",
+            "",
+            "The database knows the token keys 1, and the keyset was not at hand to compare.",
+        ),
+    ]
+
+
+def test_a_server_that_cannot_be_reached_is_told_once(migrate_settings: MigrateSettings, deadline: Deadline) -> None:
+    settings = replace(migrate_settings, database=replace(migrate_settings.database, port=1))
+    found = examination.answer({}, settings, deadline)["findings"]
+    assert told(found) == [("server", "fails", "", "database: no connection, ConnectionRefusedError")]
+
+
+def test_a_login_by_iam_is_not_tried_and_the_membership_is_looked_at(
+    migrate_settings: MigrateSettings, deadline: Deadline
+) -> None:
+    found = told(examination.answer({}, replace(migrate_settings, login_by_iam=True), deadline)["findings"])
+    assert found == [
+        ("owner", "fails", OWNER.username, "There is no role rds_iam, so there is no login by IAM."),
+        *(("roles", "fails", login.username, "It is not in rds_iam.") for login in LOGINS.values()),
+        ("logins", "unknown", "", "Not tried: with the login by IAM each function alone may log in as its role."),
+    ]
+
+
+def test_an_encrypted_connection_and_the_end_of_its_certificate_are_told(
+    certificate_file: Path, migrate_settings: MigrateSettings, database: TestDatabase, deadline: Deadline
+) -> None:
+    with tls_proxy(database, certificate_file) as way:
+        through = database.settings("owner", "localhost", way.port, "verify-full", certificate_file)
+        found = examination.answer({}, replace(migrate_settings, database=through), deadline)["findings"]
+        database.disconnect_all()
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert told(found) == [
+        (
+            "server",
+            "warns",
+            "",
+            f"The server's certificate ends on {tomorrow:%Y-%m-%d}: from then on nothing can connect.",
+        )
+    ]
+    assert found[0]["sentence"] == f"PostgreSQL {database.value('SHOW server_version').split()[0]}, UTF8, TLSv1.3"
+
+
+def test_nothing_that_is_told_or_logged_holds_a_password(
+    migrate_settings: MigrateSettings,
+    database: TestDatabase,
+    deadline: Deadline,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    database.sql(f"ALTER ROLE {INGEST_ROLE} PASSWORD 'other'")
+    answer = examination.answer({}, migrate_settings, deadline)
+    written = f"{answer}{capfd.readouterr()}"
+    assert "28P01" in written
+    assert [secret for secret in (INGEST_PASSWORD, OWNER.password) if secret in written] == []
+
+
+# Before a deployment
+
+
+def before(database: TestDatabase) -> Told:
+    """Return what the command finds in a database that is to be deployed to, and hold that nothing was changed."""
+    server, catalogs = database.server, Migrated._look(database)
+    login = f"{OWNER.username}:{quote(OWNER.password)}"
+    url = f"postgresql://{login}@{server.host}:{server.port}/{server.database}"
+    _, output, errors = run("doctor", "--json", "--database", url)
+    assert (errors, Migrated._look(database)) == ("", catalogs)
+    return told(json.loads(output))
+
+
+def test_in_an_empty_database_there_is_nothing_to_do_before_the_first_deployment(empty_database: TestDatabase) -> None:
+    assert before(empty_database) == []
+
+
+def test_of_a_database_that_was_deployed_to_the_keys_are_told(database: TestDatabase) -> None:
+    assert before(database) == [
+        (
+            "keyset",
+            "unknown",
+            "",
+            "The database knows the token keys 1, and the keyset was not at hand to compare.",
+        )
+    ]
+
+
+REFUSED = {
+    "roles": (f"ALTER ROLE {OWNER.username} NOCREATEROLE", "The owner may make no roles."),
+    "no schema": ("DROP SCHEMA public", "There is no schema public."),
+    "a schema that is closed": (
+        "ALTER SCHEMA public OWNER TO postgres; GRANT USAGE ON SCHEMA public TO PUBLIC",
+        "The owner may create nothing in the schema public.",
+    ),
+    "plpgsql": ("DROP EXTENSION plpgsql", "The language plpgsql is missing."),
+}
+
+
+@pytest.fixture
+def as_it_was(any_database: TestDatabase) -> Iterator[None]:
+    """Make again what the tests below take away."""
+    yield
+    any_database.sql("CREATE EXTENSION IF NOT EXISTS plpgsql; CREATE SCHEMA IF NOT EXISTS public")
+
+
+@pytest.mark.usefixtures("as_it_was")
+@pytest.mark.parametrize(("statement", "sentence"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_a_deployment_would_refuse_the_owner_is_told(
+    statement: str, sentence: str, empty_database: TestDatabase
+) -> None:
+    empty_database.sql(statement)
+    assert ("owner", "fails", OWNER.username, sentence) in before(empty_database)
+
+
+def test_a_database_of_another_owner_is_told(empty_database: TestDatabase) -> None:
+    empty_database.sql(f"ALTER DATABASE {empty_database.server.database} OWNER TO CURRENT_USER")
+    empty_database.sql(f"REVOKE CONNECT ON DATABASE {empty_database.server.database} FROM PUBLIC")
+    empty_database.sql(f"GRANT CONNECT ON DATABASE {empty_database.server.database} TO {OWNER.username}")
+    try:
+        assert ("owner", "fails", OWNER.username, "The owner cannot let the roles connect to the database.") in before(
+            empty_database
+        )
+    finally:
+        empty_database.sql(f"GRANT CONNECT ON DATABASE {empty_database.server.database} TO PUBLIC")
+
+
+def test_a_table_that_the_migrations_to_come_may_still_change_is_no_failure(database: TestDatabase) -> None:
+    database.sql("DELETE FROM migration WHERE number = 3; ALTER TABLE orders DROP COLUMN gift")
+    found = before(database)
+    assert ("schema", "warns", "orders", "Order: the table orders lacks the column gift.") in found

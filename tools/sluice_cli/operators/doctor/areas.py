@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from botocore.config import Config
 
 from sluice.aws import clients
-from sluice.failures import Outage
+from sluice.aws import queues as queue_parameters
 from sluice.migrate.doctor.finding import Finding, Severity
 from tools.sluice_cli.operators import breaker, causes
 from tools.sluice_cli.operators.breaker import Switchboard
@@ -33,8 +34,9 @@ def look(site: Site) -> list[Finding]:
             found += of_area(site)
         except clients.errors() as error:
             found.append(_not_seen(area, error))
-        except Outage as error:
-            found.append(Finding(area, "fails", str(error)))
+        except msgspec.DecodeError:
+            sentence = f"A parameter below {queue_parameters.path(site.stack)} does not name the queues of a stream."
+            found.append(Finding(area, "fails", sentence, advice="Deploy, which makes it anew."))
     return found
 
 
@@ -53,9 +55,7 @@ def account(site: Site) -> Iterator[Finding]:
     room, wanted = limits["UnreservedConcurrentExecutions"], site.connections + OTHERS
     yield Finding("account", "good", f"{room:,} executions at a time")
     if room < wanted:
-        sentence = (
-            f"The account runs {room} functions at a time, and the stack may want {wanted}: the rest is throttled."
-        )
+        sentence = f"The account runs {room} executions at a time, and the stack may want {wanted}."
         advice = "Have Lambda's quota “Concurrent executions” raised, or lower the streams' Concurrency."
         yield Finding("account", "warns", sentence, advice=advice)
 
@@ -186,10 +186,9 @@ def keys(site: Site) -> Iterator[Finding]:
     names = {key: name for name, key in site.of_type("KMS::Key").items()}
     for key, state in states.items():
         if state == "PendingDeletion":
-            advice = (
-                f"aws kms cancel-key-deletion --key-id {key}, then enable-key: with it all is lost that it encrypts."
-            )
-            yield Finding("keys", "fails", "It is to be deleted.", names.get(key, key), advice)
+            sentence = "It is to be deleted, and with it is lost what it encrypts."
+            advice = f"aws kms cancel-key-deletion --key-id {key}, then enable-key."
+            yield Finding("keys", "fails", sentence, names.get(key, key), advice)
         elif state != "Enabled":
             advice = f"aws kms enable-key --key-id {key}"
             yield Finding("keys", "fails", f"It is {state}.", names.get(key, key), advice)

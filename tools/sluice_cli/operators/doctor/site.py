@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from sluice.aws import clients
-from sluice.aws.queues import Queues, of_stack
+import msgspec
+
+from sluice.aws import clients, parameters, queues
+from sluice.aws.queues import Queues
 from tools.sluice_cli.operators.deployment import Deployment
 
 DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation")
@@ -58,13 +60,15 @@ class Site:
 
     @cached_property
     def queues(self) -> Mapping[str, Queues]:
-        """The queues of each stream."""
-        return of_stack(self.client("ssm"), self.stack)
+        """The queues of each stream. Unlike `queues.of_stack` it lets a call that is refused be seen as that."""
+        found = parameters.read_below(self.client("ssm"), queues.path(self.stack))
+        return {stream: msgspec.json.decode(text, type=Queues) for stream, text in found.items()}
 
     def attributes(self, url: str) -> Mapping[str, str]:
         """Return the attributes of a queue."""
-        answer: Mapping[str, Any] = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        return answer["Attributes"]
+        answer = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        found: Mapping[str, str] = answer["Attributes"]
+        return found
 
     def variables(self, name: str) -> set[str]:
         """Return the values that an environment variable has in the functions, where it has one."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -82,7 +83,7 @@ def examine(database: Database, subject: Subject, deadline: Deadline) -> list[Fi
     found: list[Finding] = []
     for area, look in AREAS.items():
         try:
-            found += database.transact(lambda connection, look=look: _read(connection, look, subject), deadline, True)
+            found += database.transact(partial(_read, look, subject), deadline, undo=True)
         except (Outage, MigrationFailed) as error:
             found.append(Finding(area, "fails", str(error)))
             if area == server.AREA:
@@ -113,7 +114,7 @@ def _log_in_as(name: str, owners: DatabaseSettings, secret_id: str, deadline: De
 
 
 def _read(
-    connection: Connection, look: Callable[[Connection, Subject], Iterator[Finding]], subject: Subject
+    look: Callable[[Connection, Subject], Iterator[Finding]], subject: Subject, connection: Connection
 ) -> list[Finding]:
     connection.run("SET TRANSACTION READ ONLY")
     return list(look(connection, subject))
