@@ -13,7 +13,9 @@ from tests.unit.fakes import ROOT
 from tools.project import DECLARED
 from tools.sluice_cli import app
 
-ON_A_STACK = ("send", "tail", "dead-letters", "reveal", "forget", "keys", "audit", "status", "pause", "resume")
+ON_A_STACK = (
+    *("send", "tail", "dead-letters", "reveal", "forget", "keys", "audit", "status", "pause", "resume", "doctor"),
+)
 PAGE = (ROOT / "docs" / "cli.md").read_text()
 EXAMPLES = dict(re.findall(r"```console\n\$ ([^\n]*)\n(.*?)```", PAGE, re.DOTALL))
 # These want a PostgreSQL, a queue or a stack, or write files: test_documented_commands.py knows what runs them.

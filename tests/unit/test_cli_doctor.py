@@ -311,8 +311,13 @@ def test_the_function_is_told_how_many_connections_the_mappings_may_want(
     options: dict[str, Any], connections: int, aws: FakeStack
 ) -> None:
     payloads: list[str] = []
+
+    def invoke(asked: Mapping[str, str]) -> dict[str, Any]:
+        payloads.append(asked["Payload"])
+        return invoked({"findings": []})(asked)
+
     aws.answers["get_event_source_mapping"] |= options
-    aws.answers["invoke"] = lambda asked: payloads.append(asked["Payload"]) or invoked({"findings": []})(asked)
+    aws.answers["invoke"] = invoke
     assert told(0) == []
     assert list(map(json.loads, payloads)) == [{"doctor": {"connections": connections}}]
 
