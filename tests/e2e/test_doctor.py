@@ -1,7 +1,8 @@
 """`sluice doctor` on the embedded stack: nothing to tell of one that is well, and each finding once it is provoked."""
 
 import json
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 from pg8000.native import literal
 
+from tests.documentation import ROOT, blocks
 from tests.e2e.test_operators import sluice
 from tools.local.emulator import REGION
 from tools.local.stack import STACK_NAME, Stack, running_stack
 from tools.project import DECLARED
 
+PAGE = ROOT / "docs" / "deployment.md"
+SHOWN_URL = "postgresql://owner@db.example:5432/app"
 TOPIC = f"arn:aws:sns:{REGION}:000000000000:alarms"
 LISTENERS = f"arn:aws:sqs:{REGION}:000000000000:listeners"
 IS_ON = "It is on."  # an alarm
@@ -43,6 +47,16 @@ def told(stack: Stack, exit_code: int = 1) -> Told:
     ]
 
 
+def arguments(command: str) -> list[str]:
+    """Return the arguments of a command as the pages show it."""
+    return shlex.split(command.removeprefix("sluice "))
+
+
+def areas(lines: Sequence[str]) -> list[str]:
+    """Return the areas that lines of the command tell of, in their order."""
+    return list(dict.fromkeys(line.split()[1] for line in lines if line and line[0] in "✓?!✗"))
+
+
 @contextmanager
 def variables(stack: Stack, function: str, **changed: str) -> Iterator[None]:
     """Change environment variables of a function for a while."""
@@ -57,17 +71,25 @@ def variables(stack: Stack, function: str, **changed: str) -> Iterator[None]:
 
 def test_of_a_stack_that_is_well_there_is_nothing_to_do(stack: Stack) -> None:
     assert told(stack, 0) == []
-    assert sluice(stack, "doctor").splitlines()[-1].startswith("17 areas: 0 findings fail, ")
+    lines = sluice(stack, *arguments("sluice doctor --stack sluice")).splitlines()
+    assert lines[-1].startswith("17 areas: 0 findings fail, ")
+    (shown,) = [text for text in blocks(PAGE, "console") if "--stack sluice\n✓" in text]
+    assert areas(lines) == areas(shown.splitlines())
 
 
 def test_before_a_deployment_a_database_alone_is_looked_at(stack: Stack) -> None:
     with stack.connect() as owner:
         owner.run("CREATE DATABASE next ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
     url = stack.postgres.url.rpartition("/")[0] + "/next"
-    shown = sluice(stack, "doctor", "--database", url, "--stack", "x" * 60, exit_code=1)
+    command = "sluice doctor --database postgresql://owner@db.example:5432/app --stack sluice"
+    shown = sluice(stack, *arguments(command.replace(SHOWN_URL, url)))
     assert "! server     The database's encoding is LATIN1" in shown
-    assert f"✗ roles      {'x' * 60}-ingest: The name is longer than 63 bytes" in shown
-    assert "✓ schema     " in shown
+    assert areas(shown.splitlines()) == ["server", "owner", "roles", "rights", "schema", "keyset"]
+    too_long = sluice(stack, "doctor", "--database", url, "--stack", "x" * 60, exit_code=1)
+    assert f"✗ roles      {'x' * 60}-ingest: The name is longer than 63 bytes" in too_long
+    command = "sluice doctor --database postgresql://owner@db.example:5432/app --json"
+    found = json.loads(sluice(stack, *arguments(command.replace(SHOWN_URL, url))))
+    assert {one["severity"] for one in found} == {"good", "warns"}
 
 
 def test_a_stack_that_is_not_there_is_told(stack: Stack) -> None:
