@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from sluice.deadline import Deadline
-from sluice.migrate.doctor import examination
+from sluice.migrate.doctor import examination, server
 from sluice.migrate.doctor.examination import BadRequest
 from sluice.settings import ROLES, MigrateSettings
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, OWNER, Migrated, TestDatabase
@@ -254,6 +254,19 @@ def test_a_login_by_iam_is_not_tried_and_the_membership_is_looked_at(
     ]
 
 
+def test_a_server_of_another_version_and_a_connection_that_is_not_encrypted_are_told(
+    look: Look, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LOCAL", ())
+    monkeypatch.setattr(server, "NEWEST", database.version - 1)
+    plain = ("server", "warns", "", "The connection is not encrypted.")
+    newer = f"PostgreSQL {database.version} is newer than what this release was tested on."
+    assert look() == [("server", "warns", "", newer), plain]
+    monkeypatch.setattr(server, "OLDEST", database.version + 1)
+    older = f"PostgreSQL {database.version} is older than what Sluice runs on."
+    assert look() == [("server", "fails", "", older), plain]
+
+
 def test_an_encrypted_connection_and_the_end_of_its_certificate_are_told(
     certificate_file: Path, migrate_settings: MigrateSettings, database: TestDatabase, deadline: Deadline
 ) -> None:
@@ -319,7 +332,7 @@ REFUSED = {
     "no schema": ("DROP SCHEMA public", "There is no schema public."),
     "a schema that is closed": (
         "ALTER SCHEMA public OWNER TO postgres; GRANT USAGE ON SCHEMA public TO PUBLIC",
-        "The owner may create nothing in the schema public.",
+        "The owner may create nothing in public.",
     ),
     "plpgsql": ("DROP EXTENSION plpgsql", "The language plpgsql is missing."),
 }

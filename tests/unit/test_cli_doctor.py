@@ -278,7 +278,7 @@ PROVOKED: dict[str, tuple[str, Any, Told]] = {
     "an old release": (
         "invoke",
         invoked({"schema_version": 8}),
-        [("database", "unknown", "", "Not looked at: the MigrateFunction of this release cannot do it.")],
+        [("database", "unknown", "", "Not looked at: the MigrateFunction of another release cannot do it.")],
     ),
     "a function that failed": (
         "invoke",

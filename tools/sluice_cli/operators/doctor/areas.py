@@ -270,9 +270,10 @@ def database(site: Site) -> list[Finding]:
     if invoked.get("FunctionError"):
         why = answer.get("errorMessage", "?") if isinstance(answer, dict) else "?"
         return [Finding("database", "fails", f"{MIGRATE} failed: {why}", advice="Its log has the reason.")]
-    if not isinstance(answer, dict) or "findings" not in answer:
-        return [Finding("database", "unknown", f"Not looked at: the {MIGRATE} of this release cannot do it.")]
-    return [Finding(**found) for found in answer["findings"]]
+    try:
+        return msgspec.convert(answer["findings"], list[Finding])
+    except (TypeError, KeyError, msgspec.ValidationError):
+        return [Finding("database", "unknown", f"Not looked at: the {MIGRATE} of another release cannot do it.")]
 
 
 AREAS: Mapping[str, Callable[[Site], Any]] = {

@@ -1,5 +1,6 @@
 """`sluice doctor`: what fails, or would fail, in a few lines."""
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Annotated
@@ -69,7 +70,7 @@ def _of_database(url: str, stack: str) -> list[Finding]:
         streams = registry.load_all()
     except DeclarationError as error:
         fail(str(error))
-    name = stack or deployment.STACK
+    name = stack or os.environ.get("SLUICE_STACK") or deployment.STACK
     roles = {role: f"{name}-{role.replace('_', '-')}" for role in ROLES}
     subject = Subject(given.settings, streams, roles, BATCHES * len(registry.names()))
     try:

@@ -24,9 +24,9 @@ class Site:
         self.stack = deployment.stack
         self._clients: dict[str, Any] = {}
 
-    def client(self, service: str, **options: Any) -> Any:
+    def client(self, service: str) -> Any:
         if service not in self._clients:
-            self._clients[service] = self.deployment.client(service, **options)
+            self._clients[service] = self.deployment.client(service)
         return self._clients[service]
 
     @cached_property

@@ -25,7 +25,7 @@ def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
             AREA,
             "unknown",
             f"The database knows the token keys {numbers}, and the keyset was not at hand to compare.",
-            advice="A stack of this database must have that keyset: a deployment with another one fails.",
+            advice="Once anything is stored, a stack of this database must have that keyset: with another it fails.",
         )
     else:
         yield Finding(AREA, "good", "the database knows no key yet")
