@@ -93,7 +93,9 @@ def test_before_a_deployment_a_database_alone_is_looked_at(stack: Stack) -> None
 
 
 def test_a_stack_that_is_not_there_is_told(stack: Stack) -> None:
-    assert sluice(stack, "doctor", "--stack", "other", exit_code=1) == ""
+    assert "✗ stack      other: There is no such stack here." in sluice(
+        stack, "doctor", "--stack", "other", exit_code=1
+    )
 
 
 def test_what_does_not_read_its_queue_is_found(stack: Stack) -> None:

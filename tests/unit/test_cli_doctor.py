@@ -182,13 +182,18 @@ def test_without_any_permission_nothing_fails(aws: FakeStack) -> None:
     assert len(found) == 11
 
 
-def test_a_stack_that_is_not_there_is_told_with_what_can_be_looked_at(aws: FakeStack) -> None:
+def test_a_stack_that_is_not_there_is_told_and_the_account_is_looked_at(aws: FakeStack) -> None:
     aws.answers["describe_stacks"] = failure("ValidationError", "Stack with id sluice does not exist")
-    assert run("doctor") == (
-        1,
-        "",
-        "sluice: there is no stack sluice here; before a deployment, --database URL looks at its database\n",
+    no_stack = ("stack", "fails", "sluice", "There is no such stack here.")
+    assert told(1) == [no_stack]
+    aws.answers["get_account_settings"] = {"AccountLimit": {"UnreservedConcurrentExecutions": 10}}
+    small = ("account", "warns", "", "The account runs 10 executions at a time, and the stack may want 28.")
+    assert told(1) == [small, no_stack]
+    aws.answers["get_account_settings"] = failure(
+        "AccessDenied", "not authorized to perform: lambda:GetAccountSettings"
     )
+    unknown = ("account", "unknown", "", "Not looked at: no permission for lambda:GetAccountSettings.")
+    assert told(1) == [unknown, no_stack]
 
 
 def of_key(state: str) -> Callable[[Mapping[str, str]], dict[str, Any]]:

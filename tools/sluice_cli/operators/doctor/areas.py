@@ -49,10 +49,24 @@ def exists(site: Site) -> bool:
     return True
 
 
+def look_before(site: Site, connections: int) -> list[Finding]:
+    """Look at what there is without a stack: room in the account for so many batches at a time."""
+    advice = "See --stack and the region. Before the first deployment, --database looks at its database."
+    found = [Finding("stack", "fails", "There is no such stack here.", site.stack, advice)]
+    try:
+        return [*_of_account(site, connections), *found]
+    except clients.errors() as error:
+        return [_not_seen("account", error), *found]
+
+
 def account(site: Site) -> Iterator[Finding]:
     """Look at what the account has room for."""
+    yield from _of_account(site, site.connections)
+
+
+def _of_account(site: Site, connections: int) -> Iterator[Finding]:
     limits = site.client("lambda").get_account_settings()["AccountLimit"]
-    room, wanted = limits["UnreservedConcurrentExecutions"], site.connections + OTHERS
+    room, wanted = limits["UnreservedConcurrentExecutions"], connections + OTHERS
     yield Finding("account", "good", f"{room:,} executions at a time")
     if room < wanted:
         sentence = f"The account runs {room} executions at a time, and the stack may want {wanted}."

@@ -56,9 +56,7 @@ def _of_stack(stack: str) -> list[Finding]:
 
     try:
         site = Site(deployment.deployed(stack))
-        if not areas.exists(site):
-            fail(f"there is no stack {site.stack} here; before a deployment, --database URL looks at its database")
-        return areas.look(site)
+        return areas.look(site) if areas.exists(site) else areas.look_before(site, _batches())
     except clients.errors() as error:  # there are no credentials, or no region
         fail(str(error))
 
@@ -72,11 +70,15 @@ def _of_database(url: str, stack: str) -> list[Finding]:
         fail(str(error))
     name = stack or os.environ.get("SLUICE_STACK") or deployment.STACK
     roles = {role: f"{name}-{role.replace('_', '-')}" for role in ROLES}
-    subject = Subject(given.settings, streams, roles, BATCHES * len(registry.names()))
+    subject = Subject(given.settings, streams, roles, _batches())
     try:
         return examination.examine(given, subject, Deadline(time.monotonic() + SECONDS))
     finally:
         given.close()
+
+
+def _batches() -> int:
+    return BATCHES * len(registry.names())
 
 
 def _advised(finding: Finding) -> Finding:
