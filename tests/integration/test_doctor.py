@@ -213,6 +213,7 @@ def as_before(database: TestDatabase) -> Iterator[None]:
     database.sql(f"ALTER DATABASE {database.server.database} CONNECTION LIMIT -1; DROP ROLE IF EXISTS rds_iam")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("as_before")
 @pytest.mark.parametrize(("statement", "expected"), PROVOKED.values(), ids=PROVOKED.keys())
 def test_what_is_wrong_is_found(statement: str, expected: Told, look: Look, database: TestDatabase) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.documentation import ROOT
 from tests.unit.cli import run
 from tools.sluice_cli.operators import deployment
 from tools.sluice_cli.operators.deployment import Deployment
@@ -52,12 +54,14 @@ class FakeStack:
     """Stands for a session of boto3: all clients in one, with an answer for each operation."""
 
     answers: dict[str, Any] = field(default_factory=dict)
+    called: set[str] = field(default_factory=set)
 
     def client(self, service: str, **options: object) -> "FakeStack":
         return self
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def call(**asked: Any) -> Any:
+            self.called.add(operation)
             answer = self.answers[operation]
             if isinstance(answer, Exception):
                 raise answer
@@ -172,6 +176,15 @@ def test_what_the_caller_may_not_look_at_is_told_and_the_rest_is_looked_at(area:
     message = f"User: somebody is not authorized to perform: {permission} on resource: *"
     aws.answers[operation] = failure("AccessDeniedException", message)
     assert (area, "unknown", "", f"Not looked at: no permission for {permission}.") in told(0)
+
+
+def test_the_page_names_the_permissions_that_it_takes(aws: FakeStack) -> None:
+    run("doctor")
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    paragraph = page.partition("**Who may.**")[2].partition("None of these reads")[0]
+    named = re.findall(r"`(?:\w+:)?([A-Z]\w+)`", paragraph)
+    called = {"".join(word.capitalize() for word in operation.split("_")) for operation in aws.called}
+    assert sorted(named) == sorted(called - {"Invoke"})
 
 
 def test_without_any_permission_nothing_fails(aws: FakeStack) -> None:
