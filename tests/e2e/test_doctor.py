@@ -72,7 +72,7 @@ def variables(stack: Stack, function: str, **changed: str) -> Iterator[None]:
 def test_of_a_stack_that_is_well_there_is_nothing_to_do(stack: Stack) -> None:
     assert told(stack, 0) == []
     lines = sluice(stack, *arguments("sluice doctor --stack sluice")).splitlines()
-    assert lines[-1].startswith("17 areas: 0 findings fail, ")
+    assert lines[-1].startswith("17 areas; fails: 0, ")
     (shown,) = [text for text in blocks(PAGE, "console") if "--stack sluice\n✓" in text]
     assert areas(lines) == areas(shown.splitlines())
 

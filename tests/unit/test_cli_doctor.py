@@ -163,7 +163,7 @@ def told(exit_code: int) -> Told:
 def test_of_a_stack_that_is_well_there_is_nothing_to_do(aws: FakeStack) -> None:
     assert told(0) == []
     code, output, _ = run("doctor")
-    assert (code, output.splitlines()[-1]) == (0, "10 areas: 0 findings fail, 0 warn, 0 could not be looked at.")
+    assert (code, output.splitlines()[-1]) == (0, "10 areas; fails: 0, warns: 0, not looked at: 0")
     assert "✓ mappings   1 streams, 10 batches at a time at most" in output
 
 
@@ -241,6 +241,11 @@ PROVOKED: dict[str, tuple[str, Any, Told]] = {
             | ({"State": "Failed", "StateReason": "The subnet is gone."} if asked["FunctionName"] == "migrate" else {})
         ),
         [("functions", "fails", "MigrateFunction", "Lambda cannot run it: The subnet is gone.")],
+    ),
+    "a mapping that is gone": (
+        "get_event_source_mapping",
+        failure("ResourceNotFoundException"),
+        [("mappings", "fails", "", "The mapping OrdersMapping is gone, and its queue is not read.")],
     ),
     "a secret that is gone": (
         "describe_secret",

@@ -24,6 +24,7 @@ AUDITED = ("reveal", "forget", "rekey", "dead-letters")  # whose logs prove the 
 AUDITED_DAYS = 365
 PAGE = 100  # alarms that one call tells of
 RUNBOOK = causes.RUNBOOK
+BY_HAND = "Set it again by hand: a deployment that does not change it leaves it as it is."
 
 
 def look(site: Site) -> list[Finding]:
@@ -36,7 +37,7 @@ def look(site: Site) -> list[Finding]:
             found.append(_not_seen(area, error))
         except msgspec.DecodeError:
             sentence = f"A parameter below {queue_parameters.path(site.stack)} does not name the queues of a stream."
-            found.append(Finding(area, "fails", sentence, advice="Deploy, which makes it anew."))
+            found.append(Finding(area, "fails", sentence, advice=BY_HAND))
     return found
 
 
@@ -104,6 +105,12 @@ def functions(site: Site) -> Iterator[Finding]:
 
 def mappings(site: Site) -> Iterator[Finding]:
     """Look at whether each stream's queue is read, and read as the template says."""
+    if gone := site.mappings_gone:
+        advice = "Make it again by hand, as the template says; then mend the stack's drift."
+        yield Finding(
+            "mappings", "fails", f"The mapping {', '.join(gone)} is gone, and its queue is not read.", "", advice
+        )
+        return
     board = Switchboard(site.deployment)
     sources = board.sources()
     yield Finding("mappings", "good", f"{len(sources)} streams, {site.connections} batches at a time at most")
@@ -119,15 +126,15 @@ def mappings(site: Site) -> Iterator[Finding]:
         mapping = by_uuid[source.mapping]
         if "ReportBatchItemFailures" not in (mapping.get("FunctionResponseTypes") or []):
             sentence = "The mapping takes no report of single messages: rejected ones would be deleted."
-            yield Finding("mappings", "fails", sentence, source.stream, "Deploy, or set ReportBatchItemFailures again.")
+            yield Finding("mappings", "fails", sentence, source.stream, BY_HAND)
         if source.queue_arn != arns.get(source.stream):
             sentence = "The mapping reads another queue than the stack's parameter names."
-            yield Finding("mappings", "fails", sentence, source.stream, "Deploy; see who has changed either.")
+            yield Finding("mappings", "fails", sentence, source.stream, BY_HAND)
         if "PROBLEM" in (mapping.get("LastProcessingResult") or ""):
             sentence = f"The last batch ended with: {mapping['LastProcessingResult']}"
             yield Finding("mappings", "warns", sentence, source.stream, "See the log of ingest.")
     for stream in sorted(site.queues.keys() - {source.stream for source in sources}):
-        yield Finding("mappings", "fails", "No mapping reads its queue.", stream, "Deploy.")
+        yield Finding("mappings", "fails", "No mapping of the stack reads its queue.", stream, BY_HAND)
 
 
 def queues(site: Site) -> Iterator[Finding]:
@@ -139,7 +146,7 @@ def queues(site: Site) -> Iterator[Finding]:
         redrive = json.loads(attributes.get("RedrivePolicy") or "{}")
         if redrive.get("deadLetterTargetArn") != letters["QueueArn"]:
             sentence = "Its queue has no dead-letter queue of the stack: bad messages come again until they expire."
-            yield Finding("queues", "fails", sentence, stream, "Deploy, or set the RedrivePolicy again.")
+            yield Finding("queues", "fails", sentence, stream, BY_HAND)
         if dead := breaker.depth(letters):
             advice = f"`sluice dead-letters list {stream}`"
             yield Finding("queues", "warns", f"{dead:,} dead letters wait, and expire.", stream, advice)
@@ -223,7 +230,9 @@ def alarms(site: Site) -> Iterator[Finding]:
             name = names[alarm["AlarmName"]]
             yield Finding("alarms", "warns", "It is on.", name, f"See its kind in {RUNBOOK}, “Alarms”.")
     if missing := sorted(names[name] for name in names.keys() - {alarm["AlarmName"] for alarm in found}):
-        yield Finding("alarms", "warns", f"Not there any more: {', '.join(missing)}.", advice="Deploy them again.")
+        yield Finding(
+            "alarms", "warns", f"Not there any more: {', '.join(missing)}.", advice="Make them again by hand."
+        )
     if silent := [alarm for alarm in found if not alarm.get("AlarmActions") or not alarm.get("ActionsEnabled", True)]:
         sentence = f"{len(silent)} of {len(found)} alarms notify nobody."
         yield Finding("alarms", "warns", sentence, advice="Deploy with AlarmTopicArn, and enable their actions.")
@@ -263,13 +272,14 @@ def logs(site: Site) -> Iterator[Finding]:
     yield Finding("logs", "good", f"{len(found)} log groups")
     groups = {function.get("LoggingConfig", {}).get("LogGroup") for function in site.functions.values()}
     for group in sorted(filter(None, groups - found.keys())):
-        yield Finding("logs", "fails", "The log group is gone.", group, "Deploy it again; see who has deleted it.")
+        yield Finding(
+            "logs", "fails", "The log group is gone.", group, "Make it again by hand; see who has deleted it."
+        )
     for name in AUDITED:
         days = found.get(prefix + name)
         if days is not None and days < AUDITED_DAYS:
             sentence = f"It is kept for {days} days, and a yearly audit finds no head in it."
-            advice = "Deploy, which sets AuditTrailRetentionDays again."
-            yield Finding("logs", "warns", sentence, prefix + name, advice)
+            yield Finding("logs", "warns", sentence, prefix + name, BY_HAND)
 
 
 def database(site: Site) -> list[Finding]:

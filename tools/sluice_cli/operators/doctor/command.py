@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -84,11 +85,9 @@ def _batches() -> int:
 def _advised(finding: Finding) -> Finding:
     """Return a finding with the runbook's advice, where it is the text of an outage."""
     cause = None if finding.advice or finding.severity == "good" else causes.of_outage(finding.sentence)
-    return (
-        msgspec.structs.replace(finding, advice=f"{cause.sentence} See {causes.RUNBOOK}, “{cause.entry}”.")
-        if cause
-        else finding
-    )
+    if cause is None:
+        return finding
+    return msgspec.structs.replace(finding, advice=f"{cause.sentence} See {causes.RUNBOOK}, “{cause.entry}”.")
 
 
 def _show(found: Sequence[Finding]) -> None:
@@ -107,10 +106,6 @@ def _show(found: Sequence[Finding]) -> None:
         if not bad:
             told = ", ".join(finding.sentence for finding in of_area)
             console.print(MARKS["good"], cell(f"{area:<10} {told}"), soft_wrap=True)
-    counts = {severity: sum(finding.severity == severity for finding in found) for severity in MARKS}
-    console.print(
-        cell(
-            f"{len(areas)} areas: {counts['fails']} findings fail, {counts['warns']} warn,"
-            f" {counts['unknown']} could not be looked at."
-        )
-    )
+    counts = Counter(finding.severity for finding in found)
+    told = f"fails: {counts['fails']}, warns: {counts['warns']}, not looked at: {counts['unknown']}"
+    console.print(cell(f"{len(areas)} areas; {told}"))

@@ -54,9 +54,21 @@ class Site:
 
     @cached_property
     def mappings(self) -> Sequence[Mapping[str, Any]]:
-        """The event source mappings of the stack."""
-        uuids = self.of_type("Lambda::EventSourceMapping").values()
-        return [self.client("lambda").get_event_source_mapping(UUID=uuid) for uuid in uuids]
+        """The event source mappings of the stack, as far as they are there."""
+        found = []
+        for uuid in self.of_type("Lambda::EventSourceMapping").values():
+            try:
+                found.append(self.client("lambda").get_event_source_mapping(UUID=uuid))
+            except clients.errors() as error:
+                if clients.reason(error) != "ResourceNotFoundException":
+                    raise
+        return found
+
+    @property
+    def mappings_gone(self) -> list[str]:
+        """The logical ids of the mappings that somebody has deleted."""
+        there = {mapping["UUID"] for mapping in self.mappings}
+        return sorted(name for name, uuid in self.of_type("Lambda::EventSourceMapping").items() if uuid not in there)
 
     @cached_property
     def queues(self) -> Mapping[str, Queues]:

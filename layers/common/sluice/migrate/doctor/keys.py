@@ -15,7 +15,7 @@ def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
     """Compare the keyset with the check values. Raises Outage when it is not the one that the database knows."""
     if subject.keyset is not None:
         check_values.check_whole(connection, subject.keyset)
-        yield Finding(AREA, "good", f"{len(subject.keyset.keys)} keys, which the database knows")
+        yield Finding(AREA, "good", f"the database knows all of its keys: {len(subject.keyset.keys)}")
         return
     rows: Any = connection.run("SELECT to_regclass('token_key') IS NOT NULL")
     known: Any = connection.run("SELECT number FROM token_key ORDER BY number") if rows[0][0] else []

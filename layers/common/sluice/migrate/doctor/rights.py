@@ -33,16 +33,17 @@ class Right(NamedTuple):
 
 def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
     """Compare what the roles may do with what their work takes. Before a deployment, the tables' owner alone counts."""
-    wanted = set(_wanted(connection, subject))
+    own = set(_of_product(connection, subject))
+    wanted = own | set(_of_streams(connection, subject))
     relations = {right.relation for right in wanted}
-    yield from _of_owner(connection, relations)
+    yield from _of_owner(connection, {right.relation for right in own})  # `tables` tells it of the streams'
     if not subject.is_deployed:
         yield Finding(AREA, "good", f"{len(relations)} tables are there to grant rights on")
         return
     lacking = _lacking(connection, wanted)
     yield Finding(AREA, "good", f"{len(wanted) - len(lacking)} that the roles' work takes")
     for role, told in _told(connection, lacking):
-        advice = "Undo what took it away, and invoke MigrateFunction."
+        advice = "GRANT it again, or where it is on a stream's table, invoke MigrateFunction."
         yield Finding(AREA, "fails", f"It may not {told}.", role, advice)
     for role, told in _told(connection, _held(connection, relations, subject) - wanted):
         yield Finding(AREA, "warns", f"It may {told}, which nothing needs.", role, "REVOKE it.")
@@ -66,12 +67,17 @@ def _grants() -> list[_Grant]:
     ]
 
 
-def _wanted(connection: Connection, subject: Subject) -> Iterator[Right]:
+def _of_product(connection: Connection, subject: Subject) -> Iterator[Right]:
+    """Yield what the migrations grant on Sluice's own tables, as far as these are there."""
     for grant in _grants():
         for name in grant.things if not grant.is_of_function else []:
             rows: Any = connection.run("SELECT to_regclass(:name)::oid::bigint", name=name)
             for role in grant.roles:
                 yield from _rights(subject, role, rows[0][0], grant.given)
+
+
+def _of_streams(connection: Connection, subject: Subject) -> Iterator[Right]:
+    """Yield what a deployment grants on the streams' tables, as far as these are there."""
     for stream in subject.streams:
         if relation := tables.look_up(connection, stream):
             for role, given in tables.rights(stream, relation.is_partitioned).items():
@@ -146,8 +152,7 @@ def _of_functions(connection: Connection, subject: Subject) -> Iterator[Finding]
             sentence = f"Everybody may EXECUTE {name}, which nothing needs."
             yield Finding(AREA, "warns", sentence, "PUBLIC", f"REVOKE EXECUTE ON FUNCTION {name} FROM PUBLIC")
         elif role in subject.roles and rows[0][0] is False:
-            advice = "Undo what took it away."
-            yield Finding(AREA, "fails", f"It may not EXECUTE {name}.", subject.roles[role], advice)
+            yield Finding(AREA, "fails", f"It may not EXECUTE {name}.", subject.roles[role], "GRANT it again.")
 
 
 def _told(connection: Connection, rights: Iterable[Right]) -> Iterator[tuple[str, str]]:
