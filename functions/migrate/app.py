@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import telemetry
 from sluice.deadline import Deadline
 from sluice.migrate import custom_resource, new_rights, schema
+from sluice.migrate.doctor import examination
 from sluice.postgres import credentials
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
@@ -20,9 +21,11 @@ PHYSICAL_ID = "sluice-schema"  # constant: another one would make CloudFormation
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
     """Bring the database up to date and return `{"schema_version": …, "streams_version": …}`.
 
-    A deployment fails when that fails.
+    A deployment fails when that fails. With `{"doctor": {…}}` it looks for what would fail, and changes nothing.
     """
     deadline = Deadline.of(context, custom_resource.ANSWER_SECONDS)
+    if isinstance(event, Mapping) and "doctor" in event:
+        return examination.answer(event["doctor"], MigrateSettings.read(), deadline)
     return custom_resource.answer(
         event, PHYSICAL_ID, deadline, lambda: new_rights.wait_for(lambda: _migrate(deadline), deadline)
     )

@@ -28,6 +28,8 @@ PROTECTED = "tests/e2e/test_operators.py::test_a_stack_that_is_protected_is_not_
 KEYS = f"{E2E}test_a_token_key_is_added_and_the_tokens_brought_to_it"
 OWN_KEYS = "tests/e2e/test_keys.py"
 AUDITED = f"{E2E}test_the_audit_log_is_listed_and_compared_with_what_was_logged"
+WELL = "tests/e2e/test_doctor.py::test_of_a_stack_that_is_well_there_is_nothing_to_do"
+BEFORE = "tests/e2e/test_doctor.py::test_before_a_deployment_a_database_alone_is_looked_at"
 COMPOSE = "tests/docker/test_compose.py::"
 UP_AND_DOWN = f"{COMPOSE}test_what_is_in_the_database_is_there_after_down_and_up"
 OF_PROJECT = "tests/docker/conftest.py::Compose.make"
@@ -104,6 +106,10 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice send user_logins --generate 1000 --junk 5% --duplicates 5%": (SENT,),
     "sluice send orders events.jsonl --rate 50": (SENT,),
     "sluice tail user_logins --since 10m --seconds 5": (SENT,),
+    "sluice doctor": (WELL,),
+    "sluice doctor --stack sluice": (WELL,),
+    "sluice doctor --database postgresql://owner@db.example:5432/app --stack sluice": (BEFORE,),
+    "sluice doctor --database postgresql://owner@db.example:5432/app --json": (BEFORE,),
     "sluice status": (PAUSED,),
     "sluice pause user_logins": (PAUSED,),
     "sluice resume user_logins": (PAUSED,),

@@ -22,6 +22,7 @@ from tools.sluice_cli.operators import (
     send,
     tail,
 )
+from tools.sluice_cli.operators.doctor import command as doctor
 from tools.sluice_cli.terminal import USAGE, complain
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command(epilog="Example:  sluice send orders --generate 1000 --junk 5% --dup
 app.command(epilog="Example:  sluice tail orders --since 10m")(tail.tail)
 app.command(epilog="Example:  sluice ledger user_logins --since 1d --by hour")(ledger.ledger)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
+app.command(epilog="Example:  sluice doctor --stack sluice")(doctor.doctor)
 app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)
 app.command(epilog="Example:  sluice resume user_logins")(breaker.resume)
