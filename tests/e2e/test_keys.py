@@ -83,6 +83,7 @@ def test_a_keyset_is_restored_from_its_backup_as_another_secret(
     )
     stack.deploy(given)
     assert stack.outputs["KeysetSecretArn"] == given["KeysetSecretArn"] != spoiled
+    assert "DeletedDate" not in stack.client("secretsmanager").describe_secret(SecretId=spoiled)
     works_as_before(stack, sent, old_token)
 
 
