@@ -20,7 +20,12 @@ ACCOUNT = "123456789012"
 PSEUDO = {"Partition": "aws", "AccountId": ACCOUNT, "Region": "us-east-1", "StackName": "sluice"}
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/12345678-1234-1234-1234-123456789012"
 NOTHING = {"Ref": "AWS::NoValue"}
-PARAMETERS = {"DatabaseOwnerSecretKmsKeyArn": KEY, "DatabaseResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+PARAMETERS = {
+    "DatabaseOwnerSecretKmsKeyArn": KEY,
+    "DatabaseResourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "PayloadBucket": "payloads",
+    "PayloadBucketKmsKeyArn": KEY,
+}
 ARNS = {
     "AWS::KMS::Key": KEY,
     "AWS::Lambda::Function": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{{name}}",
