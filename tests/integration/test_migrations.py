@@ -251,7 +251,7 @@ def test_no_table_of_the_product_is_left_out(empty_database: TestDatabase, migra
 
 
 @pytest.mark.parametrize("lock", [f"SELECT pg_advisory_xact_lock_shared({erasures.LOCK})", "SELECT FROM token_key"])
-def test_another_keyset_waits_for_whoever_has_compared_his_and_is_still_to_write(
+def test_another_keyset_waits_for_those_who_have_compared_theirs_and_are_still_to_write(
     lock: str, empty_database: TestDatabase, migrate: Migrate
 ) -> None:
     migrate()
