@@ -80,6 +80,8 @@ class _Nowhere:
             return [[number, value] for number, value in keyset_secret.recent("keyset").check_values.items()]
         return [[0, None, []]]  # the vault's generation, no erasure
 
+    def run_last(self, sql: str) -> None: ...
+
     def send_QUERY(self, sql: str) -> None:
         self.sql = sql
 
