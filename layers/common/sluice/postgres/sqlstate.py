@@ -43,7 +43,9 @@ TABLE = (
     ("28000", Meaning.CREDENTIALS),  # no such role, or it may not log in
 )
 INSUFFICIENT_PRIVILEGE = "42501"
-READ_WRITE_ON_A_STANDBY = "0A000"  # feature not supported: of many statements, of BEGIN for this alone
+NOT_SUPPORTED = "0A000"  # of BEGIN by a standby, of FOR UPDATE by Citus, of many other statements
+SYNTAX_ERROR = "42601"
+INTERNAL_ERROR = "XX000"  # also whatever one of Citus's workers says of a COPY: code, names and line are lost
 OF_A_ROW = {Meaning.DUPLICATE, Meaning.REFUSED}
 
 # The routines of PostgreSQL's source that report an error, the same in versions 15 to 18.
@@ -52,6 +54,7 @@ OF_A_TRIGGER = {
     "ExecBRInsertTriggers",  # the trigger moved the row out of its partition: 0A000
 }
 NO_PARTITION = "ExecFindPartition"  # no partition takes the row: 23514, as for a CHECK
+OF_A_WORKER = "ReportResultError"  # Citus passes on what a worker says of a statement: the code, but no names
 
 
 def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
@@ -73,7 +76,7 @@ def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
 
 def meaning_of_begin(error: Exception) -> Meaning:
     """Return what an error means that a transaction's beginning has met: a standby refuses READ WRITE as 0A000."""
-    if isinstance(error, DatabaseError) and of(error) == READ_WRITE_ON_A_STANDBY:
+    if isinstance(error, DatabaseError) and of(error) == NOT_SUPPORTED:
         return Meaning.RECONNECT
     return meaning(error)
 
@@ -81,6 +84,11 @@ def meaning_of_begin(error: Exception) -> Meaning:
 def of(error: DatabaseError) -> str:
     """Return the five characters of PostgreSQL's error code, or nothing where it sent none."""
     return str(fields(error).get("C", ""))
+
+
+def is_of_several_statements(error: DatabaseError) -> bool:
+    """Tell whether a worker of Citus refused the query because it has several statements."""
+    return of(error) == SYNTAX_ERROR and fields(error).get("R") == OF_A_WORKER
 
 
 def describe(error: DatabaseError) -> str:
