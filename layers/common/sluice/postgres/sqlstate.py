@@ -54,7 +54,7 @@ OF_A_TRIGGER = {
     "ExecBRInsertTriggers",  # the trigger moved the row out of its partition: 0A000
 }
 NO_PARTITION = "ExecFindPartition"  # no partition takes the row: 23514, as for a CHECK
-OF_A_WORKER = "ReportResultError"  # Citus passes on what a worker says of a statement: the code, but no names
+OF_A_WORKER = "ReportResultError"  # Citus passes on what a worker says of a statement: code and message, but no names
 
 
 def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
@@ -67,7 +67,7 @@ def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
     if is_of_the_row and routine in OF_A_TRIGGER:
         return Meaning.REFUSED
     found = next((meant for start, meant in TABLE if code.startswith(start)), Meaning.OUTAGE)
-    if found in OF_A_ROW and (not is_of_the_row or routine == NO_PARTITION):
+    if found in OF_A_ROW and (not is_of_the_row or _lacks_partition(error)):
         return Meaning.OUTAGE
     if found is not Meaning.CREDENTIALS and is_fatal(error):
         return Meaning.RECONNECT
@@ -84,6 +84,14 @@ def meaning_of_begin(error: Exception) -> Meaning:
 def of(error: DatabaseError) -> str:
     """Return the five characters of PostgreSQL's error code, or nothing where it sent none."""
     return str(fields(error).get("C", ""))
+
+
+def _lacks_partition(error: DatabaseError) -> bool:
+    """Tell whether there is no partition for a row. Of a worker we know that if it says so in English, the default."""
+    found = fields(error)
+    if found.get("R") == OF_A_WORKER:
+        return str(found.get("M", "")).startswith("no partition of relation ")
+    return found.get("R") == NO_PARTITION
 
 
 def is_of_several_statements(error: DatabaseError) -> bool:
