@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-# What a semicolon may be a part of, or a semicolon that is none.
+# What a semicolon may be a part of, and the semicolons that are a part of nothing else.
 # https://www.postgresql.org/docs/current/sql-syntax-lexical.html
 PART = re.compile(
     r"--[^\n]*|/\*.*?\*/"  # comments; one inside of another is not looked for
