@@ -4,6 +4,7 @@ BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/$(BIN):$$PATH" .venv-sam/bin/sam
 LOCALSTACK := AWS_ENDPOINT_URL=http://localhost:4566 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 EMULATOR := localstack
+STACK := sluice
 ENGINE :=
 SETTINGS := .sluice/functions.json
 COMPILE := uv pip compile --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --quiet
@@ -14,10 +15,11 @@ TESTS := tests/e2e/test_queue_to_row.py tests/e2e/test_operators.py tests/faults
 # The oldest PostgreSQL that we promise, and the tests of which we know that versions differ.
 POSTGRESQL_15 := /usr/lib/postgresql/15/bin
 TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_checks.py tests/field/test_triggers.py \
-	tests/field/test_database_settings.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py
-LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/localstack
+	tests/field/test_database_settings.py tests/field/test_rds_owner.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py
+LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_creation.py tests/e2e/test_keys.py tests/e2e/test_doctor.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/e2e/test_large_messages.py tests/localstack
+TEMPLATES := template.yaml $(wildcard deploy/*.yaml)
 
-.PHONY: help setup demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-localstack coverage check bench up deploy-local send down clean lock
+.PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-localstack coverage check bench up deploy-local send down clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -68,9 +70,13 @@ check: setup .venv-lint/installed ## lint, formatting, types, streams, template,
 	cd layers && ../$(BIN)/mypy --config-file ../pyproject.toml streams
 	$(BIN)/sluice check
 	$(SAM) validate --lint
-	.venv-lint/bin/cfn-lint template.yaml
-	@mkdir -p .sluice && $(BIN)/python -m tools.local.template template.yaml >.sluice/expanded.json # checkov sees no loops
-	.venv-lint/bin/checkov --file .sluice/expanded.json --config-file .checkov.yaml --compact --quiet
+	.venv-lint/bin/cfn-lint $(TEMPLATES)
+	@mkdir -p .sluice/expanded # checkov sees no loops
+	@for file in $(TEMPLATES); do $(BIN)/python -m tools.local.template $$file >.sluice/expanded/$$(basename $$file .yaml).json || exit 1; done
+	.venv-lint/bin/checkov --directory .sluice/expanded --config-file .checkov.yaml --compact --quiet
+	$(BIN)/python -m tools.local.policies template.yaml >.sluice/policies.json
+	.venv-lint/bin/python tools/local/findings.py .sluice/policies.json
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/sluice_cli
 
 bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one
@@ -83,9 +89,19 @@ deploy-local: setup ## build, and deploy to what `make up` started
 	$(SAM) build
 	$(BIN)/python -m tools.local.template .aws-sam/build/template.yaml >.aws-sam/build/expanded.json # LocalStack sees no loops
 	@if [ $(EMULATOR) = ministack ]; then $(BIN)/python -m tools.local.ministack .aws-sam/build/expanded.json; fi
+	@if [ $(EMULATOR) = localstack ]; then $(BIN)/python -m tools.local.localstack fit .aws-sam/build/expanded.json; fi
 	$(LOCALSTACK) $(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env local --template-file .aws-sam/build/expanded.json
 	@if [ $(EMULATOR) = localstack ]; then $(LOCALSTACK) $(BIN)/python -m tools.local.localstack migrate; fi
 	@mkdir -p $(dir $(SETTINGS)) && $(LOCALSTACK) $(BIN)/python -m tools.local.functions http://$(EMULATOR):4566 >$(SETTINGS)
+
+deploy-aws: setup ## deploy the database of deploy/, then Sluice with its outputs; STACK=sluice-prod PARAMETERS='DatabaseLogin=iam'
+	$(SAM) deploy --template-file deploy/database.yaml --stack-name $(STACK)-database --no-fail-on-empty-changeset
+	$(SAM) build
+	given=$$($(BIN)/python -m tools.aws.parameters $(STACK)-database) && \
+	$(SAM) deploy --stack-name $(STACK) --no-fail-on-empty-changeset --parameter-overrides $$given $(PARAMETERS)
+
+rds-ca: setup ## fetch the certificate authorities of RDS and Aurora anew
+	@$(BIN)/python -m tools.aws.authorities
 
 send: setup ## send 100 made-up logins to what `make deploy-local` deployed; ARGS='--generate 1000' for another number
 	@$(LOCALSTACK) $(BIN)/sluice send user_logins --generate 100 --junk 5% --stack sluice $(ARGS)

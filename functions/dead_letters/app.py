@@ -24,7 +24,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     def work(actor: str, request: Request) -> dict[str, Any]:
         keyset = keyset_secret.newest(_settings().token_key_secret_id)
         of_streams = queues.of_stack(clients.client("ssm"), _settings().stack)
-        return DeadLetters(_database(), of_streams, keyset).run(actor, request, deadline)
+        return DeadLetters(_database(), of_streams, keyset, _settings().payload_bucket).run(actor, request, deadline)
 
     return call.answer(event, Request, _settings().allow_unverified_caller, work)
 

@@ -11,9 +11,11 @@ from sluice.breaker.trip import tripping
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load_queued
 from sluice.declaration.route import Queued, streams_of
-from sluice.ingest import metrics, visibility
+from sluice.ingest import metrics, payloads, visibility
 from sluice.ingest.batch import StoringBatchProcessor, record_handler
 from sluice.ingest.message import sqs_records
+from sluice.ingest.offloaded import OffloadedBatchProcessor
+from sluice.ingest.payloads import Payloads
 from sluice.ingest.store import Store
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
@@ -34,7 +36,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
         queued, store = _stream(), _store()
         keyset = keyset_secret.recent(_settings().token_key_secret_id)
         store.verify(keyset, deadline)
-        processor = StoringBatchProcessor(store, deadline, request_id=context.aws_request_id)
+        processor = _processor(store, deadline, context.aws_request_id)
         with processor(records, handler=record_handler(queued, keyset)):
             processor.process()
 
@@ -62,6 +64,18 @@ def _settings() -> IngestSettings:
 @cache
 def _stream() -> Queued:
     return load_queued(_settings().stream)
+
+
+@cache
+def _payloads() -> Payloads | None:
+    return payloads.of(_stream(), _settings().payload_bucket)
+
+
+def _processor(store: Store, deadline: Deadline, request_id: str) -> StoringBatchProcessor:
+    offloaded = _payloads()
+    if offloaded is None:
+        return StoringBatchProcessor(store, deadline, request_id=request_id)
+    return OffloadedBatchProcessor(store, deadline, offloaded, request_id)
 
 
 @cache

@@ -7,7 +7,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import telemetry
 from sluice.deadline import Deadline
-from sluice.migrate import custom_resource, schema
+from sluice.migrate import custom_resource, new_rights, schema
+from sluice.migrate.doctor import examination
 from sluice.postgres import credentials
 from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
@@ -20,10 +21,14 @@ PHYSICAL_ID = "sluice-schema"  # constant: another one would make CloudFormation
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
     """Bring the database up to date and return `{"schema_version": …, "streams_version": …}`.
 
-    A deployment fails when that fails.
+    A deployment fails when that fails. With `{"doctor": {…}}` it looks for what would fail, and changes nothing.
     """
     deadline = Deadline.of(context, custom_resource.ANSWER_SECONDS)
-    return custom_resource.answer(event, PHYSICAL_ID, deadline, lambda: _migrate(deadline))
+    if isinstance(event, Mapping) and "doctor" in event:
+        return examination.answer(event["doctor"], MigrateSettings.read(), deadline)
+    return custom_resource.answer(
+        event, PHYSICAL_ID, deadline, lambda: new_rights.wait_for(lambda: _migrate(deadline), deadline)
+    )
 
 
 def _migrate(deadline: Deadline) -> Mapping[str, Any]:
@@ -33,7 +38,7 @@ def _migrate(deadline: Deadline) -> Mapping[str, Any]:
         versions = schema.migrate(
             database,
             roles={role: credentials.read(secret_id) for role, secret_id in settings.role_secret_ids.items()},
-            keyset=keyset_secret.recent(settings.token_key_secret_id),
+            keyset=keyset_secret.newest(settings.token_key_secret_id),
             deadline=deadline,
             login_by_iam=settings.login_by_iam,
         )

@@ -16,14 +16,18 @@ from tools.local.stack import STACK_NAME, Stack, running_stack
 from tools.project import DECLARED
 from tools.testing.invariants import Checker, Finding, Sent
 
+TOPIC = "arn:aws:sns:us-east-1:000000000000:sign-ins"
+RULE = "arn:aws:events:us-east-1:000000000000:rule/sign-ins"
 UNSEEN_SECONDS = 600  # no dead letter is received twice
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    with running_stack(
-        {"LogLevel": "DEBUG"}, streams=DECLARED / "streams"
-    ) as stack:  # whatever must not be logged must not be logged at DEBUG
+    parameters = {
+        "LogLevel": "DEBUG",  # whatever must not be logged must not be logged at DEBUG
+        "SenderSourceArns": f"{TOPIC},{RULE}",
+    }
+    with running_stack(parameters, streams=DECLARED / "streams") as stack:
         yield stack
 
 

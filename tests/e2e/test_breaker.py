@@ -19,7 +19,7 @@ FUNCTIONS = ("LoginsIngestFunction", "BreakerFunction")
 MESSAGES = 30
 PROMISED_RECEIVES = 2  # in an outage, if no restart fails
 FUNCTION_SECONDS = 8  # not 60: as long as a locked table is tried again
-VISIBILITY_SECONDS = 10  # not 360: what failed comes again after it
+VISIBILITY_SECONDS = 10  # not 660: what failed comes again after it
 
 
 @pytest.fixture(scope="module")

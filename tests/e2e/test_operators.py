@@ -146,6 +146,16 @@ def test_no_operator_leaves_a_clear_value_in_a_log_or_a_table(stack: Stack) -> N
         assert CANARY_DEVICE.encode().hex() not in where
 
 
+def test_a_stack_that_is_protected_is_not_deleted(stack: Stack) -> None:
+    cloudformation = stack.client("cloudformation")
+    sluice(stack, "protect")
+    with pytest.raises(cloudformation.exceptions.ClientError, match="TerminationProtection"):
+        cloudformation.delete_stack(StackName=STACK_NAME)
+    sluice(stack, "protect", "--off")
+    (described,) = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
+    assert described["EnableTerminationProtection"] is False
+
+
 @pytest.mark.parametrize("function", ["RevealFunction", "ForgetFunction", "RekeyFunction", "AuditFunction"])
 def test_a_function_is_called_by_its_url_alone_with_a_signature(stack: Stack, function: str) -> None:
     url = stack.client("lambda").get_function_url_config(FunctionName=stack.physical_id(function))

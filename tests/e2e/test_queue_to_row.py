@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from streams.orders import Order
-from tests.e2e.conftest import Collected, eventually, log_of
+from tests.e2e.conftest import RULE, TOPIC, Collected, eventually, log_of
 from tests.versions import ANSWER
 from tools.local.generator import messages, orders
 from tools.local.server import NotStarted
@@ -119,6 +119,37 @@ def test_another_stream_has_a_queue_and_a_function_of_its_own(stack: Stack, sent
         return {message_id for (message_id,) in rows}, {message_id for (message_id,) in refused}
 
     eventually(found, (valid, set(made) - valid))
+
+
+def test_a_topic_and_a_rule_that_the_stack_names_deliver_to_a_queue_that_refuses_what_is_not_tls(
+    stack: Stack, sent: Collected
+) -> None:
+    sqs, sns, events = stack.client("sqs"), stack.client("sns"), stack.client("events")
+    told = sqs.get_queue_attributes(QueueUrl=stack.queue_url, AttributeNames=["QueueArn", "Policy"])["Attributes"]
+    policy = {statement["Sid"]: statement for statement in json.loads(told["Policy"])["Statement"]}
+    assert policy["TlsOnly"]["Effect"] == "Deny"
+    assert policy["TopicsAndRules"]["Condition"] == {"ArnEquals": {"aws:SourceArn": [TOPIC, RULE]}}
+
+    assert sns.create_topic(Name="sign-ins")["TopicArn"] == TOPIC
+    raw = {"RawMessageDelivery": "true"}
+    sns.subscribe(TopicArn=TOPIC, Protocol="sqs", Endpoint=told["QueueArn"], Attributes=raw)
+    assert events.put_rule(Name="sign-ins", EventPattern=json.dumps({"source": ["shop"]}))["RuleArn"] == RULE
+    events.put_targets(Rule="sign-ins", Targets=[{"Id": "queue", "Arn": told["QueueArn"], "InputPath": "$.detail"}])
+    unseen = 100 * " "  # the emulator logs as many characters of a topic's message
+    bodies = {
+        "by topic": unseen + json.dumps(login(user_id="by topic")),
+        "by rule": json.dumps(login(user_id="by rule")),
+    }
+    sns.publish(TopicArn=TOPIC, Message=bodies["by topic"])
+    events.put_events(Entries=[{"Source": "shop", "DetailType": "Login", "Detail": bodies["by rule"]}])
+
+    def delivered() -> dict[str, str]:
+        with stack.connect() as connection:
+            sql = "SELECT user_id, message_id::text FROM user_logins WHERE user_id LIKE 'by %'"
+            return dict(connection.run(sql) or [])
+
+    eventually(lambda: set(delivered()), set(bodies))
+    sent.handed_over([Sent(message_id, bodies[by], True) for by, message_id in delivered().items()], [])
 
 
 def test_a_thousand_messages_are_a_thousand_rows_or_dead_letters(stack: Stack, sent: Collected) -> None:

@@ -15,7 +15,11 @@ from sluice.pseudonyms.keyset import Keyset
 from tests.field.environments import Functions
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, OWNER, TestDatabase, connect, in_seconds
 from tests.integration.messages import KEYSET, event, failures, login, record, row
+from tools.local.template import expanded
+from tools.project import PROJECT
 from tools.testing.aws.account import FakeAws
+
+DEPLOYED = expanded((PROJECT / "deploy" / "database.yaml").read_text())
 
 # Settings that a role may change for itself, each with a value that breaks who depends on it.
 SETTINGS = {
@@ -158,34 +162,34 @@ def test_a_hardened_database_lets_the_roles_in(empty_database: TestDatabase, req
         empty_database.sql(f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO PUBLIC")
 
 
+@pytest.mark.parametrize("has_parameters", [False, True], ids=["as PostgreSQL comes", "as deploy/ has it"])
+def test_with_the_parameters_of_the_deployed_database_its_log_quotes_no_row(
+    has_parameters: bool, functions: Functions
+) -> None:
+    database, canary = functions.database, f"kn4ry-{has_parameters}"
+    given = {"log_min_messages": "warning", "log_min_error_statement": "error", "log_error_verbosity": "default"}
+    if has_parameters:
+        given = dict(DEPLOYED["Resources"]["ClusterParameters"]["Properties"]["Parameters"])
+        del given["rds.force_ssl"]
+    for name, value in given.items():
+        database.sql(f"ALTER DATABASE {database.server.database} SET {name} = {literal(value)}")
+    database.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF NEW.locale LIKE 'kn4ry%' THEN RAISE EXCEPTION 'not %', NEW.locale USING ERRCODE = 'check_violation';"
+        " END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON user_logins FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    refused = record(login(locale=canary))
+    assert functions.ingest.invoke(event(refused, record())) == failures(refused)
+    assert (canary in database.server.log.read_text()) != has_parameters
+
+
 # The owner
 
 
 def skip_unless_admin_is_needed(database: TestDatabase) -> None:
     if database.version < 16:
         pytest.skip(f"in PostgreSQL {database.version} CREATEROLE has a say over every role")
-
-
-@pytest.mark.parametrize("is_member", [False, True], ids=["no member", "member"])
-def test_a_role_rds_iam_stops_an_owner_without_admin_on_it_only_where_a_role_is_a_member(
-    is_member: bool, functions: Functions, deploy: Deploy
-) -> None:
-    database = functions.database
-    if is_member:
-        skip_unless_admin_is_needed(database)
-    database.sql("CREATE ROLE rds_iam" + (f"; GRANT rds_iam TO {INGEST_ROLE}" if is_member else ""))
-    try:
-        if is_member:
-            with pytest.raises(MigrationFailed) as failed:
-                deploy()
-            assert str(failed.value) == (
-                f"role {INGEST_ROLE}: the owner has no ADMIN on rds_iam; as a user who has it run:"
-                f' REVOKE rds_iam FROM "{INGEST_ROLE}"'
-            )
-        else:
-            deploy()
-    finally:
-        database.sql("DROP ROLE rds_iam")
 
 
 def test_an_owner_without_a_say_over_a_role_is_told_what_to_run(functions: Functions, deploy: Deploy) -> None:

@@ -11,6 +11,8 @@ from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
 from sluice.migrate import schema
+from sluice.migrate.doctor import examination
+from sluice.migrate.doctor.subject import Subject
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.field.environments import Functions
@@ -121,6 +123,16 @@ def test_a_pooler_that_is_restarted_between_two_batches_costs_no_batch(functions
     pooler.start()
     assert ingest.invoke(event(record())) == failures()
     assert len(functions.database.rows()) == 2
+
+
+def test_the_doctor_tells_of_it(functions: Functions, pooler: PgBouncer) -> None:
+    settings = replace(functions.database.settings("owner"), port=pooler.port)
+    subject = Subject(settings, [], {role: login.username for role, login in LOGINS.items()}, 20)
+    owner = Database(settings, "sluice-doctor")
+    found = examination.examine(owner, subject, in_seconds(60))
+    owner.close()
+    assert found[0].sentence.endswith(", through a pooler")
+    assert [finding for finding in found if finding.severity in ("fails", "warns")] == []
 
 
 def test_two_clients_share_one_session(

@@ -266,6 +266,22 @@ def test_when_kms_fails_half_way_what_is_done_stays_and_the_next_call_goes_on(
     ]
 
 
+def test_in_another_region_kms_is_asked_for_the_key_that_is_there(
+    sealed: int, function: Environment, fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = VAULT_KEY.replace("eu-central-1", "eu-west-1")  # a multi-Region key has one id
+    sources = []
+
+    def re_encrypt(*, SourceKeyId: str, DestinationKeyId: str, **arguments: Any) -> dict[str, Any]:
+        sources.append(SourceKeyId)
+        return {"CiphertextBlob": b"moved", "KeyId": DestinationKeyId}
+
+    monkeypatch.setattr(fake_aws.kms, "re_encrypt", re_encrypt)
+    monkeypatch.setenv("VAULT_KEY_ID", there)
+    assert call(function, REWRAP) == (200, {"done": True, "changed": 5})
+    assert sources == [there] * 5 != [VAULT_KEY] * 5
+
+
 def test_without_time_it_is_not_done(sealed: int, function: Environment) -> None:
     assert call(function, REWRAP, seconds=11) == (200, {"done": False, "changed": 0})
 

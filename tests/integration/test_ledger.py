@@ -106,7 +106,7 @@ def test_a_batch_that_the_ledger_does_not_take_is_not_stored(open_store: OpenSto
 
 def test_records_that_are_all_ignored_are_told_of(open_store: OpenStore, database: TestDatabase) -> None:
     open_store().write([], [], refuse, in_seconds(60), Batch("user_logins", "request", ignored=3))
-    assert batches(database) == [{"request_id": "request", "received": 3, "ignored": 3}]
+    assert batches(database) == [{"request_id": "request", "key_number": 1, "received": 3, "ignored": 3}]
 
 
 def test_a_probe_tries_the_ledger_and_leaves_no_trace(open_store: OpenStore, database: TestDatabase) -> None:

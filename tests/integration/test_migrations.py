@@ -20,6 +20,7 @@ from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
+from sluice.vault import erasures
 from tests.integration.citus import distributed
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, OWNER, TestDatabase, connect, in_seconds
 from tests.integration.environment import VAULT_KEY, Environment
@@ -227,11 +228,86 @@ def test_a_new_password_in_the_secret_is_set_with_the_next_deployment(
 # The keyset
 
 
-def test_a_regenerated_keyset_is_refused(empty_database: TestDatabase, migrate: Migrate) -> None:
+OTHER = json.dumps({"current": 1, "1": "R" * 64})
+MADE_WITH_A_KEYSET = {
+    "user_logins": "INSERT INTO user_logins (user_id, device_type, masked_ip, masked_device_id, app_version,"
+    " app_version_text, sent_at, message_id) VALUES ('', '', '', '', 1, '', now(), gen_random_uuid())",
+    "pii_vault": "INSERT INTO pii_vault VALUES ('t1_', 'ip', gen_random_uuid(), '')",
+    "pii_vault_key": "INSERT INTO pii_vault_key VALUES (gen_random_uuid(), '', '')",
+    "erasure": "INSERT INTO erasure VALUES ('t1_', now())",
+    "erased_value": "INSERT INTO erased_value VALUES ('t1_', 'ip')",
+    "rekeyed_token": "INSERT INTO rekeyed_token VALUES ('t1_', 't2_')",
+    "rekeying": "INSERT INTO rekeying VALUES (1, 'map', 'pii_vault', NULL, now(), 0, 0)",
+    "audit_log": "SELECT audit_append('me', 'reveal', 'test', 'T-1', NULL, '{t1_}', '{}')",
+    '"Retired"': 'CREATE TABLE "Retired" (token text); ALTER TABLE "Retired" OWNER TO owner_of_tests;'
+    ' GRANT INSERT (token) ON "Retired" TO ingest_of_tests; INSERT INTO "Retired"'
+    " VALUES ('t1_')",  # of a stream that is no longer declared
+}
+
+
+def remembered(database: TestDatabase) -> dict[int, bytes]:
+    return dict(database.sql("SELECT number, check_value FROM token_key"))
+
+
+def test_a_database_without_tokens_takes_another_keyset(empty_database: TestDatabase, migrate: Migrate) -> None:
+    migrate(keyset=json.dumps({"current": 2, "1": KEY, "2": "L" * 64}))
+    empty_database.sql(
+        "INSERT INTO rejection VALUES (gen_random_uuid(), 'user_logins', 'missing', '/ip', '{}');"
+        " INSERT INTO operation VALUES (gen_random_uuid());"
+        " INSERT INTO batch (id, stream, request_id) VALUES (1, 'user_logins', '');"
+        " CREATE TABLE somebody_elses AS SELECT 1 AS a"
+    )
+    migrate(keyset=OTHER)
+    assert remembered(empty_database) == Keyset.parse(OTHER).check_values
+
+
+@pytest.mark.parametrize("table", MADE_WITH_A_KEYSET)
+def test_a_database_in_which_anything_can_be_a_token_takes_no_other_keyset(
+    table: str, empty_database: TestDatabase, migrate: Migrate
+) -> None:
     migrate()
-    with pytest.raises(MigrationFailed, match=r"^keyset: key 1 is not the one that made the tokens of this database"):
-        migrate(keyset=json.dumps({"current": 1, "1": "R" * 64}))
-    assert empty_database.sql("SELECT check_value FROM token_key") == [[Keyset.parse(KEYSET).check_values[1]]]
+    empty_database.sql(MADE_WITH_A_KEYSET[table])
+    with pytest.raises(MigrationFailed) as raised:
+        migrate(keyset=OTHER)
+    assert str(raised.value) == (
+        f"keyset: key 1 is not the one that made the tokens of this database: {table} has rows; restore the keyset,"
+        " or deploy to an empty database"
+    )
+    assert remembered(empty_database) == Keyset.parse(KEYSET).check_values
+
+
+def test_no_table_of_the_product_is_left_out(empty_database: TestDatabase, migrate: Migrate) -> None:
+    migrate()
+    without_tokens = {"batch", "declaration", "migration", "operation", "rejection", "removal", "token_key"}
+    assert tables(empty_database) - {"orders"} <= {*MADE_WITH_A_KEYSET} | without_tokens
+
+
+@pytest.mark.parametrize("lock", [f"SELECT pg_advisory_xact_lock_shared({erasures.LOCK})", "SELECT FROM token_key"])
+def test_another_keyset_waits_for_whoever_has_compared_his_and_is_still_to_write(
+    lock: str, empty_database: TestDatabase, migrate: Migrate
+) -> None:
+    migrate()
+    with ThreadPoolExecutor(1) as executor, empty_database.second_session() as writer:
+        writer.run(f"BEGIN; {lock}")
+        migrated = executor.submit(migrate, keyset=OTHER)
+        empty_database.one_waits()
+        writer.run(f"{MADE_WITH_A_KEYSET['user_logins']}; COMMIT")
+        with pytest.raises(MigrationFailed, match="user_logins has rows"):
+            migrated.result()
+
+
+def test_an_environment_with_the_keyset_of_before_writes_nothing_more(
+    empty_database: TestDatabase, settings_of_migrate: None, migrate: Migrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate()
+    monkeypatch.setenv("DATABASE_SECRET_ID", "ingest")
+    ingest = Environment("ingest")
+    ingest.invoke(event(record("junk")))  # now it has compared its keyset, and does not for five minutes
+    migrate(keyset=OTHER)
+    with pytest.raises(Outage, match=r"^keyset: key 1 is not the key that this database knows$"):
+        ingest.invoke(event(record()))
+    ingest.close()
+    assert empty_database.rows() == []
 
 
 def test_a_key_that_is_added_is_remembered_beside_the_others(empty_database: TestDatabase, migrate: Migrate) -> None:
@@ -239,6 +315,13 @@ def test_a_key_that_is_added_is_remembered_beside_the_others(empty_database: Tes
     longer = Keyset.parse(json.dumps({"current": 2, "1": KEY, "2": "L" * 64}))
     migrate(keyset=json.dumps({"current": 2, "1": KEY, "2": "L" * 64}))
     assert dict(empty_database.sql("SELECT number, check_value FROM token_key")) == longer.check_values
+
+
+def test_a_keyset_from_before_a_key_was_added_is_refused(empty_database: TestDatabase, migrate: Migrate) -> None:
+    migrate(keyset=json.dumps({"current": 2, "1": KEY, "2": "L" * 64}))
+    empty_database.sql(MADE_WITH_A_KEYSET["erasure"])
+    with pytest.raises(MigrationFailed, match=r"^keyset: key 2 is missing: erasure has rows; restore the keyset, or"):
+        migrate(keyset=json.dumps({"current": 1, "1": KEY}))
 
 
 # The function

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from cryptography import x509
@@ -257,23 +257,53 @@ def test_without_tls_at_the_server_nothing_but_the_wish_for_it_is_sent(
     assert way.sent == SSL_REQUEST
 
 
+KEY_USAGES = (
+    "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign crl_sign"
+    " encipher_only decipher_only"
+).split()
+
+
+class Certificate(NamedTuple):
+    """A certificate and its key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.PEM)
+
+    def with_key(self) -> bytes:
+        return self.pem() + self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def certified(name: str, is_authority: bool, signer: Certificate | None = None) -> Certificate:
+    """Return a certificate for a host or an authority, which signs itself if nobody else does."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    signing = signer.key if signer else key
+    usage = dict.fromkeys(KEY_USAGES, False) | {"digital_signature": True, "key_cert_sign": is_authority}
+    certificate = (
+        x509.CertificateBuilder(
+            signer.certificate.subject if signer else subject, subject, key.public_key(), x509.random_serial_number()
+        )
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(**usage), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)
+        .sign(signing, SHA256())
+    )
+    return Certificate(certificate, key)
+
+
 @pytest.fixture(scope="module")
 def certificate_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with a certificate for `localhost`, which signed itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, SHA256())
-    )
     file = tmp_path_factory.mktemp("certificate") / "localhost.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    file.write_bytes(certificate.public_bytes(Encoding.PEM) + private)
+    file.write_bytes(certified("localhost", is_authority=True).with_key())
     return file
 
 
@@ -287,8 +317,8 @@ def tls_proxy(database: TestDatabase, certificate_file: Path) -> AbstractContext
     ("host", "is_trusted", "error"),
     [
         ("localhost", True, None),
-        ("127.0.0.1", True, "SSLCertVerificationError"),
-        ("localhost", False, "SSLCertVerificationError"),
+        ("127.0.0.1", True, "IP address mismatch, certificate is not valid for '127.0.0.1'"),
+        ("localhost", False, "self-signed certificate"),
     ],
     ids=["verified", "another name", "unknown authority"],
 )
@@ -308,6 +338,61 @@ def test_verify_full_verifies_authority_and_name(
             assert write(store, masked_rows([1]), deadline) == (1, 0, [])
             database.disconnect_all()
         else:
-            with pytest.raises(Outage, match=rf"^database: no connection, {error}$"):
+            with pytest.raises(Outage, match=rf"^database: no connection, SSLCertVerificationError, {error}$"):
                 write(store, masked_rows([1]), deadline)
             assert way.sent == SSL_REQUEST
+
+
+@pytest.fixture
+def rds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file of a server's certificate, which an authority signed that stands in the place of those of RDS."""
+    authority = certified("Amazon RDS nowhere-1 Root CA", is_authority=True)
+    bundle, server = tmp_path / "bundle.pem", tmp_path / "server.pem"
+    bundle.write_bytes(authority.pem())
+    server.write_bytes(certified("localhost", is_authority=False, signer=authority).with_key())
+    monkeypatch.setattr(database_module, "RDS_AUTHORITIES", bundle)
+    database_module._verifying.cache_clear()
+    yield server
+    database_module._verifying.cache_clear()
+
+
+def test_a_server_is_known_by_the_authorities_of_rds_that_the_layer_brings(
+    rds: Path, database: TestDatabase, open_store: OpenStore, deadline: Deadline
+) -> None:
+    with tls_proxy(database, rds) as way:
+        store = open_store(settings=database.settings("ingest", "localhost", way.port, "verify-full"))
+        assert write(store, masked_rows([1]), deadline) == (1, 0, [])
+        database.disconnect_all()
+
+
+def test_where_an_authority_is_given_no_other_is_trusted(
+    rds: Path, certificate_file: Path, database: TestDatabase, open_store: OpenStore, deadline: Deadline
+) -> None:
+    with tls_proxy(database, rds) as way:
+        store = open_store(settings=database.settings("ingest", "localhost", way.port, "verify-full", certificate_file))
+        with pytest.raises(Outage, match=r", unable to get local issuer certificate$"):
+            write(store, masked_rows([1]), deadline)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "of something else"])
+def test_a_file_that_holds_no_authority_is_an_outage_that_names_the_setting(
+    content: str | None, tmp_path: Path, database: TestDatabase, open_store: OpenStore, deadline: Deadline
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    store = open_store(settings=database.settings(tls="verify-full", certificate_authority=file))
+    with pytest.raises(
+        Outage, match=r"^setting: DATABASE_CA, or sslrootcert: must name a file of certificates \(PEM\)$"
+    ):
+        write(store, masked_rows([1]), deadline)
+
+
+def test_the_systems_authorities_are_trusted_beside_those_of_rds() -> None:
+    context = database_module._verifying(None)
+    alone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    alone.load_verify_locations(database_module.RDS_AUTHORITIES)
+    trusted = context.get_ca_certs(binary_form=True)
+    for known in (ssl.create_default_context(), alone):
+        assert set(known.get_ca_certs(binary_form=True)) < set(trusted)
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

@@ -46,8 +46,10 @@ def test_the_readmes_stream_takes_a_record_in(own_streams: Path, database: TestD
     sign_up = {"name": "ada", "email": "Ada@Example.com", "country": "GB", "note": "ring twice"}
     good, bad = record(sign_up), record({**sign_up, "country": "GBR"})
     store = Store(ingest, [stream], Vault(VaultSettings(key_id=VAULT_KEY, stack="tests")))
+    keyset = Keyset.parse(KEYSET)
+    store.verify(keyset, deadline)
     processor = StoringBatchProcessor(store, deadline)
-    with processor([good, bad], handler=record_handler(stream, Keyset.parse(KEYSET))):
+    with processor([good, bad], handler=record_handler(stream, keyset)):
         processor.process()
     ingest.close()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tools.local.localstack import INSTALLED, LocalStack, migrate
+from tools.local.localstack import INSTALLED, LocalStack, fit, migrate
 from tools.local.postgres import Postgres
 from tools.local.stack import Stack, build
 from tools.local.template import expanded
@@ -69,6 +69,7 @@ def stack(installed: None) -> Iterator[Stack]:
         build(folder / "build", DECLARED / "streams")
         template = folder / "build" / "template.yaml"
         template.write_text(json.dumps(expanded(template.read_text())))  # which is YAML too
+        fit(template)
         stack.deploy({})
         yield stack
     finally:

@@ -14,6 +14,8 @@ from urllib.parse import urlparse
 import pytest
 
 from tests.e2e.conftest import eventually
+from tests.e2e.test_operators import sluice
+from tests.e2e.test_queue_to_row import login
 from tests.localstack.conftest import TRUST, Migration, Probe, messages
 from tools.local.demo import send
 from tools.local.generator import messages as generated
@@ -63,7 +65,7 @@ def test_no_custom_resource_is_run_so_the_schema_is_made_after_the_deployment(mi
 
 @pytest.mark.parametrize("name", ["login-queue", "order-queue"])
 def test_queues_have_their_settings(stack: Stack, name: str) -> None:
-    key = resources(stack)["StorageKey"]["PhysicalResourceId"]
+    key = stack.outputs["StorageKeyArn"]
     policy = {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}-dlq", "maxReceiveCount": 10}
     found = queue(stack, name)
     assert json.loads(found["RedrivePolicy"]) == policy
@@ -74,6 +76,14 @@ def test_queues_have_their_settings(stack: Stack, name: str) -> None:
     }.items() <= found.items()
     dead_letters = queue(stack, f"{name}-dlq")
     assert {"KmsMasterKeyId": key, "MessageRetentionPeriod": "1209600"}.items() <= dead_letters.items()
+
+
+@pytest.mark.parametrize("name", ["login-queue", "login-queue-dlq", "order-queue", "order-queue-dlq"])
+def test_the_policy_of_a_queue_is_kept_and_not_enforced(stack: Stack, name: str) -> None:
+    (statement,) = json.loads(queue(stack, name)["Policy"])["Statement"]  # of no sender, since none is named
+    assert (statement["Sid"], statement["Effect"], statement["Action"]) == ("TlsOnly", "Deny", "sqs:*")
+    assert statement["Resource"] == queue(stack, name)["QueueArn"]
+    assert stack.client("sqs").meta.endpoint_url.startswith("http:")  # by which the queue has just told so
 
 
 def test_a_queue_with_a_key_of_ours_says_that_it_has_one_of_sqs_too(stack: Stack) -> None:
@@ -344,6 +354,32 @@ def test_the_breaker_runs_by_its_schedule(stack: Stack, migration: Migration) ->
     eventually(lambda: bool(messages(stack, name)), True, 90)
 
 
+def test_the_vault_is_brought_to_another_key_and_its_values_are_still_revealed(
+    stack: Stack, migration: Migration
+) -> None:
+    stack.client("sqs").send_message(QueueUrl=stack.queue_url, MessageBody=json.dumps(login(user_id="moved")))
+    row = "SELECT masked_device_id FROM user_logins WHERE user_id = 'moved'"
+    eventually(lambda: len(sql(stack, row)), 1)
+    key = stack.client("kms").create_key()["KeyMetadata"]["Arn"]
+    functions, rekey = stack.client("lambda"), stack.physical_id("RekeyFunction")
+    environment = functions.get_function_configuration(FunctionName=rekey)["Environment"]["Variables"]
+    # AWS: deploy with VaultKeyArn. LocalStack refuses an update that takes a resource away by its condition.
+    functions.update_function_configuration(
+        FunctionName=rekey, Environment={"Variables": environment | {"VAULT_KEY_ID": key}}
+    )
+    why = ("--reason", "key_rotation", "--ticket", "OPS-1")
+    assert "Every data key is wrapped" in sluice(stack, "keys", "rewrap", *why)
+    assert sql(stack, "SELECT DISTINCT kms_key_arn FROM pii_vault_key") == [[key]]
+    ((token,),) = sql(stack, row)
+    (revealed,) = json.loads(sluice(stack, "reveal", token, *why, "--json"))["values"]
+    assert revealed["value"] == login()["device_id"]
+
+
+def sql(stack: Stack, text: str, **values: Any) -> list[list[Any]]:
+    with stack.connect() as owner:
+        return list(owner.run(text, **values) or [])
+
+
 def test_a_second_deployment_changes_no_resource(stack: Stack) -> None:
     before = resources(stack)
     stack.deploy({})
@@ -371,6 +407,9 @@ def test_what_the_template_retains_is_there_after_the_stack_is_deleted(stack: St
         "sluice: queues, secrets and logs",
         "sluice: data keys of the vault",
     }
+    groups = stack.client("logs").describe_log_groups(logGroupNamePrefix="/sluice/")["logGroups"]
+    trails = {f"/sluice/sluice/{name}" for name in ("dead-letters", "forget", "rekey", "reveal")}
+    assert {group["logGroupName"] for group in groups} == trails
     names = [function["FunctionName"] for function in stack.client("lambda").list_functions()["Functions"]]
     assert not [name for name in names if name.startswith(STACK_NAME)]
     assert stack.client("cloudwatch").describe_alarms()["MetricAlarms"] == []

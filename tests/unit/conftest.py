@@ -74,7 +74,7 @@ def aws_accounts() -> Iterator[list[FakeAws]]:
 def aws(aws_accounts: list[FakeAws]) -> FakeAws:
     """Return an account with keyset and logins, of which nobody has asked anything yet."""
     keyset_secret._recent.cache_clear()
-    visibility._queue_url.cache_clear()
+    visibility.queue_url.cache_clear()
     account = FakeAws()
     account.secretsmanager.secrets["keyset"] = KEYSET
     for login in ("login", "owner"):

@@ -152,13 +152,17 @@ class FakePostgres:
         elif sql.startswith("SELECT package, number FROM migration"):
             return [list(migration) for migration in self.migrations]
         elif sql.startswith("SELECT current_database()"):
-            return [["sluice", 180000, True, False]]
+            return [["sluice", 180000, True]]
         elif sql.startswith("SELECT has_database_privilege("):
             return [[True, True]]
         elif "to_regclass('migration')" in sql:
             return [[]]  # its table is that of today
         elif "relname = 'token_key'" in sql:
             return [[None]]  # no schema but ours has tables
+        elif "has_any_column_privilege" in sql:
+            return [["user_logins"]]
+        elif sql.startswith("SELECT FROM user_logins"):
+            return [[] for _ in self.rows]
         elif "FROM pg_class" in sql:  # every table is as its stream wants it
             number = [stream.table for stream in load_all()].index(parameters["table"].strip('"'))
             return [[number, "r", None, False, False, None, "owner", "owner", True, "public", True]]

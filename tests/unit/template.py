@@ -1,11 +1,9 @@
 """The template as CloudFormation gets it, and what its policies make of a request."""
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import boto3
 from ministack.core.iam_evaluator import (
     EvalContext,
     combine_resource_policy,
@@ -13,27 +11,21 @@ from ministack.core.iam_evaluator import (
     evaluate_resource_policy,
     parse_policy_document,
 )
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
 
+from tools.local.policies import transformed as transformed
 from tools.local.template import declared, expanded
 
 PROJECT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = expanded(declared((PROJECT / "template.yaml").read_text()))
 
 ACCOUNT = "123456789012"
+BUCKET = "payloads"
 BACKUP = f"arn:aws:iam::{ACCOUNT}:role/Backup"
-
-
-def transformed(expanded_template: dict[str, Any]) -> dict[str, Any]:
-    """Return the resources of a template without loops as SAM's own translator makes them for CloudFormation."""
-    template = deepcopy(expanded_template)
-    for name, resource in template["Resources"].items():
-        for code in {"CodeUri", "ContentUri"} & set(resource["Properties"]):
-            resource["Properties"][code] = f"s3://code/{name}"
-    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
-    resources: dict[str, Any] = translator.translate(template, {})["Resources"]
-    return resources
+TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:logins"
+RULE = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/logins"
+BUCKET = "arn:aws:s3:::logins"
+PRODUCER = "arn:aws:iam::210987654321:role/Producer"  # of another account
+DEPLOYMENT = f"arn:aws:iam::{ACCOUNT}:role/deployment/pipeline-ExecutionRole"
 
 
 TRANSFORMED = transformed(TEMPLATE)
@@ -46,6 +38,16 @@ def resolved(value: Any) -> Any:
             return "sluice"
         case {"Ref": "KeysetBackupPrincipalArn"}:
             return BACKUP
+        case {"Ref": "SenderSourceArns"}:
+            return [TOPIC, RULE, BUCKET]
+        case {"Ref": "SenderPrincipalArns"}:
+            return [PRODUCER]
+        case {"Ref": "AWS::AccountId"}:
+            return ACCOUNT
+        case {"Ref": "DeploymentRoleArn"}:
+            return DEPLOYMENT
+        case {"Fn::GetAtt": [name, "Value"]}:  # of a parameter of SSM
+            return resolved(TEMPLATE["Resources"][name]["Properties"]["Value"])
         case {"Ref": name} if name in TEMPLATE["Parameters"]:
             return str(TEMPLATE["Parameters"][name].get("Default", "given"))
         case {"Ref": name} | {"Fn::GetAtt": [name, "Arn"]}:
@@ -58,6 +60,7 @@ def resolved(value: Any) -> Any:
             names = {"Partition": "aws", "AccountId": ACCOUNT, "Region": "us-east-1", "StackName": "sluice"}
             for name, meant in names.items():
                 text = text.replace(f"${{AWS::{name}}}", meant)
+            text = text.replace("${PayloadBucket}", BUCKET)
             return text.replace("${DatabaseResourceId}", resolved({"Ref": "DatabaseResourceId"}))
         case {"Fn::Join": [between, parts]}:
             return str(between).join(map(resolved, parts))

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import product
+from itertools import accumulate, product
 from typing import Any
 
 import pytest
@@ -138,8 +138,9 @@ def plain(value: Any) -> str:
 
 
 def metric_of(alarm: Mapping[str, Any]) -> Metric:
-    dimensions = frozenset((dimension["Name"], plain(dimension["Value"])) for dimension in alarm["Dimensions"])
-    return plain(alarm["Namespace"]), alarm["MetricName"], dimensions
+    (metric,) = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one] or [alarm]
+    dimensions = frozenset((dimension["Name"], plain(dimension["Value"])) for dimension in metric["Dimensions"])
+    return plain(metric["Namespace"]), metric["MetricName"], dimensions
 
 
 SEARCH = re.compile(
@@ -243,9 +244,100 @@ def test_as_many_values_as_one_caller_may_have_are_told_of() -> None:
     assert revealed["Threshold"] == {"Ref": "RevealedValuesPerDay"}
 
 
-def test_no_data_is_alarming_of_the_breakers_ticks_alone() -> None:
-    missing = {name: alarm["TreatMissingData"] for name, alarm in ALARMS.items()}
-    assert missing == dict.fromkeys(ALARMS, "notBreaching") | {"BreakerTicksAlarm": "breaching"}
+class Series(list[float | None]):
+    """Data points of a metric, oldest first; None is one that is missing."""
+
+    def __gt__(self, number: object) -> "Series":  # type: ignore[override]
+        assert isinstance(number, int)
+        return Series(float((point or 0) > number) for point in self)
+
+
+def filled(series: Series, number: float) -> Series:
+    return Series(number if point is None else point for point in series)
+
+
+def summed(series: Series) -> Series:
+    return Series(accumulate(point or 0 for point in series))
+
+
+def chosen(condition: Series, then: Series) -> Series:
+    return Series(point if is_true else None for is_true, point in zip(condition, then, strict=True))
+
+
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+METRIC_MATH = {"FILL": filled, "RUNNING_SUM": summed, "IF": chosen}
+
+
+def looked_at(alarm: Mapping[str, Any], metric: Series) -> Series:
+    """Return what an alarm makes of its metric."""
+    if "Metrics" not in alarm:
+        return metric
+    expression, source = alarm["Metrics"]
+    assert (expression.get("ReturnData", True), source["ReturnData"]) == (True, False)
+    found = eval(expression["Expression"], METRIC_MATH | {source["Id"]: metric})
+    assert isinstance(found, Series)
+    return found
+
+
+def state(alarm: Mapping[str, Any], metric: Series, before: str) -> str:
+    """Return an alarm's state by the data points of its evaluation range, which is longer than what is evaluated.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+    """
+    known = [point for point in looked_at(alarm, metric) if point is not None][-alarm["EvaluationPeriods"] :]
+    is_breaching = {
+        "LessThanThreshold": lambda point: point < alarm["Threshold"],
+        "GreaterThanThreshold": lambda point: point > alarm["Threshold"],
+        "GreaterThanOrEqualToThreshold": lambda point: point >= alarm["Threshold"],
+    }[alarm["ComparisonOperator"]]
+    breaching = sum(map(is_breaching, known))
+    missing = alarm["EvaluationPeriods"] - len(known)
+    if alarm["TreatMissingData"] == "breaching":
+        breaching += missing
+    elif alarm["TreatMissingData"] == "ignore" and missing and breaching == len(known):
+        return before
+    return "ALARM" if breaching >= alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) else "OK"
+
+
+@pytest.mark.parametrize("kind", ["IngestErrorsAlarm", "IngestThrottlesAlarm"])
+@pytest.mark.parametrize("minute", range(5))  # of the period in which it fails first
+def test_a_batch_that_fails_each_time_is_told_of_long_before_its_messages_are_dead_letters(
+    kind: str, minute: int
+) -> None:
+    alarm, queue = ALARMS[f"Logins{kind}"], QUEUES["LoginsQueue"]
+    again, period = queue["VisibilityTimeout"] // 60, alarm["Period"] // 60  # minutes
+    is_dead = minute + again * queue["RedrivePolicy"]["maxReceiveCount"]
+    failures = {at // period for at in range(minute, is_dead, again)}
+    metric = [None] * alarm["EvaluationPeriods"] + [1.0 if at in failures else None for at in range(is_dead // period)]
+    windows = [Series(metric[start : start + alarm["EvaluationPeriods"]]) for start in range(is_dead // period)]
+    first = [state(alarm, window, "OK") for window in windows].index("ALARM")
+    assert first * period < is_dead / 3
+
+
+SILENCE = Series([None] * 8)
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_pages_nobody_when_the_stack_is_new_or_nothing_happens(name: str) -> None:
+    at_first = state(ALARMS[name], SILENCE, "INSUFFICIENT_DATA")
+    assert at_first == ("INSUFFICIENT_DATA" if name == "BreakerTicksAlarm" else "OK")
+    assert state(ALARMS[name], SILENCE, "OK") == "OK"
+
+
+@pytest.mark.parametrize("evaluation_range", [4, 5, 8])  # CloudWatch does not tell how long it is
+def test_a_breaker_that_stops_to_run_is_told_of_after_a_quarter_of_an_hour_and_until_it_runs(
+    evaluation_range: int,
+) -> None:
+    alarm = ALARMS["BreakerTicksAlarm"]
+    new, running, stopped = [None] * 6, [3.0, *[5.0] * 9], [None] * 20
+    history = [*[None] * evaluation_range, *new, *running, *stopped, *running]
+    states = ["INSUFFICIENT_DATA"]
+    for end in range(evaluation_range + 1, len(history) + 1):
+        states.append(state(alarm, Series(history[end - evaluation_range : end]), states[-1]))
+    told = ["INSUFFICIENT_DATA"] * 6 + ["OK"] * (10 + 2) + ["ALARM"] * (20 - 2) + ["OK"] * 10
+    assert states[1:] == told
+    quarter_of_an_hour = alarm["DatapointsToAlarm"] * alarm["Metrics"][1]["MetricStat"]["Period"]
+    assert quarter_of_an_hour == 15 * 60
 
 
 def test_alarms_notify_the_topic_that_is_given_and_nobody_by_default() -> None:

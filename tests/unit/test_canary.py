@@ -166,6 +166,25 @@ def test_an_attribute_leaves_nothing_of_it(
     assert_no_leak(text + repr(postgres.rejections) + repr(postgres.rows))
 
 
+def test_junk_in_the_place_of_a_trace_leaves_nothing_of_it(
+    ingest: ModuleType, postgres: FakePostgres, exits: Exits
+) -> None:
+    trace = "1-5759e988-bd862e3fe1be46a994272793"
+    headers = (
+        "kn4ry",
+        f"Root={trace}kn4ry",
+        f"Root={trace};Parent=kn4ry;kn4ry=203.0.113.77",
+        "Root=1-kn4ry-203.0.113.77",
+    )
+    records = [sqs_record(login(), number) for number, _ in enumerate(headers)]
+    for record, header in zip(records, headers, strict=True):
+        record["attributes"]["AWSTraceHeader"] = header
+    exits.run(lambda: ingest.lambda_handler({"Records": records}, LambdaContext()))
+    text = exits.text()
+    assert f'"traces":["{trace}"]' in text
+    assert_no_leak(text + repr(postgres.rows))
+
+
 def test_a_good_record_leaves_nothing_of_it_but_its_row(
     ingest: ModuleType, postgres: FakePostgres, exits: Exits
 ) -> None:

@@ -46,7 +46,7 @@ FIELDS = """    kind: Annotated[str, OneOf("in", "out")]
 TEXT = (
     (
         '"""Wide."""\n\nfrom datetime import UTC, datetime\nfrom decimal import Decimal\n'
-        + STREAM.partition('"""Visits."""\n')[2].replace("    sns,\n", f"{FACE}    sns,\n")
+        + STREAM.partition('"""Visits."""\n')[2].replace("    sns,\n", f"{FACE}    ToS3,\n    sns,\n")
     )
     .replace("class Guest", f"{WIDE}class Guest")
     .replace('    kind: Annotated[str, OneOf("in", "out")]\n', FIELDS)
@@ -91,6 +91,7 @@ CASES = [
     ("    stops: list[Stop] = []", "    stops: Stop", True, "/stops is an object now, was a list of objects"),
     ("source = const", "more: Seat | None = None\n    source = const", False, "/more is new"),
     ("source = const", "more: Seat\n    source = const", True, "/more is new and required"),
+    ('table="visits"', 'table="visits", offloaded=ToS3()', False, "now, were not taken from S3"),
     # rules
     ("kind: Annotated[str, OneOf(", 'kind: Annotated[str, OneOf("up", ', False, "/kind takes OneOf"),
     ('OneOf("in", "out")', 'OneOf("in")', True, "out is gone"),

@@ -2,14 +2,16 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pytest
 
 import streams
-from sluice.declaration.registry import names
+from sluice import Stream, Text, ToS3
+from sluice.declaration.registry import load, names
 from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from tests.unit.cli import STREAM, run
@@ -195,7 +197,8 @@ def test_a_stream_without_a_word_in_the_template_fails_the_check(
 LOOP = "Fn::ForEach::Streams"
 NO_LIST = f"template.yaml: has no list of the streams: {LOOP}, a variable, and [words]"
 NO_TEXT = f"template.yaml: {LOOP}: each word must be a text; put in quotes what YAML takes for something else: on, 12"
-OPTIONS = "Name, Queue, BatchSize, WindowSeconds, Concurrency"
+OPTIONS = "Name, Queue, BatchSize, WindowSeconds, Concurrency, MinimumPollers, MaximumPollers"
+OF_ORDERS = "template.yaml: Mappings, Streams, Orders:"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +214,31 @@ OPTIONS = "Name, Queue, BatchSize, WindowSeconds, Concurrency"
         (
             "Orders: {",
             "Orders: { Batchsize: 10,",
-            f"template.yaml: Mappings, Streams, Orders: there is no option Batchsize; there are {OPTIONS}",
+            f"{OF_ORDERS} there is no option Batchsize; there are {OPTIONS}",
+        ),
+        (
+            "Orders: {",
+            "Orders: { WindowSeconds: 301,",  # the queue's visibility timeout would be too short
+            f"{OF_ORDERS} WindowSeconds must be a whole number from 0 to 300",
+        ),
+        ("Orders: {", "Orders: { Concurrency: 1,", f"{OF_ORDERS} Concurrency must be a whole number from 2 to 1000"),
+        ("Orders: {", "Orders: { BatchSize: many,", f"{OF_ORDERS} BatchSize must be a whole number from 1 to 10000"),
+        (
+            "Orders: {",
+            "Orders: { WindowSeconds: 0,",
+            f"{OF_ORDERS} a BatchSize above 10 needs a WindowSeconds of 1 or more",
+        ),
+        ("Orders: {", "Orders: { MinimumPollers: 3,", f"{OF_ORDERS} MinimumPollers must not be above MaximumPollers"),
+        (
+            "Orders: {",
+            "Orders: { Queue: orders.fifo,",
+            "template.yaml: Mappings, Streams, Orders: the queue orders.fifo would be no FIFO queue:"
+            " the template makes standard queues; leave out .fifo",
+        ),
+        (
+            "Orders: {",
+            "Orders: { Queue: order.queue,",
+            "template.yaml: Mappings, Streams, Orders: the queue order.queue must have letters, digits, _ and - only",
         ),
         (
             "Logins",
@@ -226,6 +253,29 @@ def test_what_is_wrong_with_the_templates_words_is_told(
     assert before in TEMPLATE
     monkeypatch.setattr(template, "text", lambda: TEMPLATE.replace(before, after))
     assert list(template.misfits(["orders", "user_logins"])) == [told]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("", "1000 bodies of 4,194,304 bytes from S3 are more than a batch may hold; set BatchSize: 8"),
+        ("BatchSize: 9, ", "9 bodies of 4,194,304 bytes from S3 are more than a batch may hold; set BatchSize: 8"),
+        ("BatchSize: 8, ", None),
+    ],
+)
+def test_a_batch_of_bodies_from_s3_fits_into_memory(
+    line: str, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Upload(Stream, table="uploads", offloaded=ToS3()):
+        person: Annotated[str, Text(max=8)]
+
+    monkeypatch.setattr(template, "text", lambda: TEMPLATE.replace("Orders: {", f"Orders: {{ {line}"))
+    found = list(template.large_batches({"orders": Upload, "user_logins": load("user_logins")}))
+    assert found == ([f"template.yaml: Mappings, Streams, Orders: {told}"] if told else [])
+    monkeypatch.setattr(template, "text", lambda: "a: [")
+    assert list(template.large_batches({"orders": Upload})) == []
+    defaults = re.findall(r"BatchSize, DefaultValue: (\d+)", (PROJECT / "template.yaml").read_text())
+    assert defaults == [str(template.DEFAULTS["BatchSize"])]
 
 
 def test_a_word_without_a_line_is_the_name_of_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:

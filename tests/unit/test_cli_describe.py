@@ -136,3 +136,12 @@ def test_the_options_of_a_rule_have_the_names_that_a_declaration_gives_them() ->
     assert description.rule_text(since) == 'Timestamp(epoch="seconds", earliest="1900-01-01T00:00:00+00:00")'
     assert description.rule_text(Integer(min=1, max=9, text=True)) == "Integer(min=1, max=9, text=true)"
     assert description.rule_text(Email(fold=True)) == "Email(max=254, fold=true)"
+
+
+def test_where_bodies_may_be_is_told_of_a_stream_that_takes_them_from_s3(declare: Callable[[str, str], None]) -> None:
+    text = STREAM.replace("    Version,\n", "    ToS3,\n    Version,\n")
+    declare("visits", text.replace('table="visits"', 'table="visits", offloaded=ToS3(prefix="up/")'))
+    described = json.loads(run("describe", "visits", "--json")[1])
+    assert described["offloaded"] == {"prefix": "up/", "max_bytes": 4_194_304, "after": "keep"}
+    told = " ".join(run("describe", "visits")[1].split())
+    assert "offloaded ToS3(prefix='up/', max_bytes=4194304, after='keep')." in told

@@ -1,4 +1,4 @@
-"""docs/cli.md shows what the command prints."""
+"""docs/cli.md and docs/scaling.md show what the command prints."""
 
 import os
 import re
@@ -13,8 +13,8 @@ from tests.unit.fakes import ROOT
 from tools.project import DECLARED
 from tools.sluice_cli import app
 
-ON_A_STACK = "send tail dead-letters reveal forget keys ledger audit status pause resume".split()
-PAGE = (ROOT / "docs" / "cli.md").read_text()
+ON_A_STACK = "send tail dead-letters reveal forget keys ledger audit status pause resume protect adopt doctor".split()
+PAGE = "".join((ROOT / "docs" / page).read_text() for page in ("cli.md", "scaling.md"))
 EXAMPLES = dict(re.findall(r"```console\n\$ ([^\n]*)\n(.*?)```", PAGE, re.DOTALL))
 # These want a PostgreSQL, a queue or a stack, or write files: test_documented_commands.py knows what runs them.
 ELSEWHERE = ["sluice check", "sluice migration", "sluice new", "--queue", *(f"sluice {name}" for name in ON_A_STACK)]

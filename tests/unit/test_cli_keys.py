@@ -1,5 +1,6 @@
-"""`sluice keys` calls the rekey function until it is done, and says how far it is."""
+"""`sluice keys` calls the rekey function until it is done, and says how far it is; it prints the vault key's policy."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import pytest
 
 from tests.unit.cli import run
 from tests.unit.operators import FakeDeployment
+from tests.unit.template import ACCOUNT, TRANSFORMED, arn, resolved
 from tools.sluice_cli.operators import deployment
 
 WHY = ("--reason", "key_rotation", "--ticket", "OPS-1")
@@ -108,3 +110,51 @@ def test_ctrl_c_says_that_nothing_is_lost(function: FakeFunction, monkeypatch: p
 def test_reason_and_ticket_are_needed(command: str, function: FakeFunction) -> None:
     assert run("keys", command)[0] == 2
     assert function.calls == []
+
+
+# The policy of a vault key of one's own
+
+
+@dataclass
+class FakeStack:
+    """A deployed stack as CloudFormation and IAM describe it. CloudFormation names the roles."""
+
+    vault_key: str
+    stack: str = "sluice"
+
+    def client(self, service: str) -> "FakeStack":
+        return self
+
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:
+        return {"Stacks": [{"Outputs": [{"OutputKey": "VaultKeyArn", "OutputValue": self.vault_key}]}]}
+
+    def get_template(self, *, StackName: str, TemplateStage: str) -> dict[str, Any]:
+        assert TemplateStage == "Processed"  # without macros
+        return {"TemplateBody": {"Resources": TRANSFORMED}}
+
+    def describe_stack_resource(self, *, StackName: str, LogicalResourceId: str) -> dict[str, Any]:
+        return {"StackResourceDetail": {"PhysicalResourceId": f"{StackName}-{LogicalResourceId}"}}
+
+    def get_role(self, *, RoleName: str) -> dict[str, Any]:
+        return {"Role": {"Arn": arn(RoleName.removeprefix(f"{self.stack}-"))}}
+
+
+def test_the_policy_of_a_vault_key_is_the_templates_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeStack(f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/theirs")
+    monkeypatch.setattr(deployment, "deployed", lambda stack: fake)
+    code, printed, told = run("keys", "policy")
+    assert (code, told) == (0, "")
+    assert json.loads(printed) == resolved(TRANSFORMED["VaultKey"]["Properties"]["KeyPolicy"])
+
+
+def test_the_administrators_of_a_vault_key_are_those_of_its_own_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = "arn:aws:kms:eu-west-1:999999999999:key/theirs"
+    fake = FakeStack(f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/ours")
+    monkeypatch.setattr(deployment, "deployed", lambda stack: fake)
+    administrators, *others = json.loads(run("keys", "policy", "--key", theirs)[1])["Statement"]
+    assert administrators["Principal"] == {"AWS": "arn:aws:iam::999999999999:root"}
+    assert "999999999999" not in json.dumps(others)
+
+
+def test_a_key_is_named_by_its_arn(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("keys", "policy", "--key", "alias/vault") == (2, "", "sluice: --key: must be the ARN of a KMS key\n")

@@ -253,6 +253,19 @@ def test_a_usage_error_is_one_line(arguments: list[str], why: str, account: Acco
     assert account.sqs.calls == []
 
 
+def test_a_record_that_no_message_holds_is_told_before_anything_is_sent(
+    account: Account, file: Callable[[str], str]
+) -> None:
+    largest = login(user_id="")[:-1] + ', "more": "{}"}'
+    largest = largest.replace("{}", "é" * ((1_048_576 - len(largest)) // 2))
+    name = file(login() + "\n" + largest.replace('"more"', '"or_more"'))
+    assert run("send", "user_logins", name)[::2] == (
+        2,
+        f"sluice: {name}:2: has more than the 1,048,576 bytes that SQS takes\n",
+    )
+    assert account.sqs.calls == []
+
+
 def test_a_file_that_sqs_cannot_take_is_told_before_anything_is_sent(
     account: Account, file: Callable[[str], str]
 ) -> None:

@@ -175,6 +175,16 @@ def test_of_more_attributes_than_sqs_takes_the_two_are_not_those_that_go(sqs: Fa
     assert list(sqs.attributes()[0]) == ["sluice_message_id", "sluice_sent_at", *(f"a{n}" for n in range(8))]
 
 
+def test_a_letter_keeps_the_trace_of_its_producer_and_nothing_else_that_stands_there(
+    sqs: FakeSqs, queue: DeadLetterQueue
+) -> None:
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+    for header in (trace, f"{trace};kn4ry=1", "kn4ry", ""):
+        sqs.put("{}", trace=header)
+    queue.send(queue.receive(10))
+    assert [message.trace for message in sqs.queues[QUEUE]] == [trace, trace, "", ""]
+
+
 def test_an_id_that_is_none_is_not_told(sqs: FakeSqs, queue: DeadLetterQueue) -> None:
     sqs.put("{}", message_id=numbered(1), attributes={"sluice_message_id": " ", "sluice_sent_at": "kn4ry"})
     letter = one(queue)

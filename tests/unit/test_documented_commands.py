@@ -9,7 +9,7 @@ import yaml
 from tests.documentation import BLOCK, PAGES, ROOT, blocks, prose
 from tests.unit.test_cli_docs import PRINTED
 
-NEEDS = ("needs an AWS account", "needs images that can be pulled")
+NEEDS = ("needs an AWS account", "needs images that can be pulled", "needs the internet")
 
 CI = ".ci/run"
 NEW = "tests/unit/test_cli_new.py::test_the_page_shows_what_the_command_prints_and_writes"
@@ -24,14 +24,18 @@ LEDGER = f"{E2E}test_the_ledger_tells_what_became_of_all_that_was_received"
 QUEUE = f"{E2E}test_a_queue_is_looked_into"
 SENT = f"{E2E}test_records_are_sent_to_a_stream"
 PAUSED = f"{E2E}test_a_stream_is_paused_and_resumed"
+PROTECTED = "tests/e2e/test_operators.py::test_a_stack_that_is_protected_is_not_deleted"
 KEYS = f"{E2E}test_a_token_key_is_added_and_the_tokens_brought_to_it"
+OWN_KEYS = "tests/e2e/test_keys.py"
 AUDITED = f"{E2E}test_the_audit_log_is_listed_and_compared_with_what_was_logged"
+WELL = "tests/e2e/test_doctor.py::test_of_a_stack_that_is_well_there_is_nothing_to_do"
+BEFORE = "tests/e2e/test_doctor.py::test_before_a_deployment_a_database_alone_is_looked_at"
 COMPOSE = "tests/docker/test_compose.py::"
 UP_AND_DOWN = f"{COMPOSE}test_what_is_in_the_database_is_there_after_down_and_up"
 OF_PROJECT = "tests/docker/conftest.py::Compose.make"
 
 # What runs each: functions, or a file, whose text together has all words of the command. test_cli_docs.py runs those of
-# docs/cli.md that print what the page shows.
+# docs/cli.md and docs/scaling.md that print what the page shows.
 RUN_BY: dict[str, tuple[str, ...]] = {
     "make setup": ("tests/clone.py::fresh_clone",),
     "make demo": (f"{E2E}test_the_demo_ends_as_the_readme_shows_and_leaves_nothing",),
@@ -56,6 +60,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make down ARGS=--volumes": (UP_AND_DOWN,),
     "make test-localstack": ("Makefile", "tests/localstack/test_localstack.py"),
     "sam deploy": ("tools/local/stack.py::Stack.deploy",),
+    "sam delete --stack-name sluice --no-prompts": ("tests/e2e/test_creation.py",),
+    "sluice adopt --stack sluice": ("tests/e2e/test_creation.py",),
     "sam local start-lambda": (
         "tests/docker/test_sam_local.py::started_lambda",
         "tests/docker/conftest.py::Compose.sam_local",
@@ -100,14 +106,23 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice send user_logins --generate 1000 --junk 5% --duplicates 5%": (SENT,),
     "sluice send orders events.jsonl --rate 50": (SENT,),
     "sluice tail user_logins --since 10m --seconds 5": (SENT,),
+    "sluice doctor": (WELL,),
+    "sluice doctor --stack sluice": (WELL,),
+    "sluice doctor --database postgresql://owner@db.example:5432/app --stack sluice": (BEFORE,),
+    "sluice doctor --database postgresql://owner@db.example:5432/app --json": (BEFORE,),
     "sluice status": (PAUSED,),
     "sluice pause user_logins": (PAUSED,),
     "sluice resume user_logins": (PAUSED,),
+    "sluice protect": (PROTECTED,),
+    "sluice protect --off": (PROTECTED,),
     "sluice keys add --reason security_incident --ticket SEC-4": (KEYS,),
     "sluice keys add --reason key_rotation --ticket OPS-1": (KEYS,),
     "sluice keys status --reason key_rotation --ticket OPS-1": (KEYS,),
     "sluice keys rekey --reason key_rotation --ticket OPS-1": (KEYS,),
     "sluice keys rewrap --reason key_rotation --ticket OPS-1": (KEYS,),
+    "sluice keys status --reason operations --ticket OPS-1": (OWN_KEYS,),
+    "sluice keys policy > vault-key.json": (OWN_KEYS,),
+    "sluice keys policy --key <ARN of the key> > vault-key.json": (OWN_KEYS,),
     "sluice audit list": (AUDITED,),
     "sluice audit verify": (AUDITED,),
     "sluice audit verify --heads heads.log": (AUDITED,),

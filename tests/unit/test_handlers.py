@@ -214,8 +214,9 @@ def test_a_schema_that_is_newer_than_the_code_is_a_success(migrate: ModuleType, 
 
 
 def test_a_failed_migration_is_answered_with_its_reason_and_its_event_is_in_no_log(
-    migrate: ModuleType, aws: FakeAws, output: Callable[[], str]
+    migrate: ModuleType, postgres: FakePostgres, aws: FakeAws, output: Callable[[], str]
 ) -> None:
+    postgres.rows = {LOGIN_ID: []}
     aws.secretsmanager.secrets["keyset"] = KEYSET.replace("1" * 64, "2" * 64)
     answers = []
 
@@ -225,7 +226,10 @@ def test_a_failed_migration_is_answered_with_its_reason_and_its_event_is_in_no_l
 
     with http_server(respond) as url:
         assert migrate.lambda_handler(load_event("migrate_create") | {"ResponseURL": url}, LambdaContext()) == {}
-    reason = "keyset: key 1 is not the one that made the tokens of this database; restore the keyset"
+    reason = (
+        "keyset: key 1 is not the one that made the tokens of this database: user_logins has rows; restore the keyset,"
+        " or deploy to an empty database"
+    )
     assert [(answer["Status"], answer["Reason"]) for answer in answers] == [("FAILED", reason)]
     logged = output()
     assert (reason in logged, url in logged, "ResponseURL" in logged) == (True, False, False)

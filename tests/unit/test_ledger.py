@@ -122,7 +122,13 @@ def test_a_route_has_a_row_for_each_stream_and_one_for_what_is_of_none() -> None
     assert [row["stream"] for row in written if "oldest" in row] == ["orders", "user_logins"]
 
 
-@pytest.mark.parametrize("ignored", [0, 2])
-def test_a_batch_without_rows(ignored: int) -> None:
-    written = appended(Batch("user_logins", ignored=ignored), nothing([]))
-    assert [counts(row) for row in written] == ([{"received": 2, "ignored": 2}] if ignored else [])
+@pytest.mark.parametrize(
+    ("batch", "counted"),
+    [
+        (Batch("user_logins"), []),
+        (Batch("user_logins", ignored=2), [{"received": 2, "ignored": 2}]),
+        (Batch("user_logins", known=3), [{"received": 3, "duplicates": 3}]),
+    ],
+)
+def test_a_batch_without_rows(batch: Batch, counted: list[dict[str, int]]) -> None:
+    assert [counts(row) for row in appended(batch, nothing([]))] == counted

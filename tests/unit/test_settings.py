@@ -52,6 +52,7 @@ def test_settings_are_read_from_the_environment() -> None:
         token_key_secret_id="keyset",
         database=DATABASE,
         vault=VaultSettings(key_id="arn:aws:kms:eu-central-1:123456789012:key/vault", stack="sluice"),
+        payload_bucket=None,
     )
     assert MigrateSettings.read(ENVIRONMENT) == MigrateSettings(
         role_secret_ids={role: role for role in ROLES},
@@ -62,7 +63,7 @@ def test_settings_are_read_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("unset", [{}, {"DATABASE_TLS": "", "DATABASE_CA": ""}], ids=["missing", "empty"])
-def test_the_server_is_verified_by_the_systems_authorities_unless_told_otherwise(unset: dict[str, str]) -> None:
+def test_the_server_is_verified_by_known_authorities_unless_told_otherwise(unset: dict[str, str]) -> None:
     environment = {name: value for name, value in ENVIRONMENT.items() if name not in ("DATABASE_TLS", "DATABASE_CA")}
     database = DatabaseSettings.read(environment | unset)
     assert (database.tls, database.certificate_authority) == ("verify-full", None)

@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -27,13 +28,18 @@ CONTEXT = {
 
 
 def count(
-    output: Callable[[], str], sent_at: list[int], written: Written, rejections: list[Rejection], **more: Any
+    output: Callable[[], str],
+    sent_at: list[int],
+    written: Written,
+    rejections: list[Rejection],
+    attributes: Mapping[str, str] = MappingProxyType({}),
+    **more: Any,
 ) -> list[dict[str, Any]]:
     """Return the lines of an invocation that counts a batch, without what differs from run to run."""
 
     @telemetry.logger.inject_lambda_context(log_event=False)
     def handler(event: object, context: LambdaContext) -> None:
-        records = [{"attributes": {"SentTimestamp": str(milliseconds)}} for milliseconds in sent_at]
+        records = [{"attributes": {"SentTimestamp": str(milliseconds), **attributes}} for milliseconds in sent_at]
         metrics.count_batch("user_logins", records, written, rejections, **more)
 
     handler({"Records": ["an event is never logged"]}, LambdaContext())
@@ -159,3 +165,14 @@ def test_no_level_of_ours_makes_the_libraries_of_aws_talk(root: str, monkeypatch
         [sys.executable, "-c", program, root, *sys.path], capture_output=True, text=True, check=True
     ).stdout.split()
     assert levels == ["WARNING"] * 5 + ["DEBUG"]
+
+
+def test_a_batch_tells_the_traces_of_its_producers_and_no_junk_in_their_place(output: Callable[[], str]) -> None:
+    root = "1-5759e988-bd862e3fe1be46a994272793"
+    header = {"AWSTraceHeader": f"Root={root};Parent=kn4ry;kn4ry=kn4ry"}
+    (done,) = (
+        line for line in count(output, [FUTURE, FUTURE], Written(2, 0, [], 1.5), [], header) if "message" in line
+    )
+    assert (done["traces"], "kn4ry" in json.dumps(done)) == ([root], False)
+    (done,) = (line for line in count(output, [FUTURE], Written(1, 0, [], 1.5), []) if "message" in line)
+    assert "traces" not in done

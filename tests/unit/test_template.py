@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from sluice import settings
+from tests.documentation import blocks
 from tests.unit.template import (
     ACCOUNT,
     BACKUP,
+    BUCKET,
+    DEPLOYMENT,
+    PRODUCER,
     PROJECT,
     TEMPLATE,
     TRANSFORMED,
@@ -23,9 +27,17 @@ from tests.unit.template import (
     vault_actions,
 )
 from tools.local.template import expanded
+from tools.sluice_cli.authors.template import DEFAULTS, OPTIONS
 from tools.template import with_streams
 
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+
+# What can be given is named by nothing but the parameter of SSM that says which one is in use.
+IN_USE = {
+    "KeysetSecret": {"Fn::GetAtt": ["KeysetInUse", "Value"]},
+    "StorageKey": {"Fn::GetAtt": ["StorageKeyInUse", "Value"]},
+    "VaultKey": {"Fn::GetAtt": ["VaultKeyInUse", "Value"]},
+}
 
 ANYONE = arn("Anyone")  # a principal whom IAM allows everything
 ROLES = (
@@ -73,6 +85,12 @@ LOGIN = {
 QUEUES = f"arn:aws:sqs:us-east-1:{ACCOUNT}:*"
 MESSAGES = f"{QUEUES} where sluice:stack is sluice, sluice:holds is messages"
 DEAD_LETTERS = f"{QUEUES} where sluice:stack is sluice, sluice:holds is dead-letters"
+# The vault key is used in the context of this stack alone.
+IN_CONTEXT = {
+    "StringEquals": {f"kms:EncryptionContext:{name}": value for name, value in CONTEXT.items()},
+    "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": list(CONTEXT)},
+}
+VAULT = "VaultKey in the context of this stack"
 SWITCHING = {
     f"{STACKS}/breaker/*": {"ssm:GetParameter", "ssm:PutParameter"},
     f"arn:aws:lambda:us-east-1:{ACCOUNT}:event-source-mapping:* where sluice:stack is sluice": {
@@ -80,6 +98,15 @@ SWITCHING = {
         "lambda:UpdateEventSourceMapping",
     },
 }
+
+# Where producers offload bodies to S3; the key is empty by default.
+READ_OBJECTS = {"s3:GetObject", "s3:ListBucket"}
+PAYLOADS = {
+    f"arn:aws:s3:::{BUCKET}": READ_OBJECTS,
+    f"arn:aws:s3:::{BUCKET}/*": READ_OBJECTS,
+    " where kms:ViaService is s3.us-east-1.amazonaws.com": DECRYPT,
+}
+DELETED_PAYLOADS = PAYLOADS | {f"arn:aws:s3:::{BUCKET}/*": READ_OBJECTS | {"s3:DeleteObject"}}
 
 # All that a role may do, by resource.
 PERMISSIONS = {
@@ -103,7 +130,9 @@ PERMISSIONS = {
         "KeysetSecret": READ,
         "IngestSecret": READ,
         "StorageKey": DECRYPT,
+        VAULT: {"kms:GenerateDataKey"},
         **SWITCHING,
+        **DELETED_PAYLOADS,
     },
     "RevealRole": {
         "RevealLogGroup": LOGS,
@@ -111,6 +140,7 @@ PERMISSIONS = {
         "KeysetSecret": READ,
         "RevealSecret": READ,
         "StorageKey": DECRYPT,
+        VAULT: DECRYPT,
     },
     "ForgetRole": {
         "ForgetLogGroup": LOGS,
@@ -125,6 +155,7 @@ PERMISSIONS = {
         "KeysetSecret": READ | {"secretsmanager:PutSecretValue"},
         "RekeySecret": READ,
         "StorageKey": DECRYPT | {"kms:GenerateDataKey"},
+        VAULT: {"kms:ReEncryptFrom", "kms:ReEncryptTo"},
     },
     "AuditRole": {"AuditLogGroup": LOGS, **LOGIN["audit"], "AuditSecret": READ, "StorageKey": DECRYPT},
     "DeadLettersRole": {
@@ -136,6 +167,7 @@ PERMISSIONS = {
         "KeysetSecret": READ,
         "DeadLettersSecret": READ,
         "StorageKey": DECRYPT | {"kms:GenerateDataKey"},
+        **DELETED_PAYLOADS,
     },
     "BreakerRole": {
         "BreakerLogGroup": LOGS,
@@ -143,7 +175,9 @@ PERMISSIONS = {
         "KeysetSecret": READ,
         "IngestSecret": READ,
         "StorageKey": DECRYPT,
+        VAULT: {"kms:GenerateDataKey"},
         **SWITCHING,
+        **PAYLOADS,
         STACKS: {"ssm:GetParametersByPath"},
         f"{STACKS}/pause/*": {"ssm:GetParameter"},
         f"{STACKS}/breaker/*": SWITCHING[f"{STACKS}/breaker/*"] | {"ssm:DeleteParameter"},
@@ -170,11 +204,12 @@ def test_a_queue_and_the_function_that_reads_it_fit(name: str) -> None:
     function = mapping["FunctionName"]["Ref"]
     queue = RESOURCES[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
     dead_letters = RESOURCES[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]["Properties"]
-    longest_window = 300  # seconds; Lambda allows no longer one
-    assert queue["VisibilityTimeout"] == 6 * RESOURCES[function]["Properties"]["Timeout"] + longest_window
+    windows = OPTIONS["WindowSeconds"]
+    assert windows
+    assert queue["VisibilityTimeout"] == 6 * RESOURCES[function]["Properties"]["Timeout"] + max(windows)
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 10
     assert dead_letters["MessageRetentionPeriod"] == 2 * queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
-    assert queue["KmsMasterKeyId"] == dead_letters["KmsMasterKeyId"] == {"Ref": "StorageKey"}
+    assert queue["KmsMasterKeyId"] == dead_letters["KmsMasterKeyId"] == IN_USE["StorageKey"]
     assert RESOURCES[function]["DependsOn"] == "Schema"
 
 
@@ -187,7 +222,14 @@ def test_a_mapping_keeps_the_name_of_the_first_release_and_discards_no_message(w
             "EventSourceArn": {"Fn::GetAtt": [f"{word}Queue", "Arn"]},
             "BatchSize": 1000,
             "MaximumBatchingWindowInSeconds": 1,
-            "ScalingConfig": {"MaximumConcurrency": 10},
+            "ScalingConfig": {"Fn::If": ["PollersAreProvisioned", {"Ref": "AWS::NoValue"}, {"MaximumConcurrency": 10}]},
+            "ProvisionedPollerConfig": {
+                "Fn::If": [
+                    "PollersAreProvisioned",
+                    {"MinimumPollers": 2, "MaximumPollers": 2},
+                    {"Ref": "AWS::NoValue"},
+                ]
+            },
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
             "Tags": [{"Key": "sluice:stack", "Value": {"Ref": "AWS::StackName"}}],
         },
@@ -204,6 +246,8 @@ def test_a_stream_is_a_word_of_which_all_else_is_made() -> None:
     assert {name.removeprefix("pushes") for name in resources if name.startswith("pushes")} == {
         "Queue",
         "DeadLetterQueue",
+        "QueuePolicy",
+        "DeadLetterQueuePolicy",
         "QueueParameter",
         "IngestFunction",
         "IngestFunctionpushes",
@@ -220,22 +264,37 @@ def test_a_stream_is_a_word_of_which_all_else_is_made() -> None:
 
 
 def test_a_line_of_the_mapping_overrides_what_a_word_says() -> None:
-    overrides = {"Name": "sign_ups", "Queue": "joined", "BatchSize": 10, "WindowSeconds": 0, "Concurrency": 2}
+    overrides = {"Name": "sign_ups", "Queue": "joined", "BatchSize": 10, "WindowSeconds": 0, "Concurrency": 3}
+    overrides |= {"MinimumPollers": 4, "MaximumPollers": 5}
     resources = made_of({"SignUps": overrides})["Resources"]
     assert resources["SignUpsIngestFunction"]["Properties"]["Environment"]["Variables"]["STREAM"] == "sign_ups"
     assert resources["SignUpsQueue"]["Properties"]["QueueName"]["Fn::Join"][1][1] == "joined"
     assert resources["SignUpsDeadLetterQueue"]["Properties"]["QueueName"]["Fn::Join"][1][1:] == ["joined", "-dlq"]
     mapping = resources["SignUpsIngestFunctionSignUps"]["Properties"]
     assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (10, 0)
-    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+    _, provisioned, _ = mapping["ProvisionedPollerConfig"]["Fn::If"]
+    _, _, on_demand = mapping["ScalingConfig"]["Fn::If"]
+    assert provisioned == {"MinimumPollers": 4, "MaximumPollers": 5}
+    assert on_demand == {"MaximumConcurrency": 3}
 
 
-def test_forty_two_streams_fit_into_a_stack_and_the_first_limit_is_that_of_its_resources() -> None:
-    most = {f"Stream{number}": dict[str, object]() for number in range(42)}
+def test_what_a_word_does_not_say_is_what_the_check_takes_it_for() -> None:
+    mapping = made_of({"pushes": {}})["Resources"]["pushesIngestFunctionpushes"]["Properties"]
+    assert {
+        "BatchSize": mapping["BatchSize"],
+        "WindowSeconds": mapping["MaximumBatchingWindowInSeconds"],
+        "Concurrency": mapping["ScalingConfig"]["Fn::If"][2]["MaximumConcurrency"],
+        **mapping["ProvisionedPollerConfig"]["Fn::If"][1],
+    } == DEFAULTS
+
+
+def test_thirty_four_streams_fit_into_a_stack_and_the_first_limit_is_that_of_its_resources() -> None:
+    most = {f"Stream{number}": dict[str, object]() for number in range(34)}
     template = made_of(most)
     resources = transformed(template)
-    assert len(resources) == 500  # as many as CloudFormation takes
-    assert len(resources) - len(transformed(made_of({}))) == 10 * len(most)
+    of_a_stream = 12
+    assert len(resources) <= 500 < len(resources) + of_a_stream  # as many as CloudFormation takes
+    assert len(resources) - len(transformed(made_of({}))) == of_a_stream * len(most)
     # The others are further away: a template may have 1 MB, a role 10,240 characters of its own policies.
     assert len(json.dumps(template)) < 1_000_000 / 2
     for role in ROLES:
@@ -246,23 +305,61 @@ def test_forty_two_streams_fit_into_a_stack_and_the_first_limit_is_that_of_its_r
 def test_the_outputs_are_names_and_addresses_and_no_secret() -> None:
     names = {
         "MigrateFunctionName": "MigrateFunction",
-        "KeysetSecretArn": "KeysetSecret",
         "IngestSecretArn": "IngestSecret",
         "RevealCallerPolicyArn": "RevealCallerPolicy",
         "OperatorCallerPolicyArn": "OperatorCallerPolicy",
+        "ProducerPolicyArn": "ProducerPolicy",
     }
     urls = {f"{name}Url": f"{name}FunctionUrl" for name in ("Reveal", "Forget", "DeadLetters", "Rekey", "Audit")}
     assert {name: output["Value"] for name, output in TEMPLATE["Outputs"].items()} == {
         **{name: {"Ref": resource} for name, resource in names.items()},
         **{name: {"Fn::GetAtt": [url, "FunctionUrl"]} for name, url in urls.items()},
-        "VaultKeyArn": {"Fn::GetAtt": ["VaultKey", "Arn"]},
+        **{f"{name}Arn": value for name, value in IN_USE.items()},
     }
 
 
-def test_what_cannot_be_made_again_outlives_the_stack() -> None:
-    kept = {name for name, resource in RESOURCES.items() if resource.get("DeletionPolicy") == "Retain"}
-    assert kept == {"StorageKey", "VaultKey", "KeysetSecret", *of_type("AWS::SQS::Queue")}
+def test_what_cannot_be_made_again_outlives_the_stack_unless_its_creation_fails() -> None:
+    kept = {name: resource["DeletionPolicy"] for name, resource in RESOURCES.items() if "DeletionPolicy" in resource}
+    trails = [f"{function}LogGroup" for function in ("Reveal", "Forget", "DeadLetters", "Rekey")]  # who logs heads
+    assert kept == dict.fromkeys(
+        ["StorageKey", "VaultKey", "KeysetSecret", *trails, *of_type("AWS::SQS::Queue")], "RetainExceptOnCreate"
+    )
     assert all(RESOURCES[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
+
+
+@pytest.mark.parametrize("name", IN_USE)
+def test_a_keyset_or_key_that_is_given_takes_the_place_of_the_one_that_is_made(name: str) -> None:
+    made = {"Ref": name} if name == "KeysetSecret" else {"Fn::GetAtt": [name, "Arn"]}
+    condition = f"{name.removesuffix('Secret')}IsOurs"
+    (parameter,) = [
+        parameter
+        for parameter, resource in RESOURCES.items()
+        if f"'{name}'" in str(resource["Properties"])  # nothing else names it
+    ]
+    assert IN_USE[name]["Fn::GetAtt"][0] == parameter
+    assert RESOURCES[parameter]["Properties"]["Value"] == {"Fn::If": [condition, made, {"Ref": f"{name}Arn"}]}
+    assert TEMPLATE["Conditions"][condition] == {"Fn::Equals": [{"Ref": f"{name}Arn"}, ""]}
+    assert RESOURCES[name]["Condition"] == condition
+
+
+@pytest.mark.parametrize(
+    ("parameter", "given", "is_taken"),
+    [
+        ("KeysetSecretArn", "", True),
+        ("KeysetSecretArn", f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:sluice/keyset-a1B2c3", True),
+        ("KeysetSecretArn", f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:sluice/keyset", False),  # half an ARN
+        ("KeysetSecretArn", "sluice/keyset", False),
+        ("VaultKeyArn", "", True),
+        ("VaultKeyArn", f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/mrk-0123456789abcdef0123456789abcdef", True),
+        ("VaultKeyArn", f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/vault", False),  # policies know keys, not aliases
+        ("VaultKeyArn", "01234567-89ab-cdef-0123-456789abcdef", False),
+        ("StorageKeyArn", f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef", True),
+        ("StorageKeyArn", f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/storage", False),
+    ],
+)
+def test_what_is_given_is_a_whole_arn(parameter: str, given: str, is_taken: bool) -> None:
+    pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, given)) == is_taken
 
 
 def test_the_custom_resource_waits_for_longer_than_its_function_may_take() -> None:
@@ -270,6 +367,7 @@ def test_the_custom_resource_waits_for_longer_than_its_function_may_take() -> No
     assert schema["ServiceTimeout"] == 300 > RESOURCES["MigrateFunction"]["Properties"]["Timeout"]
     layers = (schema["Layer"], schema["Streams"])
     assert layers == ({"Ref": "CommonLayer"}, {"Ref": "StreamsLayer"})  # other layers, other migrations: it runs again
+    assert schema["Keyset"] == IN_USE["KeysetSecret"]  # another keyset, and it is compared
     for role in settings.ROLES:
         assert schema[f"{pascal(role)}Secret"] == {"Ref": f"{pascal(role)}Secret"}
 
@@ -280,13 +378,20 @@ def test_a_role_may_do_this_and_nothing_else(role: str) -> None:
     for statement in statements(role):
         assert set(statement) - {"Condition"} == {"Effect", "Action", "Resource"}
         assert statement["Effect"] == "Allow"
-        tags = statement.get("Condition", {"StringEquals": {}})
-        assert set(tags) == {"StringEquals"}
-        where = [f"{key.removeprefix('aws:ResourceTag/')} is {value}" for key, value in tags["StringEquals"].items()]
+        where = _condition(statement.get("Condition", {"StringEquals": {}}))
         for resource in listed(statement["Resource"]):
-            name = " where ".join([resource.removeprefix(arn("")), *filter(None, [", ".join(where)])])
+            name = resource.removeprefix(arn("")) + where
             allowed[name] = allowed.get(name, set()) | set(listed(statement["Action"]))
     assert allowed == PERMISSIONS[role] | {"*": ANYWHERE[role]}
+
+
+def _condition(condition: dict[str, Any]) -> str:
+    """Return what a statement asks for: tags of a resource, or the context of a call of KMS."""
+    if condition == IN_CONTEXT:
+        return " in the context of this stack"
+    assert set(condition) == {"StringEquals"}
+    tags = [f"{key.removeprefix('aws:ResourceTag/')} is {value}" for key, value in condition["StringEquals"].items()]
+    return f" where {', '.join(tags)}" if tags else ""
 
 
 @pytest.mark.parametrize("kind", ["AWS::SQS::Queue", "AWS::Lambda::EventSourceMapping"])
@@ -305,7 +410,7 @@ def test_what_a_function_may_do_is_attached_before_it_runs() -> None:
         if {"Ref": "IngestRole"} in policy["Properties"]["Roles"]
     }
     before = set(RESOURCES["Schema"]["DependsOn"])
-    assert attached | {"MigratePolicy", "BreakerPolicy"} == before
+    assert attached | {"KeysetPolicy", "MigratePolicy", "BreakerPolicy", "BreakerVaultPolicy"} == before
     others = {
         "BreakerFunction",
         "RevealFunction",
@@ -331,6 +436,9 @@ def test_a_role_has_to_do_with_network_interfaces_in_a_vpc_alone() -> None:
         ({"DatabaseOwnerPassword": "p"}, []),
         ({"DatabaseOwnerSecretArn": "arn:s", "DatabaseOwnerSecretKmsKeyArn": "arn:k"}, []),
         ({"DatabaseOwnerPassword": "p", "DatabaseLogin": "iam", "DatabaseResourceId": "db-1"}, []),
+        ({"DatabaseOwnerPassword": "p", "PayloadBucket": "b", "PayloadsAreDeleted": "true"}, []),
+        ({"DatabaseOwnerPassword": "p", "PayloadsAreDeleted": "true"}, ["PayloadBucket"]),
+        ({"DatabaseOwnerPassword": "p", "PayloadBucketKmsKeyArn": "arn:k"}, ["PayloadBucket"]),
         ({}, ["DatabaseOwnerSecretArn"]),
         ({"DatabaseOwnerPassword": "p", "DatabaseOwnerSecretKmsKeyArn": "arn:k"}, ["DatabaseOwnerSecretKmsKeyArn"]),
         ({"DatabaseOwnerPassword": "p", "DatabaseLogin": "iam"}, ["DatabaseResourceId"]),
@@ -367,8 +475,44 @@ def test_parameters_that_do_not_belong_together_are_told(given: dict[str, str], 
     assert all(name in sentence for name, sentence in zip(told, found, strict=True))
 
 
+@pytest.mark.parametrize("kind", ["AWS::IAM::Role", "AWS::IAM::ManagedPolicy"])
+def test_what_iam_keeps_has_the_path_and_what_is_bounded_the_boundary(kind: str) -> None:
+    found = [one["Properties"] for one in TRANSFORMED.values() if one["Type"] == kind]
+    path = {"Fn::If": ["RolesHaveAPath", {"Ref": "RolePath"}, {"Ref": "AWS::NoValue"}]}
+    boundary = {"Fn::If": ["RolesAreBounded", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
+    assert found
+    assert all(one["Path"] == path for one in found)
+    assert all(one["PermissionsBoundary"] == boundary for one in found if kind == "AWS::IAM::Role")
+
+
+def test_a_role_is_named_by_its_arn_which_holds_its_path() -> None:
+    assert re.findall(r":role/|:policy/", json.dumps(TRANSFORMED)) == []
+
+
+def test_all_that_costs_has_the_tag_of_its_stack() -> None:
+    free = {  # or without tags
+        "AWS::IAM::Role",
+        "AWS::IAM::Policy",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::CloudFormation::CustomResource",
+        "AWS::SecretsManager::ResourcePolicy",
+        "AWS::SQS::QueuePolicy",
+        "AWS::Lambda::LayerVersion",
+        "AWS::Lambda::Url",
+        "AWS::Lambda::Permission",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::Events::Rule",
+        "AWS::CloudWatch::Dashboard",
+    }
+    for name, resource in TRANSFORMED.items():
+        if resource["Type"] not in free:
+            tags = resource["Properties"].get("Tags", [])
+            given = tags if isinstance(tags, dict) else {tag["Key"]: tag["Value"] for tag in tags}
+            assert given.get("sluice:stack") == {"Ref": "AWS::StackName"}, name
+
+
 def test_every_role_is_one_of_a_function_and_taken_on_by_lambda_alone() -> None:
-    assert set(of_type("AWS::IAM::Role")) == set(ROLES)
+    assert {name for name, one in TRANSFORMED.items() if one["Type"] == "AWS::IAM::Role"} == set(ROLES)
     for role in ROLES:
         properties = TRANSFORMED[role]["Properties"]
         (trusted,) = properties["AssumeRolePolicyDocument"]["Statement"]
@@ -411,10 +555,6 @@ def test_a_role_that_is_allowed_everything_else_still_does_one_thing_with_the_va
 
 def test_the_vault_keys_policy_says_this_and_nothing_else() -> None:
     key = TRANSFORMED["VaultKey"]["Properties"]
-    in_context = {
-        "StringEquals": {f"kms:EncryptionContext:{name}": value for name, value in CONTEXT.items()},
-        "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": list(CONTEXT)},
-    }
     statements = [
         (s["Sid"], s["Effect"], s["Principal"], s["Action"], s.get("Condition"))
         for s in resolved(key["KeyPolicy"]["Statement"])
@@ -428,16 +568,25 @@ def test_the_vault_keys_policy_says_this_and_nothing_else() -> None:
         ("NobodyButRevealDecrypts", "Deny", "*", "kms:Decrypt", all_but("RevealRole")),
         ("NobodyButRekeyReEncrypts", "Deny", "*", "kms:ReEncrypt*", all_but("RekeyRole")),
         ("NobodyGrants", "Deny", "*", "kms:CreateGrant", None),
-        ("IngestSeals", "Allow", {"AWS": [arn("IngestRole"), arn("BreakerRole")]}, "kms:GenerateDataKey", in_context),
-        ("RevealOpens", "Allow", {"AWS": arn("RevealRole")}, "kms:Decrypt", in_context),
-        ("RekeyMoves", "Allow", {"AWS": arn("RekeyRole")}, ["kms:ReEncryptFrom", "kms:ReEncryptTo"], in_context),
+        ("IngestSeals", "Allow", {"AWS": [arn("IngestRole"), arn("BreakerRole")]}, "kms:GenerateDataKey", IN_CONTEXT),
+        ("RevealOpens", "Allow", {"AWS": arn("RevealRole")}, "kms:Decrypt", IN_CONTEXT),
+        ("RekeyMoves", "Allow", {"AWS": arn("RekeyRole")}, ["kms:ReEncryptFrom", "kms:ReEncryptTo"], IN_CONTEXT),
     ]
     assert key["EnableKeyRotation"] is True
 
 
+def test_the_policy_for_a_storage_key_of_ones_own_is_documented_as_the_template_has_it() -> None:
+    (documented,) = [text for text in blocks(PROJECT / "docs/deployment.md", "json") if "LogGroups" in text]
+    known = {"account": ACCOUNT, "region": "us-east-1", "stack": "sluice", "principal": PRODUCER}
+    for placeholder, meant in known.items():
+        documented = documented.replace(f"<{placeholder}>", meant)
+    assert json.loads(documented) == resolved(TRANSFORMED["StorageKey"]["Properties"]["KeyPolicy"])
+
+
 def test_the_vault_key_is_used_by_nothing_but_the_vault() -> None:
-    users = {name for name, resource in TRANSFORMED.items() if "'VaultKey'" in str(resource["Properties"])}
+    users = {name for name, resource in TRANSFORMED.items() if "'VaultKeyInUse'" in str(resource["Properties"])}
     assert users == {
+        *(f"{role}VaultPolicy" for role in ("Ingest", "Breaker", "Reveal", "Rekey")),
         "BreakerFunction",
         "LoginsIngestFunction",
         "OrdersIngestFunction",
@@ -464,14 +613,15 @@ def test_the_keyset_is_read_by_those_who_need_it_and_written_by_rekey_whatever_i
     assert denied(every, BACKUP) == every - reading
     through_cloudformation = {"aws:calledvia": ["cloudformation.amazonaws.com"]}
     assert denied(every, ANYONE, through_cloudformation) == every - {"UpdateSecret"}
+    assert denied(every, DEPLOYMENT) == every - {"UpdateSecret"}  # its own role is no caller's
     policy = TRANSFORMED["KeysetPolicy"]["Properties"]
-    assert (policy["SecretId"], policy["BlockPublicPolicy"]) == ({"Ref": "KeysetSecret"}, True)
+    assert (policy["SecretId"], policy["BlockPublicPolicy"]) == (IN_USE["KeysetSecret"], True)
 
 
 def test_every_secret_is_encrypted_and_every_login_has_one_of_its_own() -> None:
     secrets = of_type("AWS::SecretsManager::Secret")
     assert set(secrets) == {"KeysetSecret", "OwnerSecret", *(f"{pascal(role)}Secret" for role in settings.ROLES)}
-    assert all(secret["Properties"]["KmsKeyId"] == {"Fn::GetAtt": ["StorageKey", "Arn"]} for secret in secrets.values())
+    assert all(secret["Properties"]["KmsKeyId"] == IN_USE["StorageKey"] for secret in secrets.values())
     for role in settings.ROLES:
         made = secrets[f"{pascal(role)}Secret"]["Properties"]["GenerateSecretString"]
         assert made == {
@@ -545,7 +695,7 @@ def test_a_function_has_a_role_and_an_encrypted_log_of_its_own(name: str) -> Non
     function = RESOURCES[name]["Properties"]
     assert function["Role"]["Fn::GetAtt"][0] in of_type("AWS::IAM::Role")
     group = RESOURCES[function["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
-    assert group["KmsKeyId"] == {"Fn::GetAtt": ["StorageKey", "Arn"]}
+    assert group["KmsKeyId"] == IN_USE["StorageKey"]
     # Whether the audit log is whole, and who was erased since a backup, these alone can tell.
     proves = name in ("RevealFunction", "ForgetFunction", "RekeyFunction", "DeadLettersFunction")
     assert group["RetentionInDays"] == ({"Ref": "AuditTrailRetentionDays"} if proves else 90)
@@ -556,3 +706,26 @@ def test_every_function_has_the_product_and_the_streams() -> None:
     found = [one["Properties"]["Layers"] for one in TRANSFORMED.values() if one["Type"] == "AWS::Lambda::Function"]
     kinds = [[re.sub(r"Layer[0-9a-f]+$", "Layer", layer["Ref"]) for layer in layers] for layers in found]
     assert kinds == [["CommonLayer", "StreamsLayer"]] * 9
+
+
+def test_payloads_are_read_and_deleted_where_the_parameters_say_so() -> None:
+    conditions = TEMPLATE["Conditions"]
+    assert conditions["PayloadsAreInS3"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "PayloadBucket"}, ""]}]}
+    assert conditions["PayloadDeletion"] == {"Fn::Equals": [{"Ref": "PayloadsAreDeleted"}, "true"]}
+    for name, may_delete in {"IngestPolicy": True, "BreakerPolicy": False, "DeadLettersPolicy": True}.items():
+        found = [
+            one["Fn::If"] for one in RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"] if "Fn::If" in one
+        ]
+        asked = {condition: statement["Action"] for condition, statement, _ in found if condition != "LoginByIam"}
+        deletion = {"PayloadDeletion": "s3:DeleteObject"} if may_delete else {}
+        assert asked == {
+            "PayloadsAreInS3": ["s3:GetObject", "s3:ListBucket"],
+            "PayloadsHaveAKey": "kms:Decrypt",
+            **deletion,
+        }
+    told = {
+        name
+        for name, function in of_type("AWS::Serverless::Function").items()
+        if function["Properties"]["Environment"]["Variables"].get("PAYLOAD_BUCKET") == {"Ref": "PayloadBucket"}
+    }
+    assert told == {"LoginsIngestFunction", "OrdersIngestFunction", "BreakerFunction", "DeadLettersFunction"}

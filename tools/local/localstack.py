@@ -1,12 +1,15 @@
 """LocalStack on one's own machine, from a wheel, without Docker: its functions run as processes.
 
 `python -m tools.local.localstack migrate` makes the schema of the stack that AWS_ENDPOINT_URL names: LocalStack's
-CloudFormation runs no custom resource, and says that it did.
+CloudFormation runs no custom resource, and says that it did. `python -m tools.local.localstack fit FILE` changes a
+built template without loops: LocalStack deletes what is `RetainExceptOnCreate` with the stack.
 """
 
+import json
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
@@ -61,6 +64,15 @@ class LocalStack(Emulator):
         super().start()
 
 
+def fit(template: Path) -> None:
+    """Have what is retained in a built template without loops be so for LocalStack. It keeps what failed anyway."""
+    parsed = json.loads(template.read_text())
+    for resource in parsed["Resources"].values():
+        if resource.get("DeletionPolicy") == "RetainExceptOnCreate":
+            resource["DeletionPolicy"] = "Retain"
+    template.write_text(json.dumps(parsed))
+
+
 def migrate(cloudformation: Any, functions: Any) -> None:
     """Bring the deployed stack's schema up to date. Raises NotStarted with what the function says."""
     found = cloudformation.describe_stack_resource(StackName=STACK_NAME, LogicalResourceId="MigrateFunction")
@@ -71,9 +83,17 @@ def migrate(cloudformation: Any, functions: Any) -> None:
 
 
 def main() -> int:
-    if sys.argv[1:] != ["migrate"]:
-        print("usage: python -m tools.local.localstack migrate", file=sys.stderr)
-        return 2
+    match sys.argv[1:]:
+        case ["fit", file]:
+            fit(Path(file))
+            return 0
+        case ["migrate"]:
+            return _migrate_deployed()
+    print("usage: python -m tools.local.localstack migrate, or fit FILE", file=sys.stderr)
+    return 2
+
+
+def _migrate_deployed() -> int:
     cloudformation = boto3.client("cloudformation", region_name=REGION)
     try:
         migrate(cloudformation, boto3.client("lambda", region_name=REGION, config=PATIENCE))

@@ -17,14 +17,19 @@ CONCURRENCY = 2  # batches of a stream at a time: each function that runs unpack
 def fit(template: Path) -> None:
     """Remove the resources that MiniStack does not know from a built template, and lower the streams' concurrency."""
     parsed = yaml_parse(template.read_text())
-    for name in [name for name, resource in parsed["Resources"].items() if _is_unknown(resource)]:
+    unknown = [name for name, resource in parsed["Resources"].items() if _is_unknown(resource)]
+    for name in unknown:
         del parsed["Resources"][name]
+    waits = parsed["Resources"]["Schema"]
+    waits["DependsOn"] = [name for name in waits["DependsOn"] if name not in unknown]
     _slow_down(parsed["Resources"])
     template.write_text(json.dumps(parsed))  # which is YAML too
 
 
 def _is_unknown(resource: object) -> bool:
-    return isinstance(resource, dict) and resource["Type"] in UNKNOWN  # a loop is a list
+    if not isinstance(resource, dict):  # a loop is a list
+        return False
+    return resource["Type"] in UNKNOWN or "Metrics" in resource.get("Properties", {})  # an alarm on an expression
 
 
 def _slow_down(part: Any) -> None:

@@ -95,25 +95,33 @@ class Stack:
 
     def start(self, step: Step) -> None:
         """Start both servers, build and deploy. Raises NotStarted with what CloudFormation says."""
+        self.start_servers(step)
+        self.build_and_deploy(step)
+
+    def start_servers(self, step: Step) -> None:
+        """Start PostgreSQL and the emulator, to which nothing is deployed. Raises NotStarted."""
         with step("Start PostgreSQL"):
             self.postgres.start()
         with step("Start the AWS emulator"):
             self.emulator.start()
-        self.build_and_deploy(step)
 
     def build_and_deploy(self, step: Step) -> None:
         """Build and deploy what has changed, the first time all of it. Raises NotStarted."""
+        self.build(step)
+        with step("Deploy: sam deploy"):
+            self.deploy(self.parameters)
+
+    def build(self, step: Step) -> None:
+        """Build what has changed. Raises NotStarted."""
         with step("Build: sam build"):
             build(self.folder / "build", self.streams)
             ministack.fit(self.folder / "build" / "template.yaml")
-        with step("Deploy: sam deploy"):
-            self.deploy(self.parameters)
 
     def deploy(self, parameters: Mapping[str, str]) -> str:
         """Deploy what is built, the first time or again, and return what SAM said. Raises NotStarted."""
         # In a file, because every user of this machine sees the command line.
         overrides = self.folder / "parameters.yaml"
-        write_private(overrides, json.dumps({**self._local_parameters(), **parameters}))
+        write_private(overrides, json.dumps(self.all_parameters(parameters)))
         deployed = sam(
             *("deploy", "--template-file", str(self.folder / "build" / "template.yaml")),
             *("--config-file", str(PROJECT / "samconfig.toml"), "--config-env", "local"),
@@ -155,7 +163,8 @@ class Stack:
         write_private(KEPT, json.dumps(kept, indent=2) + "\n")
         self.kept = True
 
-    def _local_parameters(self) -> dict[str, str]:
+    def all_parameters(self, parameters: Mapping[str, str]) -> dict[str, str]:
+        """Return these parameters with those that this machine asks for."""
         return {
             "DatabaseHost": self.postgres.host,
             "DatabasePort": str(self.postgres.port),
@@ -165,6 +174,7 @@ class Stack:
             "DatabaseTls": "disable",
             "QueueNames": "plain" if self.name == STACK_NAME else "by-stack",  # its conditions know no stack's name
             "AllowUnverifiedCaller": "true",  # the emulator tells a function nothing of who calls its URL
+            **parameters,
         }
 
     def _failures(self) -> list[str]:

@@ -20,7 +20,9 @@ TRANSFORM = "AWS::LanguageExtensions"
 def expanded(template: str) -> dict[str, Any]:
     """Return a template with each loop replaced by what it makes. Raises LanguageExtensionsError for a bad loop."""
     plain: dict[str, Any] = language_extensions.apply(yaml_parse(template), {})
-    return plain | {"Transform": [transform for transform in plain["Transform"] if transform != TRANSFORM]}
+    transforms = plain.pop("Transform", [])
+    others = [one for one in (transforms if isinstance(transforms, list) else [transforms]) if one != TRANSFORM]
+    return plain | ({"Transform": others} if others else {})
 
 
 def declared(template: str) -> str:

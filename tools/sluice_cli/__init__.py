@@ -7,8 +7,22 @@ from pathlib import Path
 import typer
 
 from tools.sluice_cli.authors import check, describe, migration, preview, sample, test
+from tools.sluice_cli.authors.capacity import command as capacity
 from tools.sluice_cli.authors.new import command as new
-from tools.sluice_cli.operators import audit, breaker, dead_letters, forget, keys, ledger, reveal, send, tail
+from tools.sluice_cli.operators import (
+    adopt,
+    audit,
+    breaker,
+    dead_letters,
+    forget,
+    keys,
+    ledger,
+    protect,
+    reveal,
+    send,
+    tail,
+)
+from tools.sluice_cli.operators.doctor import command as doctor
 from tools.sluice_cli.terminal import USAGE, complain
 
 app = typer.Typer(
@@ -24,13 +38,17 @@ app.command(epilog="Example:  sluice test orders")(test.test)
 app.command(epilog="Example:  sluice sample orders --count 10")(sample.sample)
 app.command(epilog="Example:  sluice describe orders --markdown")(describe.describe)
 app.command(epilog="Example:  sluice migration orders --write")(migration.migration)
+app.command(epilog="Example:  sluice capacity --records-per-second 1000")(capacity.capacity)
 app.command(epilog="Example:  sluice send orders --generate 1000 --junk 5% --duplicates 5%")(send.send)
 app.command(epilog="Example:  sluice tail orders --since 10m")(tail.tail)
 app.command(epilog="Example:  sluice ledger user_logins --since 1d --by hour")(ledger.ledger)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
+app.command(epilog="Example:  sluice doctor --stack sluice")(doctor.doctor)
 app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)
 app.command(epilog="Example:  sluice resume user_logins")(breaker.resume)
+app.command(epilog="Example:  sluice protect --stack sluice-prod")(protect.protect)
+app.command(epilog="Example:  sluice adopt --stack sluice")(adopt.adopt)
 app.add_typer(audit.app, name="audit")
 app.add_typer(forget.app, name="forget")
 app.add_typer(keys.app, name="keys")

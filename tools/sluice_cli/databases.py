@@ -38,6 +38,7 @@ class GivenDatabase(Database):
             certificate_authority=certificate_authority,
         )
         super().__init__(where, application_name)
+        self.settings = where
         self._credentials = credentials
 
     def _open(self, credentials: Credentials, deadline: Deadline) -> Connection:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sluice.declaration.envelopes import Envelope, eventbridge, plain, sns
     from sluice.declaration.layout import FROM_ENVELOPE, FROM_MESSAGE, Prefix
     from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
+    from sluice.declaration.offloading import ToS3
     from sluice.declaration.records import Records, json_lines, listed
     from sluice.declaration.route import Route
     from sluice.declaration.rules import (
@@ -43,7 +44,19 @@ if TYPE_CHECKING:
     from sluice.declaration.unions import ByType, Tagged
     from sluice.failures import DeclarationError, Rejected
 else:  # a type checker that saw this would take any name
-    HOMES = ("stream", "masks", "rules", "envelopes", "records", "route", "layout", "scrub", "tree", "unions")
+    HOMES = (
+        "stream",
+        "masks",
+        "rules",
+        "envelopes",
+        "offloading",
+        "records",
+        "route",
+        "layout",
+        "scrub",
+        "tree",
+        "unions",
+    )
 
     def __getattr__(name: str) -> Any:
         """Import a name of `__all__` when it is first asked for (PEP 562)."""
@@ -93,6 +106,7 @@ __all__ = [
     "Tagged",
     "Text",
     "Timestamp",
+    "ToS3",
     "Tree",
     "Truncate",
     "Uuid",

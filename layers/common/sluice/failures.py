@@ -5,6 +5,7 @@ SOURCES = {  # by what the text of an outage begins with
     "database secret": "secrets_manager",
     "rds": "database",
     "secrets manager": "secrets_manager",
+    "s3": "s3",
     "keyset": "keyset",
     "kms": "kms",
     "vault": "kms",

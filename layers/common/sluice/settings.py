@@ -26,7 +26,7 @@ class DatabaseSettings:
     secret_id: str  # holds `username` and `password`; empty for IAM authentication
     username: str  # of IAM authentication
     tls: str  # "verify-full", or "disable" for local use
-    certificate_authority: Path | None  # where the system's store lacks the one that signed the server's certificate
+    certificate_authority: Path | None  # alone trusted to sign the server's certificate; None: the system's, and RDS's
 
     @classmethod
     def read(cls, environment: Environment = os.environ) -> Self:
@@ -62,6 +62,10 @@ class VaultSettings:
         """What KMS is told when it wraps a data key, and must be told again to open it."""
         return {"app": "sluice", "purpose": "vault", "stack": self.stack}
 
+    def here(self, kms_key_arn: str) -> str:
+        """Return the ARN of a KMS key in this region: a multi-Region key has the same id in each of its regions."""
+        return self.key_id if kms_key_arn.rpartition("/")[2] == self.key_id.rpartition("/")[2] else kms_key_arn
+
     @classmethod
     def read(cls, environment: Environment = os.environ) -> Self:
         """Read the vault's settings. Raises SettingError when one is missing or bad."""
@@ -90,6 +94,7 @@ class IngestSettings(_FunctionSettings):
     token_key_secret_id: str
     database: DatabaseSettings
     vault: VaultSettings
+    payload_bucket: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +113,7 @@ class BreakerSettings(_FunctionSettings):
     token_key_secret_id: str
     database: DatabaseSettings
     vault: VaultSettings
+    payload_bucket: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +162,7 @@ class DeadLettersSettings(_FunctionSettings):
     token_key_secret_id: str
     allow_unverified_caller: bool
     database: DatabaseSettings
+    payload_bucket: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +218,8 @@ _READERS: Mapping[str, Callable[[Environment], Any]] = {
     "breaker_parameter": lambda environment: environment.get("BREAKER_PARAMETER") or None,
     # True on one's own machine, where nobody verifies who calls.
     "allow_unverified_caller": lambda environment: environment.get("ALLOW_UNVERIFIED_CALLER") == "true",
+    # The bucket of payloads that producers offload. None: no stream takes them.
+    "payload_bucket": lambda environment: environment.get("PAYLOAD_BUCKET") or None,
     "daily_limit": _daily_limit,  # values that a caller may ask for in a day, UTC
     "role_secret_ids": lambda environment: {
         role: _required(environment, f"{role.upper()}_SECRET_ID") for role in ROLES

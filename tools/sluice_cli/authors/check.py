@@ -71,7 +71,7 @@ def check(
     for name, one in declared.items():
         errors += examples.differences(name, one, throwaway.keyset())
     routed = {stream.stream_name for route in routes.values() for stream in route.streams()}
-    errors += [*marks.unconfirmed(), *template.misfits(names(), routed)]
+    errors += [*marks.unconfirmed(), *template.misfits(names(), routed), *template.large_batches(declared)]
     warnings = [warning for name, one in declared.items() for warning in _warnings(name, one)]
     if as_json:
         told_streams = [

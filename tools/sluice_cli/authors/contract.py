@@ -57,6 +57,7 @@ def of_stream(stream: type[Stream]) -> Contract:
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "records": stream.splitter.name if stream.splitter else None,
         "ignore": list(stream.ignored_members),
+        "offloaded": str(stream.offloaded) if stream.offloaded else None,
         "fields": dict(_fields(stream.layout)),
         "columns": columns,
     }
@@ -191,6 +192,7 @@ def _of_route(old: Contract, new: Contract) -> Iterator[Change]:
     for what in ("by", "envelope", "records", "ignore"):
         if old[what] != new[what]:
             yield Change(True, f"the {what} is {_plain(new[what])}, was {_plain(old[what])}")
+    yield from _of_offloaded(old.get("offloaded"), new.get("offloaded"))
     for value, stream in new["to"].items():
         if value not in old["to"]:
             yield Change(False, f"{value} is new, and goes to {stream}")
@@ -211,11 +213,18 @@ def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
         told = [one or "one in each message" for one in (new["records"], old.get("records"))]
         yield Change(True, f"the records are {told[0]}, were {told[1]}")
     yield from _of_ignored(old.get("ignore", []), new["ignore"])
+    yield from _of_offloaded(old.get("offloaded"), new["offloaded"])
     mentioned = old.get("mentions", [])  # that revision may not know of mentions
     yield from (Change(False, f"{path} is a mention now") for path in new["mentions"] if path not in mentioned)
     yield from (Change(True, f"{path} is no mention any more") for path in mentioned if path not in new["mentions"])
     yield from _of_fields(old["fields"], new["fields"])
     yield from _of_columns(old["columns"], new["columns"])
+
+
+def _of_offloaded(old: str | None, new: str | None) -> Iterator[Change]:
+    if old != new:
+        told = [one or "not taken from S3" for one in (new, old)]
+        yield Change(old is not None, f"offloaded bodies are {told[0]} now, were {told[1]}")
 
 
 def _of_ignored(old: list[Contract], new: list[Contract]) -> Iterator[Change]:

@@ -66,6 +66,7 @@ def _sentences(stream: type[Stream], quote: str = "") -> str:
         paths = [head[key]] if isinstance(head[key], str) else head[key] or ()
         names += [f"{key} {between.join(f'{quote}{path}{quote}' for path in paths)}"] if paths else []
     names += [f"ignores {quote}{json.dumps(members)}{quote}" for members in stream.ignored_members]
+    names += [f"offloaded {quote}{stream.offloaded}{quote}"] if stream.offloaded else []
     told = ", ".join(names)
     return f"{head['about']} {told[0].upper()}{told[1:]}."
 

@@ -21,6 +21,7 @@ def told(route: type[Route]) -> dict[str, Any]:
         "envelope": head.unwrap.__name__,
         "records": head.splitter.name if head.splitter else None,
         "ignore": [dict(members) for members in head.ignored_members],
+        **({"offloaded": str(head.offloaded)} if head.offloaded else {}),
         "to": {value: stream.stream_name for value, stream in route.brought.items()},
     }
 

@@ -7,9 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import streams
+from sluice.declaration.offloading import MOST_BYTES
+from sluice.declaration.route import Queued, head_of
 from tools.template import FILE, LOOP, NoSuchPlace, declared
 
-OPTIONS = ("Name", "Queue", "BatchSize", "WindowSeconds", "Concurrency")  # of a line in the mapping `Streams`
+# Of a line in the mapping `Streams`, with the numbers that Lambda takes. The queues' visibility timeout allows for the
+# longest window. https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+OPTIONS: dict[str, range | None] = {
+    "Name": None,
+    "Queue": None,
+    "BatchSize": range(1, 10_001),
+    "WindowSeconds": range(301),
+    "Concurrency": range(2, 1_001),
+    "MinimumPollers": range(2, 201),
+    "MaximumPollers": range(2, 2_001),
+}
+DEFAULTS = {"BatchSize": 1000, "WindowSeconds": 1, "Concurrency": 10, "MinimumPollers": 2, "MaximumPollers": 2}
 
 
 def text() -> str:
@@ -38,7 +51,28 @@ def misfits(names: Collection[str], routed: Collection[str] = ()) -> Iterator[st
             yield f"{FILE}: {LOOP}: each word must be a text; put in quotes what YAML takes for something else: on, 12"
         yield from _bad_words(texts)
         yield from _bad_options(lines)
+        yield from _bad_queues(lines)
         yield from _without_the_other({word: lines.get(word, {}).get("Name", word) for word in texts}, names, routed)
+
+
+def large_batches(queued: Mapping[str, Queued]) -> Iterator[str]:
+    """Yield the streams whose batches may hold more bodies from S3 than the memory of the function."""
+    from yaml import MarkedYAMLError
+
+    most = {name: one.max_bytes for name, each in queued.items() if (one := head_of(each).offloaded)}
+    try:
+        _, lines = declared(text()) if most else ([], {})
+    except (OSError, NoSuchPlace, MarkedYAMLError):
+        return  # `misfits` tells
+    words = {line.get("Name", word): word for word, line in lines.items()}
+    for name, max_bytes in most.items():
+        word = words.get(name, name)
+        size = lines.get(word, {}).get("BatchSize", DEFAULTS["BatchSize"])
+        if isinstance(size, int) and size * max_bytes > MOST_BYTES:
+            yield (
+                f"{FILE}: Mappings, Streams, {word}: {size} bodies of {max_bytes:,} bytes from S3 are more than a batch"
+                f" may hold; set BatchSize: {MOST_BYTES // max_bytes}"
+            )
 
 
 def _bad_words(words: Collection[str]) -> Iterator[str]:
@@ -51,8 +85,31 @@ def _bad_words(words: Collection[str]) -> Iterator[str]:
 
 def _bad_options(lines: Mapping[Any, Mapping[Any, Any]]) -> Iterator[str]:
     for word, options in lines.items():
-        for option in options.keys() - set(OPTIONS):
-            yield f"{FILE}: Mappings, Streams, {word}: there is no option {option}; there are {', '.join(OPTIONS)}"
+        for problem in _problems(options):
+            yield f"{FILE}: Mappings, Streams, {word}: {problem}"
+
+
+def _problems(options: Mapping[Any, Any]) -> Iterator[str]:
+    for option, value in options.items():
+        if option not in OPTIONS:
+            yield f"there is no option {option}; there are {', '.join(OPTIONS)}"
+        elif (allowed := OPTIONS[option]) and (type(value) is not int or value not in allowed):
+            yield f"{option} must be a whole number from {allowed.start} to {allowed.stop - 1}"
+            return
+    number = {**DEFAULTS, **options}
+    if number["BatchSize"] > 10 and not number["WindowSeconds"]:
+        yield "a BatchSize above 10 needs a WindowSeconds of 1 or more"
+    if number["MinimumPollers"] > number["MaximumPollers"]:
+        yield "MinimumPollers must not be above MaximumPollers"
+
+
+def _bad_queues(lines: Mapping[Any, Mapping[Any, Any]]) -> Iterator[str]:
+    for word, queue in [(word, str(options["Queue"])) for word, options in lines.items() if "Queue" in options]:
+        place = f"{FILE}: Mappings, Streams, {word}: the queue {queue}"
+        if queue.endswith(".fifo"):
+            yield f"{place} would be no FIFO queue: the template makes standard queues; leave out .fifo"
+        elif not re.fullmatch("[A-Za-z0-9_-]+", queue):
+            yield f"{place} must have letters, digits, _ and - only"
 
 
 def _without_the_other(named: Mapping[str, Any], names: Collection[str], routed: Collection[str]) -> Iterator[str]:

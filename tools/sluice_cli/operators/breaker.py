@@ -17,7 +17,7 @@ from sluice.aws import clients, event_source, parameters
 from sluice.breaker.record import Pause, Record, decode, encode, parameter
 from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import causes, deployment
-from tools.sluice_cli.operators.deployment import StackOption
+from tools.sluice_cli.operators.deployment import Deployment, StackOption
 from tools.sluice_cli.terminal import USAGE, fail
 
 CHANGE_SECONDS = 90  # as long as Lambda takes to enable or disable
@@ -43,8 +43,8 @@ class Source:
 class Switchboard:
     """The streams of a deployed stack, as AWS knows them."""
 
-    def __init__(self, stack: str) -> None:
-        self._deployment = deployment.deployed(stack)
+    def __init__(self, found: Deployment) -> None:
+        self._deployment = found
         self.stack = self._deployment.stack
         self.ssm, self.functions, self._sqs = map(self._deployment.client, ("ssm", "lambda", "sqs"))
 
@@ -94,8 +94,8 @@ class Switchboard:
 def status(as_json: JsonOption = False, stack: StackOption = "") -> None:
     """Show for each stream whether its queue is read, and if not, why and what to do; and how many messages wait."""
     with _told():
-        board = Switchboard(stack)
-        found = [_status(board, source) for source in board.sources()]
+        board = Switchboard(deployment.deployed(stack))
+        found = [status_of(board, source) for source in board.sources()]
     if as_json:
         terminal.show_json(found)
         return
@@ -115,7 +115,7 @@ def status(as_json: JsonOption = False, stack: StackOption = "") -> None:
 def pause(stream: StreamArgument, stack: StackOption = "") -> None:
     """Stop reading a stream's queue until `sluice resume`. Messages wait in the queue, for 7 days at most."""
     with _told():
-        board = Switchboard(stack)
+        board = Switchboard(deployment.deployed(stack))
         source = board.source(stream)
         paused = Pause(stream=stream, mapping=source.mapping, paused_at=_now())
         parameters.write(board.ssm, board.name("pause", stream), encode(paused))
@@ -126,7 +126,7 @@ def pause(stream: StreamArgument, stack: StackOption = "") -> None:
 def resume(stream: StreamArgument, stack: StackOption = "") -> None:
     """Resume reading a stream's queue: at once, or after a good probe if the breaker is open."""
     with _told():
-        board = Switchboard(stack)
+        board = Switchboard(deployment.deployed(stack))
         source = board.source(stream)
         parameters.delete(board.ssm, board.name("pause", stream))
         text = parameters.read(board.ssm, board.name("breaker", stream))
@@ -149,7 +149,8 @@ def depth(attributes: Mapping[str, str]) -> int:
     return sum(int(attributes.get(name, 0)) for name in names)
 
 
-def _status(board: Switchboard, source: Source) -> dict[str, Any]:
+def status_of(board: Switchboard, source: Source) -> dict[str, Any]:
+    """Return what the status tells of a stream."""
     text = parameters.read(board.ssm, board.name("breaker", source.stream))
     paused = parameters.read(board.ssm, board.name("pause", source.stream))
     record = decode(text) or (_anew(source) if text is not None else None)

@@ -32,6 +32,10 @@ PAUSED = "Pause, resume"
 
 # By what the text of an outage begins with; the first that fits counts.
 CAUSES = {
+    "database: no connection, SSLCertVerificationError": Cause(
+        "The server's certificate is not accepted: see whether DatabaseHost is a name that it has, and DatabaseCa.",
+        REACH,
+    ),
     "database: no connection": Cause(
         "The server does not answer: see whether it runs, and whether host, port, security group and certificate fit.",
         REACH,
@@ -87,6 +91,10 @@ CAUSES = {
     **dict.fromkeys(
         ("kms", "vault"),
         Cause("There is no data key: see whether the vault key is enabled and can be reached from the VPC.", AWS),
+    ),
+    "s3": Cause(
+        "The bucket of payloads refuses or does not answer: see its policy and key, and the VPC's endpoint for S3.",
+        AWS,
     ),
     "keyset": Cause("It is not the keyset that this database knows: restore it, and never make a new one.", KEYSET),
     "out of time": Cause("The batch did not fit the function's time: see what was slow, or lower BatchSize.", TIME),

@@ -54,7 +54,7 @@ def call(url_output: str, payload: Mapping[str, Any], stack: str = "") -> dict[s
     """
     deployment = deployed(stack)
     try:
-        status, body = _post(deployment, _url(deployment, url_output), payload)
+        status, body = _post(deployment, output(deployment, url_output), payload)
     except clients.errors() as error:
         fail(str(error))
     try:
@@ -93,12 +93,13 @@ def queues(deployment: Deployment, stream: str) -> Queues:
     return found[stream]
 
 
-def _url(deployment: Deployment, url_output: str) -> str:
+def output(deployment: Deployment, name: str) -> str:
+    """Return an output of the stack, or end the command. May raise `aws.errors()`."""
     (stack,) = deployment.client("cloudformation").describe_stacks(StackName=deployment.stack)["Stacks"]
     outputs: dict[str, str] = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-    if url_output not in outputs:
-        fail(f"the stack {deployment.stack} has no output {url_output}", USAGE)
-    return outputs[url_output]
+    if name not in outputs:
+        fail(f"the stack {deployment.stack} has no output {name}", USAGE)
+    return outputs[name]
 
 
 def _post(deployment: Deployment, url: str, payload: Mapping[str, Any]) -> tuple[int, bytes]:

@@ -1,14 +1,16 @@
 """The command `sluice keys`: what to do with the keys in; how far the deployed function has come with it out."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from sluice.aws import clients
 from tools.sluice_cli import terminal
-from tools.sluice_cli.operators import deployment
+from tools.sluice_cli.operators import deployment, key_policy
 from tools.sluice_cli.operators.deployment import ReasonOption, StackOption, TicketOption
 
 URL_OUTPUT = "RekeyUrl"
@@ -71,6 +73,25 @@ def rewrap(reason: ReasonOption, ticket: TicketOption, stack: StackOption = "") 
             if not answer["done"]:
                 terminal.note(f"{changed:,} moved.")
     terminal.console().print(f"Done: {changed:,} moved. Every data key is wrapped by the stack's KMS key.")
+
+
+@app.command(epilog="Example:  sluice keys policy > vault-key.json")
+def policy(
+    key: Annotated[
+        str, typer.Option("--key", metavar="ARN", help="Key that is to get it; by default that in use.")
+    ] = "",
+    stack: StackOption = "",
+) -> None:
+    """Print the policy that a vault key of your own needs, as JSON, with the roles of the deployed stack in it.
+
+    It takes the right to look at the stack, its template and its roles. No function is called, so nothing is audited.
+    """
+    if key and not re.fullmatch("arn:[^:]+:kms:[^:]+:[0-9]{12}:key/.+", key):
+        terminal.fail("--key: must be the ARN of a KMS key", terminal.USAGE)
+    try:
+        terminal.show_json(key_policy.of_vault_key(deployment.deployed(stack), key))
+    except clients.errors() as error:
+        terminal.fail(str(error))
 
 
 def _until_done(action: str, reason: str, ticket: str, stack: str) -> Iterator[dict[str, Any]]:

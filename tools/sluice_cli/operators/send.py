@@ -246,6 +246,8 @@ def _read(queued: Queued, file: str) -> list[Given]:
             message.body.encode()
         except UnicodeEncodeError:
             raise Unreadable(f"{message.place}: is no UTF-8, which is all that SQS takes") from None
+        if len(message.body.encode()) > LARGEST_REQUEST:
+            raise Unreadable(f"{message.place}: has more than the 1,048,576 bytes that SQS takes")
     return [(message.body, _attributes(message.record, wanted)) for message in found]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from tools.testing.aws.kms import FakeKms
 from tools.testing.aws.mappings import FakeMappings
+from tools.testing.aws.s3 import FakeS3
 from tools.testing.aws.secrets_manager import FakeSecretsManager
 from tools.testing.aws.service import Service
 from tools.testing.aws.sqs import FakeSqs
@@ -33,6 +34,7 @@ class FakeAws:
     ssm: FakeParameters = field(default_factory=FakeParameters)
     mappings: FakeMappings = field(default_factory=FakeMappings)
     rds: FakeRds = field(default_factory=FakeRds)
+    s3: FakeS3 = field(default_factory=FakeS3)
 
     def client(self, service: str) -> Any:
         return self.services[service]
@@ -47,6 +49,7 @@ class FakeAws:
             "ssm": self.ssm,
             "lambda": self.mappings,
             "rds": self.rds,
+            "s3": self.s3,
         }
 
     def fail_with(self, code: str) -> None:

@@ -34,6 +34,7 @@ class Message:
     attributes: dict[str, Any]
     receives: int = 0
     group: str = ""
+    trace: str = ""
     hidden_until: float = 0.0
     handle: str = ""
 
@@ -59,13 +60,14 @@ class FakeSqs(Service):
         receives: int = MOST_RECEIVES,
         attributes: Mapping[str, Any] | None = None,
         group: str = "",
+        trace: str = "",
     ) -> str:
         """Put a message, and return its id; attributes that are texts are strings."""
         values = {
             name: {"DataType": "String", "StringValue": value} if isinstance(value, str) else value
             for name, value in (attributes or {}).items()
         }
-        self.queues[url].append(Message(body, message_id or str(uuid4()), sent, values, receives, group))
+        self.queues[url].append(Message(body, message_id or str(uuid4()), sent, values, receives, group, trace))
         return self.queues[url][-1].message_id
 
     @property
@@ -146,7 +148,8 @@ class FakeSqs(Service):
         def send(entry: dict[str, Any]) -> Message:
             values = {name: dict(value) for name, value in entry["MessageAttributes"].items()}
             group = entry.get("MessageGroupId", "")
-            return Message(entry["MessageBody"], str(uuid4()), int(self.now * 1000), values, group=group)
+            trace = entry.get("MessageSystemAttributes", {}).get("AWSTraceHeader", {}).get("StringValue", "")
+            return Message(entry["MessageBody"], str(uuid4()), int(self.now * 1000), values, group=group, trace=trace)
 
         def keep(message: Message, entry: dict[str, Any]) -> None:
             deduplication = (QueueUrl, entry.get("MessageDeduplicationId", message.message_id))
@@ -231,6 +234,7 @@ class FakeSqs(Service):
 def _described(message: Message, system_names: list[str]) -> dict[str, Any]:
     system = {"SentTimestamp": str(message.sent), "ApproximateReceiveCount": str(message.receives), "SenderId": "A"}
     system |= {"MessageGroupId": message.group} if message.group else {}
+    system |= {"AWSTraceHeader": message.trace} if message.trace else {}
     described = {
         "MessageId": message.message_id,
         "ReceiptHandle": message.handle,
@@ -247,7 +251,8 @@ def _record(message: Message) -> dict[str, Any]:
         "messageId": message.message_id,
         "receiptHandle": message.handle,
         "body": message.body,
-        "attributes": {"SentTimestamp": str(message.sent), "ApproximateReceiveCount": str(message.receives)},
+        "attributes": {"SentTimestamp": str(message.sent), "ApproximateReceiveCount": str(message.receives)}
+        | ({"AWSTraceHeader": message.trace} if message.trace else {}),
         "messageAttributes": {
             name: {"dataType": value["DataType"], "stringValue": value.get("StringValue")}
             for name, value in message.attributes.items()

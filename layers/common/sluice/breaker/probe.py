@@ -16,6 +16,7 @@ from sluice.declaration.registry import load_queued
 from sluice.declaration.route import streams_of
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage, Rejected, Unforeseen
+from sluice.ingest import payloads
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.ingest.store import Store
 from sluice.postgres.database import Database
@@ -37,11 +38,14 @@ def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> N
     queued = load_queued(name)
     streams = streams_of(queued)
     keyset = keyset_secret.newest(settings.token_key_secret_id)
+    found = payloads.of(queued, settings.payload_bucket)
     database = Database(settings.database, application_name="sluice-breaker")
     store = Store(database, streams, Vault(settings.vault))
     try:
         store.verify(keyset, deadline)
         rows = [_row(stream, keyset, why) for stream in streams]
+        if found is not None:
+            found.probe()
         store.probe(rows, Rejection(rows[0].message_id, queued.stream_name, "probe", "", {}), deadline)
     except Outage as outage:
         if _is_real(str(outage), why):

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import datetime
 from hashlib import sha256
 from types import GenericAlias, UnionType
@@ -100,6 +100,7 @@ def head(stream: type[Stream]) -> dict[str, Any]:
         "records": stream.splitter.name if stream.splitter else None,
         "ignore": list(stream.ignored_members),
         "batch": stream.column_of_batch or None,
+        **({"offloaded": asdict(stream.offloaded)} if stream.offloaded else {}),
     }
 
 

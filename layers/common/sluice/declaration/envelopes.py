@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from sluice.declaration.offloading import pointer_in
 from sluice.failures import OF_A_USERS_CODE, Rejected, rejection_of
 
 ATTRIBUTES = ("sluice_message_id", "sluice_sent_at")  # of a message: its producer's own id and time
@@ -99,15 +100,22 @@ def _milliseconds(moment: datetime | None) -> int | None:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def recognised(body: str) -> Rejected | None:
-    """Return what a body is that is no record of a stream without an envelope, if that is something well known."""
+def recognised(envelope: Envelope, body: str, record: str | bytes) -> Rejected | None:
+    """Return what a body, or the record in its envelope, is instead of a record, if that is something well known."""
+    if envelope is not plain:
+        return pointed(record)  # as SNS has it in a notification that is not delivered raw
     if body.startswith("\ufeff"):
         return Rejected("byte_order_mark")
     if postmark_of(sns, body) is not None:
         return Rejected("sns_notification")
     if postmark_of(eventbridge, body) is not None:
         return Rejected("eventbridge_event")
-    return None
+    return pointed(body)
+
+
+def pointed(text: str | bytes) -> Rejected | None:
+    """Return what a text is that points to a payload in S3, and stands where the payload should."""
+    return None if pointer_in(text) is None else Rejected("payload_in_s3")
 
 
 def guarded(envelope: Envelope) -> Callable[[str], str | bytes]:
@@ -118,16 +126,22 @@ def guarded(envelope: Envelope) -> Callable[[str], str | bytes]:
         try:
             record = envelope(body)
             return record if isinstance(record, str | bytes) else msgspec.json.encode(record)
-        except msgspec.ValidationError:
-            raise Rejected("not_in_its_envelope") from None  # the cause may quote the body
-        except (msgspec.DecodeError, JSONDecodeError, UnicodeError):
-            raise Rejected("not_json") from None
-        except RecursionError:
-            raise Rejected("nested_too_deeply") from None
         except OF_A_USERS_CODE as error:
-            raise rejection_of(error) from None
+            raise pointed(body) or _fault(error) from None  # the cause may quote the body
 
     return plain if envelope is plain else unwrap
+
+
+def _fault(error: BaseException) -> Rejected:
+    """Return why an envelope holds no record."""
+    match error:
+        case msgspec.ValidationError():
+            return Rejected("not_in_its_envelope")
+        case msgspec.DecodeError() | JSONDecodeError() | UnicodeError():
+            return Rejected("not_json")
+        case RecursionError():
+            return Rejected("nested_too_deeply")
+    return rejection_of(error)
 
 
 _NOTIFICATION = msgspec.json.Decoder(_Notification)

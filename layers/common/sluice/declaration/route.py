@@ -9,6 +9,7 @@ import msgspec
 from sluice.declaration import diagnosis, outside, wire
 from sluice.declaration.envelopes import Envelope, plain, recognised
 from sluice.declaration.ignored import Members
+from sluice.declaration.offloading import ToS3
 from sluice.declaration.outside import MOST_OF_PRODUCERS, Wanted
 from sluice.declaration.records import Records, Splitter
 from sluice.declaration.rules import OneOf
@@ -21,8 +22,8 @@ type Queued = type[Stream] | type[Route]  # what the module of a queue declares
 class Route:
     """One queue for several streams; a subclass says in `to` which stream takes the records of which value.
 
-    The value is that of the key `by`, or of a key inside of objects: `by="detail.type"`. The route says what is around
-    its records: the `envelope` of a stream is for that stream's own queue alone.
+    The value is that of the key `by`, or of a key inside of objects: `by="detail.type"`. The route says how its
+    records come: `envelope` and `offloaded` of a stream are for that stream's own queue alone.
     """
 
     to: ClassVar[Mapping[str, type[Stream]]]
@@ -38,13 +39,14 @@ class Route:
         envelope: Envelope = plain,
         records: Records | None = None,
         ignore: Sequence[Members] = (),
+        offloaded: ToS3 | None = None,
     ) -> None:
         name, to = cls.__name__, vars(cls).get("to")
         if not isinstance(by, str) or not all(by.split(".")):
             raise DeclarationError(f'{name}: by names the key that decides, as in by="type" or by="detail.type"')
         if not isinstance(to, Mapping) or not to or not all(map(_is_destination, to.items())):
             raise DeclarationError(f'{name}: to names a stream\'s class for each value, as in to = {{"track": Track}}')
-        options = {"table": name, "envelope": envelope, "records": records, "ignore": ignore}
+        options = {"table": name, "envelope": envelope, "records": records, "ignore": ignore, "offloaded": offloaded}
         try:
             cls.head = _with_key(cls, by.split("."), Stream, **options)
         except ValueError as error:  # such as a quote in a key
@@ -86,7 +88,7 @@ class Route:
                 rejected = Rejected("not_a_choice", by)
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
                 rejected = diagnosis.rejection(error, layout)
-            known = recognised(body) if unwrap is plain else None
+            known = recognised(unwrap, body, record)
             raise known or rejected from None  # the cause may quote the record
 
         return choose

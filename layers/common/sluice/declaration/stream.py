@@ -6,11 +6,23 @@ from typing import Any, ClassVar, Protocol, cast, dataclass_transform, get_type_
 
 import msgspec
 
-from sluice.declaration import annotations, diagnosis, envelopes, ignored, masking, outside, personal, postmark, wire
+from sluice.declaration import (
+    annotations,
+    diagnosis,
+    envelopes,
+    ignored,
+    masking,
+    offloading,
+    outside,
+    personal,
+    postmark,
+    wire,
+)
 from sluice.declaration import records as records_
 from sluice.declaration.envelopes import Envelope, Postmark, plain
 from sluice.declaration.ignored import Members
 from sluice.declaration.layout import OWN_COLUMNS, At, Column, Derived, Layout
+from sluice.declaration.offloading import ToS3
 from sluice.declaration.originals import Notes, Originals
 from sluice.declaration.outside import Outside
 from sluice.declaration.personal import Mentions, Subject, TextPlace, TokenPlace
@@ -64,6 +76,7 @@ class _PartType(msgspec.StructMeta):
         records: Records | None = None,
         ignore: Sequence[Members] = (),
         batch: str = "",
+        offloaded: ToS3 | None = None,
         **options: Any,
     ) -> type:
         declared: Any = super().__new__(mcls, name, bases, namespace, frozen=True, kw_only=True, **options)
@@ -95,6 +108,7 @@ class _PartType(msgspec.StructMeta):
             "records": records,
             "ignore": ignore,
             "batch": batch,
+            "offloaded": offloaded,
         }
         for what, said in of_a_stream.items():
             if said and not is_stream:
@@ -106,6 +120,7 @@ class _PartType(msgspec.StructMeta):
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
             declared.splitter = splitter
             declared.ignored_members = tuple(ignore)
+            declared.offloaded = offloading.checked(name, offloaded)
             declared.subject = personal.subject(declared.layout, _paths(name, "subject", subject))
             declared.mentioned = personal.mentions(
                 declared.layout, _paths(name, "mentions", mentions), declared.subject
@@ -151,6 +166,7 @@ class Stream(Part):
     unwrap: ClassVar[Envelope]
     splitter: ClassVar[Splitter | None]  # of a message that holds several records
     ignored_members: ClassVar[tuple[Members, ...]]  # what has all of one of these is not stored
+    offloaded: ClassVar[ToS3 | None]  # how bodies are taken that are in S3
 
     @classmethod
     def masker(cls, keyset: Keyset, envelope: Envelope | None = None) -> Masker:
@@ -175,7 +191,7 @@ class Stream(Part):
             try:
                 record = decode(record_text)
             except (ValueError, RecursionError) as error:  # DecodeError and UnicodeError are ValueErrors
-                known = envelopes.recognised(body) if unwrap is plain else None
+                known = envelopes.recognised(unwrap, body, record_text)
                 raise known or diagnosis.rejection(error, layout) from None  # the cause may quote the body
             if read_into is not None:
                 read_into(record, around or Outside(body))

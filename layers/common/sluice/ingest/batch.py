@@ -46,6 +46,7 @@ class StoringBatchProcessor(BatchProcessor):
         self._store = store
         self._deadline = deadline
         self._request_id = request_id
+        self._known = 0  # records that are rows, and that nobody can read any more
         self.written = Written(0, 0, [], 0.0)
         self.rejected: list[tuple[SQSRecord, Rejection]] = []
         self.received = self.ignored = 0
@@ -87,7 +88,7 @@ class StoringBatchProcessor(BatchProcessor):
             [rejection for _, rejection in self.rejected],
             lambda row, rejected: rejections(row, rejected)[0][1],
             self._deadline,
-            Batch(handler.name, self._request_id, self.ignored),
+            Batch(handler.name, self._request_id, self.ignored, self._known),
         )
         refused = {row.key for row, _ in self.written.refused}
         nulled = [row for row in rows if row.nulled]

@@ -192,11 +192,11 @@ class RecordsHandler(RecordHandler):
         return message.outside[self.name]
 
     def _texts(self, body: str) -> list[str]:
+        held = self._unwrap(body)
         try:
-            return self._splitter.split(self._unwrap(body))
+            return self._splitter.split(held)
         except Rejected as rejected:
-            known = recognised(body) if self._unwrap is plain else None
-            raise known or rejected from None
+            raise recognised(self._unwrap, body, held) or rejected from None
 
 
 class _Routing(RecordHandler):

@@ -61,6 +61,7 @@ class Batch:
     stream: str  # its queue's: a stream, or a route to several
     request_id: str = ""
     ignored: int = 0  # records
+    known: int = 0  # records that are rows, and that nobody can read any more
     id: int = field(default_factory=_new_id)  # one for all tries to write it
 
 
@@ -106,19 +107,19 @@ class Ledger:
         rejections = Counter(rejection.stream for rejection in outcome.rejections)
         rejected = Counter(one.stream for one in outcome.rejections if one.message_id in outcome.newly_rejected)
         rejected += self._by_stream([row for row in outcome.refused if row.message_id in outcome.newly_rejected])
-        ignored = Counter({batch.stream: batch.ignored})
+        ignored, known = Counter({batch.stream: batch.ignored}), Counter({batch.stream: batch.known})
         return {
             stream: {
-                "received": rows[stream] + rejections[stream] + ignored[stream],
+                "received": rows[stream] + rejections[stream] + ignored[stream] + known[stream],
                 "written": written[stream],
-                "duplicates": rows[stream] - written[stream] - erased[stream] - refused[stream],
+                "duplicates": rows[stream] - written[stream] - erased[stream] - refused[stream] + known[stream],
                 "rejected": rejected[stream],
                 "rejected_again": rejections[stream] + refused[stream] - rejected[stream],
                 "erased": erased[stream],
                 "ignored": ignored[stream],
                 **self._sent(stream, outcome.rows),
             }
-            for stream in sorted(+rows | +rejections | +ignored)
+            for stream in sorted(+rows | +rejections | +ignored | +known)
         }
 
     def _by_stream(self, rows: Sequence[MaskedRow]) -> Counter[str]:

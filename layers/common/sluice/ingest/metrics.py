@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools.metrics import MetricUnit
 
+from sluice.ingest import traces
 from sluice.ingest.rows import Rejection
 from sluice.ingest.store import Written
 from sluice.telemetry import count, logger, metrics
@@ -59,4 +60,5 @@ def count_batch(
     if "internal_error" in reasons:
         count("InternalErrors", reasons["internal_error"])  # of all streams, for one alarm
     metrics.flush_metrics()
-    logger.info("batch done", extra=counts | ({"nulled": dict(nulled)} if nulled else {}))
+    told = {"nulled": dict(nulled), "traces": traces.roots(records)}
+    logger.info("batch done", extra=counts | {name: value for name, value in told.items() if value})

@@ -59,6 +59,7 @@ class Store:
         )
         self._ledger = Ledger(streams, code_version)
         self._verified: Keyset | None = None
+        self._verified_in: int | None = None  # the generation of the vault; None: before the first write
 
     def verify(self, keyset: Keyset, deadline: Deadline) -> None:
         """Compare every token key with what the database remembers of it.
@@ -68,7 +69,7 @@ class Store:
         if keyset is self._verified:
             return
         self._database.transact(lambda connection: check_values.check(connection, keyset), deadline)
-        self._verified = keyset
+        self._verified, self._verified_in = keyset, None
 
     def write(
         self,
@@ -86,11 +87,19 @@ class Store:
         could be written.
         """
         batch = batch or Batch(next(iter(self._tables)))
-        if not rows and not rejections and not batch.ignored:
+        if not (rows or rejections or batch.ignored or batch.known):
             return Written(0, 0, [], 0.0)
         written, sealed = self._transact(rows, self._work(rows, rejections, reject, deadline, batch), deadline)
         self._vault.committed(sealed)
         return written
+
+    def stored(self, message_ids: Iterable[str], deadline: Deadline) -> set[str]:
+        """Return which of these messages are rows already. Raises Outage."""
+        rows = [MaskedRow(message_id, "epoch", ()) for message_id in message_ids]
+        return self._database.transact(
+            lambda connection: {one for table in self._tables.values() for one in table.known(connection, rows)},
+            deadline,
+        )
 
     def probe(self, rows: Sequence[MaskedRow], rejection: Rejection, deadline: Deadline) -> None:
         """Write rows and a rejection as `write` does, seal the rows' originals, and roll it all back.
@@ -121,6 +130,7 @@ class Store:
 
         def work(connection: Connection) -> tuple[Written, list[Sealed]]:
             state = erasures.share(connection, self._domains)
+            self._verify_again(connection, state.vault_generation)
             self._vault.observe(state.vault_generation)
             erased = self._erased(connection, chain.from_iterable(ordered.values()), state.newest)
             kept = _without(ordered, erased) if erased else ordered
@@ -187,6 +197,12 @@ class Store:
             return self._mentions[row.stream].without(row, erased) if row.stream in self._mentions else row
 
         return {table: [without(row) for row in several] for table, several in ordered.items()}
+
+    def _verify_again(self, connection: Connection, generation: int) -> None:
+        """Compare the keyset in the transaction that writes, unless the database can have no other one since."""
+        if generation != self._verified_in:
+            check_values.check(connection, self._keyset)
+            self._verified_in = generation
 
     @property
     def _keyset(self) -> Keyset:

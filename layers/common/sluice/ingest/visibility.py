@@ -26,12 +26,13 @@ def release(records: Iterable[SQSRecord], deadline: Deadline) -> None:
                     {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
                     for number, handle in enumerate(ten)
                 ]
-                clients.client("sqs").change_message_visibility_batch(QueueUrl=_queue_url(queue_arn), Entries=entries)
+                clients.client("sqs").change_message_visibility_batch(QueueUrl=queue_url(queue_arn), Entries=entries)
     except clients.errors() as error:  # none of them is worth a failed batch
         logger.warning("rejected messages not released", error=clients.reason(error))
 
 
 @cache
-def _queue_url(queue_arn: str) -> str:
+def queue_url(queue_arn: str) -> str:
+    """Return the URL of a queue."""
     *_, account, name = queue_arn.split(":")
     return str(clients.client("sqs").get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"])

@@ -26,7 +26,6 @@ class _Known(NamedTuple):
     database: str
     version: int
     is_ours_to_change: bool
-    logs_in_by_iam: bool
 
 
 def check_names(roles: Mapping[str, Credentials]) -> None:
@@ -39,15 +38,20 @@ def check_names(roles: Mapping[str, Credentials]) -> None:
             )
 
 
+def make_roles(connection: Connection, roles: Mapping[str, Credentials]) -> None:
+    """Make the login roles that are missing, without a password. Raises MigrationFailed."""
+    for credentials in roles.values():
+        if not connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=credentials.username):
+            _create(connection, credentials.username)
+
+
 def set_role(connection: Connection, credentials: Credentials, login_by_iam: bool) -> None:
-    """Bring the login role to what it must be, and make it where it is missing. Raises MigrationFailed.
+    """Bring the login role to what it must be, but for how it logs in: see `set_iam`. Raises MigrationFailed.
 
     The server is sent the password's verifier alone.
     """
     name = credentials.username
     role = identifier(name)
-    if not connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=name):
-        _create(connection, name)
     known = _look_up(connection, name)
     _keep_admin(connection, name, known, login_by_iam)
     in_database = f"ALTER ROLE {role} IN DATABASE {identifier(known.database)}"
@@ -60,7 +64,33 @@ def set_role(connection: Connection, credentials: Credentials, login_by_iam: boo
     ]
     connection.run("; ".join(statements))
     _let_in(connection, name, known.database)
-    _set_iam(connection, name, known, login_by_iam)
+
+
+def set_iam(connection: Connection, roles: Mapping[str, Credentials], login_by_iam: bool) -> None:
+    """Make the roles members of `rds_iam`, or none of them. Raises MigrationFailed.
+
+    RDS takes no password of a member, and no token of anybody else.
+    """
+    to_change = _with_another_login(connection, roles, login_by_iam)
+    if not to_change:
+        return
+    names = ", ".join(str(identifier(name)) for name in to_change)
+    statement = f"GRANT rds_iam TO {names}" if login_by_iam else f"REVOKE rds_iam FROM {names}"
+    connection.run("SAVEPOINT login")
+    try:
+        connection.run(statement)
+    except DatabaseError as error:
+        if sqlstate.of(error) == sqlstate.UNDEFINED_OBJECT:
+            raise MigrationFailed("the server has no role rds_iam: DatabaseLogin=iam is for RDS and Aurora") from None
+        if sqlstate.of(error) != sqlstate.INSUFFICIENT_PRIVILEGE:
+            raise
+        connection.run("ROLLBACK TO SAVEPOINT login")
+    # Where somebody else made a role a member, PostgreSQL only warns.
+    if _with_another_login(connection, roles, login_by_iam):
+        raise MigrationFailed(
+            "the owner may not change who is in rds_iam; as a member of rds_superuser, or a superuser, run:"
+            f" {statement}"
+        )
 
 
 def scram_verifier(password: str) -> str:
@@ -84,9 +114,7 @@ def _create(connection: Connection, name: str) -> None:
 def _look_up(connection: Connection, name: str) -> _Known:
     rows: Any = connection.run(
         "SELECT current_database()::text, current_setting('server_version_num')::integer,"
-        " pg_has_role(current_user, r.oid, 'MEMBER WITH ADMIN OPTION'), EXISTS ("
-        "SELECT FROM pg_auth_members m WHERE m.member = r.oid AND pg_get_userbyid(roleid) = 'rds_iam'"
-        ") FROM pg_roles r WHERE rolname = :name",
+        " pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION') FROM pg_roles WHERE rolname = :name",
         name=name,
     )
     return _Known(*rows[0])
@@ -97,17 +125,19 @@ def _keep_admin(connection: Connection, name: str, known: _Known, login_by_iam: 
 
     Before PostgreSQL 16 CREATEROLE suffices to change any role, and gives no ADMIN on those that it makes. A major
     upgrade would then leave the owner without any say. Where roles log in by IAM the owner stays out of them: RDS
-    wants a token of everybody who is in `rds_iam`, indirectly too.
+    wants a token of everybody who is in `rds_iam`, indirectly too, unless the membership inherits nothing.
     """
-    if known.is_ours_to_change:
-        return
-    if known.version >= ADMIN_IS_NEEDED:
+    role = identifier(name)
+    if known.version < ADMIN_IS_NEEDED:
+        if login_by_iam:
+            connection.run(f"REVOKE {role} FROM CURRENT_USER")
+        elif not known.is_ours_to_change:
+            connection.run(f"GRANT {role} TO CURRENT_USER WITH ADMIN OPTION")
+    elif not known.is_ours_to_change:
         raise MigrationFailed(
             f"role {name}: the owner may not change it, as after a major upgrade of PostgreSQL; as a superuser run:"
-            f" GRANT {identifier(name)} TO {_owner(connection)} WITH ADMIN OPTION"
+            f" GRANT {role} TO {_owner(connection)} WITH ADMIN TRUE, INHERIT FALSE"
         )
-    if not login_by_iam:
-        connection.run(f"GRANT {identifier(name)} TO CURRENT_USER WITH ADMIN OPTION")
 
 
 def _let_in(connection: Connection, name: str, database: str) -> None:
@@ -128,19 +158,14 @@ def _let_in(connection: Connection, name: str, database: str) -> None:
             )
 
 
-def _set_iam(connection: Connection, name: str, known: _Known, login_by_iam: bool) -> None:
-    """Make the role a member of `rds_iam`, or none. RDS takes no password of a member, and no token of anybody else."""
-    if known.logs_in_by_iam == login_by_iam:
-        return
-    statement = f"GRANT rds_iam TO {identifier(name)}" if login_by_iam else f"REVOKE rds_iam FROM {identifier(name)}"
-    try:
-        connection.run(statement)
-    except DatabaseError as error:
-        if sqlstate.of(error) != sqlstate.INSUFFICIENT_PRIVILEGE:
-            raise
-        raise MigrationFailed(
-            f"role {name}: the owner has no ADMIN on rds_iam; as a user who has it run: {statement}"
-        ) from None
+def _with_another_login(connection: Connection, roles: Mapping[str, Credentials], login_by_iam: bool) -> list[str]:
+    rows = connection.run(
+        "SELECT rolname::text FROM pg_roles r WHERE rolname = ANY(:names) AND CAST(:login_by_iam AS boolean) <> EXISTS"
+        " (SELECT FROM pg_auth_members m WHERE m.member = r.oid AND pg_get_userbyid(roleid) = 'rds_iam') ORDER BY 1",
+        names=[credentials.username for credentials in roles.values()],
+        login_by_iam=login_by_iam,
+    )
+    return [name for (name,) in rows or []]
 
 
 def _owner(connection: Connection) -> str:

@@ -123,6 +123,11 @@ def not_applied(connection: Connection) -> list[str]:
     return [migration.name for migration in _migrations() if (migration.package, migration.number) not in applied]
 
 
+def of_product() -> list[Migration]:
+    """Return the product's migrations, by number."""
+    return _of_package("sluice", FOLDERS["sluice"])
+
+
 def changed(connection: Connection) -> list[str]:
     """Return what is wrong with the files of migrations that were applied: a sentence each, which says what to do."""
     if not _has_column(connection, "checksum"):

@@ -7,13 +7,13 @@ from sluice.deadline import Deadline
 from sluice.declaration import description
 from sluice.declaration.registry import load_all, load_as_brought
 from sluice.declaration.stream import Stream
+from sluice.migrate import keyset as keysets
 from sluice.migrate import logins, migrations, tables
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
-from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 
 LOCK = 0x51CE  # two deployments at once take turns
@@ -34,13 +34,13 @@ def migrate(
 
     def finish(connection: Connection) -> Versions:
         _lock(connection)
-        _remember(connection, keyset)
         connection.run("DELETE FROM operation WHERE at < now() - interval '1 day'")
         streams = load_all()
         _describe(connection)
         _compare(connection, streams, roles)
         for stream in streams:
             tables.grant(connection, stream, roles)
+        keysets.remember(connection, keyset, roles)
         return migrations.versions(connection)
 
     apply(database, roles, deadline, login_by_iam)
@@ -50,17 +50,23 @@ def migrate(
 def apply(database: Database, roles: Mapping[str, Credentials], deadline: Deadline, login_by_iam: bool = False) -> None:
     """Make the roles, and apply the migrations that the database lacks. Raises MigrationFailed or Outage."""
 
+    def make_roles(connection: Connection) -> None:
+        _lock(connection)
+        logins.make_roles(connection, roles)
+
     def prepare(connection: Connection) -> None:
         _lock(connection)
         migrations.prepare(connection)
         for credentials in roles.values():
             logins.set_role(connection, credentials, login_by_iam)
+        logins.set_iam(connection, roles, login_by_iam)
 
     def apply_next(connection: Connection) -> bool:
         _lock(connection)
         return migrations.apply_next(connection, roles)
 
     logins.check_names(roles)
+    database.transact(make_roles, deadline)  # committed: a refusal names statements on roles that must exist then
     database.transact(prepare, deadline)
     while database.transact(apply_next, deadline):
         pass
@@ -109,12 +115,3 @@ def _describe(connection: Connection) -> None:
 
 def _lock(connection: Connection) -> None:
     connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
-
-
-def _remember(connection: Connection, keyset: Keyset) -> None:
-    """Store the check value of every key that is new. Raises MigrationFailed when that of another differs."""
-    for number in check_values.changed(connection, keyset):
-        raise MigrationFailed(
-            f"keyset: key {number} is not the one that made the tokens of this database; restore the keyset"
-        )
-    check_values.remember(connection, keyset)

@@ -28,8 +28,10 @@ LOCAL = (
     *("pii_vault_key", "rekeying", "removal", "token_key"),
 )
 
+type Rights = dict[str, list[str]]  # by privilege the columns; none: all of the table
 
-class _Relation(NamedTuple):
+
+class Relation(NamedTuple):
     """What the catalogue says of a table."""
 
     oid: int
@@ -43,6 +45,10 @@ class _Relation(NamedTuple):
     can_grant: bool
     schema: str
     can_grant_schema: bool
+
+    @property
+    def is_partitioned(self) -> bool:
+        return self.kind == PARTITIONED
 
 
 class Found(NamedTuple):
@@ -58,7 +64,7 @@ class Found(NamedTuple):
 
 def findings(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> list[str]:
     """Compare a stream with its table, and return what does not fit: a sentence each, which says what to change."""
-    relation = _relation(connection, stream)
+    relation = look_up(connection, stream)
     if relation is None:
         return [f"{stream.__name__}: there is no table {stream.table}"]
     if relation.kind in KINDS:
@@ -91,7 +97,7 @@ def distributed(connection: Connection) -> list[str]:
 
 def found(connection: Connection, stream: type[Stream]) -> dict[str, Found] | None:
     """Return the columns of a stream's table by name; None where there is no table."""
-    relation = _relation(connection, stream)
+    relation = look_up(connection, stream)
     return None if relation is None else {column.name: column for column in _columns(connection, relation)}
 
 
@@ -101,30 +107,42 @@ def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Cred
     `findings` has told before whether the owner may do that.
     """
     table = quoted_table(stream.table)
-    tokens = sorted({str(identifier(place.column)) for place in stream.token_places})
-    texts = sorted({str(identifier(place.column)) for place in stream.text_places})
-    subject = [str(identifier(field.column)) for field in stream.subject.fields] if stream.subject else []
-    mentions = [str(identifier(column)) for column in stream.mentioned.columns]
-    changed = [*dict.fromkeys([*tokens, *texts])]
-    relation = _relation(connection, stream)
-    is_partitioned = relation is not None and relation.kind == PARTITIONED  # the time is part of the key, or may be
-    rights = {
-        "ingest": f"INSERT, SELECT ({', '.join(OWN_COLUMNS if is_partitioned else OWN_COLUMNS[:1])})",
-        "forget": f"DELETE, SELECT ({', '.join(dict.fromkeys([*OWN_COLUMNS, *subject, *tokens, *mentions]))})"
-        + (f", UPDATE ({', '.join(mentions)})" if mentions else ""),
-        "rekey": f"SELECT ({', '.join(['message_id', *changed])})"
-        + (f", UPDATE ({', '.join(changed)})" if changed else ""),
-    }
+    relation = look_up(connection, stream)
     schema = stream.table.rpartition(".")[0]
-    for role, right in rights.items():
+    for role, given in rights(stream, relation is not None and relation.is_partitioned).items():
         name = identifier(roles[role].username)
+        right = ", ".join(
+            f"{privilege} ({', '.join(str(identifier(column)) for column in columns)})" if columns else privilege
+            for privilege, columns in given.items()
+        )
         if schema:
             connection.run(f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {name}")
         # Both are committed at once. REVOKE takes back the rights on single columns, too.
         connection.run(f"REVOKE ALL ON {table} FROM {name}; GRANT {right} ON {table} TO {name}")
 
 
-def _relation(connection: Connection, stream: type[Stream]) -> _Relation | None:
+def rights(stream: type[Stream], is_partitioned: bool) -> dict[str, Rights]:
+    """Return what the work on a stream's table takes, by role."""
+    tokens = sorted({place.column for place in stream.token_places})
+    texts = sorted({place.column for place in stream.text_places})
+    subject = [field.column for field in stream.subject.fields] if stream.subject else []
+    mentions = list(stream.mentioned.columns)
+    changed = [*dict.fromkeys([*tokens, *texts])]
+    found: dict[str, Rights] = {
+        # Where it is partitioned, the time is part of the key, or may be.
+        "ingest": {"INSERT": [], "SELECT": [*(OWN_COLUMNS if is_partitioned else OWN_COLUMNS[:1])]},
+        "forget": {"DELETE": [], "SELECT": [*dict.fromkeys([*OWN_COLUMNS, *subject, *tokens, *mentions])]},
+        "rekey": {"SELECT": ["message_id", *changed]},
+    }
+    if mentions:
+        found["forget"]["UPDATE"] = mentions
+    if changed:
+        found["rekey"]["UPDATE"] = changed
+    return found
+
+
+def look_up(connection: Connection, stream: type[Stream]) -> Relation | None:
+    """Return what the catalogue says of a stream's table, or None where there is none."""
     schema, _, name = stream.table.rpartition(".")
     # to_regclass() fails, rather than finds nothing, in a schema that the owner may not use.
     rows = connection.run(
@@ -146,10 +164,10 @@ def _relation(connection: Connection, stream: type[Stream]) -> _Relation | None:
         name=name,
         table=str(identifier(name)),
     )
-    return _Relation(*rows[0]) if rows else None
+    return Relation(*rows[0]) if rows else None
 
 
-def _columns(connection: Connection, relation: _Relation) -> Iterator[Found]:
+def _columns(connection: Connection, relation: Relation) -> Iterator[Found]:
     """Yield the columns; of a domain the type below it, of an array the type of its elements."""
     rows: Any = connection.run(
         "WITH RECURSIVE attribute AS ("
@@ -173,7 +191,7 @@ def _columns(connection: Connection, relation: _Relation) -> Iterator[Found]:
 
 
 def _of_relation(
-    connection: Connection, relation: _Relation, stream: type[Stream], roles: Mapping[str, Credentials]
+    connection: Connection, relation: Relation, stream: type[Stream], roles: Mapping[str, Credentials]
 ) -> Iterator[str]:
     table = stream.table
     if relation.unlogged:
@@ -208,7 +226,7 @@ def _of_relation(
         )
 
 
-def _bound_by_row_security(connection: Connection, relation: _Relation, roles: Mapping[str, Credentials]) -> list[str]:
+def _bound_by_row_security(connection: Connection, relation: Relation, roles: Mapping[str, Credentials]) -> list[str]:
     """Return which of the roles that use the table row-level security applies to."""
     names = [roles[role].username for role in ("ingest", "forget", "rekey") if role in roles]
     rows = connection.run("SELECT rolname::text FROM pg_roles WHERE rolbypassrls OR rolsuper") or []
@@ -216,7 +234,7 @@ def _bound_by_row_security(connection: Connection, relation: _Relation, roles: M
 
 
 def _of_key(
-    connection: Connection, relation: _Relation, stream: type[Stream], found: Mapping[str, Found]
+    connection: Connection, relation: Relation, stream: type[Stream], found: Mapping[str, Found]
 ) -> Iterator[str]:
     table = stream.table
     if not {*OWN_COLUMNS} <= found.keys():
@@ -233,7 +251,7 @@ def _of_key(
         " GROUP BY i.indexrelid, i.indisprimary, i.indimmediate, i.indisvalid",
         oid=relation.oid,
     )
-    is_partitioned = relation.kind == PARTITIONED
+    is_partitioned = relation.is_partitioned
     allowed = [["message_id"], [*OWN_COLUMNS]] if is_partitioned else [["message_id"]]
     wanted = "(message_id), or (message_id, sent_at)" if is_partitioned else "(message_id)"
     primary = next((columns for is_primary, _, _, columns in keys if is_primary), None)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from threading import Event, Timer
 from types import MappingProxyType
 from typing import Any
@@ -39,6 +41,9 @@ SETTINGS = {
 }
 OPENING_SECONDS = 5  # in which a connection is opened, TLS and login included
 PROOF_SECONDS = 5  # in which a connection that was kept proves that it is alive
+# RDS and Aurora sign with authorities of their own, which no public store is sure to hold. AWS publishes this file, and
+# `make rds-ca` renews it.
+RDS_AUTHORITIES = Path(__file__).with_name("rds-global-bundle.pem")
 
 
 # What an error says that has no words of its own, by where we meet it.
@@ -138,6 +143,9 @@ class Database:
                     if reread or sqlstate.meaning(error) is not Meaning.CREDENTIALS:
                         raise outage(error, AT_CONNECT) from None
                     reread, self._credentials = True, None  # the password may have been rotated
+                except ssl.SSLCertVerificationError as error:
+                    why = error.verify_message.rstrip(".")
+                    raise Outage(f"database: no connection, SSLCertVerificationError, {why}") from None
                 except (InterfaceError, OSError) as error:
                     raise Outage(f"database: no connection, {type(error).__name__}") from None
         return self._connection
@@ -235,6 +243,16 @@ def _cut_at(until: float, sock: socket.socket) -> Iterator[None]:
 
 
 def _tls(settings: DatabaseSettings) -> ssl.SSLContext | bool:
-    if settings.tls == "disable":
-        return False
-    return ssl.create_default_context(cafile=settings.certificate_authority)  # verifies chain and host name
+    return settings.tls != "disable" and _verifying(settings.certificate_authority)
+
+
+@cache
+def _verifying(authority: Path | None) -> ssl.SSLContext:
+    """Return what verifies chain and host name: by that file alone, or by the system's authorities and those of RDS."""
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except OSError:
+        raise Outage("setting: DATABASE_CA, or sslrootcert: must name a file of certificates (PEM)") from None
+    if authority is None:
+        context.load_verify_locations(RDS_AUTHORITIES)
+    return context

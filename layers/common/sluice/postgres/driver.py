@@ -2,9 +2,11 @@
 
 import io
 import socket
+import ssl
 import time
 from collections.abc import Buffer, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from pg8000 import native
@@ -119,6 +121,24 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
         """
         if not data.startswith(b"client_encoding\0"):
             super().handle_PARAMETER_STATUS(data, context)
+
+    @property
+    def tls(self) -> str | None:
+        """The version of TLS that the connection has, or None without it."""
+        return self._usock.version() if isinstance(self._usock, ssl.SSLSocket) else None
+
+    @property
+    def certificate_ends_at(self) -> datetime | None:
+        """When the server's certificate ends, or None without TLS."""
+        if not isinstance(self._usock, ssl.SSLSocket):
+            return None
+        ends_at = str((self._usock.getpeercert() or {})["notAfter"])
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends_at), UTC)
+
+    @property
+    def announced_pid(self) -> int:
+        """The process id that the server gave when it was connected to; a pooler gives one of its own, or 0."""
+        return int.from_bytes((self._backend_key_data or b"")[:4], signed=True)
 
     @property
     def _knows_transaction_timeout(self) -> bool:

@@ -44,6 +44,7 @@ TABLE = (
 )
 INSUFFICIENT_PRIVILEGE = "42501"
 NOT_SUPPORTED = "0A000"  # of BEGIN by a standby, of FOR UPDATE by Citus, of many other statements
+UNDEFINED_OBJECT = "42704"  # such as a role
 SYNTAX_ERROR = "42601"
 INTERNAL_ERROR = "XX000"  # also whatever one of Citus's workers says of a COPY: code, names and line are lost
 OF_A_ROW = {Meaning.DUPLICATE, Meaning.REFUSED}

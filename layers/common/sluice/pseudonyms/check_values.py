@@ -27,10 +27,15 @@ def check_whole(connection: Connection, keyset: Keyset) -> None:
     Raises Outage when a token key is missing or another one: the tokens that it has made would be lost with it.
     """
     check(connection, keyset)
-    for number in sorted(set(_remembered(connection)) - set(keyset.check_values)):
+    for number in missing(connection, keyset):
         raise Outage(f"keyset: key {number} is missing; restore the keyset")
     for number in changed(connection, keyset):
         raise Outage(f"keyset: key {number} is not the key that this database knows")
+
+
+def missing(connection: Connection, keyset: Keyset) -> list[int]:
+    """Return the numbers of the token keys that the database remembers and the keyset lacks."""
+    return sorted(set(_remembered(connection)) - set(keyset.check_values))
 
 
 def changed(connection: Connection, keyset: Keyset) -> list[int]:
@@ -47,6 +52,11 @@ def remember(connection: Connection, keyset: Keyset) -> None:
             number=number,
             check_value=check_value,
         )
+
+
+def forget(connection: Connection) -> None:
+    """Forget every token key: those that made no token."""
+    connection.run("DELETE FROM token_key")
 
 
 def _remembered(connection: Connection) -> dict[int, bytes]:

@@ -19,7 +19,7 @@ LOCK = 0x51CD  # shared by those who write rows or tokens, exclusive for those w
 class State(NamedTuple):
     """What a batch must know of erasures before it writes."""
 
-    vault_generation: int  # one more with each erasure and sweep: sealed values may be gone
+    vault_generation: int  # one more with each erasure, sweep and new keyset: sealed values may be gone
     newest: datetime | None  # when the last person was erased
     domains: frozenset[str]  # those, of the given ones, with values that must not be sealed again
 
@@ -40,7 +40,8 @@ def share(connection: Connection, domains: Sequence[str] = ()) -> State:
 def exclude(connection: Connection) -> None:
     """Keep all writers of rows and tokens out until this transaction ends.
 
-    Afterwards they do not take for granted that what they sealed before is still there.
+    Afterwards they do not take for granted that what they sealed before is still there, nor that their keyset is the
+    database's.
     """
     connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
     connection.run("UPDATE removal SET number = number + 1")

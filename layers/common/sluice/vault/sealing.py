@@ -143,7 +143,7 @@ def open_data_key(wrapped: WrappedDataKey, settings: VaultSettings) -> DataKey:
     try:
         opened = clients.client("kms").decrypt(
             CiphertextBlob=wrapped.wrapped,
-            KeyId=wrapped.kms_key_arn,
+            KeyId=settings.here(wrapped.kms_key_arn),
             EncryptionContext=dict(settings.encryption_context),
         )
     except clients.errors() as error:

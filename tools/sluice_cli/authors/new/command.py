@@ -137,7 +137,7 @@ def _opened(found: Sequence[Message], envelope: EnvelopeName) -> list[Opened]:
     unwrap = envelopes.guarded(getattr(envelopes, envelope))
     opened: list[Opened] = []
     for message in found:
-        known = envelopes.recognised(message.body) if envelope is EnvelopeName.PLAIN else None
+        known = envelopes.recognised(unwrap, message.body, message.body)
         other = {"sns_notification": "sns", "eventbridge_event": "eventbridge"}.get(known.reason) if known else None
         if other:
             terminal.fail(f"{message.place}: is in an envelope of AWS; try --envelope {other}", terminal.USAGE)

@@ -7,7 +7,9 @@ from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration.envelopes import Postmark
 from sluice.declaration.registry import load_queued
-from sluice.declaration.route import reader_of, wanted_of
+from sluice.declaration.route import reader_of, streams_of, wanted_of
+from sluice.declaration.stream import Stream
+from sluice.ingest import payloads
 from sluice.operators.call import Refused
 from sluice.operators.dead_letters import listing
 from sluice.operators.dead_letters.letters import DeadLetterQueue
@@ -22,10 +24,13 @@ from sluice.pseudonyms.keyset import Keyset
 class DeadLetters:
     """The dead letters of some streams, as the role of that name may handle them."""
 
-    def __init__(self, database: Database, queues: Mapping[str, Queues], keyset: Keyset) -> None:
+    def __init__(
+        self, database: Database, queues: Mapping[str, Queues], keyset: Keyset, payload_bucket: str | None = None
+    ) -> None:
         self._database = database
         self._queues = queues  # by stream
         self._keyset = keyset
+        self._payload_bucket = payload_bucket
 
     def run(self, actor: str, request: Request, deadline: Deadline) -> dict[str, Any]:
         """Do what is asked for, as far as there is time. Raises Refused or Outage; what was done until then stays."""
@@ -37,7 +42,10 @@ class DeadLetters:
         def postmark_of(body: str) -> Postmark | None:
             return stream_of(body).message_postmark()(body)
 
-        with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of, wanted) as queue:
+        # A list tells nothing of the bodies but ids and times.
+        is_read = not isinstance(request, List) or any(map(_knows_by_body, streams_of(queued)))
+        found = payloads.of(queued, self._payload_bucket) if is_read else None
+        with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of, wanted, found) as queue:
             call = Call(actor, queued, queue, self._database, self._keyset, deadline)
             match request:
                 case List():
@@ -46,3 +54,8 @@ class DeadLetters:
                     return Redriver(call, request).run()
                 case Purge():
                     return Purger(call, request).run()
+
+
+def _knows_by_body(stream: type[Stream]) -> bool:
+    """Tell whether the ids or the time of a stream's letters are in their bodies."""
+    return bool(stream.splitter or stream.postmark.identity or stream.postmark.time)

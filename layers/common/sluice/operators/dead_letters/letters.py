@@ -19,7 +19,8 @@ from sluice.deadline import Deadline
 from sluice.declaration.envelopes import Postmark
 from sluice.declaration.outside import Wanted
 from sluice.failures import Outage, Rejected
-from sluice.ingest import message
+from sluice.ingest import message, traces
+from sluice.ingest.payloads import START_SECONDS, Payloads, Unread
 from sluice.telemetry import logger
 
 NOTHING_ELSE = Wanted()
@@ -28,7 +29,7 @@ CALL_LETTERS = 10  # SQS gives and takes no more at once
 CALL_BYTES = 262_144  # it takes a MiB at once, from older queues a quarter of that; a larger letter goes alone
 PAGE_BYTES = 32 * 1024 * 1024  # of bodies in memory
 MOST_HELD = 100_000  # letters; SQS hides 120,000 of a queue at most
-ATTRIBUTES = ("SentTimestamp", "ApproximateReceiveCount", "MessageGroupId")  # of SQS, that every letter needs
+ATTRIBUTES = ("SentTimestamp", "ApproximateReceiveCount", "MessageGroupId", traces.HEADER)  # of SQS
 MOST_ATTRIBUTES = 10  # of a message
 HIDDEN_SECONDS = 60  # longer than the invocation may last: if it dies, its letters come back by themselves
 WRAP_UP_SECONDS = 20  # to finish what was begun, and to release the letters that stay
@@ -39,10 +40,12 @@ TOO_LARGE = ("BatchRequestTooLong", "InvalidParameterValue")  # the older protoc
 class Letter:
     """A dead letter. Its body and attributes are clear personal data, so no representation shows them."""
 
-    record: SQSRecord = field(repr=False)  # as Lambda would hand it over
+    record: SQSRecord = field(repr=False)  # as ingest reads it: its body is that which its payload holds
     attributes: dict[str, Any] = field(repr=False)  # as SQS has them
     postmark: Postmark | None = field(default=None, repr=False)  # what its body says of it
     wanted: Wanted = NOTHING_ELSE
+    pointer: str | None = field(default=None, repr=False)  # the body as SQS has it, where that points to the other
+    fault: Rejected | None = None  # why its payload cannot be had
 
     @property
     def sqs_message_id(self) -> str:
@@ -87,8 +90,13 @@ class Letter:
         return str(self.record.raw_event["body"])
 
     @property
+    def sent_body(self) -> str:
+        """The body as SQS has it."""
+        return self.body if self.pointer is None else self.pointer
+
+    @property
     def body_bytes(self) -> int:
-        return len(self.body.encode(errors="surrogatepass"))
+        return len(self.sent_body.encode(errors="surrogatepass"))
 
     def redriven_attributes(self) -> dict[str, Any]:
         """Return what it is sent with: the attributes that keep its id and time, and those that it has."""
@@ -111,9 +119,13 @@ class DeadLetterQueue:
         deadline: Deadline,
         postmark_of: Callable[[str], Postmark | None] = lambda body: None,
         wanted: Wanted = NOTHING_ELSE,
+        payloads: Payloads | None = None,
     ) -> None:
         """`postmark_of` returns what a body says of its message, as the stream reads it."""
         self._wanted = wanted
+        self._payloads = payloads
+        # This function has half the memory of ingest.
+        self._call_letters = CALL_LETTERS if payloads is None else min(CALL_LETTERS, payloads.at_once // 2)
         self._queues = queues
         self._postmark_of = postmark_of
         self._deadline = deadline
@@ -139,7 +151,8 @@ class DeadLetterQueue:
     @property
     def has_more(self) -> bool:
         """Whether to receive on."""
-        return not self.is_exhausted and len(self._held) < MOST_HELD and self.has_time()
+        seconds = 0 if self._payloads is None else START_SECONDS
+        return not self.is_exhausted and len(self._held) < MOST_HELD and self.has_time(seconds)
 
     @property
     def hides_more(self) -> bool:
@@ -155,7 +168,7 @@ class DeadLetterQueue:
         letters: list[Letter] = []
         size = 0
         while len(letters) < most and size < PAGE_BYTES and self.has_more:
-            wanted = min(CALL_LETTERS, most - len(letters))
+            wanted = min(self._call_letters, most - len(letters))
             received = self._call(
                 "receive_message",
                 QueueUrl=self._queues.dead_letters,
@@ -170,14 +183,25 @@ class DeadLetterQueue:
                 break
             if _is_fifo(self._queues.dead_letters) and len(received) == wanted:
                 self._heads.update(received_message["MessageId"] for received_message in received)
-            for received_message in received:
-                is_new = received_message["MessageId"] not in self._held  # SQS may give one twice
-                self._held[received_message["MessageId"]] = received_message["ReceiptHandle"]
-                if is_new:
-                    postmark = self._postmark_of(received_message["Body"])
-                    letters.append(_letter(received_message, postmark, self._wanted))
-                    size += len(received_message["Body"])
+            unique = {one["MessageId"]: one for one in received}  # SQS may give one twice
+            new = [one for message_id, one in unique.items() if message_id not in self._held]
+            self._held |= {message_id: one["ReceiptHandle"] for message_id, one in unique.items()}
+            opened = [self._letter(*pair) for pair in zip(new, self._opened(new), strict=True)]
+            letters += opened
+            size += sum(len(letter.body) for letter in opened)
         return letters
+
+    def _opened(self, received: Sequence[dict[str, Any]]) -> Sequence[str | Rejected | Unread]:
+        """Return the bodies of messages, those in S3 too. Raises Outage."""
+        bodies = [one["Body"] for one in received]
+        return bodies if self._payloads is None else self._payloads.read(bodies, self._deadline)
+
+    def _letter(self, received: dict[str, Any], opened: str | Rejected | Unread) -> Letter:
+        body = opened if isinstance(opened, str) else received["Body"]
+        fault = Rejected("payload_unread") if isinstance(opened, Unread) else None
+        fault = opened if isinstance(opened, Rejected) else fault
+        pointer = None if opened is received["Body"] else received["Body"]
+        return _letter(received | {"Body": body}, self._postmark_of(body), self._wanted, pointer, fault)
 
     def send(self, letters: Sequence[Letter]) -> list[Letter]:
         """Send letters of one batch to the stream's queue, and return those that it took. Raises Outage."""
@@ -191,7 +215,9 @@ class DeadLetterQueue:
         return [letters[int(sent["Id"])] for sent in answer.get("Successful", [])]
 
     def _sent(self, letter: Letter) -> dict[str, Any]:
-        sent = {"MessageBody": letter.body, "MessageAttributes": letter.redriven_attributes()}
+        sent: dict[str, Any] = {"MessageBody": letter.sent_body, "MessageAttributes": letter.redriven_attributes()}
+        if (trace := traces.header(letter.record.raw_event["attributes"])) is not None:
+            sent["MessageSystemAttributes"] = {traces.HEADER: _text(trace)}
         if letter.group_id is not None:
             sent["MessageGroupId"] = letter.group_id
         if _is_fifo(self._queues.queue):
@@ -199,8 +225,11 @@ class DeadLetterQueue:
             sent["MessageDeduplicationId"] = letter.sqs_message_id
         return sent
 
-    def delete(self, letters: Sequence[Letter]) -> int:
-        """Delete letters of one batch, and return how many are gone. Raises Outage."""
+    def delete(self, letters: Sequence[Letter], for_good: bool = False) -> int:
+        """Delete letters of one batch, and return how many are gone. Raises Outage.
+
+        What is deleted for good was not sent on: its payload goes, too, if the stream says so.
+        """
         if not letters:
             return 0
         entries = _receipts(self._held[letter.sqs_message_id] for letter in letters)
@@ -208,6 +237,8 @@ class DeadLetterQueue:
         deleted = [letters[int(gone["Id"])] for gone in answer.get("Successful", [])]
         for letter in deleted:
             del self._held[letter.sqs_message_id]
+        if for_good and self._payloads is not None:
+            self._payloads.delete(letter.sent_body for letter in deleted)
         return len(deleted)
 
     def _call(self, operation: str, **request: Any) -> dict[str, Any]:
@@ -232,7 +263,9 @@ def batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
         yield taken
 
 
-def _letter(message: dict[str, Any], postmark: Postmark | None, wanted: Wanted) -> Letter:
+def _letter(
+    message: dict[str, Any], postmark: Postmark | None, wanted: Wanted, pointer: str | None, fault: Rejected | None
+) -> Letter:
     attributes = {
         name: {part: value[part] for part in ("DataType", "StringValue", "BinaryValue") if part in value}
         for name, value in message.get("MessageAttributes", {}).items()
@@ -250,7 +283,7 @@ def _letter(message: dict[str, Any], postmark: Postmark | None, wanted: Wanted) 
             for name, value in attributes.items()
         },
     }
-    return Letter(SQSRecord(record), attributes, postmark, wanted)
+    return Letter(SQSRecord(record), attributes, postmark, wanted, pointer, fault)
 
 
 def _is_fifo(queue_url: str) -> bool:

@@ -64,6 +64,8 @@ class Redriver(Worker):
 
     def _why_rejected(self, letter: Letter) -> str | None:
         """Return why ingest would reject the letter today, or None when it would not."""
+        if letter.fault is not None:
+            return letter.fault.reason
         try:
             refusals = self._handle(letter.record).refusals
         except Rejected as rejected:

@@ -184,5 +184,5 @@ class Worker(ABC):
             if not self._call.queue.has_time():
                 outcome.is_cut_short = True
                 return
-            deleted = self._call.queue.delete(batch)
+            deleted = self._call.queue.delete(batch, for_good=True)
             outcome.counts.update({counted_as: deleted, "not_deleted": len(batch) - deleted})

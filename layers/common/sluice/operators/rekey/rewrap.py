@@ -60,7 +60,7 @@ def _rewrapped(data_key: WrappedDataKey, settings: VaultSettings) -> WrappedData
     try:
         made = clients.client("kms").re_encrypt(
             CiphertextBlob=data_key.wrapped,
-            SourceKeyId=data_key.kms_key_arn,
+            SourceKeyId=settings.here(data_key.kms_key_arn),
             SourceEncryptionContext=dict(settings.encryption_context),
             DestinationKeyId=settings.key_id,
             DestinationEncryptionContext=dict(settings.encryption_context),

@@ -1,0 +1,1 @@
+"""What is done with an AWS account before and beside a deployment."""
