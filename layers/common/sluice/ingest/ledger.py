@@ -85,7 +85,7 @@ class Ledger:
     def append(
         self, connection: Connection, batch: Batch, outcome: Outcome, key_number: int | None, milliseconds: float
     ) -> None:
-        """Have what became of a batch written with the COMMIT: once, though the answer to an earlier one may be lost."""
+        """Have what became of a batch written with the COMMIT, once: an earlier answer may be lost."""
         of_batch = {
             "id": batch.id,
             "request_id": batch.request_id,
