@@ -75,7 +75,7 @@ class Collected:
         for messages in self.sent.values():
             messages.clear()
         with self.stack.connect() as owner:
-            owner.run("TRUNCATE user_logins, orders, rejection, pii_vault, pii_vault_key")
+            owner.run("TRUNCATE user_logins, orders, batch, rejection, pii_vault, pii_vault_key")
             owner.run("UPDATE removal SET number = number + 1")
 
     def _send(

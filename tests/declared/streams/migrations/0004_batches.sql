@@ -1,4 +1,4 @@
--- Which batch wrote a row: the table `batch` says by which declaration, and what else became of it.
+-- Which batch wrote a row: the table `batch` says by which declaration, and what else became of its records.
 
-ALTER TABLE user_logins ADD COLUMN batch_id bigint;
-ALTER TABLE orders ADD COLUMN batch_id bigint;
+ALTER TABLE IF EXISTS user_logins ADD COLUMN batch_id bigint;
+ALTER TABLE IF EXISTS orders ADD COLUMN batch_id bigint;
