@@ -1,4 +1,4 @@
-"""The simulation of an event source mapping: a backlog in, when it is drained and how often its messages were received out.
+"""The simulation of an event source mapping: a backlog in, when it is drained and what was received how often out.
 
 One stream's queue, on a clock of its own, without chance. What AWS documents has its page beside it; what is assumed
 says so.
@@ -25,7 +25,6 @@ MAX_RECEIVES = 10  # then the next one makes it a dead letter
 TICK_SECONDS = 60  # of the breaker, which probes
 SWITCH_SECONDS = 60  # assumed: until a mapping is disabled or enabled
 FAILURE_SECONDS = 1.0  # assumed: of an invocation in an outage; if it waits in vain for longer, fewer fail
-DATABASE_BATCHES = 2  # assumed: so many at a time PostgreSQL writes as fast as one
 PATIENCE_SECONDS = 600  # in which a backlog becomes shorter, or never does
 
 type BatchSeconds = Callable[[int], tuple[float, float]]  # of so many records: the function's own, PostgreSQL's
@@ -38,6 +37,9 @@ class Outage(NamedTuple):
     end: float
 
 
+NO_OUTAGE = Outage(0, 0)
+
+
 @dataclass(frozen=True)
 class Backlog:
     """What waits in a queue, and how it is read."""
@@ -48,7 +50,7 @@ class Backlog:
     window_seconds: float = 1
     arriving: float = 0  # messages a second, meanwhile
     of_a_poller: float = MESSAGES_OF_A_POLLER  # messages a second that one receives; inf: a batch at once
-    outage: Outage = Outage(0, 0)
+    outage: Outage = NO_OUTAGE
     has_breaker: bool = True
 
 
@@ -79,7 +81,12 @@ class Group(NamedTuple):
     receives: int
 
 
-type Batch = Sequence[Group]
+class Batch(NamedTuple):
+    """What a poller hands over: its messages, and when they come back unless they are deleted."""
+
+    count: int
+    due: float
+    groups: Sequence[Group]
 
 
 def simulate(backlog: Backlog, batch_seconds: BatchSeconds) -> Outcome:
@@ -104,7 +111,7 @@ class _Simulation:
         self._has_tripped = False
         self._pollers = 0
         self._idle = 0  # of the pollers
-        self._free = [0.0] * DATABASE_BATCHES  # when PostgreSQL is ready for another batch
+        self._database_free = 0.0  # from when on; assumed: it writes a batch at a time, as the benchmark measured it
         self._is_over = False
 
     def run(self) -> Outcome:
@@ -143,23 +150,17 @@ class _Simulation:
         if not self._is_enabled:
             return
         backlog = self._backlog
-        wanted = min(backlog.batch_size, max(10, backlog.of_a_poller * backlog.window_seconds))
-        count = min(floor(wanted), self._waiting, IN_FLIGHT - self._in_flight)
-        if count <= 0:
-            self._rest()
-            return
-        batch, due = self._receive(count), self._now + VISIBILITY_SECONDS
-        seconds = count / backlog.of_a_poller if count >= floor(wanted) else backlog.window_seconds
-        self._at(self._now + seconds, partial(self._invoke, batch, due))
-
-    def _rest(self) -> None:
-        """Wait for messages to come, or to come back."""
-        if not self._backlog.arriving:
-            self._idle += 1
-        elif self._waiting or self._failed:
+        wanted = floor(min(backlog.batch_size, max(10, backlog.of_a_poller * backlog.window_seconds)))
+        if backlog.arriving and self._waiting < wanted and not self._failed:
+            self._end(self._now)  # what comes is read at once
+        count = min(wanted, self._waiting, IN_FLIGHT - self._in_flight)
+        if count:
+            seconds = count / backlog.of_a_poller if count == wanted else backlog.window_seconds
+            self._at(self._now + seconds, partial(self._invoke, self._receive(count)))
+        elif backlog.arriving:
             self._at(self._now + 1, self._poll)
         else:
-            self._end(self._now)
+            self._idle += 1  # until messages come back
 
     def _wake(self, count: int) -> None:
         """Have as many pollers go on as so many messages ask for."""
@@ -176,54 +177,53 @@ class _Simulation:
             self._waiting += new
 
     def _receive(self, count: int) -> Batch:
-        batch = []
         self._waiting -= count
         self._in_flight += count
-        while count:
+        groups, left = [], count
+        while left:
             group = self._queue.popleft()
-            taken = min(count, group.count)
+            taken = min(left, group.count)
             if taken < group.count:
                 self._queue.appendleft(Group(group.count - taken, group.receives))
-            batch.append(Group(taken, group.receives + 1))
-            count -= taken
-        return batch
+            groups.append(Group(taken, group.receives + 1))
+            left -= taken
+        return Batch(count, self._now + VISIBILITY_SECONDS, groups)
 
-    def _invoke(self, batch: Batch, due: float) -> None:
+    def _invoke(self, batch: Batch) -> None:
         self._outcome.invocations += 1
         if self._backlog.outage.begin <= self._now < self._backlog.outage.end:
-            self._at(self._now + FAILURE_SECONDS, partial(self._fail, batch, due))
+            self._at(self._now + FAILURE_SECONDS, partial(self._fail, batch))
             return
-        own, of_database = self._batch_seconds(_count(batch))
-        begin = max(self._now + own, heapq.heappop(self._free))
-        heapq.heappush(self._free, begin + of_database)
-        self._at(begin + of_database, partial(self._store, batch))
+        own, of_database = self._batch_seconds(batch.count)
+        self._database_free = max(self._now + own, self._database_free) + of_database
+        self._at(self._database_free, partial(self._store, batch))
 
     def _store(self, batch: Batch) -> None:
-        for group in batch:
+        for group in batch.groups:
             self._outcome.stored[group.receives] += group.count
-        self._in_flight -= _count(batch)
-        self._wake(_count(batch) if self._waiting else 0)
+        self._in_flight -= batch.count
+        self._wake(batch.count if self._waiting else 0)
         self._poll()
         self._end_if_drained()
 
-    def _fail(self, batch: Batch, due: float) -> None:
-        self._failed += _count(batch)
-        self._at(due, partial(self._come_back, batch))
+    def _fail(self, batch: Batch) -> None:
+        self._failed += batch.count
+        self._at(batch.due, partial(self._come_back, batch))
         if self._backlog.has_breaker and not self._has_tripped:
             self._has_tripped = True
             self._at(self._now + SWITCH_SECONDS, self._disable)
         self._poll()
 
     def _come_back(self, batch: Batch) -> None:
-        self._failed -= _count(batch)
-        self._in_flight -= _count(batch)
-        for group in batch:
+        self._failed -= batch.count
+        self._in_flight -= batch.count
+        for group in batch.groups:
             if group.receives >= MAX_RECEIVES:
                 self._outcome.dead += group.count
             else:
                 self._queue.appendleft(group)
                 self._waiting += group.count
-        self._wake(_count(batch))
+        self._wake(batch.count)
         self._end_if_drained()
 
     def _disable(self) -> None:
@@ -253,7 +253,3 @@ class _Simulation:
     def _end(self, seconds: float | None) -> None:
         if not self._is_over:
             self._is_over, self._outcome.seconds = True, seconds
-
-
-def _count(batch: Batch) -> int:
-    return sum(group.count for group in batch)
