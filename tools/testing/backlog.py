@@ -34,6 +34,7 @@ STREAMS: dict[type[Stream], tuple[str, Callable[[int, int], list[Message]]]] = {
     UserLogin: ("LoginsIngestFunction", generator.messages),
     Order: ("OrdersIngestFunction", generator.orders),
 }
+LEAST = 1000  # messages
 DUPLICATE_SHARE = 0.02
 SENDERS = 4  # threads
 OUTAGE_SECONDS = 10

@@ -53,6 +53,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--backlog", type=int, metavar="N", help="drain N messages with the deployed stack instead")
     arguments = parser.parse_args()
+    if arguments.backlog is not None and arguments.backlog < backlog.LEAST:
+        parser.error(f"--backlog takes {backlog.LEAST:,} messages or more: the outage comes in the middle of them")
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)  # as Ctrl-C: nothing stays behind
     if arguments.backlog:
