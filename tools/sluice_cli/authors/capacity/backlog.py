@@ -20,8 +20,6 @@ POLLER_SECONDS = 60 / 300
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 VISIBILITY_SECONDS = 660
 MAX_RECEIVES = 10  # then the next one makes it a dead letter
-# What comes back is received before what was sent later, the worst case: standard queues try to keep the order.
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues.html
 TICK_SECONDS = 60  # of the breaker, which probes
 SWITCH_SECONDS = 60  # assumed: until a mapping is disabled or enabled
 FAILURE_SECONDS = 1.0  # assumed: of an invocation in an outage; if it waits in vain for longer, fewer fail
@@ -77,14 +75,14 @@ class Outcome:
 class Group(NamedTuple):
     """Messages that were received equally often."""
 
-    count: int
+    messages: int
     receives: int
 
 
 class Batch(NamedTuple):
     """What a poller hands over: its messages, and when they come back unless they are deleted."""
 
-    count: int
+    messages: int
     due: float
     groups: Sequence[Group]
 
@@ -130,9 +128,8 @@ class _Simulation:
     def _start(self) -> None:
         """Begin to read, with as many pollers as Lambda begins with."""
         self._is_enabled = True
-        self._pollers = min(POLLERS, self._backlog.concurrency)
-        self._idle = 0
-        for _ in range(self._pollers):
+        while self._pollers < min(POLLERS, self._backlog.concurrency):
+            self._pollers += 1
             self._at(self._now, self._poll)
         self._at(self._now + POLLER_SECONDS, self._grow)
 
@@ -148,6 +145,7 @@ class _Simulation:
         """Receive a batch, if there is one and the mapping is enabled; hand it over when it or its window is full."""
         self._arrive()
         if not self._is_enabled:
+            self._pollers -= 1
             return
         backlog = self._backlog
         wanted = floor(min(backlog.batch_size, max(10, backlog.of_a_poller * backlog.window_seconds)))
@@ -164,7 +162,7 @@ class _Simulation:
 
     def _wake(self, count: int) -> None:
         """Have as many pollers go on as so many messages ask for."""
-        awake = min(self._idle, ceil(count / self._backlog.batch_size)) if self._is_enabled else 0
+        awake = min(self._idle, ceil(count / self._backlog.batch_size))
         self._idle -= awake
         for _ in range(awake):
             self._at(self._now, self._poll)
@@ -182,9 +180,9 @@ class _Simulation:
         groups, left = [], count
         while left:
             group = self._queue.popleft()
-            taken = min(left, group.count)
-            if taken < group.count:
-                self._queue.appendleft(Group(group.count - taken, group.receives))
+            taken = min(left, group.messages)
+            if taken < group.messages:
+                self._queue.appendleft(Group(group.messages - taken, group.receives))
             groups.append(Group(taken, group.receives + 1))
             left -= taken
         return Batch(count, self._now + VISIBILITY_SECONDS, groups)
@@ -194,20 +192,20 @@ class _Simulation:
         if self._backlog.outage.begin <= self._now < self._backlog.outage.end:
             self._at(self._now + FAILURE_SECONDS, partial(self._fail, batch))
             return
-        own, of_database = self._batch_seconds(batch.count)
+        own, of_database = self._batch_seconds(batch.messages)
         self._database_free = max(self._now + own, self._database_free) + of_database
         self._at(self._database_free, partial(self._store, batch))
 
     def _store(self, batch: Batch) -> None:
         for group in batch.groups:
-            self._outcome.stored[group.receives] += group.count
-        self._in_flight -= batch.count
-        self._wake(batch.count if self._waiting else 0)
+            self._outcome.stored[group.receives] += group.messages
+        self._in_flight -= batch.messages
+        self._wake(batch.messages if self._waiting else 0)
         self._poll()
         self._end_if_drained()
 
     def _fail(self, batch: Batch) -> None:
-        self._failed += batch.count
+        self._failed += batch.messages
         self._at(batch.due, partial(self._come_back, batch))
         if self._backlog.has_breaker and not self._has_tripped:
             self._has_tripped = True
@@ -215,19 +213,21 @@ class _Simulation:
         self._poll()
 
     def _come_back(self, batch: Batch) -> None:
-        self._failed -= batch.count
-        self._in_flight -= batch.count
+        self._failed -= batch.messages
+        self._in_flight -= batch.messages
         for group in batch.groups:
             if group.receives >= MAX_RECEIVES:
-                self._outcome.dead += group.count
-            else:
+                self._outcome.dead += group.messages
+            else:  # before what was sent later, the worst case: standard queues try to keep the order of sending
+                # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues.html
                 self._queue.appendleft(group)
-                self._waiting += group.count
-        self._wake(batch.count)
+                self._waiting += group.messages
+        self._wake(batch.messages)
         self._end_if_drained()
 
     def _disable(self) -> None:
         self._is_enabled = False
+        self._pollers, self._idle = self._pollers - self._idle, 0
         self._at(ceil(self._now / TICK_SECONDS) * TICK_SECONDS, self._tick)
 
     def _tick(self) -> None:
@@ -238,7 +238,7 @@ class _Simulation:
         self._has_tripped = False
         self._at(self._now + SWITCH_SECONDS, self._start)
 
-    def _look(self, before: int) -> None:
+    def _look(self, before: float) -> None:
         """End where the backlog does not become shorter, in a time without an outage."""
         self._arrive()
         is_well = self._is_enabled and not self._failed and self._pollers == self._backlog.concurrency
