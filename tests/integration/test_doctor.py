@@ -179,6 +179,20 @@ PROVOKED = {
         " ALTER TABLE orders DISABLE TRIGGER t",
         [("schema", "warns", "orders", "The trigger t is disabled.")],
     ),
+    "a vault that Citus has distributed": (
+        'CREATE TABLE pg_dist_partition (logicalrelid regclass, partmethod "char");'
+        f"ALTER TABLE pg_dist_partition OWNER TO {OWNER.username};"
+        "INSERT INTO pg_dist_partition VALUES ('pii_vault', 'h')",
+        [
+            (
+                "schema",
+                "fails",
+                "",
+                "the table pii_vault is distributed, and Sluice needs it on the coordinator;"
+                " SELECT undistribute_table('pii_vault')",
+            )
+        ],
+    ),
     "an index that is invalid": (
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'orders_customer_idx'::regclass",
         [("schema", "warns", "orders_customer_idx", "The index is invalid, so no search uses it.")],

@@ -21,6 +21,7 @@ from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.vault import erasures
+from tests.integration.citus import distributed
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, OWNER, TestDatabase, connect, in_seconds
 from tests.integration.environment import VAULT_KEY, Environment
 from tests.integration.messages import KEY, KEYSET, event, record
@@ -137,6 +138,37 @@ def test_a_migration_that_fails_is_rolled_back_and_named_without_any_value(
     assert migrate() == NEWEST._replace(streams=NEWEST.streams + 1)
 
 
+OF_SEVERAL = """-- Two; of one table.
+ALTER TABLE user_logins ADD COLUMN a text DEFAULT ';'; /* A; B */
+ALTER TABLE user_logins ADD COLUMN b text DEFAULT $$;$$;
+"""
+
+
+def test_a_migration_of_several_statements_runs_one_by_one_where_citus_wants_that(
+    empty_database: TestDatabase, migrate: Migrate, folder: Path
+) -> None:
+    migrate()
+    (folder / NEXT).write_text(OF_SEVERAL)
+    with distributed("user_logins") as codes:
+        assert migrate() == NEWEST._replace(streams=NEWEST.streams + 1)
+    assert codes == ["42601"]
+    assert applied(empty_database) == [*OURS, NEXT]
+    added = "SELECT attname::text FROM pg_attribute WHERE attrelid = 'user_logins'::regclass AND attname IN ('a', 'b')"
+    assert empty_database.sql(f"{added} ORDER BY attnum") == [["a"], ["b"]]
+
+
+def test_what_is_wrong_in_one_of_several_statements_has_its_line_and_undoes_all_of_them(
+    empty_database: TestDatabase, migrate: Migrate, folder: Path
+) -> None:
+    migrate()
+    (folder / NEXT).write_text(f"{OF_SEVERAL}SELECT kn4ry;")
+    with distributed("user_logins"), pytest.raises(MigrationFailed) as raised:
+        migrate()
+    assert str(raised.value) == f"migration {NEXT}, line 4: SQLSTATE 42703"
+    assert applied(empty_database) == OURS
+    assert empty_database.sql("SELECT FROM pg_attribute WHERE attname = 'b' AND attnum > 0") == []
+
+
 def test_two_files_with_one_number_are_refused(empty_database: TestDatabase, migrate: Migrate, folder: Path) -> None:
     (folder / f"{NEWEST.streams:04}_other.sql").write_text("CREATE TABLE other ();")
     with pytest.raises(MigrationFailed, match=rf"^migrations: two files of streams have the number {NEWEST.streams}$"):
@@ -251,7 +283,7 @@ def test_no_table_of_the_product_is_left_out(empty_database: TestDatabase, migra
 
 
 @pytest.mark.parametrize("lock", [f"SELECT pg_advisory_xact_lock_shared({erasures.LOCK})", "SELECT FROM token_key"])
-def test_another_keyset_waits_for_whoever_has_compared_his_and_is_still_to_write(
+def test_another_keyset_waits_for_those_who_have_compared_theirs_and_are_still_to_write(
     lock: str, empty_database: TestDatabase, migrate: Migrate
 ) -> None:
     migrate()

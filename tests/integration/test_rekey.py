@@ -27,6 +27,7 @@ from sluice.vault import erasures
 from sluice.vault.sealing import WrappedDataKey, open_data_key
 from streams.orders import Order
 from streams.user_logins import UserLogin
+from tests.integration.citus import distributed
 from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import VAULT_KEY, OpenStore, write
 from tests.integration.erasing import CALLER, Visit, make_visits
@@ -157,6 +158,14 @@ def test_afterwards_everything_is_as_if_it_had_been_taken_in_under_the_new_key(r
     assert stored == fresh(rekeying)
     assert "t1_" not in json.dumps(stored, default=str)
     assert rekeying.database.sql("TABLE rekeyed_token") == rekeying.database.sql("TABLE rekeying") == []
+
+
+def test_a_table_that_citus_has_distributed_is_rekeyed_all_the_same(rekeying: Rekeying) -> None:
+    rekeying.key_becomes_current()
+    with distributed("user_logins", "visits") as codes:
+        assert rekeying.rekey()["done"]
+    assert {*codes} == {"0A000"}
+    assert rekeying.stored() == fresh(rekeying)
 
 
 def test_it_is_logged_once_with_how_much_was_changed(rekeying: Rekeying) -> None:

@@ -28,6 +28,7 @@ from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.settings import RevealSettings, VaultSettings
+from tests.integration.citus import distributed
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds, until
 from tests.integration.environment import VAULT_KEY, OpenStore, write
 from tests.integration.erasing import Log, audited, sealed_tokens
@@ -343,6 +344,17 @@ def test_mentions_in_many_rows_are_taken_out_a_few_at_a_time(world: World, monke
     monkeypatch.setattr(rows_module, "MENTIONS", 2)
     world.put_all(Meeting, [meeting(BOB, invited_by=ANN) for _ in range(5)], LONG_BEFORE)
     assert world.forget(ANN)["mentions"] == {"meetings": 5}
+
+
+def test_mentions_are_taken_out_of_a_table_that_citus_has_distributed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "MENTIONS", 2)
+    world.put_all(Meeting, [meeting(BOB, invited_by=ANN) for _ in range(5)], LONG_BEFORE)
+    with distributed("meetings") as codes:
+        assert world.forget(ANN)["mentions"] == {"meetings": 5}
+    assert codes == ["0A000"] * 3
+    assert [found["invited_by"] for found in world.database.rows("meetings")] == [None] * 5
     assert {row["invited_by"] for row in world.database.rows("meetings")} == {None}
 
 

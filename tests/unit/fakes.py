@@ -126,6 +126,11 @@ class FakePostgres:
 
     def begin(self, settings: Mapping[str, str], seconds: float, answer_seconds: float) -> None: ...
 
+    def run_last(self, sql: str) -> None: ...
+
+    def end(self, statement: str) -> None:
+        self.run(statement)
+
     def roll_back(self) -> None: ...
 
     def run(self, sql: str, stream: Iterable[str] = (), **parameters: Any) -> list[list[Any]] | None:

@@ -27,9 +27,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def deny(aws: FakeAws, times: int, code: str = DENIED) -> None:
+def deny(aws: FakeAws, times: int) -> None:
     """Have Secrets Manager refuse so many calls."""
-    left = [code] * times
+    left = [DENIED] * times
 
     def before(operation: str) -> None:
         if left:
@@ -48,7 +48,7 @@ def test_a_role_that_is_new_gets_its_secrets_a_little_later(
     assert [line["why"] for line in waits] == [f"secrets manager: {DENIED}"] * 3
 
 
-def test_rights_that_are_never_given_are_waited_for_for_a_minute(aws: FakeAws, clock: Clock) -> None:
+def test_rights_that_are_never_given_are_waited_for_a_minute_long(clock: Clock) -> None:
     def work() -> None:
         raise Outage(new_rights.DENIED)
 

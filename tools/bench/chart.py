@@ -7,8 +7,8 @@ from typing import Any
 from tools.bench.report import COLOURS, NAMES
 
 WIDTH, HEIGHT = 860, 420
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 84, 44  # px around the bars
-BAR, GAP = 30, 4
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 104, 44  # px around the bars
+BAR, GAP = 24, 3
 LOWEST, HIGHEST = 1, 10_000  # µs
 
 

@@ -28,6 +28,8 @@ def contenders(place: Place) -> dict[str, Contender]:
         "sluice": sluice(WITHOUT_VAULT),
         "handler": obvious_handler(place),
         "script": original_script(place),
+        "unnest": arrays(place),
+        "pipeline": pipelined(place),
         "dlt": dlt_pipeline(place),
     }
 
@@ -93,6 +95,32 @@ def original_script(place: Place) -> Contender:
         with connection, connection.cursor() as cursor:
             for row in ordinary_rows(event):
                 cursor.execute(insert, row)
+
+    return lambda event: lambda: write(event)
+
+
+def arrays(place: Place) -> Contender:
+    """pg8000 as it comes: one INSERT of the whole batch, an array for each column."""
+    connection = place.connect_as_ingest()
+    types = ("uuid", "timestamptz", *["text"] * 5, "integer", "text")
+    unnested = ", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in zip(COLUMNS, types, strict=True))
+    insert = f"INSERT INTO user_logins ({NAMES}) SELECT * FROM unnest({unnested}) ON CONFLICT DO NOTHING"
+
+    def write(event: Event) -> None:
+        columns = zip(*ordinary_rows(event), strict=True)
+        connection.run(insert, **dict(zip(COLUMNS, map(list, columns), strict=True)))
+
+    return lambda event: lambda: write(event)
+
+
+def pipelined(place: Place) -> Contender:
+    """psycopg 3 in C: `executemany`, which sends all INSERTs without waiting for an answer, one commit at the end."""
+    connection = psycopg.connect(place.ingest_url)
+    insert = f"INSERT INTO user_logins ({NAMES}) VALUES ({', '.join(['%s'] * len(COLUMNS))}) ON CONFLICT DO NOTHING"
+
+    def write(event: Event) -> None:
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.executemany(insert.encode(), list(ordinary_rows(event)))
 
     return lambda event: lambda: write(event)
 

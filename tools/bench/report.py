@@ -11,9 +11,19 @@ NAMES = {
     "sluice": "Sluice, from event to response",
     "handler": "Obvious handler: Powertools, one INSERT per record",
     "script": "Script: psycopg2, one INSERT per record, one commit",
+    "unnest": "pg8000, one INSERT from arrays (`unnest`)",
+    "pipeline": "psycopg 3 in C, `executemany` in a pipeline",
     "dlt": "dlt, append by COPY",
 }
-COLOURS = {"floor": "#8d99ae", "sluice": "#0f7b6c", "handler": "#d1495b", "script": "#edae49", "dlt": "#5c6bc0"}
+COLOURS = {
+    "floor": "#8d99ae",
+    "sluice": "#0f7b6c",
+    "handler": "#d1495b",
+    "script": "#edae49",
+    "unnest": "#00798c",
+    "pipeline": "#7b2d8b",
+    "dlt": "#5c6bc0",
+}
 
 VAULT_CASES = {
     "without": "Without a vault",
@@ -60,7 +70,8 @@ lowest and the highest run: {runs} records.
 - The floor gets rows that are decoded, masked and sorted already; BEGIN and COMMIT are its own.
 - Sluice is `lambda_handler` of `functions/ingest/app.py`, from the event (a dict) to the response: checks, keyed
   tokens, rejections, logs and metrics included. Secrets Manager, KMS and SQS are stand-ins on this machine.
-- The obvious handler, the script and dlt hash with plain SHA-256, check nothing and record no rejection.
+- All others hash with plain SHA-256, check nothing and record no rejection. A record that PostgreSQL refuses fails
+  the whole batch of all but the obvious handler.
 - dlt adds two columns of its own, so it writes into a twin of the table, with the same indexes and as many rows.
 
 Batches above 10 cannot come through the event source mapping of the embedded emulator: they are measured by calling the
@@ -174,12 +185,7 @@ def goals(measured: Measured) -> list[Sequence[str]]:
             for case, goal in VAULT_GOALS
         ),
     ]
-    least = [
-        ("The obvious handler, times Sluice, 100 records", 25, times(100, "handler", "sluice"), "×"),
-        ("The obvious handler, times Sluice, 1,000 records", 40, times(1_000, "handler", "sluice"), "×"),
-        ("dlt, times Sluice, 10,000 records", 8, times(10_000, "dlt", "sluice"), "×"),
-    ]
-    return [_goal(*goal, "at most", 1) for goal in most] + [_goal(*goal, "at least", -1) for goal in least]
+    return [_goal(*goal) for goal in most]
 
 
 FLOOR_GOALS = ((10, 2.5), (100, 3), (1_000, 2.5), (10_000, 2.5))
@@ -190,12 +196,11 @@ def _times_without(cases: Measured, case: str) -> float:
     return float(cases[case]["median_ms"] / cases["without"]["median_ms"])
 
 
-def _goal(about: str, goal: float, value: float | None, unit: str, bound: str, sign: int) -> Sequence[str]:
+def _goal(about: str, goal: float, value: float | None, unit: str) -> Sequence[str]:
     if value is None:
-        return about, f"{bound} {goal:g} {unit}", "not measured", ""
+        return about, f"at most {goal:g} {unit}", "not measured", ""
     digits = 2 if value < 10 else 1 if value < 100 else 0
-    reached = "reached" if sign * value <= sign * goal else "missed"
-    return about, f"{bound} {goal:g} {unit}", f"{value:.{digits}f} {unit}", reached
+    return about, f"at most {goal:g} {unit}", f"{value:.{digits}f} {unit}", "reached" if value <= goal else "missed"
 
 
 def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:

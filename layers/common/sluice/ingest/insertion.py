@@ -2,7 +2,7 @@
 
 All rows are copied at once, and nearly always that is all. Otherwise the attempt is undone, and others take its place:
 
-- A duplicate among the rows, or fewer rows copied than sent: the same rows are merged.
+- A duplicate among the rows, fewer rows copied than sent, or an internal error: the same rows are merged.
 - Rows are refused, and it is known which: the rows before the first of them, and those after it.
 - A row is refused, and PostgreSQL names no line: the first half of the rows, and the second, until the row is alone.
 

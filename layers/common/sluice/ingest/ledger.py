@@ -15,7 +15,7 @@ import msgspec
 from sluice.declaration import description
 from sluice.declaration.stream import Stream
 from sluice.ingest.rows import MaskedRow, Rejection
-from sluice.postgres.driver import Connection
+from sluice.postgres.driver import Connection, literal
 
 # An id is a time and a random number, so each client makes its own and they grow with the time.
 BEGINNING = 1_767_225_600_000  # milliseconds since 1970: 1 January 2026; 41 bits last for 69 years
@@ -41,17 +41,16 @@ def note_removed(connection: Connection, rows: Mapping[str, int]) -> None:
     """Write how many rows of each stream were removed in this transaction."""
     number = _new_id()
     removed = [{"id": number, "stream": stream, "request_id": "", "removed": count} for stream, count in rows.items()]
-    _insert(connection, ("id", "stream", "request_id", "removed"), [row for row in removed if row["removed"]])
+    connection.run(_insertion(("id", "stream", "request_id", "removed"), [row for row in removed if row["removed"]]))
 
 
-def _insert(connection: Connection, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+def _insertion(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the statement that inserts rows, but for those that an earlier try has inserted."""
     named = ", ".join(columns)
-    if rows:
-        connection.run(
-            f"INSERT INTO batch ({named}) SELECT {named}"
-            " FROM json_populate_recordset(NULL::batch, CAST(:rows AS json)) ON CONFLICT DO NOTHING",
-            rows=msgspec.json.encode(rows).decode(),
-        )
+    return (
+        f"INSERT INTO batch ({named}) SELECT {named} FROM json_populate_recordset("
+        f"NULL::batch, {literal(msgspec.json.encode(rows).decode())}) ON CONFLICT DO NOTHING"
+    )
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Ledger:
     def append(
         self, connection: Connection, batch: Batch, outcome: Outcome, key_number: int | None, milliseconds: float
     ) -> None:
-        """Write what became of a batch, once: the answer to an earlier COMMIT may have been lost."""
+        """Have what became of a batch written with the COMMIT, once: an earlier answer may be lost."""
         of_batch = {
             "id": batch.id,
             "request_id": batch.request_id,
@@ -98,7 +97,7 @@ class Ledger:
             {"stream": stream, "declaration": self._declarations.get(stream)} | of_batch | of_stream
             for stream, of_stream in self._of_streams(batch, outcome).items()
         ]
-        _insert(connection, COLUMNS, rows)
+        connection.run_last(_insertion(COLUMNS, rows))
 
     def _of_streams(self, batch: Batch, outcome: Outcome) -> Mapping[str, dict[str, Any]]:
         """Return by stream how many records came in, what became of them, and when they were sent."""

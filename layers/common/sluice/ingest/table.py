@@ -113,8 +113,13 @@ class StreamTable:
         return self._there(connection, rows, "message_id")
 
     def fault(self, error: DatabaseError, rows: int, is_merge: bool) -> Fault | None:
-        """Return what is wrong with one of so many rows, or None when no row is at fault: it is an outage then."""
+        """Return what is wrong with one of so many rows, or None when no row is at fault: it is an outage then.
+
+        An internal error of a COPY may be Citus's word for anything that a worker refuses. The merge tells what it is.
+        """
         meaning = sqlstate.meaning(error, is_of_the_row=True)
+        if meaning is Meaning.OUTAGE and sqlstate.of(error) == sqlstate.INTERNAL_ERROR and not is_merge:
+            return Fault(Rejected(f"sqlstate_{sqlstate.INTERNAL_ERROR}"), is_duplicate=True)
         if meaning not in sqlstate.OF_A_ROW:
             return None
         line, column = (None, "") if is_merge else self._place(error)

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from sluice.migrate.failures import MigrationFailed
+from sluice.migrate.statements import statements
 from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import SCHEMA
@@ -205,7 +206,7 @@ def _name_roles(migration: Migration, roles: Mapping[str, Credentials]) -> str:
 
 def _apply(connection: Connection, name: str, sql: str) -> None:
     try:
-        connection.run(sql)
+        _run(connection, sql)
     except DatabaseError as error:
         if sqlstate.meaning(error) in (Meaning.TRY_AGAIN, Meaning.RECONNECT):
             raise
@@ -213,3 +214,16 @@ def _apply(connection: Connection, name: str, sql: str) -> None:
         line = f", line {sql.count('\n', 0, position) + 1}" if position else ""
         why = sqlstate.describe(error)
         raise MigrationFailed(f"migration {name}{line}: {why}") from None  # the cause may quote rows
+
+
+def _run(connection: Connection, sql: str) -> None:
+    """Run a file at once, or statement by statement where Citus wants that: it changes a distributed table."""
+    connection.run("SAVEPOINT file")
+    try:
+        connection.run(sql)
+    except DatabaseError as error:
+        if not sqlstate.is_of_several_statements(error):
+            raise
+        connection.run("ROLLBACK TO SAVEPOINT file")
+        for statement in statements(sql):
+            connection.run(statement)

@@ -84,7 +84,7 @@ def compare(database: Database, streams: Sequence[type[Stream]], deadline: Deadl
 
     def work(connection: Connection) -> Comparison:
         connection.run("SET TRANSACTION READ ONLY")
-        found = [sentence for stream in streams for sentence in tables.findings(connection, stream, {})]
+        found = _findings(connection, streams, {})
         return Comparison(migrations.not_applied(connection), [*migrations.changed(connection), *found])
 
     return database.transact(work, deadline, undo=True)
@@ -92,9 +92,13 @@ def compare(database: Database, streams: Sequence[type[Stream]], deadline: Deadl
 
 def _compare(connection: Connection, streams: Iterable[type[Stream]], roles: Mapping[str, Credentials]) -> None:
     """Raise MigrationFailed when a stream does not fit its table: a line for each thing to change."""
-    found = [sentence for stream in streams for sentence in tables.findings(connection, stream, roles)]
-    if found:
+    if found := _findings(connection, streams, roles):
         raise MigrationFailed("\n".join(found))
+
+
+def _findings(connection: Connection, streams: Iterable[type[Stream]], roles: Mapping[str, Credentials]) -> list[str]:
+    of_streams = [sentence for stream in streams for sentence in tables.findings(connection, stream, roles)]
+    return [*tables.distributed(connection), *of_streams]
 
 
 def _describe(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from sluice.declaration import column_types
 from sluice.declaration.column_types import TEXTS, Choices, Column, ColumnType
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.stream import Stream
+from sluice.postgres.cells import array_cell
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.driver import Connection, DatabaseError, identifier, literal, quoted_table
 
@@ -20,6 +21,12 @@ KINDS = {
     "c": "a type",
 }
 PARTITIONED = "p"
+
+# Our own tables that Citus must leave alone: a role may write some columns only, and Citus adds those with a default.
+LOCAL = (
+    *("audit_log", "batch", "declaration", "erased_value", "erasure", "migration", "operation", "pii_vault"),
+    *("pii_vault_key", "rekeying", "removal", "token_key"),
+)
 
 type Rights = dict[str, list[str]]  # by privilege the columns; none: all of the table
 
@@ -69,6 +76,23 @@ def findings(connection: Connection, stream: type[Stream], roles: Mapping[str, C
         *_of_columns(connection, stream, found),
     ]
     return [f"{stream.__name__}: {sentence}" for sentence in told]
+
+
+def distributed(connection: Connection) -> list[str]:
+    """Return which of our own tables are distributed though they cannot be: a sentence each, which says what to do."""
+    ((citus,),) = connection.run("SELECT to_regclass('pg_dist_partition')::text") or [[None]]
+    if citus is None:
+        return []
+    rows: Any = connection.run(
+        "SELECT relname::text FROM pg_dist_partition JOIN pg_class ON oid = logicalrelid WHERE partmethod <> 'n'"
+        " AND logicalrelid = ANY(ARRAY(SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) name))"
+        " ORDER BY relname",
+        names=array_cell(LOCAL),
+    )
+    return [
+        f"the table {name} is distributed, and Sluice needs it on the coordinator; SELECT undistribute_table('{name}')"
+        for (name,) in rows
+    ]
 
 
 def found(connection: Connection, stream: type[Stream]) -> dict[str, Found] | None:

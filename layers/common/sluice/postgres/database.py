@@ -88,7 +88,7 @@ class Database:
                 begun = True
                 result = work(connection)
                 is_committing = True
-                connection.run("ROLLBACK" if undo else "COMMIT")
+                connection.end("ROLLBACK" if undo else "COMMIT")
                 return result
             except (DatabaseError, InterfaceError, OSError) as error:
                 meaning = sqlstate.meaning(error) if begun else sqlstate.meaning_of_begin(error)

@@ -35,6 +35,7 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
         self._wire: _Wire | None = None
         self._unread = 0  # answers that come before that to the last statement
         self._limited_at = 0.0  # when the server was last told how long a statement may take; 0: it must be told
+        self._last: list[str] = []  # statements that are run with the one that ends the transaction
         super().__init__(user, **options)
         self._wire = _Wire(self._usock)
         self._sock = io.BufferedRWPair(self._wire, self._wire)
@@ -45,6 +46,7 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
         Raises TimeoutError when the server has not answered after `answer_seconds`.
         """
         began = time.monotonic()
+        self._last = []
         statements = ["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"]
         if self._knows_transaction_timeout:
             latest = _milliseconds(seconds + FAREWELL_SECONDS)
@@ -55,6 +57,14 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
         self.run("; ".join([*statements, _limit(seconds)]))
         self._wait_until(began + seconds)
         self._limited_at = began
+
+    def run_last(self, sql: str) -> None:
+        """Have a statement run at the end of the transaction, where it takes no round trip of its own."""
+        self._last.append(sql)
+
+    def end(self, statement: str) -> None:
+        """Run what is left, and end the transaction with COMMIT or ROLLBACK. Without an error all of it was done."""
+        self.run("; ".join([*self._last, statement]))
 
     def roll_back(self) -> None:
         """End the transaction without a trace. There is a moment for it also after the deadline."""

@@ -43,8 +43,10 @@ TABLE = (
     ("28000", Meaning.CREDENTIALS),  # no such role, or it may not log in
 )
 INSUFFICIENT_PRIVILEGE = "42501"
+NOT_SUPPORTED = "0A000"  # of BEGIN by a standby, of FOR UPDATE by Citus, of many other statements
 UNDEFINED_OBJECT = "42704"  # such as a role
-READ_WRITE_ON_A_STANDBY = "0A000"  # feature not supported: of many statements, of BEGIN for this alone
+SYNTAX_ERROR = "42601"
+INTERNAL_ERROR = "XX000"  # also whatever one of Citus's workers says of a COPY: code, names and line are lost
 OF_A_ROW = {Meaning.DUPLICATE, Meaning.REFUSED}
 
 # The routines of PostgreSQL's source that report an error, the same in versions 15 to 18.
@@ -53,6 +55,7 @@ OF_A_TRIGGER = {
     "ExecBRInsertTriggers",  # the trigger moved the row out of its partition: 0A000
 }
 NO_PARTITION = "ExecFindPartition"  # no partition takes the row: 23514, as for a CHECK
+OF_A_WORKER = "ReportResultError"  # Citus passes on what a worker says of a statement: code and message, but no names
 
 
 def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
@@ -65,7 +68,7 @@ def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
     if is_of_the_row and routine in OF_A_TRIGGER:
         return Meaning.REFUSED
     found = next((meant for start, meant in TABLE if code.startswith(start)), Meaning.OUTAGE)
-    if found in OF_A_ROW and (not is_of_the_row or routine == NO_PARTITION):
+    if found in OF_A_ROW and (not is_of_the_row or _lacks_partition(error)):
         return Meaning.OUTAGE
     if found is not Meaning.CREDENTIALS and is_fatal(error):
         return Meaning.RECONNECT
@@ -74,7 +77,7 @@ def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
 
 def meaning_of_begin(error: Exception) -> Meaning:
     """Return what an error means that a transaction's beginning has met: a standby refuses READ WRITE as 0A000."""
-    if isinstance(error, DatabaseError) and of(error) == READ_WRITE_ON_A_STANDBY:
+    if isinstance(error, DatabaseError) and of(error) == NOT_SUPPORTED:
         return Meaning.RECONNECT
     return meaning(error)
 
@@ -82,6 +85,19 @@ def meaning_of_begin(error: Exception) -> Meaning:
 def of(error: DatabaseError) -> str:
     """Return the five characters of PostgreSQL's error code, or nothing where it sent none."""
     return str(fields(error).get("C", ""))
+
+
+def _lacks_partition(error: DatabaseError) -> bool:
+    """Tell whether there is no partition for a row. Of a worker we know that if it says so in English, the default."""
+    found = fields(error)
+    if found.get("R") == OF_A_WORKER:
+        return str(found.get("M", "")).startswith("no partition of relation ")
+    return found.get("R") == NO_PARTITION
+
+
+def is_of_several_statements(error: DatabaseError) -> bool:
+    """Tell whether a worker of Citus refused the query because it has several statements."""
+    return of(error) == SYNTAX_ERROR and fields(error).get("R") == OF_A_WORKER
 
 
 def describe(error: DatabaseError) -> str:

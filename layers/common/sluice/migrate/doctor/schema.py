@@ -19,7 +19,7 @@ def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
     yield Finding(AREA, "good", f"{len(lacking)} migrations to come, {len(subject.streams)} streams")
     if lacking and subject.is_deployed:
         yield Finding(AREA, "fails", f"Not applied: {', '.join(lacking)}.", "migrations", "Invoke MigrateFunction.")
-    for sentence in migrations.changed(connection):
+    for sentence in [*migrations.changed(connection), *tables.distributed(connection)]:
         yield Finding(AREA, "fails", sentence, advice="Without that the next deployment fails.")
     yield from _of_streams(connection, subject, are_to_come=bool(lacking) and not subject.is_deployed)
     yield from _of_triggers(connection, subject)

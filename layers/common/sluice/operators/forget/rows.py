@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sluice.declaration.personal import TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.operators.forget.persons import Names
+from sluice.postgres import row_locks
 from sluice.postgres.cells import array_cell, json_cell
 from sluice.postgres.driver import Connection, identifier, quoted_table
 from sluice.vault import erasures
@@ -70,25 +71,29 @@ def _without_mentions(
     """Yield the rows that mention a person, MENTIONS at once: their ids, and their columns without the tokens."""
     columns = stream.mentioned.columns
     names = [f"{identifier(name)}::text" if is_json else str(identifier(name)) for name, is_json in columns.items()]
+    table, one_column = quoted_table(stream.table), str(identifier(next(iter(columns))))
+    selected = ", ".join(["message_id::text", *names])
     has_one = _has_one(stream.mentioned.places, subject_tokens)
     after: str | None = None
     while True:
-        rows: Any = connection.run(
-            f"SELECT {', '.join(['message_id::text', *names])} FROM {quoted_table(stream.table)}"
-            f" WHERE ({has_one}) AND {SENT_BEFORE}"
+        found: Any = connection.run(
+            f"SELECT message_id::text FROM {table} WHERE ({has_one}) AND {SENT_BEFORE}"
             " AND (CAST(:after AS uuid) IS NULL OR message_id > CAST(:after AS uuid))"
-            f" ORDER BY {quoted_table(stream.table)}.message_id LIMIT {MENTIONS} FOR UPDATE",
+            f" ORDER BY {table}.message_id LIMIT {MENTIONS}",
             sent_before=sent_before,
             after=after,
         )
+        if not found:
+            return
+        message_ids = [message_id for (message_id,) in found]
         members = []
-        for message_id, *values in rows:
+        for message_id, *values in row_locks.lock(connection, table, message_ids, selected, one_column):
             decoded = dict(zip(columns, map(_decoded, values, columns.values()), strict=True))
             members.append({"message_id": message_id, **stream.mentioned.without(decoded, subject_tokens)})
         yield members
-        if len(rows) < MENTIONS:
+        if len(message_ids) < MENTIONS:
             return
-        after = rows[-1][0]
+        after = message_ids[-1]
 
 
 def count_mentions(connection: Connection, stream: type[Stream], tokens: Tokens, names: Names) -> int:

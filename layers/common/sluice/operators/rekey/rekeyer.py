@@ -172,9 +172,9 @@ class _Work:
         return Outcome("map")
 
     def _empty(self, connection: Connection, progress: Progress) -> Outcome:
-        connection.run(
-            f"DELETE FROM rekeyed_token WHERE old_token IN (SELECT old_token FROM rekeyed_token LIMIT {EMPTIED_ROWS})"
-        )
+        # In order, so that each node of Citus deletes the same ones.
+        next_ones = f"SELECT old_token FROM rekeyed_token ORDER BY old_token LIMIT {EMPTIED_ROWS}"
+        connection.run(f"DELETE FROM rekeyed_token WHERE old_token IN ({next_ones})")
         if connection.row_count:
             return Outcome("empty")
         connection.run("DELETE FROM rekeying")

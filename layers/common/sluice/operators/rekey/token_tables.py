@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sluice.declaration.personal import SUBJECT, TextPlace, TokenPlace
 from sluice.declaration.stream import Stream
+from sluice.postgres import row_locks
 from sluice.postgres.cells import array_cell, json_cell
 from sluice.postgres.driver import Connection, identifier, quoted_table
 from sluice.pseudonyms.keyset import TOKEN, Keyset
@@ -167,11 +168,8 @@ class StreamRows:
         return Batch(rows[-1][0] if rows else None, tokens, row_ids)
 
     def rewrite(self, connection: Connection, batch: Batch, is_settled: bool) -> int:
-        locked: Any = connection.run(  # the owner of the table may change a row at the same time
-            f"SELECT {self._columns} FROM {self._table} WHERE message_id = ANY(CAST(:row_ids AS uuid[]))"
-            " ORDER BY message_id FOR UPDATE",
-            row_ids=array_cell(batch.row_ids),
-        )
+        # The owner of the table may change a row at the same time.
+        locked = row_locks.lock(connection, self._table, batch.row_ids, self._columns, self._names[0])
         members = [
             {"message_id": row_id}
             | dict(zip(self._column_names, self._replaced(self._decoded(values), {}), strict=True))
