@@ -195,10 +195,10 @@ def _duration(seconds: float | None) -> str:
     """Return a time as two units at most."""
     if seconds is None:
         return "never"
+    if (whole := round(seconds)) < 3600:
+        return f"{whole // 60} min {whole % 60} s"
     hours, minutes = divmod(round(seconds / 60), 60)
-    if seconds >= 3600:
-        return f"{hours} h {minutes} min"
-    return f"{round(seconds) // 60} min {round(seconds) % 60} s"
+    return f"{hours} h {minutes} min"
 
 
 def _number(value: float) -> str:
