@@ -84,10 +84,10 @@ class Backlog:
         sending, draining = self.seconds["send"], self.seconds["drain"] - self.seconds["outage"]
         console.print(f"{total:,} messages sent in {sending:.0f} s, {total / sending:,.0f} a second.")
         console.print(f"Drained in {draining:.0f} s, {total / draining:,.0f} a second.")
-        names = [name.replace("_", " ") for name in COUNTS]
-        table = Table("Stream", "Sent", *names, title="The ledger", title_justify="left")
-        for stream, messages in self.sent.items():
-            table.add_row(stream.stream_name, f"{len(messages):,}", *(f"{count:,}" for count in self._ledger(stream)))
+        table = Table("Messages", *(stream.stream_name for stream in STREAMS), title="The ledger", title_justify="left")
+        counts = [[len(self.sent[stream]), *self._ledger(stream)] for stream in STREAMS]
+        for name, *of_streams in zip(("sent", *COUNTS), *counts, strict=True):
+            table.add_row(str(name).replace("_", " "), *(f"{count:,}" for count in of_streams))
         console.print(table)
 
     def _be_strict(self) -> None:
