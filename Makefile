@@ -16,7 +16,7 @@ TESTS := tests/e2e/test_queue_to_row.py tests/e2e/test_operators.py tests/faults
 POSTGRESQL_15 := /usr/lib/postgresql/15/bin
 TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_checks.py tests/field/test_triggers.py \
 	tests/field/test_database_settings.py tests/field/test_rds_owner.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py
-LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_creation.py tests/e2e/test_keys.py tests/e2e/test_doctor.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/e2e/test_large_messages.py tests/localstack
+LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_creation.py tests/e2e/test_keys.py tests/e2e/test_doctor.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/e2e/test_large_messages.py tests/e2e/test_backlog.py tests/localstack
 TEMPLATES := template.yaml $(wildcard deploy/*.yaml)
 
 .PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-localstack coverage check bench up deploy-local send down clean lock
@@ -45,7 +45,7 @@ explore: setup ## run the tests of properties with examples that are new each ti
 faults: setup ## kill, cut, freeze and fill up what the function depends on; nothing may be lost
 	$(BIN)/python -m pytest tests/faults $(ARGS)
 
-soak: setup ## load with random faults for ten minutes; ARGS='--seconds 60 --seed 7'
+soak: setup ## load with random faults for ten minutes; ARGS='--seconds 60 --seed 7', or '--backlog 100000'
 	@PYTHONPATH=tests/declared $(BIN)/python -m tools.testing.soak $(ARGS)
 
 test-docker: setup ## run the tests that need Docker; ENGINE=--start installs and starts an engine, as root

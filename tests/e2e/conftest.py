@@ -8,17 +8,15 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from sluice.declaration.stream import Stream
-from sluice.pseudonyms.keyset import Keyset
-from sluice.vault.sealing import DataKey, WrappedDataKey
 from streams.orders import Order
 from streams.user_logins import UserLogin
-from tools.local.stack import STACK_NAME, Stack, running_stack
+from tools.local.stack import Stack, running_stack
 from tools.project import DECLARED
-from tools.testing.invariants import Checker, Finding, Sent
+from tools.testing import deployed
+from tools.testing.invariants import Finding, Sent
 
 TOPIC = "arn:aws:sns:us-east-1:000000000000:sign-ins"
 RULE = "arn:aws:events:us-east-1:000000000000:rule/sign-ins"
-UNSEEN_SECONDS = 600  # no dead letter is received twice
 
 
 @pytest.fixture(scope="session")
@@ -59,13 +57,7 @@ class Collected:
 
     def dead_letters(self) -> list[str]:
         """Return the ids of all dead letters until now, each as often as it is there."""
-        for queues in self.stack.queues.values():
-            while (
-                received := self.stack.client("sqs")
-                .receive_message(QueueUrl=queues.dead_letters, MaxNumberOfMessages=10, VisibilityTimeout=UNSEEN_SECONDS)
-                .get("Messages")
-            ):
-                self._dead_letters += [message["MessageId"] for message in received]
+        self._dead_letters += deployed.dead_letters(self.stack)
         return self._dead_letters
 
     def clear(self) -> None:
@@ -90,21 +82,7 @@ class Collected:
 
     def check(self) -> list[Finding]:
         """Return what is not where it belongs."""
-        with self.stack.connect() as owner:
-            checker = Checker(owner, self._keysets(), self._open_data_key)
-            return checker.check(self.sent, self.dead_letters(), {"log": log_of(self.stack)})
-
-    def _keysets(self) -> list[Keyset]:
-        """Return the keyset as it is, and as it was with each older key: a function may know it for five minutes."""
-        manager, secret_id = self.stack.client("secretsmanager"), self.stack.outputs["KeysetSecretArn"]
-        newest = Keyset.parse(manager.get_secret_value(SecretId=secret_id)["SecretString"])
-        return [Keyset(newest.keys, number) for number in newest.keys if number <= newest.current]
-
-    def _open_data_key(self, wrapped: WrappedDataKey) -> DataKey:
-        context = {"app": "sluice", "purpose": "vault", "stack": STACK_NAME}
-        kms = self.stack.client("kms")
-        opened = kms.decrypt(CiphertextBlob=wrapped.wrapped, KeyId=wrapped.kms_key_arn, EncryptionContext=context)
-        return DataKey(wrapped, opened["Plaintext"])
+        return deployed.check(self.stack, self.sent, self.dead_letters())
 
 
 @pytest.fixture(scope="module")
@@ -115,18 +93,6 @@ def sent(stack: Stack) -> Iterator[Collected]:
     yield collected
     nothing: list[str] = []
     eventually(lambda: list(map(str, collected.check())), nothing, 120)
-
-
-def log_of(stack: Stack) -> str:
-    """Return all that the functions wrote: the emulator's log has their output, CloudWatch Logs has it by function."""
-    logs = stack.client("logs")
-    events = [
-        event["message"]
-        for group in logs.describe_log_groups()["logGroups"]
-        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
-        for event in page["events"]
-    ]
-    return "\n".join([*events, stack.emulator.log.read_text(), stack.postgres.log.read_text()])
 
 
 def eventually[T](look: Callable[[], T], expected: T, seconds: float = 60) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Collected, eventually, log_of
+from tests.e2e.conftest import Collected, eventually
 from tests.e2e.test_operators import sluice
 from tests.e2e.test_queue_to_row import login, row
 from tests.unit.workflow import run_step
@@ -21,6 +21,7 @@ from tools.local.server import NotStarted
 from tools.local.stack import SAM, Stack, running_stack, sam
 from tools.local.template import expanded
 from tools.project import DECLARED, PROJECT
+from tools.testing.deployed import log_of
 
 NEIGHBOUR = {"DatabaseName": "neighbour", "RolePath": "/sluice/", "Polling": "provisioned"}
 NEW_CODE = "from the new code"

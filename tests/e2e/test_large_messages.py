@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import eventually, log_of
+from tests.e2e.conftest import eventually
 from tools.local.stack import Stack, running_stack
 from tools.project import DECLARED
+from tools.testing.deployed import log_of
 
 MIB = 1_048_576
 BUCKET = "payloads"

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Collected, eventually, log_of
+from tests.e2e.conftest import Collected, eventually
 from tests.e2e.test_queue_to_row import login, row
 from tools.local.emulator import CREDENTIALS, REGION
 from tools.local.stack import STACK_NAME, Stack
+from tools.testing.deployed import log_of
 
 WHY = ("--reason", "support_request", "--ticket", "PRIV-1")
 CANARY_DEVICE = "kn4ry-device-of-operators"

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from streams.orders import Order
-from tests.e2e.conftest import RULE, TOPIC, Collected, eventually, log_of
+from tests.e2e.conftest import RULE, TOPIC, Collected, eventually
 from tests.versions import ANSWER
 from tools.local.generator import messages, orders
 from tools.local.server import NotStarted
 from tools.local.stack import Stack, running_stack
 from tools.project import PROJECT
+from tools.testing.deployed import log_of
 from tools.testing.invariants import Sent
 
 FOLDERS = sorted(path.parent.name for path in PROJECT.glob("functions/*/app.py"))

@@ -22,7 +22,10 @@ from tools.sluice_cli.authors.capacity.bill import Prices
 from tools.sluice_cli.authors.capacity.plan import Load, Measured, Plan, at
 
 PAGE = (ROOT / "docs" / "scaling.md").read_text()
-EXAMPLES = re.findall(r"```console\n\$ sluice ([^\n]*)\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLES = [  # those of a backlog take a second or two each
+    pytest.param(command, shown, id=command, marks=[pytest.mark.long] if "--backlog" in command else [])
+    for command, shown in re.findall(r"```console\n\$ sluice ([^\n]*)\n(.*?)```", PAGE, re.DOTALL)
+]
 # 10 records take 20 ms, half of them CPU time; each further record takes a tenth of a millisecond, and no CPU time.
 MEASURED = Measured({10: 20.0, 1000: 119.0}, {10: 0.0, 1000: 0.0})
 BUSY = Measured({10: 20.0, 1000: 20.0}, {10: 10.24, 1000: 10.24})
@@ -199,7 +202,7 @@ def test_endpoints_are_of_the_services_that_the_functions_call() -> None:
     assert len(called) == bill.ENDPOINTS, called
 
 
-@pytest.mark.parametrize(("command", "shown"), EXAMPLES, ids=[command for command, _ in EXAMPLES])
+@pytest.mark.parametrize(("command", "shown"), EXAMPLES)
 def test_the_page_shows_what_the_command_prints(command: str, shown: str) -> None:
     code, printed, errors = run(*command.split())
     assert (code, errors) == (0, "")

@@ -29,7 +29,10 @@ def comparable(output: str) -> str:
     return re.sub(r" +$", "", re.sub(r" +", " ", output), flags=re.MULTILINE).strip()
 
 
-@pytest.mark.parametrize("command", PRINTED)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(command, marks=[pytest.mark.long] if "--backlog" in command else []) for command in PRINTED],
+)
 def test_an_example_prints_what_the_page_shows(command: str) -> None:
     process = subprocess.run(
         ["sh", "-c", command],

@@ -50,6 +50,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make test-oldest": (CI,),
     "make coverage": (f"{E2E}test_coverage_is_told_of_all_that_is_deployed_and_of_the_command",),
     "make soak": (CI,),
+    "make soak ARGS='--backlog 100000'": ("Makefile", "tests/e2e/test_backlog.py"),
     "make bench": (f"{E2E}test_the_benchmark_measures_and_writes_its_page",),
     "make test-docker": ("Makefile", "tests/docker/test_compose.py"),
     "make up": (f"{COMPOSE}test_make_up_returns_when_both_services_are_healthy",),

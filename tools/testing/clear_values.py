@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -67,9 +68,15 @@ def _find(wanted: Mapping[str, str], text: str) -> set[str]:
     if not wanted:
         return set()
     width = min(map(len, wanted))
-    starts = {value[:width] for value in wanted}
-    there = {start for place in range(len(text) - width + 1) if (start := text[place : place + width]) in starts}
-    return {about for value, about in wanted.items() if value[:width] in there and value in text}
+    by_start: dict[str, list[str]] = defaultdict(list)
+    for value in wanted:
+        by_start[value[:width]].append(value)
+    return {
+        wanted[value]
+        for place in range(len(text) - width + 1)
+        for value in by_start.get(text[place : place + width], ())
+        if text.startswith(value, place)
+    }
 
 
 def _all_values(stream: type[Stream], body: str) -> Iterator[tuple[Field, Any]]:

@@ -3,6 +3,8 @@
 `python -m tools.testing.soak [--seconds 600] [--seed N]` exits with 1 when the checker finds anything. A seed replays
 messages, faults and pauses. Which of them meet depends on the machine. In the second half of the time the functions
 reach the database through PgBouncer, where that is installed.
+
+`--backlog N` drains a backlog of the deployed stack instead (tools/testing/backlog.py).
 """
 
 import argparse
@@ -22,13 +24,14 @@ from threading import Event, Thread
 from rich.console import Console
 from rich.table import Table
 
-from tools.testing import pgbouncer
+from tools.testing import backlog, pgbouncer
 from tools.testing.faults.aws import Fault, Service
 from tools.testing.faults.environment import Environment
 from tools.testing.faults.postgres import FaultyPostgres
 from tools.testing.faults.proxy import Sender
 from tools.testing.faults.queue import Queue
 from tools.testing.faults.site import Site, logins, new_id, site
+from tools.testing.invariants import Finding
 
 ENVIRONMENTS = 2
 BATCH = 100
@@ -48,17 +51,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make soak", description="Load with random faults; nothing may be lost.")
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--backlog", type=int, metavar="N", help="drain N messages with the deployed stack instead")
     arguments = parser.parse_args()
+    if arguments.backlog is not None and arguments.backlog < backlog.LEAST:
+        parser.error(f"--backlog takes {backlog.LEAST:,} messages or more: the outage comes in the middle of them")
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)  # as Ctrl-C: nothing stays behind
-    console.print(f"Seed {arguments.seed}, {arguments.seconds:.0f} seconds")
-    if not pgbouncer.is_installed():
-        console.print("There is no PgBouncer (make pgbouncer installs it): all goes straight to PostgreSQL.")
-    with running_site() as here:
-        soak = Soak(here, arguments.seed)
-        soak.run(arguments.seconds)
-        show(soak)
-        findings = here.check(soak.queue)
+    if arguments.backlog:
+        console.print(f"Seed {arguments.seed}, a backlog of {arguments.backlog:,} messages")
+        findings = backlog.main(arguments.backlog, arguments.seed)
+    else:
+        console.print(f"Seed {arguments.seed}, {arguments.seconds:.0f} seconds")
+        findings = faults_for(arguments.seconds, arguments.seed)
     for finding in findings[:SHOWN]:
         console.print(f"[red]✗[/] {finding}")
     if findings:
@@ -66,6 +70,17 @@ def main() -> int:
         return 1
     console.print("[green]✓[/] Every valid message is one row, every invalid one a dead letter, and nothing leaked.")
     return 0
+
+
+def faults_for(seconds: float, seed: int) -> list[Finding]:
+    """Run the soak, print what came of it, and return the findings."""
+    if not pgbouncer.is_installed():
+        console.print("There is no PgBouncer (make pgbouncer installs it): all goes straight to PostgreSQL.")
+    with running_site() as here:
+        soak = Soak(here, seed)
+        soak.run(seconds)
+        show(soak)
+        return here.check(soak.queue)
 
 
 @contextmanager
