@@ -14,6 +14,9 @@ from tools.local.postgres import Postgres
 # Before sluice is imported: Powertools reads them when logger and metrics are made.
 os.environ |= {"POWERTOOLS_SERVICE_NAME": "ingest", "POWERTOOLS_METRICS_NAMESPACE": "Sluice"}
 
+# The URL of somebody else's server, on which those tests run that it allows: `make test-server`.
+FOREIGN = os.environ.get("SLUICE_TEST_DATABASE_URL")
+
 # The same examples in each run, so that a failure tells of the change that is tested; `make explore` looks for others.
 settings.register_profile("explore", deadline=None, database=None)  # a slow machine is no failure
 settings.register_profile("reproducible", settings.get_profile("explore"), derandomize=True)
@@ -22,7 +25,13 @@ settings.load_profile("reproducible")
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Postgres]:
-    """A server of this test process alone, without durability: nothing here outlives it."""
+    """A server of this test process alone, without durability: nothing here outlives it. Or the one that is given."""
+    if FOREIGN:
+        from tests.foreign import foreign_server
+
+        with foreign_server(FOREIGN) as foreign:
+            yield foreign
+        return
     folder = Path(tempfile.mkdtemp(prefix="sluice-"))  # not pytest's own, where the server's user has no access
     server = Postgres(folder)
     try:
