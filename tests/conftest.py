@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,3 +45,26 @@ def server() -> Iterator[Postgres]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, on somebody else's server, what has to do with no server. What needs one of its own is skipped."""
+    if FOREIGN:
+        others = [item for item in items if "server" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
+        for item in items:
+            if marker := item.get_closest_marker("own_server"):
+                item.add_marker(pytest.mark.skip(reason=marker.args[0]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much of it somebody else's server allowed."""
+    if FOREIGN:
+        skipped = terminalreporter.stats.get("skipped", [])
+        ran = sum(len(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
+        terminalreporter.section("on this server")
+        terminalreporter.line(f"{ran} tests ran, {len(skipped)} were skipped:")
+        reasons = Counter(report.longrepr[2].removeprefix("Skipped: ").partition(":")[0] for report in skipped)
+        for reason, number in reasons.most_common():
+            terminalreporter.line(f"{number:5}  {reason}")

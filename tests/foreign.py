@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
+from urllib.parse import quote, urlsplit
 
 import pytest
 from pg8000.exceptions import DatabaseError, InterfaceError
@@ -35,7 +36,7 @@ class ForeignServer(Postgres):
 
     def __init__(self, url: str) -> None:
         where = _given(url)
-        self.settings = where.settings
+        self._given_url, self.settings = url, where.settings
         self.host, self.port = where.settings.host, where.settings.port
         self.user, self.password = where._credentials.username, where._credentials.password
         self.version = ""
@@ -50,8 +51,9 @@ class ForeignServer(Postgres):
 
     @property
     def url(self) -> str:
-        authority = self.settings.certificate_authority
-        return f"{super().url}?sslmode={self.settings.tls}" + (f"&sslrootcert={authority}" if authority else "")
+        options = urlsplit(self._given_url).query
+        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
+        return f"postgresql://{login}@{self.host}:{self.port}/{DATABASE}" + (f"?{options}" if options else "")
 
     def connect(self, database: str = DATABASE) -> Connection:
         return self.session(self.user, self.password, database)
@@ -111,7 +113,7 @@ class ForeignServer(Postgres):
             try:
                 session.run(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
                 break
-            except DatabaseError:
+            except DatabaseError:  # a session that the login may not end
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)

@@ -21,7 +21,8 @@ def fitting_template(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def url(database: TestDatabase, options: str = "") -> str:
-    return database.server.url + options
+    known = database.server.url
+    return known + (options.replace("?", "&") if "?" in known else options)
 
 
 def check(database: TestDatabase) -> dict[str, Any]:

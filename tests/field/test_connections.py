@@ -30,6 +30,8 @@ from tools.testing.faults.proxy import Proxy, proxy
 
 __all__ = ["certificate_file"]
 
+needs_a_standby = pytest.mark.own_server("it starts a standby that takes the same login")
+
 type Open = Callable[[int], Database]
 
 
@@ -85,6 +87,7 @@ def one(connection: Connection) -> Any:
     return connection.run("SELECT 1")
 
 
+@needs_a_standby
 def test_a_kept_connection_to_a_demoted_server_is_replaced_within_the_invocation(
     standby: Postgres, way: Proxy, server: Postgres, open_database: Open
 ) -> None:
@@ -96,6 +99,7 @@ def test_a_kept_connection_to_a_demoted_server_is_replaced_within_the_invocation
     assert database._connection is not demoted
 
 
+@needs_a_standby
 def test_a_server_that_takes_no_writes_is_an_outage(standby: Postgres, open_database: Open) -> None:
     with pytest.raises(Outage, match=r"^database: SQLSTATE 0A000, the server takes no writes$"):
         open_database(standby.port).transact(one, in_seconds(10))

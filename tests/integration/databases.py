@@ -196,9 +196,7 @@ class ForeignDatabase(TestDatabase):
     def empty(self) -> None:
         """Do so without a superuser: with the rights of a member of all roles that the tests have made."""
         self.take_roles()
-        for pid in self._others():
-            self._run(f"SELECT pg_terminate_backend({pid})")
-        until(lambda: not self._others())
+        self.disconnect_all()
         self._run(f"ALTER DATABASE {self.server.database} OWNER TO CURRENT_USER")
         super().empty()
 
@@ -231,11 +229,20 @@ class ForeignDatabase(TestDatabase):
             if not name.strip('"').endswith("_of_tests") and name != "CURRENT_USER":
                 pytest.skip(f"it changes the server beyond the tests' database and roles: {statement:.40}…")
         try:
-            return super().sql(statement, **parameters)
+            found = super().sql(statement, **parameters)
         except DatabaseError as error:
             if error.args[0]["C"] == "42501":
                 pytest.skip(f"it needs a right that the login lacks: {statement:.40}…")
             raise
+        if "CREATE ROLE" in statement:
+            self.take_roles()
+        return found
+
+    def disconnect_all(self) -> None:
+        """End all sessions that are of the tests' roles, those of a pooler too, and return when they are gone."""
+        for pid in self._others():
+            self._run(f"SELECT pg_terminate_backend({pid})")
+        until(lambda: not self._others())
 
     def take_roles(self) -> None:
         """Get the rights of all roles that the tests have made."""
