@@ -54,13 +54,15 @@ test-docker: setup ## run the tests that need Docker; ENGINE=--start installs an
 pgbouncer: ## install PgBouncer from Debian's package, for the tests of poolers; takes root
 	@command -v pgbouncer >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes pgbouncer; }
 
-test-oldest: setup ## run what depends on the version on PostgreSQL 15, from a package of Debian 12; takes root
+test-oldest: setup ## run integration and what else depends on the version on PostgreSQL 15, from a package of Debian 12; takes root
 	@[ -x $(POSTGRESQL_15)/postgres ] || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes postgresql-15; }
 	SLUICE_POSTGRES_BIN=$(POSTGRESQL_15) $(BIN)/python -m pytest $(PARALLEL) $(TESTS_OF_VERSIONS) $(ARGS)
+	SLUICE_POSTGRES_BIN=$(POSTGRESQL_15) $(BIN)/python -m pytest $(PARALLEL) -m "not long" \
+		tests/integration tests/field $(TESTS_OF_VERSIONS:%=--ignore=%) $(ARGS)
 
 test-server: setup ## run on your own PostgreSQL what it allows; DATABASE_URL='postgresql://login:password@host/database'
-	@[ "$(DATABASE_URL)" ] || { echo "DATABASE_URL='postgresql://login:password@host:5432/database' is needed."; exit 2; }
-	@SLUICE_TEST_DATABASE_URL='$(DATABASE_URL)' $(BIN)/python -m pytest -m "not long" tests/integration tests/field $(ARGS)
+	@[ "$$DATABASE_URL" ] || { echo "DATABASE_URL='postgresql://login:password@host:5432/database' is needed."; exit 2; }
+	@SLUICE_TEST_DATABASE_URL="$$DATABASE_URL" $(BIN)/python -m pytest -m "not long" tests/integration tests/field $(ARGS)
 
 test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run without Docker; `make test-all` does so too from then on
 	$(BIN)/python -m pytest tests/localstack $(ARGS)

@@ -38,7 +38,9 @@ class ForeignServer(Postgres):
         where = _given(url)
         self._given_url, self.settings = url, where.settings
         self.host, self.port = where.settings.host, where.settings.port
-        self.user, self.password = where._credentials.username, where._credentials.password
+        login = where._credentials
+        assert login is not None
+        self.user, self.password = login.username, login.password
         self.version = ""
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 from sluice.settings import DatabaseSettings
-from tests.integration.databases import INGEST_ROLE, TestDatabase, in_seconds
+from tests.integration.databases import INGEST_ROLE, TestDatabase, in_seconds, plain_address
 from tests.integration.environment import Environment
 from tests.integration.messages import event, failures, record
 from tests.integration.test_outages import certificate_file
@@ -38,7 +38,7 @@ type Open = Callable[[int], Database]
 @pytest.fixture
 def way(any_database: TestDatabase) -> Iterator[Proxy]:
     """A proxy before the server."""
-    with proxy((any_database.server.host, any_database.server.port)) as way:
+    with proxy(plain_address(any_database.server)) as way:
         yield way
 
 

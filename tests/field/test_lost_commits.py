@@ -12,7 +12,7 @@ from sluice.migrate import schema
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.field.environments import CALLER, Functions
-from tests.integration.databases import LOGINS, TestDatabase, in_seconds
+from tests.integration.databases import LOGINS, TestDatabase, in_seconds, plain_address
 from tests.integration.environment import VAULT_KEY
 from tests.integration.messages import KEYSET, event, failures, login, record, token
 from tools.testing.aws.account import FakeAws
@@ -25,7 +25,7 @@ COMMIT = b"COMMIT\0"
 
 @pytest.fixture
 def way(database: TestDatabase) -> Iterator[Proxy]:
-    with proxy((database.server.host, database.server.port)) as way:
+    with proxy(plain_address(database.server)) as way:
         yield way
 
 

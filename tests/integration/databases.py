@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pg8000.exceptions import DatabaseError
@@ -193,6 +193,8 @@ class Migrated:
 class ForeignDatabase(TestDatabase):
     """The database of the tests on somebody else's server. What the owner may not do there is left out by name."""
 
+    _changes: ClassVar[int] = 0  # of roles, whose passwords can be read by nobody but a superuser
+
     def empty(self) -> None:
         """Do so without a superuser: with the rights of a member of all roles that the tests have made."""
         self.take_roles()
@@ -206,7 +208,7 @@ class ForeignDatabase(TestDatabase):
         shown = [name for name in CATALOGS if name != "pg_authid"]
         return self._run(
             " UNION ALL ".join(f"SELECT '{name}', count(*), max(xmin::text::bigint) FROM {name}" for name in shown)
-            + f" UNION ALL {roles} ORDER BY 1"
+            + f" UNION ALL {roles} UNION ALL SELECT 'changes', {self._changes}, 0 ORDER BY 1"
         )
 
     @contextmanager
@@ -226,6 +228,7 @@ class ForeignDatabase(TestDatabase):
     def sql(self, statement: str, **parameters: object) -> list[list[Any]]:
         """Skip the test where the server does not let its login do this, or where it would touch what is not ours."""
         for name in OF_THE_SERVER.findall(statement):
+            ForeignDatabase._changes += 1
             if not name.strip('"').endswith("_of_tests") and name != "CURRENT_USER":
                 pytest.skip(f"it changes the server beyond the tests' database and roles: {statement:.40}…")
         try:
@@ -259,6 +262,13 @@ class ForeignDatabase(TestDatabase):
                 " AND pg_has_role(usesysid, 'USAGE')"
             )
         ]
+
+
+def plain_address(server: Postgres) -> tuple[str, int]:
+    """Return where a proxy finds the server, to which none of ours speaks TLS."""
+    if tls_of(server) != "disable":
+        pytest.skip("it puts a proxy before the server, whose URL asks for TLS")
+    return server.host, server.port
 
 
 def tls_of(server: Postgres) -> str:
