@@ -47,6 +47,14 @@ def server() -> Iterator[Postgres]:
         shutil.rmtree(folder)
 
 
+@pytest.fixture(autouse=True)
+def _directly(request: pytest.FixtureRequest) -> None:
+    """Skip what a pooler tells otherwise than the server."""
+    marker = request.node.get_closest_marker("directly")
+    if FOREIGN and marker and request.getfixturevalue("server").is_pooled:
+        pytest.skip(marker.args[0])
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out, on somebody else's server, what has to do with no server. What needs one of its own is skipped."""
     if FOREIGN:

@@ -3,6 +3,7 @@
 Their names all end in `_of_tests`. What a killed run has left is dropped by the next one, and nothing else is touched.
 """
 
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -41,7 +42,7 @@ class ForeignServer(Postgres):
         login = where._credentials
         assert login is not None
         self.user, self.password = login.username, login.password
-        self.version = ""
+        self.version, self.is_pooled = "", False
 
     def __repr__(self) -> str:
         return f"ForeignServer({self.host}:{self.port})"
@@ -62,15 +63,14 @@ class ForeignServer(Postgres):
 
     def session(self, user: str, password: str, database: str = DATABASE) -> Connection:
         """Connect with some login. TLS is as the URL says."""
-        return Connection(
-            user,
-            password=password,
-            host=self.host,
-            port=self.port,
-            database=database,
-            ssl_context=_tls(self.settings),
-            timeout=30,  # seconds, for each socket operation
-        )
+        own = socket.create_connection((self.host, self.port), 30)  # pg8000 leaves its own one open where it fails
+        try:
+            return Connection(
+                user, password=password, host=self.host, database=database, sock=own, ssl_context=_tls(self.settings)
+            )
+        except BaseException:
+            own.close()
+            raise
 
     def prepare(self) -> None:
         """Make the database, on a server that is seen to allow the tests. Raises Refused."""
@@ -78,7 +78,11 @@ class ForeignServer(Postgres):
             self.version = _checked(session)
             self._drop(session)
             session.run(f"CREATE DATABASE {DATABASE} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
-        self._see_that_new_roles_log_in()
+        try:
+            self._see_that_new_roles_log_in()
+        except Refused:
+            self.drop()
+            raise
 
     def drop(self) -> None:
         """Drop all that the tests have made."""
@@ -126,6 +130,8 @@ class ForeignServer(Postgres):
         """A pooler may know only those that somebody has told it of."""
         password = "a password of no worth"
         with self.connect() as session:
+            ((pid,),) = session.run("SELECT pg_backend_pid()") or []
+            self.is_pooled = int.from_bytes(session._backend_key_data[:4]) != pid
             session.run(f"CREATE ROLE login_of_tests LOGIN PASSWORD {literal(password)}")
             try:
                 self.session("login_of_tests", password).close()

@@ -28,6 +28,8 @@ from tests.integration.test_outages import certificate_file
 from tools.local.postgres import Postgres
 from tools.testing.faults.proxy import Proxy, proxy
 
+pytestmark = pytest.mark.directly("it is about connections, which a pooler makes and ends by itself")
+
 __all__ = ["certificate_file"]
 
 needs_a_standby = pytest.mark.own_server("it starts a standby that takes the same login")

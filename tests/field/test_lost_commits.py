@@ -18,6 +18,8 @@ from tests.integration.messages import KEYSET, event, failures, login, record, t
 from tools.testing.aws.account import FakeAws
 from tools.testing.faults.proxy import Proxy, proxy
 
+pytestmark = pytest.mark.directly("it is about connections, which a pooler makes and ends by itself")
+
 WHY = {"reason": "operations", "ticket": "OPS-1"}
 PERSON = "5f1d7f0e-6a39-4c0e-8a8e-1f6b3f0f2c11"
 COMMIT = b"COMMIT\0"

@@ -29,6 +29,8 @@ from tools.local.server import free_port
 from tools.testing.aws.account import FakeAws
 from tools.testing.faults.proxy import SSL_REQUEST, Proxy, proxy
 
+pytestmark = pytest.mark.directly("it is about connections, which a pooler makes and ends by itself")
+
 # On a table of Sluice's own: what a trigger on the stream's table raises is the row's fault, whatever its code.
 FAIL_SOME = """
 CREATE SEQUENCE tries;
