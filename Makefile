@@ -19,7 +19,7 @@ TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_chec
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_creation.py tests/e2e/test_keys.py tests/e2e/test_doctor.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/e2e/test_large_messages.py tests/e2e/test_backlog.py tests/localstack
 TEMPLATES := template.yaml $(wildcard deploy/*.yaml)
 
-.PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-localstack coverage check bench up deploy-local send down clean lock
+.PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-server test-localstack coverage check bench up deploy-local send down clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,10 @@ pgbouncer: ## install PgBouncer from Debian's package, for the tests of poolers;
 test-oldest: setup ## run what depends on the version on PostgreSQL 15, from a package of Debian 12; takes root
 	@[ -x $(POSTGRESQL_15)/postgres ] || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes postgresql-15; }
 	SLUICE_POSTGRES_BIN=$(POSTGRESQL_15) $(BIN)/python -m pytest $(PARALLEL) $(TESTS_OF_VERSIONS) $(ARGS)
+
+test-server: setup ## run on your own PostgreSQL what it allows; DATABASE_URL='postgresql://login:password@host/database'
+	@[ "$$DATABASE_URL" ] || { echo "DATABASE_URL='postgresql://login:password@host:5432/database' is needed."; exit 2; }
+	@SLUICE_TEST_DATABASE_URL="$$DATABASE_URL" $(BIN)/python -m pytest -m "not long" tests/integration tests/field $(ARGS)
 
 test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run without Docker; `make test-all` does so too from then on
 	$(BIN)/python -m pytest tests/localstack $(ARGS)

@@ -21,7 +21,8 @@ def fitting_template(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def url(database: TestDatabase, options: str = "") -> str:
-    return database.server.url + options
+    known = database.server.url
+    return known + (options.replace("?", "&") if "?" in known else options)
 
 
 def check(database: TestDatabase) -> dict[str, Any]:
@@ -112,6 +113,7 @@ def test_a_login_that_cannot_grant_is_told(database: TestDatabase) -> None:
     )
 
 
+@pytest.mark.directly("a pooler tells otherwise of a login that is refused")
 def test_a_password_is_read_from_the_environment_and_a_wrong_one_is_told_without_it(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,14 +21,18 @@ from sluice.postgres.credentials import Credentials
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 from sluice.settings import DatabaseSettings
-from tests.integration.databases import INGEST_ROLE, TestDatabase, in_seconds
+from tests.integration.databases import INGEST_ROLE, TestDatabase, in_seconds, plain_address
 from tests.integration.environment import Environment
 from tests.integration.messages import event, failures, record
 from tests.integration.test_outages import certificate_file
 from tools.local.postgres import Postgres
 from tools.testing.faults.proxy import Proxy, proxy
 
+pytestmark = pytest.mark.directly("it is about connections, which a pooler makes and ends by itself")
+
 __all__ = ["certificate_file"]
+
+needs_a_standby = pytest.mark.own_server("it starts a standby that takes the same login")
 
 type Open = Callable[[int], Database]
 
@@ -36,7 +40,7 @@ type Open = Callable[[int], Database]
 @pytest.fixture
 def way(any_database: TestDatabase) -> Iterator[Proxy]:
     """A proxy before the server."""
-    with proxy((any_database.server.host, any_database.server.port)) as way:
+    with proxy(plain_address(any_database.server)) as way:
         yield way
 
 
@@ -85,6 +89,7 @@ def one(connection: Connection) -> Any:
     return connection.run("SELECT 1")
 
 
+@needs_a_standby
 def test_a_kept_connection_to_a_demoted_server_is_replaced_within_the_invocation(
     standby: Postgres, way: Proxy, server: Postgres, open_database: Open
 ) -> None:
@@ -96,6 +101,7 @@ def test_a_kept_connection_to_a_demoted_server_is_replaced_within_the_invocation
     assert database._connection is not demoted
 
 
+@needs_a_standby
 def test_a_server_that_takes_no_writes_is_an_outage(standby: Postgres, open_database: Open) -> None:
     with pytest.raises(Outage, match=r"^database: SQLSTATE 0A000, the server takes no writes$"):
         open_database(standby.port).transact(one, in_seconds(10))

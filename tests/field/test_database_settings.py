@@ -192,6 +192,7 @@ def skip_unless_admin_is_needed(database: TestDatabase) -> None:
         pytest.skip(f"in PostgreSQL {database.version} CREATEROLE has a say over every role")
 
 
+@pytest.mark.own_server("only a superuser takes its say over a role from the owner")
 def test_an_owner_without_a_say_over_a_role_is_told_what_to_run(functions: Functions, deploy: Deploy) -> None:
     database = functions.database
     skip_unless_admin_is_needed(database)
@@ -252,6 +253,8 @@ def test_rights_that_a_declaration_no_longer_needs_are_taken_back(functions: Fun
 
 # Encodings
 
+another_database = pytest.mark.own_server("it makes a database of another encoding")
+
 
 @pytest.fixture
 def in_encoding(functions: Functions) -> Iterator[Callable[[str], TestDatabase]]:
@@ -276,6 +279,7 @@ def in_encoding(functions: Functions) -> Iterator[Callable[[str], TestDatabase]]
     database.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@another_database
 @pytest.mark.parametrize("encoding", ["LATIN2", "SQL_ASCII", "UTF8"])
 def test_what_an_encoding_can_hold_is_stored_as_it_is(
     encoding: str, functions: Functions, in_encoding: Callable[[str], TestDatabase]
@@ -287,6 +291,7 @@ def test_what_an_encoding_can_hold_is_stored_as_it_is(
     functions.do_everything()
 
 
+@another_database
 def test_what_an_encoding_cannot_hold_is_the_row_s_fault_alone(
     functions: Functions, in_encoding: Callable[[str], TestDatabase]
 ) -> None:
@@ -297,6 +302,7 @@ def test_what_an_encoding_cannot_hold_is_the_row_s_fault_alone(
     assert [reason for reason, _ in database.rejections().values()] == ["sqlstate_22P05"]
 
 
+@another_database
 def test_sql_ascii_counts_the_bytes_of_utf_8(functions: Functions, in_encoding: Callable[[str], TestDatabase]) -> None:
     in_encoding("SQL_ASCII")
     fits, long = record(login(locale="Ł" * 16)), record(login(locale="Ł" * 17))  # of at most 32 characters

@@ -12,11 +12,13 @@ from sluice.migrate import schema
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
 from tests.field.environments import CALLER, Functions
-from tests.integration.databases import LOGINS, TestDatabase, in_seconds
+from tests.integration.databases import LOGINS, TestDatabase, in_seconds, plain_address
 from tests.integration.environment import VAULT_KEY
 from tests.integration.messages import KEYSET, event, failures, login, record, token
 from tools.testing.aws.account import FakeAws
 from tools.testing.faults.proxy import Proxy, proxy
+
+pytestmark = pytest.mark.directly("it is about connections, which a pooler makes and ends by itself")
 
 WHY = {"reason": "operations", "ticket": "OPS-1"}
 PERSON = "5f1d7f0e-6a39-4c0e-8a8e-1f6b3f0f2c11"
@@ -25,7 +27,7 @@ COMMIT = b"COMMIT\0"
 
 @pytest.fixture
 def way(database: TestDatabase) -> Iterator[Proxy]:
-    with proxy((database.server.host, database.server.port)) as way:
+    with proxy(plain_address(database.server)) as way:
         yield way
 
 

@@ -24,7 +24,10 @@ from tools.testing import pgbouncer
 from tools.testing.aws.account import FakeAws
 from tools.testing.pgbouncer import PgBouncer
 
-pytestmark = pytest.mark.skipif(not pgbouncer.is_installed(), reason="there is no PgBouncer: make pgbouncer")
+pytestmark = [
+    pytest.mark.skipif(not pgbouncer.is_installed(), reason="there is no PgBouncer: make pgbouncer"),
+    pytest.mark.own_server("it puts a pooler of its own before the server"),
+]
 
 LOGGED_IN = (*LOGINS.values(), OWNER)
 

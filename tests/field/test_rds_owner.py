@@ -22,6 +22,8 @@ OF_RDS = ("rds_superuser", "rds_iam", "rds_password", "rds_replication")
 NAMES = ", ".join(sorted(f'"{login.username}"' for login in LOGINS.values()))
 MEMBERS = "SELECT count(*) FROM pg_auth_members WHERE roleid = 'rds_iam'::regrole"
 
+pytestmark = pytest.mark.own_server("it makes the roles of RDS")
+
 type Deploy = Callable[[bool], Versions]
 
 

@@ -14,6 +14,8 @@ from tests.integration.messages import event, failures, record
 from tests.versions import ANSWER
 from tools.testing.aws.account import FakeAws
 
+pytestmark = pytest.mark.directly("it is about connections, which a pooler makes and ends by itself")
+
 NEW = "the new one"
 
 type Migrate = Callable[[], object]

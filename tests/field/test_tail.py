@@ -146,7 +146,7 @@ def test_it_ends_by_itself_when_asked_to(stage: Stage) -> None:
 
 def test_it_changes_nothing_and_leaves_no_connection(stage: Stage) -> None:
     stage.send(1)
-    stage.database.sql("ALTER DATABASE sluice SET default_transaction_read_only TO on")
+    stage.database.sql(f"ALTER DATABASE {stage.database.server.database} SET default_transaction_read_only TO on")
     assert stage.seen("--since", "1h") == [("row", 1)]
     eventually(lambda: len(stage.database.backends("application_name = 'sluice-tail'")), 0)  # it ends a moment later
 

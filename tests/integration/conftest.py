@@ -15,7 +15,18 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import DatabaseSettings, VaultSettings
 from sluice.vault.sealing import Vault
 from streams.user_logins import UserLogin
-from tests.integration.databases import LOGINS, OWNER, Migrated, TestDatabase, connect, in_seconds, until
+from tests.foreign import ForeignServer
+from tests.integration.databases import (
+    LOGINS,
+    OWNER,
+    ForeignDatabase,
+    Migrated,
+    TestDatabase,
+    connect,
+    in_seconds,
+    tls_of,
+    until,
+)
 from tests.integration.environment import VAULT_KEY, Environment, OpenStore
 from tests.integration.messages import KEYSET
 from tools.local.postgres import Postgres
@@ -31,7 +42,7 @@ def deadline() -> Deadline:
 def any_database(server: Postgres) -> Iterator[TestDatabase]:
     """The database as the last test left it, without a connection of a function."""
     with connect(server, server.user, server.password) as owner:
-        database = TestDatabase(server, owner)
+        database = (ForeignDatabase if isinstance(server, ForeignServer) else TestDatabase)(server, owner)
         database.disconnect_all()
         owner.run("SET TimeZone TO 'UTC'; SET default_transaction_read_only TO off")
         yield database
@@ -74,6 +85,8 @@ def database(
         schema.migrate(connection, LOGINS, Keyset.parse(KEYSET), deadline)
         connection.close()
         fake_aws.secretsmanager.reads.clear()
+        if isinstance(any_database, ForeignDatabase):
+            any_database.take_roles()  # made by the owner just now
         migrated.remember(any_database)
     return any_database
 
@@ -89,7 +102,7 @@ def settings(database: TestDatabase, fake_aws: FakeAws, monkeypatch: pytest.Monk
         "DATABASE_PORT": str(database.server.port),
         "DATABASE_NAME": database.server.database,
         "DATABASE_SECRET_ID": "ingest",
-        "DATABASE_TLS": "disable",
+        "DATABASE_TLS": tls_of(database.server),
         "TOKEN_KEY_SECRET_ID": keyset_id,
         "VAULT_KEY_ID": VAULT_KEY,
         "STACK_NAME": "tests",

@@ -8,7 +8,7 @@ import pytest
 
 from sluice.deadline import Deadline
 from sluice.failures import Outage
-from tests.integration.databases import TestDatabase
+from tests.integration.databases import TestDatabase, plain_address
 from tests.integration.environment import Environment, OpenStore, write
 from tests.integration.messages import event, masked_rows, numbered, record, row
 from tools.testing.faults.proxy import Proxy, proxy
@@ -25,7 +25,7 @@ def thread() -> Iterator[ThreadPoolExecutor]:
 @pytest.fixture
 def way(database: TestDatabase) -> Iterator[Proxy]:
     """The way to the database, which can be cut."""
-    with proxy((database.server.host, database.server.port)) as way:
+    with proxy(plain_address(database.server)) as way:
         yield way
 
 

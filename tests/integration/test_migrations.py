@@ -215,6 +215,7 @@ def test_the_password_of_the_secret_works_and_the_server_has_seen_its_verifier_a
     assert "päss" not in log
 
 
+@pytest.mark.directly("a pooler tells otherwise of a login that is refused")
 def test_a_new_password_in_the_secret_is_set_with_the_next_deployment(
     empty_database: TestDatabase, migrate: Migrate
 ) -> None:

@@ -22,12 +22,14 @@ from sluice.deadline import Deadline
 from sluice.failures import Outage
 from sluice.postgres import database as database_module
 from sluice.postgres.database import Database
-from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds, until
+from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, in_seconds, plain_address, until
 from tests.integration.environment import Environment, OpenStore, write
 from tests.integration.messages import event, masked_rows, numbered, record, row
 from tools.local.server import free_port
 from tools.testing.aws.account import FakeAws
 from tools.testing.faults.proxy import SSL_REQUEST, Proxy, proxy
+
+pytestmark = pytest.mark.directly("it is about connections, which a pooler makes and ends by itself")
 
 # On a table of Sluice's own: what a trigger on the stream's table raises is the row's fault, whatever its code.
 FAIL_SOME = """
@@ -119,6 +121,7 @@ def test_a_lock_that_is_not_given_up_in_time_is_an_outage(database: TestDatabase
     assert write(store, masked_rows([1]), in_seconds(60)) == (1, 0, [])
 
 
+@pytest.mark.own_server("only a superuser sets deadlock_timeout")
 def test_the_loser_of_a_deadlock_tries_again_and_writes_what_is_new(
     database: TestDatabase, open_store: OpenStore, deadline: Deadline, thread: ThreadPoolExecutor
 ) -> None:
@@ -250,7 +253,7 @@ def test_with_iam_authentication_a_new_token_opens_each_new_connection(
 def test_without_tls_at_the_server_nothing_but_the_wish_for_it_is_sent(
     database: TestDatabase, open_store: OpenStore, deadline: Deadline
 ) -> None:
-    with proxy((database.server.host, database.server.port)) as way:
+    with proxy(plain_address(database.server)) as way:
         store = open_store(settings=database.settings(port=way.port, tls="verify-full"))
         with pytest.raises(Outage, match=r"^database: no connection, InterfaceError$"):
             write(store, masked_rows([1]), deadline)
@@ -310,7 +313,7 @@ def certificate_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tls_proxy(database: TestDatabase, certificate_file: Path) -> AbstractContextManager[Proxy]:
     certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.load_cert_chain(certificate_file)
-    return proxy((database.server.host, database.server.port), certificate)
+    return proxy(plain_address(database.server), certificate)
 
 
 @pytest.mark.parametrize(

@@ -172,8 +172,8 @@ NO_ROLE_MUST = [
     "CREATE SCHEMA x",
     "CREATE FUNCTION x() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
     "CREATE ROLE x",
-    "ALTER ROLE postgres PASSWORD 'x'",
-    "SET ROLE postgres",
+    "ALTER ROLE owner_of_tests PASSWORD 'x'",
+    "SET ROLE owner_of_tests",
     "SET session_replication_role = replica",  # with it no trigger runs
     "SELECT rolpassword FROM pg_authid",
     "SELECT pg_read_file('PG_VERSION')",

@@ -8,7 +8,7 @@ import pytest
 
 from sluice.deadline import Deadline
 from sluice.failures import Outage
-from tests.integration.databases import TestDatabase
+from tests.integration.databases import TestDatabase, plain_address
 from tests.integration.environment import Environment, OpenStore, write
 from tests.integration.messages import event, failures, login, masked_rows, numbered, record, row
 from tools.testing.faults.proxy import proxy
@@ -173,7 +173,7 @@ def test_a_batch_full_of_refused_rows_is_not_sent_over_and_over(
     database: TestDatabase, open_store: OpenStore, deadline: Deadline
 ) -> None:
     rows = masked_rows(range(300))
-    with proxy((database.server.host, database.server.port)) as way:
+    with proxy(plain_address(database.server)) as way:
         store = open_store(settings=database.settings(port=way.port))
         assert write(store, rows, deadline) == (300, 0, [])
         clean_bytes = len(way.sent)

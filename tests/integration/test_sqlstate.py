@@ -14,6 +14,8 @@ from sluice.postgres.copy import copy_in
 from sluice.postgres.sqlstate import TABLE, Meaning
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, until
 
+pytestmark = pytest.mark.directly("it is about connections, which a pooler makes and ends by itself")
+
 # Statements on a table `t`, and what their errors mean for a batch whose stream's table that is.
 STATEMENTS = {
     "21000": ("INSERT INTO t (number) VALUES ((SELECT n FROM generate_series(1, 2) n))", Meaning.REFUSED),

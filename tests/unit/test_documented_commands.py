@@ -48,6 +48,11 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make test-all": (CI,),
     "make pgbouncer": (CI,),
     "make test-oldest": (CI,),
+    "make test-server": ("Makefile", "tests/integration/test_foreign_server.py"),
+    "make test-server DATABASE_URL='postgresql://login:password@host:5432/database'": (
+        "Makefile",
+        "tests/integration/test_foreign_server.py",
+    ),
     "make coverage": (f"{E2E}test_coverage_is_told_of_all_that_is_deployed_and_of_the_command",),
     "make soak": (CI,),
     "make soak ARGS='--backlog 100000'": ("Makefile", "tests/e2e/test_backlog.py"),

@@ -28,6 +28,8 @@ auth_file = {folder}/users
 logfile = {folder}/log
 pool_mode = transaction
 """
+# A superuser, as whom it looks up the logins that its file does not have. A database in which it did is dropped soon.
+LOOK_UP = "auth_user = {name}\nserver_idle_timeout = 1\n"
 
 
 def is_installed() -> bool:
@@ -42,6 +44,7 @@ class PgBouncer:
     server: Postgres
     folder: Path  # which its own user can enter
     logins: Iterable[Credentials]
+    looks_up_as: str = ""
 
     def __post_init__(self) -> None:
         self.port = free_port()
@@ -55,7 +58,8 @@ class PgBouncer:
         """Start it. Raises NotStarted."""
         self.folder.mkdir(exist_ok=True)
         values = {"host": self.server.host, "server_port": self.server.port, "port": self.port, "folder": self.folder}
-        (self.folder / "pgbouncer.ini").write_text(CONFIGURATION.format(**values))
+        look_up = LOOK_UP.format(name=self.looks_up_as) if self.looks_up_as else ""
+        (self.folder / "pgbouncer.ini").write_text(CONFIGURATION.format(**values) + look_up)
         users = [f'"{login.username}" "{login.password.replace('"', '""')}"\n' for login in self.logins]
         (self.folder / "users").write_text("".join(users))
         if os.geteuid() == 0:
