@@ -92,46 +92,6 @@ def test_a_deployment_without_a_change_changes_nothing(stack: Stack) -> None:
     assert (status(stack), events(stack)) == (before, happened)
 
 
-def test_the_workflow_carries_out_the_change_set_that_it_proposed_and_nothing_before(
-    stack: Stack, tmp_path: Path
-) -> None:
-    stack.client("s3").create_bucket(Bucket="artifacts")
-    changed = {"LogLevel": "DEBUG", "RevealedValuesPerDay": "999"}
-    (tmp_path / "parameters.yaml").write_text(json.dumps(stack.all_parameters(changed)))
-    (tmp_path / "aws.py").write_text(AWS)
-    of_ours = f"--template-file {stack.folder}/build/template.yaml --config-file {PROJECT}/samconfig.toml"
-    commands = {
-        "sam": f'exec {SAM} "$@" {of_ours} --parameter-overrides file://{tmp_path}/parameters.yaml',
-        "aws": f'exec {sys.executable} aws.py "$@"',
-    }
-    place = {
-        **CREDENTIALS,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ENDPOINT_URL": stack.emulator.endpoint_url,
-        "AWS_CONFIG_FILE": os.devnull,
-        "SAM_CLI_TELEMETRY": "0",
-        "HOME": str(tmp_path),
-        "STACK": stack.name,
-    }
-    role = "arn:aws:iam::000000000000:role/deployment/ExecutionRole"
-    code, summary, output, _ = run_step(
-        "propose", tmp_path, **commands, **place, ARTIFACTS_BUCKET="artifacts", EXECUTION_ROLE_ARN=role
-    )
-    assert code == 0
-    assert "RevealFunction | AWS::Lambda::Function" in summary
-    assert revealed_per_day(stack) == "1000"
-
-    change_set = output.strip().removeprefix("change-set=")
-    code, *_ = run_step("execute", tmp_path, **commands, **place, CHANGE_SET=change_set)
-    assert code == 0
-    assert revealed_per_day(stack) == "999"
-
-
-def revealed_per_day(stack: Stack) -> str:
-    parameters = {one["ParameterKey"]: str(one["ParameterValue"]) for one in status(stack)["Parameters"]}
-    return parameters["RevealedValuesPerDay"]
-
-
 def test_code_is_deployed_without_losing_what_is_in_flight_or_comes_meanwhile(stack: Stack, sent: Collected) -> None:
     stack.client("sqs").set_queue_attributes(
         QueueUrl=stack.queue_url,
@@ -246,6 +206,46 @@ def test_what_the_database_told_becomes_the_parameters_of_the_stack(
     (change_set,) = cloudformation.list_change_sets(StackName="from-outputs")["Summaries"]
     given = cloudformation.describe_change_set(StackName="from-outputs", ChangeSetName=change_set["ChangeSetName"])
     assert {one["ParameterKey"]: one["ParameterValue"] for one in given["Parameters"]}.items() >= told.items()
+
+
+def test_the_workflow_carries_out_the_change_set_that_it_proposed_and_nothing_before(
+    stack: Stack, tmp_path: Path
+) -> None:
+    stack.client("s3").create_bucket(Bucket="artifacts")
+    changed = {"LogLevel": "DEBUG", "RevealedValuesPerDay": "999"}
+    (tmp_path / "parameters.yaml").write_text(json.dumps(stack.all_parameters(changed)))
+    (tmp_path / "aws.py").write_text(AWS)
+    of_ours = f"--template-file {stack.folder}/build/template.yaml --config-file {PROJECT}/samconfig.toml"
+    commands = {
+        "sam": f'exec {SAM} "$@" {of_ours} --parameter-overrides file://{tmp_path}/parameters.yaml',
+        "aws": f'exec {sys.executable} aws.py "$@"',
+    }
+    place = {
+        **CREDENTIALS,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": stack.emulator.endpoint_url,
+        "AWS_CONFIG_FILE": os.devnull,
+        "SAM_CLI_TELEMETRY": "0",
+        "HOME": str(tmp_path),
+        "STACK": stack.name,
+    }
+    role = "arn:aws:iam::000000000000:role/deployment/ExecutionRole"
+    code, summary, output, _ = run_step(
+        "propose", tmp_path, **commands, **place, ARTIFACTS_BUCKET="artifacts", EXECUTION_ROLE_ARN=role
+    )
+    assert code == 0
+    assert "RevealFunction | AWS::Lambda::Function" in summary
+    assert revealed_per_day(stack) == "1000"
+
+    change_set = output.strip().removeprefix("change-set=")
+    code, *_ = run_step("execute", tmp_path, **commands, **place, CHANGE_SET=change_set)
+    assert code == 0
+    assert revealed_per_day(stack) == "999"
+
+
+def revealed_per_day(stack: Stack) -> str:
+    parameters = {one["ParameterKey"]: str(one["ParameterValue"]) for one in status(stack)["Parameters"]}
+    return parameters["RevealedValuesPerDay"]
 
 
 def test_two_stacks_of_one_account_have_nothing_in_common(stack: Stack, neighbour: Stack, sent: Collected) -> None:
