@@ -92,6 +92,7 @@ def test_a_breaker_that_cannot_be_opened_leaves_the_outage_as_it_is_and_the_next
     assert tick() == {"user_logins": "half_open"}
 
 
+@pytest.mark.long
 @SWITCHES
 @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.DOWN])
 def test_a_service_that_fails_once_hinders_neither_trip_nor_tick(
@@ -109,9 +110,9 @@ def test_a_service_that_fails_once_hinders_neither_trip_nor_tick(
 @pytest.mark.parametrize(
     ("service", "fault", "found"),
     [
-        (Service.SSM, Fault.THROTTLED, "failed"),
+        pytest.param(Service.SSM, Fault.THROTTLED, "failed", marks=pytest.mark.long),
         (Service.SSM, Fault.DOWN, "failed"),
-        (Service.LAMBDA, Fault.THROTTLED, {"user_logins": None}),
+        pytest.param(Service.LAMBDA, Fault.THROTTLED, {"user_logins": None}, marks=pytest.mark.long),
         pytest.param(Service.LAMBDA, Fault.SLOW, {"user_logins": None}, marks=pytest.mark.long),
         (Service.LAMBDA, Fault.DOWN, {"user_logins": None}),
         (Service.SECRETS_MANAGER, Fault.DOWN, {"user_logins": "open"}),
