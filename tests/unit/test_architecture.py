@@ -60,6 +60,7 @@ def test_the_rooms_keep_to_their_floors() -> None:
     assert linted.returncode == 0, linted.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("room", "line", "contract"),
     [
