@@ -235,12 +235,19 @@ def test_what_is_wrong_is_found(statement: str, expected: Told, look: Look, data
     assert look() == expected
 
 
-def test_a_role_that_the_owner_may_not_change_is_told(look: Look, database: TestDatabase) -> None:
+@pytest.mark.own_server("only a superuser takes its say over a role from the owner")
+def test_a_role_that_the_owner_may_not_change_is_told_with_what_to_run(
+    look: Look, database: TestDatabase, migrate_settings: MigrateSettings, deadline: Deadline
+) -> None:
     if database.version < 16:
         pytest.skip("CREATEROLE suffices before PostgreSQL 16")
     database.sql(f"REVOKE {INGEST_ROLE} FROM {OWNER.username}")
     sentence = "The owner may not change it, so the next deployment fails."
     assert look() == [("roles", "fails", INGEST_ROLE, sentence)]
+    findings: Any = examination.answer({"connections": CONNECTIONS}, migrate_settings, deadline)["findings"]
+    (advice,) = [found["advice"] for found in findings if found["sentence"] == sentence]
+    database.sql(advice.removeprefix("As a superuser run: "))
+    assert look() == []
 
 
 def test_a_secret_that_is_none_and_a_keyset_that_cannot_be_read_are_told_and_the_rest_is_looked_at(

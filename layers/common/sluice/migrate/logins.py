@@ -93,6 +93,11 @@ def set_iam(connection: Connection, roles: Mapping[str, Credentials], login_by_i
         )
 
 
+def grant_of_admin(connection: Connection, name: str) -> str:
+    """Return what a superuser runs to let the owner, who is connected, change the role: from PostgreSQL 16 on."""
+    return f"GRANT {identifier(name)} TO {_owner(connection)} WITH ADMIN TRUE, INHERIT FALSE"
+
+
 def scram_verifier(password: str) -> str:
     """Return what PostgreSQL stores of a password (RFC 5803): `SCRAM-SHA-256$<iterations>:<salt>$<keys>`."""
     salt, stored_key, server_key, iterations = scramp.ScramMechanism("SCRAM-SHA-256").make_auth_info(password)
@@ -136,7 +141,7 @@ def _keep_admin(connection: Connection, name: str, known: _Known, login_by_iam: 
     elif not known.is_ours_to_change:
         raise MigrationFailed(
             f"role {name}: the owner may not change it, as after a major upgrade of PostgreSQL; as a superuser run:"
-            f" GRANT {role} TO {_owner(connection)} WITH ADMIN TRUE, INHERIT FALSE"
+            f" {grant_of_admin(connection, name)}"
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sluice.migrate.doctor.finding import Finding
 from sluice.migrate.doctor.subject import Subject
-from sluice.migrate.logins import ADMIN_IS_NEEDED, LONGEST_NAME
+from sluice.migrate.logins import ADMIN_IS_NEEDED, LONGEST_NAME, grant_of_admin
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import SETTINGS
 from sluice.postgres.driver import Connection, identifier
@@ -35,17 +35,17 @@ def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
             sentence = f"The name is longer than {LONGEST_NAME} bytes, so several roles would be one."
             yield Finding(AREA, "fails", sentence, name, "Give the stack a shorter name.")
         elif name in known:
-            yield from _of_role(known[name], subject)
+            yield from _of_role(connection, known[name], subject)
         elif subject.is_deployed:
             yield Finding(AREA, "fails", "There is no such role.", name, DEPLOY)
 
 
-def _of_role(role: _Role, subject: Subject) -> Iterator[Finding]:
+def _of_role(connection: Connection, role: _Role, subject: Subject) -> Iterator[Finding]:
     name = role.name
     groups = [group for group in role.groups if group != "rds_iam"]
     is_in_iam = "rds_iam" in role.groups
     if not role.is_ours_to_change:
-        advice = f"As a superuser run: GRANT {identifier(name)} TO CURRENT_USER WITH ADMIN OPTION, for the owner."
+        advice = f"As a superuser run: {grant_of_admin(connection, name)}"
         yield Finding(AREA, "fails", "The owner may not change it, so the next deployment fails.", name, advice)
     if not role.may_log_in:
         yield Finding(AREA, "fails", "It may not log in.", name, f"ALTER ROLE {identifier(name)} LOGIN")
