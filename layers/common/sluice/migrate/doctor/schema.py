@@ -1,6 +1,6 @@
 """The schema: migrations, the streams' tables against their declarations, triggers and indexes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sluice.migrate import migrations, tables
@@ -22,7 +22,9 @@ def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
     for sentence in [*migrations.changed(connection), *tables.distributed(connection)]:
         yield Finding(AREA, "fails", sentence, advice="Without that the next deployment fails.")
     yield from _of_streams(connection, subject, are_to_come=bool(lacking) and not subject.is_deployed)
-    yield from _of_triggers(connection, subject)
+    found = [relation.oid for stream in subject.streams if (relation := tables.look_up(connection, stream))]
+    yield from _of_indexes(connection, found)
+    yield from _of_triggers(connection, found)
 
 
 def _of_streams(connection: Connection, subject: Subject, are_to_come: bool) -> Iterator[Finding]:
@@ -34,23 +36,25 @@ def _of_streams(connection: Connection, subject: Subject, are_to_come: bool) -> 
         for sentence in tables.findings(connection, stream, {}):
             advice = "`sluice check` tells whether the migrations to come change that." if are_to_come else ""
             yield Finding(AREA, severity, f"{sentence}.", stream.stream_name, advice)
-    found = [relation for stream in subject.streams if (relation := tables.look_up(connection, stream))]
+
+
+def _of_indexes(connection: Connection, relations: Sequence[int]) -> Iterator[Finding]:
+    """Look for indexes of the streams' tables, by their OIDs, that PostgreSQL does not use."""
     rows: Any = connection.run(
         "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
         " AND indrelid = ANY (CAST(:relations AS bigint[])::oid[])",
-        relations=array_cell([relation.oid for relation in found]),
+        relations=array_cell(relations),
     )
     for (index,) in rows:
         yield Finding(AREA, "warns", "The index is invalid, so no search uses it.", index, f"REINDEX INDEX {index}")
 
 
-def _of_triggers(connection: Connection, subject: Subject) -> Iterator[Finding]:
+def _of_triggers(connection: Connection, relations: Sequence[int]) -> Iterator[Finding]:
     """Look for triggers that are switched off, and for the one that keeps the audit log from being changed."""
-    found = [relation for stream in subject.streams if (relation := tables.look_up(connection, stream))]
     rows: Any = connection.run(
         "SELECT tgrelid::regclass::text, tgname::text, tgenabled IN ('O', 'A') FROM pg_trigger WHERE NOT tgisinternal"
         " AND tgrelid = ANY (CAST(:relations AS bigint[])::oid[] || to_regclass(:log)::oid) ORDER BY 1, 2",
-        relations=array_cell([relation.oid for relation in found]),
+        relations=array_cell(relations),
         log=APPEND_ONLY,
     )
     for table, trigger, is_enabled in rows:
