@@ -11,6 +11,7 @@ from botocore.config import Config
 from sluice.aws import clients
 from sluice.aws import queues as queue_parameters
 from sluice.migrate.doctor.finding import Finding, Severity
+from sluice.migrate.doctor.server import OTHERS
 from tools.sluice_cli.operators import breaker
 from tools.sluice_cli.operators.breaker import Switchboard
 from tools.sluice_cli.operators.causes import RUNBOOK
@@ -20,7 +21,6 @@ from tools.sluice_cli.operators.doctor.site import Site, permission_missing
 
 MIGRATE = "MigrateFunction"
 ANSWER_SECONDS = 250  # longer than its timeout
-OTHERS = 8  # executions beside those of ingest: the operators' functions, migrate and breaker
 OLD = timedelta(hours=1)  # a queue that is read is younger
 TOO_OLD = timedelta(seconds=302_400)  # as the template's alarms have it: half of the 7 days
 

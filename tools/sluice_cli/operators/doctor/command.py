@@ -18,6 +18,7 @@ from sluice.migrate.doctor.finding import Finding
 from sluice.migrate.doctor.subject import Subject
 from sluice.settings import ROLES
 from tools.sluice_cli import databases, terminal
+from tools.sluice_cli.authors.template import DEFAULTS
 from tools.sluice_cli.databases import URL
 from tools.sluice_cli.operators import causes, deployment
 from tools.sluice_cli.operators.deployment import StackOption
@@ -25,7 +26,6 @@ from tools.sluice_cli.terminal import REJECTED, cell, fail
 
 SECONDS = 60
 MARKS = {"good": "[green]✓[/]", "unknown": "[blue]?[/]", "warns": "[yellow]![/]", "fails": "[red]✗[/]"}
-BATCHES = 10  # of a stream at a time, where the template says nothing else
 
 
 def doctor(
@@ -79,7 +79,8 @@ def _of_database(url: str, stack: str) -> list[Finding]:
 
 
 def _batches() -> int:
-    return BATCHES * len(registry.names())
+    """Return how many batches all streams may run at a time, where the template says nothing else."""
+    return DEFAULTS["Concurrency"] * len(registry.names())
 
 
 def _advised(finding: Finding) -> Finding:

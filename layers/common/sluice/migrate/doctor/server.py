@@ -12,7 +12,7 @@ AREA = "server"
 OLDEST, NEWEST = 15, 18  # of PostgreSQL, that the tests run on
 LOCAL = ("localhost", "127.0.0.1", "::1")  # where nobody sets up TLS
 RENEWAL = timedelta(days=30)  # before a certificate's end
-OTHERS = 8  # connections beside those of ingest: the operators' functions, migrate and breaker
+OTHERS = 8  # executions beside those of ingest, each with a connection: the operators' functions, migrate, breaker
 NEARLY_ALL = 0.9
 
 
