@@ -197,10 +197,15 @@ class DeadLetterQueue:
         return bodies if self._payloads is None else self._payloads.read(bodies, self._deadline)
 
     def _letter(self, received: dict[str, Any], opened: str | Rejected | Unread) -> Letter:
-        body = opened if isinstance(opened, str) else received["Body"]
-        fault = Rejected("payload_unread") if isinstance(opened, Unread) else None
-        fault = opened if isinstance(opened, Rejected) else fault
-        pointer = None if opened is received["Body"] else received["Body"]
+        sent = received["Body"]
+        match opened:
+            case str():
+                body, fault = opened, None
+            case Rejected():
+                body, fault = sent, opened
+            case Unread():
+                body, fault = sent, Rejected("payload_unread")
+        pointer = None if opened is sent else sent
         return _letter(received | {"Body": body}, self._postmark_of(body), self._wanted, pointer, fault)
 
     def send(self, letters: Sequence[Letter]) -> list[Letter]:
