@@ -1,8 +1,11 @@
 """What users bring of their own. The fixtures of a real server are those of the integration tests."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from sluice.pseudonyms.keyset import Keyset
+from tests.field.environments import Functions
 from tests.integration.conftest import (
     any_database,
     database,
@@ -15,7 +18,9 @@ from tests.integration.conftest import (
     open_store,
     settings,
 )
+from tests.integration.databases import TestDatabase
 from tests.unit.fakes import KEYSET
+from tools.testing.aws.account import FakeAws
 
 __all__ = [
     "any_database",
@@ -29,6 +34,16 @@ __all__ = [
     "open_store",
     "settings",
 ]
+
+
+@pytest.fixture
+def functions(
+    database: TestDatabase, fake_aws: FakeAws, settings: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Functions]:
+    """All functions, directly at the database."""
+    functions = Functions(database, fake_aws, monkeypatch)
+    yield functions
+    functions.close()
 
 
 @pytest.fixture

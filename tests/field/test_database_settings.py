@@ -17,7 +17,6 @@ from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, LOGINS, OW
 from tests.integration.messages import KEYSET, event, failures, login, record, row
 from tools.local.template import expanded
 from tools.project import PROJECT
-from tools.testing.aws.account import FakeAws
 
 DEPLOYED = expanded((PROJECT / "deploy" / "database.yaml").read_text())
 
@@ -61,12 +60,9 @@ def deploy(database: TestDatabase) -> Deploy:
 
 
 @pytest.fixture
-def functions(
-    database: TestDatabase, fake_aws: FakeAws, settings: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Functions]:
-    functions = Functions(database, fake_aws, monkeypatch)
+def functions(functions: Functions, database: TestDatabase) -> Iterator[Functions]:
+    """All functions, at a database whose own settings last for one test."""
     yield functions
-    functions.close()
     database.sql(f"ALTER DATABASE {database.server.database} RESET ALL")  # in a session of before it was set
 
 

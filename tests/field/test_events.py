@@ -3,7 +3,6 @@
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
@@ -13,7 +12,6 @@ from sluice import telemetry
 from sluice.ingest.message import NotAnSqsEvent
 from sluice.migrate.custom_resource import NotACustomResourceEvent
 from tests.field.environments import CALLER, Functions
-from tests.integration.databases import TestDatabase
 from tests.integration.environment import Environment
 from tests.integration.messages import record
 from tests.unit.fakes import ROOT, load_event
@@ -26,15 +24,6 @@ HELLO = {"key1": "value1", "key2": "value2", "key3": "value3"}  # the Lambda con
 SCHEDULED = load_event("breaker_schedule")
 SNS = {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "kn4ry"}}]}
 OTHERS = {"hello": HELLO, "schedule": SCHEDULED, "sns": SNS, "sqs": load_event("sqs_single_login")}
-
-
-@pytest.fixture
-def functions(
-    database: TestDatabase, fake_aws: FakeAws, settings: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Functions]:
-    functions = Functions(database, fake_aws, monkeypatch)
-    yield functions
-    functions.close()
 
 
 @pytest.fixture

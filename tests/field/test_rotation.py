@@ -1,6 +1,6 @@
 """Passwords are rotated as the runbook says: functions go on with the old one, and read the secret again once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from pg8000.exceptions import DatabaseError
@@ -19,15 +19,6 @@ pytestmark = pytest.mark.directly("it is about connections, which a pooler makes
 NEW = "the new one"
 
 type Migrate = Callable[[], object]
-
-
-@pytest.fixture
-def functions(
-    database: TestDatabase, fake_aws: FakeAws, settings: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Functions]:
-    functions = Functions(database, fake_aws, monkeypatch)
-    yield functions
-    functions.close()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = expanded(declared((PROJECT / "template.yaml").read_text()))
 
 ACCOUNT = "123456789012"
-BUCKET = "payloads"
+PAYLOAD_BUCKET = "payloads"
 BACKUP = f"arn:aws:iam::{ACCOUNT}:role/Backup"
 TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:logins"
 RULE = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/logins"
@@ -60,7 +60,7 @@ def resolved(value: Any) -> Any:
             names = {"Partition": "aws", "AccountId": ACCOUNT, "Region": "us-east-1", "StackName": "sluice"}
             for name, meant in names.items():
                 text = text.replace(f"${{AWS::{name}}}", meant)
-            text = text.replace("${PayloadBucket}", BUCKET)
+            text = text.replace("${PayloadBucket}", PAYLOAD_BUCKET)
             return text.replace("${DatabaseResourceId}", resolved({"Ref": "DatabaseResourceId"}))
         case {"Fn::Join": [between, parts]}:
             return str(between).join(map(resolved, parts))
@@ -71,6 +71,31 @@ def resolved(value: Any) -> Any:
         case list():
             return [resolved(member) for member in value]
     return value
+
+
+def broken_rules(template: dict[str, Any], given: dict[str, str]) -> list[str]:
+    """Return what CloudFormation says of parameters that the template's rules refuse."""
+    values = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | given
+
+    def holds(condition: dict[str, Any]) -> bool:
+        match condition:
+            case {"Fn::Equals": [{"Ref": name}, value]}:
+                return bool(values[name] == value)
+            case {"Fn::EachMemberEquals": [{"Ref": name}, value]}:
+                return set(values[name].split(",")) == {value}
+            case {"Fn::Not": [inner]}:
+                return not holds(inner)
+            case {"Fn::Or": inner}:
+                return any(map(holds, inner))
+        raise AssertionError(condition)
+
+    return [
+        assertion["AssertDescription"]
+        for rule in template["Rules"].values()
+        if "RuleCondition" not in rule or holds(rule["RuleCondition"])
+        for assertion in rule["Assertions"]
+        if not holds(assertion["Assert"])
+    ]
 
 
 def listed(value: Any) -> list[Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.template import PROJECT, TEMPLATE, TRANSFORMED, listed, statements
+from tests.unit.template import PROJECT, TEMPLATE, TRANSFORMED, broken_rules, listed, statements
 from tools.aws import authorities
 from tools.local.template import expanded
 
@@ -189,27 +189,7 @@ YOURS = {"VpcId": "vpc-1", "PrivateSubnetIds": "subnet-1,subnet-2"}
     ],
 )
 def test_parameters_that_do_not_belong_together_are_told(given: dict[str, str], told: list[str]) -> None:
-    values = {name: parameter.get("Default") for name, parameter in DATABASE["Parameters"].items()} | given
-
-    def holds(condition: dict[str, Any]) -> bool:
-        match condition:
-            case {"Fn::Equals": [{"Ref": name}, value]}:
-                return bool(values[name] == value)
-            case {"Fn::EachMemberEquals": [{"Ref": name}, value]}:
-                return set(values[name].split(",")) == {value}
-            case {"Fn::Not": [inner]}:
-                return not holds(inner)
-            case {"Fn::Or": inner}:
-                return any(map(holds, inner))
-        raise AssertionError(condition)
-
-    found = [
-        assertion["AssertDescription"]
-        for rule in DATABASE["Rules"].values()
-        if holds(rule["RuleCondition"])
-        for assertion in rule["Assertions"]
-        if not holds(assertion["Assert"])
-    ]
+    found = broken_rules(DATABASE, given)
     assert len(found) == len(told)
     assert all(words in sentence for words, sentence in zip(told, found, strict=True))
 

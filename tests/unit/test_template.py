@@ -11,13 +11,14 @@ from tests.documentation import blocks
 from tests.unit.template import (
     ACCOUNT,
     BACKUP,
-    BUCKET,
     DEPLOYMENT,
+    PAYLOAD_BUCKET,
     PRODUCER,
     PROJECT,
     TEMPLATE,
     TRANSFORMED,
     arn,
+    broken_rules,
     denied,
     listed,
     policies_of,
@@ -102,11 +103,11 @@ SWITCHING = {
 # Where producers offload bodies to S3; the key is empty by default.
 READ_OBJECTS = {"s3:GetObject", "s3:ListBucket"}
 PAYLOADS = {
-    f"arn:aws:s3:::{BUCKET}": READ_OBJECTS,
-    f"arn:aws:s3:::{BUCKET}/*": READ_OBJECTS,
+    f"arn:aws:s3:::{PAYLOAD_BUCKET}": READ_OBJECTS,
+    f"arn:aws:s3:::{PAYLOAD_BUCKET}/*": READ_OBJECTS,
     " where kms:ViaService is s3.us-east-1.amazonaws.com": DECRYPT,
 }
-DELETED_PAYLOADS = PAYLOADS | {f"arn:aws:s3:::{BUCKET}/*": READ_OBJECTS | {"s3:DeleteObject"}}
+DELETED_PAYLOADS = PAYLOADS | {f"arn:aws:s3:::{PAYLOAD_BUCKET}/*": READ_OBJECTS | {"s3:DeleteObject"}}
 
 # All that a role may do, by resource.
 PERMISSIONS = {
@@ -454,23 +455,7 @@ def test_a_role_has_to_do_with_network_interfaces_in_a_vpc_alone() -> None:
     ],
 )
 def test_parameters_that_do_not_belong_together_are_told(given: dict[str, str], told: list[str]) -> None:
-    values = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()} | given
-
-    def holds(condition: dict[str, Any]) -> bool:
-        ((function, inner),) = condition.items()
-        if function == "Fn::Equals":
-            left, right = (values[one["Ref"]] if isinstance(one, dict) else one for one in inner)
-            return bool(left == right)
-        found = [holds(one) for one in inner]
-        return {"Fn::Not": not found[0], "Fn::Or": any(found)}[function]
-
-    found = [
-        assertion["AssertDescription"]
-        for rule in TEMPLATE["Rules"].values()
-        if "RuleCondition" not in rule or holds(rule["RuleCondition"])
-        for assertion in rule["Assertions"]
-        if not holds(assertion["Assert"])
-    ]
+    found = broken_rules(TEMPLATE, given)
     assert len(found) == len(told)
     assert all(name in sentence for name, sentence in zip(told, found, strict=True))
 
