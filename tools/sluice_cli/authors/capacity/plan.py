@@ -23,9 +23,8 @@ LOWEST_CONCURRENCY, HIGHEST_CONCURRENCY = 2, 1000
 ACCOUNT_CONCURRENCY = 1000  # of a region, unless it is raised; a new account has less
 # Of a poller in provisioned mode, 10 calls a second for 10 messages each. Of the template's mode AWS does not say it.
 MESSAGES_OF_A_POLLER = 100
-PAYLOAD_BYTES = (
-    6 * 1024 * 1024
-)  # of an invocation: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+PAYLOAD_BYTES = 6 * 1024 * 1024  # of an invocation
 ENVELOPE_BYTES = 1000  # assumed: ids, receipt handle and attributes of a message in the event
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
 IN_FLIGHT = 120_000
