@@ -37,8 +37,10 @@ def deployed(
     invalidate_caches()
     database.sql(f"{sql}; ALTER TABLE {name} OWNER TO {OWNER.username}")
     owner = Database(database.settings("owner"), "sluice-migrate")
-    schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), in_seconds(60))
-    owner.close()
+    try:
+        schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), in_seconds(60))
+    finally:
+        owner.close()
     monkeypatch.setenv("STREAM", name)
 
     def change(old: str, new: str) -> None:

@@ -47,7 +47,7 @@ def counts(row: dict[str, Any]) -> dict[str, int]:
 
 
 def nothing(all_rows: Sequence[MaskedRow]) -> Outcome:
-    return Outcome(all_rows, [], [], [], [], frozenset())
+    return Outcome(all_rows, [], [], [], [], [], frozenset())
 
 
 def test_ids_grow_with_the_time_and_fit_a_bigint() -> None:
@@ -74,6 +74,7 @@ def test_a_batch_that_is_written_whole() -> None:
         "rejected": 0,
         "rejected_again": 0,
         "erased": 0,
+        "expired": 0,
         "ignored": 0,
         "oldest": SENT_AT[0],
         "newest": SENT_AT[1],
@@ -82,23 +83,25 @@ def test_a_batch_that_is_written_whole() -> None:
 
 
 def test_what_became_of_every_record_is_told_once() -> None:
-    came = rows("written", "known", "erased", "refused", "refused_again", "written")
+    came = rows("written", "known", "erased", "refused", "refused_again", "written", "expired")
     outcome = Outcome(
         rows=came,
         written=came[:1],
         erased=came[2:3],
+        expired=came[6:],
         refused=came[3:5],
         rejections=[rejection("junk"), rejection("junk_again")],
         newly_rejected={"refused", "junk"},
     )
     (row,) = appended(Batch("user_logins", ignored=3), outcome)
     assert counts(row) == {
-        "received": 11,
+        "received": 12,
         "written": 1,
         "duplicates": 2,
         "rejected": 2,
         "rejected_again": 2,
         "erased": 1,
+        "expired": 1,
         "ignored": 3,
     }
     assert row["received"] == sum(row[name] for name in OUTCOMES)

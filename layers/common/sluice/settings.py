@@ -9,7 +9,7 @@ from typing import Any, Self
 type Environment = Mapping[str, str]
 
 # The login roles that the migrations name; `<ROLE>_SECRET_ID` names the secret of each.
-ROLES = ("ingest", "reveal", "forget", "rekey", "audit", "dead_letters")
+ROLES = ("ingest", "reveal", "forget", "rekey", "audit", "dead_letters", "maintain")
 
 
 class SettingError(Exception):
@@ -163,6 +163,13 @@ class DeadLettersSettings(_FunctionSettings):
     allow_unverified_caller: bool
     database: DatabaseSettings
     payload_bucket: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintainSettings(_FunctionSettings):
+    """What the maintain function is told."""
+
+    database: DatabaseSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from sluice.declaration import column_types
 from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Mask, Pseudonym
+from sluice.declaration.partitioning import Partitioning
 from sluice.declaration.route import Queued
 from sluice.declaration.rules import NullIf, Rule
 from sluice.declaration.scrub import Find
@@ -100,8 +101,17 @@ def head(stream: type[Stream]) -> dict[str, Any]:
         "records": stream.splitter.name if stream.splitter else None,
         "ignore": list(stream.ignored_members),
         "batch": stream.column_of_batch or None,
+        **_partitioning(stream.partitioning),
         **({"offloaded": asdict(stream.offloaded)} if stream.offloaded else {}),
     }
+
+
+def _partitioning(partitioning: Partitioning | None) -> dict[str, str]:
+    """Return what a stream says of its partitions, in its own words; nothing where it has none."""
+    if partitioning is None:
+        return {}
+    keep_for = {"keep_for": f"{partitioning.keep_for.days} days"} if partitioning.keep_for else {}
+    return {"partition": partitioning.unit} | keep_for
 
 
 def about(stream: Queued) -> str:

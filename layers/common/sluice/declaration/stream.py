@@ -14,6 +14,7 @@ from sluice.declaration import (
     masking,
     offloading,
     outside,
+    partitioning,
     personal,
     postmark,
     wire,
@@ -25,6 +26,7 @@ from sluice.declaration.layout import OWN_COLUMNS, At, Column, Derived, Layout
 from sluice.declaration.offloading import ToS3
 from sluice.declaration.originals import Notes, Originals
 from sluice.declaration.outside import Outside
+from sluice.declaration.partitioning import Partitioning
 from sluice.declaration.personal import Mentions, Subject, TextPlace, TokenPlace
 from sluice.declaration.postmark import OwnPostmark
 from sluice.declaration.records import Records, Splitter
@@ -76,6 +78,8 @@ class _PartType(msgspec.StructMeta):
         records: Records | None = None,
         ignore: Sequence[Members] = (),
         batch: str = "",
+        partition: str = "",
+        keep_for: str = "",
         offloaded: ToS3 | None = None,
         **options: Any,
     ) -> type:
@@ -108,6 +112,8 @@ class _PartType(msgspec.StructMeta):
             "records": records,
             "ignore": ignore,
             "batch": batch,
+            "partition": partition,
+            "keep_for": keep_for,
             "offloaded": offloaded,
         }
         for what, said in of_a_stream.items():
@@ -120,6 +126,7 @@ class _PartType(msgspec.StructMeta):
             declared.unwrap = staticmethod(envelopes.guarded(envelope))
             declared.splitter = splitter
             declared.ignored_members = tuple(ignore)
+            declared.partitioning = partitioning.checked(name, partition, keep_for, identity, time)
             declared.offloaded = offloading.checked(name, offloaded)
             declared.subject = personal.subject(declared.layout, _paths(name, "subject", subject))
             declared.mentioned = personal.mentions(
@@ -160,6 +167,7 @@ class Stream(Part):
     stream_name: ClassVar[str]  # that of its module: metrics, logs, breaker, dead letters and rejections go by it
     table: ClassVar[str]  # as `table`, or as `schema.table`
     column_of_batch: ClassVar[str]  # in which a row has the number of the batch that wrote it; empty: in none
+    partitioning: ClassVar[Partitioning | None]  # of the table, by the time when a row was sent
     subject: ClassVar[Subject | None]
     mentioned: ClassVar[Mentions]
     postmark: ClassVar[OwnPostmark]

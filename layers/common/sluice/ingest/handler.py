@@ -8,13 +8,22 @@ import msgspec
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.declaration import witness
-from sluice.declaration.envelopes import plain, recognised
+from sluice.declaration.envelopes import Postmark, plain, recognised
 from sluice.declaration.outside import Outside, below
 from sluice.declaration.records import Splitter
 from sluice.declaration.route import Queued, Route
 from sluice.declaration.stream import Stream
 from sluice.failures import OF_A_USERS_CODE, Rejected, Unforeseen, rejection_of
-from sluice.ingest.message import id_of_record, id_of_row_or_rejection, message_id, outside, sent_at, sent_at_of_record
+from sluice.ingest.message import (
+    id_of_record,
+    id_of_row_or_rejection,
+    is_too_old,
+    lacks_time,
+    message_id,
+    outside,
+    sent_at,
+    sent_at_of_record,
+)
 from sluice.ingest.rows import Key, MaskedRow, Rejection
 from sluice.pseudonyms.keyset import Keyset
 
@@ -35,6 +44,7 @@ class Message:
     record: SQSRecord = field(repr=False)  # as Lambda has it
     id: str
     sent_at: str
+    lacks_time: bool  # its id is its producer's, its time SQS's
     outside: dict[str, Outside] = field(default_factory=dict, repr=False)  # what is around its records, by stream
 
 
@@ -77,6 +87,7 @@ class RecordHandler:
         self._ignores = stream.ignores_message()
         self._postmark = stream.message_postmark()
         self._mask = stream.masker(keyset)
+        self._partitioning = stream.partitioning
         self._outside = outside if any(nested.source for nested in stream.layout.nested) else None
 
     def __call__(self, record: SQSRecord) -> Handled:
@@ -88,6 +99,8 @@ class RecordHandler:
             postmark = self._postmark(body)
             if postmark is not None and postmark.fault is not None:
                 raise postmark.fault
+            if self._partitioning is not None:
+                self._check_time(record, postmark, lacks_time(record, postmark))
             return Handled(
                 (
                     MaskedRow(
@@ -97,6 +110,7 @@ class RecordHandler:
                         masked.originals,
                         masked.nulled,
                         self.name,
+                        self._partitioning is not None,
                     ),
                 )
             )
@@ -121,6 +135,13 @@ class RecordHandler:
         except Rejected as rejected:
             return isinstance(rejected, Unforeseen)  # any other is a foreseen answer: the code works
         return False
+
+    def _check_time(self, record: SQSRecord, postmark: Postmark | None, lacks_time: bool) -> None:
+        """Raise Rejected when the time cannot be a part of what makes a row one in a partitioned table."""
+        if lacks_time:
+            raise Rejected("no_time", "/sluice_sent_at")
+        if postmark and self._partitioning and is_too_old(record, postmark, self._partitioning.keep_for):
+            raise Rejected("too_old", postmark.time_pointer)
 
     def _rejection_at(self, place: Place, identity: str, rejected: Rejected) -> Rejection:
         shape = self._stream.shape(place.text, envelope=plain)
@@ -147,7 +168,8 @@ class RecordsHandler(RecordHandler):
             if self._ignores is not None and self._ignores(record.body):
                 return IGNORED
             postmark = self._postmark(record.body)
-            message = Message(record, message_id(record, postmark), sent_at(record, postmark))
+            lacking = lacks_time(record, postmark)
+            message = Message(record, message_id(record, postmark), sent_at(record, postmark), lacking)
             texts = self._texts(record.body)
         except OF_A_USERS_CODE as error:
             raise rejection_of(error) from None  # the cause may quote the message
@@ -178,7 +200,10 @@ class RecordsHandler(RecordHandler):
             if own is not None and own.fault is not None:
                 raise own.fault
             at = sent_at_of_record(message.record, own, message.sent_at)
-            return MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled, self.name)
+            is_partitioned = self._partitioning is not None
+            if is_partitioned:
+                self._check_time(message.record, own, message.lacks_time and (own is None or own.sent_at is None))
+            return MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled, self.name, is_partitioned)
         except OF_A_USERS_CODE as error:
             rejected = rejection_of(error)
             return Refusal(rejected, self._rejection_at(place, identity, rejected), place)

@@ -46,8 +46,8 @@ def insert(
     for table, rows in rows_by_table.items():
         written, refused = _Insertion(connection, table, rows, batch_id, savepoints).run(deadline)
         inserted.written.extend(written)
-        known = table.known(connection, [row for row, _ in refused]) if refused else set()
-        inserted.refused.extend([(row, rejected) for row, rejected in refused if row.message_id not in known])
+        known = {row.key for row in table.known(connection, [row for row, _ in refused])} if refused else set()
+        inserted.refused.extend([(row, rejected) for row, rejected in refused if row.key not in known])
     return inserted
 
 
@@ -114,7 +114,7 @@ class _Insertion:
         try:
             outcome = write(self._connection, next(self._savepoints), attempt.rows, self._batch_id)
         except DatabaseError as error:
-            fault = self._table.fault(error, len(attempt.rows), attempt.is_merge)
+            fault = self._table.fault(error, attempt.rows, attempt.is_merge)
             if fault is None:
                 raise  # the database says what this outage means
             outcome = fault

@@ -23,7 +23,7 @@ RANDOM_BITS = 22
 
 COLUMNS = (
     *("id", "stream", "request_id", "code_version", "declaration", "key_number"),
-    *("received", "written", "duplicates", "rejected", "rejected_again", "erased", "ignored"),
+    *("received", "written", "duplicates", "rejected", "rejected_again", "erased", "expired", "ignored"),
     *("oldest", "newest", "milliseconds"),
 )
 
@@ -70,6 +70,7 @@ class Outcome(NamedTuple):
     rows: Sequence[MaskedRow]  # all of them
     written: Sequence[MaskedRow]
     erased: Sequence[MaskedRow]
+    expired: Sequence[MaskedRow]
     refused: Sequence[MaskedRow]  # by PostgreSQL
     rejections: Sequence[Rejection]  # of records that are no rows
     newly_rejected: Set[str]  # the message ids of both, where they were not rejected for the same reason before
@@ -103,6 +104,7 @@ class Ledger:
         """Return by stream how many records came in, what became of them, and when they were sent."""
         rows, written = self._by_stream(outcome.rows), self._by_stream(outcome.written)
         erased, refused = self._by_stream(outcome.erased), self._by_stream(outcome.refused)
+        expired = self._by_stream(outcome.expired)
         rejections = Counter(rejection.stream for rejection in outcome.rejections)
         rejected = Counter(one.stream for one in outcome.rejections if one.message_id in outcome.newly_rejected)
         rejected += self._by_stream([row for row in outcome.refused if row.message_id in outcome.newly_rejected])
@@ -111,10 +113,16 @@ class Ledger:
             stream: {
                 "received": rows[stream] + rejections[stream] + ignored[stream] + known[stream],
                 "written": written[stream],
-                "duplicates": rows[stream] - written[stream] - erased[stream] - refused[stream] + known[stream],
+                "duplicates": rows[stream]
+                - written[stream]
+                - erased[stream]
+                - expired[stream]
+                - refused[stream]
+                + known[stream],
                 "rejected": rejected[stream],
                 "rejected_again": rejections[stream] + refused[stream] - rejected[stream],
                 "erased": erased[stream],
+                "expired": expired[stream],
                 "ignored": ignored[stream],
                 **self._sent(stream, outcome.rows),
             }

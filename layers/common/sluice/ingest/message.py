@@ -1,7 +1,7 @@
 """The message of SQS that holds a record: its event, its identity and its time."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid5
@@ -21,6 +21,7 @@ FIRST_ATTRIBUTES = "sluice_attributes"  # JSON: those of SQS that a redriven mes
 
 EARLIEST = 1_000_000_000_000  # milliseconds since 1970: 9 September 2001, the first of 13 digits
 DAY = 86_400_000  # milliseconds
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class NotAnSqsEvent(Exception):
@@ -119,6 +120,28 @@ def sent_at_of_record(record: SQSRecord, own: Postmark | None, of_message: str) 
     if not _is_plausible(own.sent_at, str(record.raw_event["attributes"]["SentTimestamp"])):
         raise Rejected("out_of_range", own.time_pointer)
     return _iso(str(own.sent_at))
+
+
+def lacks_time(record: SQSRecord, postmark: Postmark | None) -> bool:
+    """Tell whether a producer has given the message an id, but no time: SQS stamps each sending anew."""
+    if _attribute(record, "sluice_sent_at", postmark) is not None:
+        return False
+    of_sqs = str(record.raw_event["attributes"]["SentTimestamp"])
+    if postmark is None or postmark.identity is not None:
+        has_id, has_time = _attribute(record, "sluice_message_id", postmark), False
+    else:
+        has_id = _attribute(record, "sluice_message_id", postmark) or postmark.message_id
+        has_time = postmark.sent_at is not None and _is_plausible(postmark.sent_at, of_sqs)
+    return bool(has_id) and not has_time
+
+
+def is_too_old(record: SQSRecord, postmark: Postmark | None, keep_for: timedelta | None) -> bool:
+    """Tell whether the time in a record was older than what is kept when SQS first got it. A redrive says when."""
+    if keep_for is None or postmark is None or postmark.sent_at is None or not postmark.time_pointer:
+        return False
+    first = _attribute(record, "sluice_sent_at", None)
+    received_at = int(first if first and _is_timestamp(first) else record.raw_event["attributes"]["SentTimestamp"])
+    return postmark.sent_at + keep_for // _MILLISECOND < received_at
 
 
 def outside(record: SQSRecord) -> Outside:

@@ -46,6 +46,8 @@ def count_batch(
     }
     if ignored:  # by streams that ignore something
         counts["Ignored"] = ignored
+    if written.expired:  # of streams with a period of retention
+        counts["Expired"] = written.expired
     metrics.add_dimension("stream", stream)
     for name, number in counts.items():
         metrics.add_metric(name, MetricUnit.Count, number)

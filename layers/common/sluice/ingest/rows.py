@@ -5,7 +5,7 @@ import msgspec
 from sluice.declaration.originals import Originals
 from sluice.declaration.stream import Row
 
-type Key = tuple[str, str]  # of a row: what makes it one among those of all streams
+type Key = tuple[str, str, str]  # of a row: what makes it one among those of all streams
 
 NOTHING = Originals()
 
@@ -22,10 +22,11 @@ class MaskedRow(msgspec.Struct, frozen=True, gc=False):
     originals: Originals = NOTHING
     nulled: tuple[str, ...] = ()  # pointers of the fields whose value broke its rule and became NULL
     stream: str = ""  # the name of its stream; a store of one stream does not need it
+    is_partitioned: bool = False  # by time: then the time is a part of what makes the row one
 
     @property
     def key(self) -> Key:
-        return self.stream, self.message_id
+        return self.stream, self.message_id, self.sent_at if self.is_partitioned else ""
 
 
 class Rejection(msgspec.Struct, frozen=True):

@@ -1,9 +1,9 @@
 """The store of streams: the rows and rejections of a batch are written in one transaction, each message once."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values
 from sluice.pseudonyms.keyset import Keyset
 from sluice.vault import erasures
-from sluice.vault.sealing import Sealed, Vault, WrappedDataKey
+from sluice.vault.sealing import SHARED, Place, Sealed, Vault, WrappedDataKey
 
 
 class Written(NamedTuple):
@@ -37,6 +37,7 @@ class Written(NamedTuple):
     erased: int = 0  # sent before the person was erased: not stored
     sealed: int = 0  # values that are new in the vault, as far as this environment knows
     written_by_stream: Mapping[str, int] = {}  # of a queue with several
+    expired: int = 0  # older than what is kept: not stored
     newly_rejected: frozenset[str] = frozenset()  # message ids: the others were rejected for the same reason before
 
 
@@ -95,9 +96,9 @@ class Store:
 
     def stored(self, message_ids: Iterable[str], deadline: Deadline) -> set[str]:
         """Return which of these messages are rows already. Raises Outage."""
-        rows = [MaskedRow(message_id, "epoch", ()) for message_id in message_ids]
+        ids = [*message_ids]
         return self._database.transact(
-            lambda connection: {one for table in self._tables.values() for one in table.known(connection, rows)},
+            lambda connection: {one for table in self._tables.values() for one in table.stored(connection, ids)},
             deadline,
         )
 
@@ -132,8 +133,10 @@ class Store:
             state = erasures.share(connection, self._domains)
             self._verify_again(connection, state.vault_generation)
             self._vault.observe(state.vault_generation)
-            erased = self._erased(connection, chain.from_iterable(ordered.values()), state.newest)
-            kept = _without(ordered, erased) if erased else ordered
+            expired = _expired(ordered)
+            kept = _without(ordered, expired) if expired else ordered
+            erased = self._erased(connection, chain.from_iterable(kept.values()), state.newest)
+            kept = _without(kept, erased) if erased else kept
             if state.newest is not None and self._mentions:
                 kept = self._without_erased(connection, kept, state.newest)
             inserted = insert(connection, kept, batch.id, deadline)
@@ -141,7 +144,7 @@ class Store:
             refusals = [reject(row, rejected) for row, rejected in inserted.refused]
             newly_rejected = _insert_rejections(connection, [*rejections, *refusals])
             milliseconds = (time.perf_counter() - started) * 1000
-            outcome = _outcome(rows, inserted, erased, rejections, newly_rejected)
+            outcome = _outcome(rows, inserted, erased, expired, rejections, newly_rejected)
             key_number = self._verified.current if self._verified else None
             self._ledger.append(connection, batch, outcome, key_number, milliseconds)
             counted = _count(outcome, inserted, len(sealed), milliseconds)
@@ -163,14 +166,11 @@ class Store:
             raise Outage(f"store: {type(error).__name__}") from None
 
     def _in_order(self, rows: Sequence[MaskedRow]) -> dict[StreamTable, list[MaskedRow]]:
-        """Return the rows by table, sorted by message id, of two with one id the first.
-
-        Two environments that wrote the same rows in opposite orders would wait for each other: a deadlock.
-        """
+        """Return the rows by table, in the order in which all environments write them."""
         by_stream: dict[str, Sequence[MaskedRow]] = dict.fromkeys(self._tables, rows)
         if len(self._tables) > 1:
             by_stream = {name: [row for row in rows if row.stream == name] for name in self._tables}
-        return {table: _sorted(by_stream[name]) for name, table in self._tables.items()}
+        return {table: table.in_order(by_stream[name]) for name, table in self._tables.items()}
 
     def _erased(self, connection: Connection, rows: Iterable[MaskedRow], newest_erasure: datetime | None) -> set[Key]:
         """Return the keys of the rows that were sent before a person whom they are about was erased."""
@@ -217,14 +217,18 @@ class Store:
 
         What identifies a person who was erased is not sealed again, unless the row is that person's own.
         """
-        originals: Iterable[Original] = chain.from_iterable([row.originals.values for row in rows])
+        originals: dict[Place, list[Original]] = defaultdict(list)
+        for row in rows:
+            originals[_place(row)].extend(row.originals.values)
         if erased_domains:
-            originals = list(originals)
             own = {original.token for row in rows for original in row.originals.values if _is_own(row, original)}
-            unknown = self._vault.unknown(originals)
+            unknown = chain.from_iterable(self._vault.unknown(place, several) for place, several in originals.items())
             others = [one for one in unknown if one.domain in erased_domains and one.token not in own]
             erased = erasures.erased_values(connection, self._keyset, others) if others else set()
-            originals = [original for original in originals if original.token not in erased]
+            originals = {
+                place: [original for original in several if original.token not in erased]
+                for place, several in originals.items()
+            }
         sealed = self._vault.seal(originals)
         if sealed:
             _insert_sealed(connection, self._vault.wrapped_data_key, self._vault.is_data_key_committed, sealed)
@@ -235,9 +239,14 @@ def _is_own(row: MaskedRow, original: Original) -> bool:
     return original.value in row.originals.subjects
 
 
-def _sorted(rows: Sequence[MaskedRow]) -> list[MaskedRow]:
-    unique = {row.message_id: row for row in reversed(rows)}
-    return [unique[message_id] for message_id in sorted(unique)]
+def _place(row: MaskedRow) -> Place:
+    """Return where in the vault the row's originals are sealed."""
+    return Place(row.stream, row.sent_at[:10]) if row.is_partitioned else SHARED
+
+
+def _expired(ordered: Mapping[StreamTable, Sequence[MaskedRow]]) -> set[Key]:
+    now = datetime.now(UTC)
+    return {key for table, rows in ordered.items() for key in table.expired(rows, now)}
 
 
 def _without(
@@ -250,6 +259,7 @@ def _outcome(
     rows: Sequence[MaskedRow],
     inserted: Inserted,
     erased: Container[Key],
+    expired: Container[Key],
     rejections: Sequence[Rejection],
     newly_rejected: Set[str],
 ) -> Outcome:
@@ -259,6 +269,7 @@ def _outcome(
         rows=rows,
         written=inserted.written,
         erased=[row for row in rows if row.key in erased] if erased else [],
+        expired=[row for row in rows if row.key in expired] if expired else [],
         refused=[row for row in rows if row.key in refused] if refused else [],
         rejections=rejections,
         newly_rejected=newly_rejected,
@@ -266,9 +277,9 @@ def _outcome(
 
 
 def _count(outcome: Outcome, inserted: Inserted, sealed: int, milliseconds: float) -> Written:
-    written, erased, refused = len(outcome.written), len(outcome.erased), len(outcome.refused)
-    duplicates = len(outcome.rows) - written - erased - refused
-    return Written(written, duplicates, inserted.refused, milliseconds, erased, sealed)
+    written, erased, expired = len(outcome.written), len(outcome.erased), len(outcome.expired)
+    duplicates = len(outcome.rows) - written - erased - expired - len(outcome.refused)
+    return Written(written, duplicates, inserted.refused, milliseconds, erased, sealed, expired=expired)
 
 
 def _insert_sealed(
@@ -281,16 +292,20 @@ def _insert_sealed(
             " ON CONFLICT DO NOTHING",
             **data_key._asdict(),
         )
-    quoted = {domain: array_cell([domain])[1:-1] for domain in {entry.domain for entry in sealed}}
+    names = {entry.domain for entry in sealed} | {entry.place.stream for entry in sealed}
+    quoted = {name: array_cell([name])[1:-1] for name in names}
     connection.run(
-        "INSERT INTO pii_vault (token, domain, key_id, sealed)"
-        " SELECT token, domain, CAST(:key_id AS uuid), sealed FROM unnest("
-        "CAST(:tokens AS varchar[]), CAST(:domains AS varchar[]), CAST(:sealed AS bytea[])"
-        ") AS entry(token, domain, sealed) ON CONFLICT DO NOTHING",
+        "INSERT INTO pii_vault (token, domain, key_id, sealed, stream, day)"
+        " SELECT token, domain, CAST(:key_id AS uuid), sealed, stream, day FROM unnest("
+        "CAST(:tokens AS varchar[]), CAST(:domains AS varchar[]), CAST(:sealed AS bytea[]),"
+        " CAST(:streams AS text[]), CAST(:days AS date[])"
+        ") AS entry(token, domain, sealed, stream, day) ON CONFLICT DO NOTHING",
         key_id=data_key.id,
         tokens="{" + ",".join([entry.token for entry in sealed]) + "}",
         domains="{" + ",".join([quoted[entry.domain] for entry in sealed]) + "}",
         sealed="{" + ",".join([f'"\\\\x{entry.sealed.hex()}"' for entry in sealed]) + "}",
+        streams="{" + ",".join([quoted[entry.place.stream] for entry in sealed]) + "}",
+        days="{" + ",".join([entry.place.day for entry in sealed]) + "}",
     )
 
 

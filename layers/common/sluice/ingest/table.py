@@ -5,7 +5,9 @@ another key without an error is found by a look at the rows that are there.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +16,7 @@ from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.copy_text import copy_chunks
-from sluice.ingest.rows import MaskedRow
+from sluice.ingest.rows import Key, MaskedRow
 from sluice.postgres import sqlstate
 from sluice.postgres.cells import array_cell, json_member
 from sluice.postgres.copy import copy_in
@@ -22,6 +24,9 @@ from sluice.postgres.driver import Connection, DatabaseError, identifier, litera
 from sluice.postgres.sqlstate import Meaning
 
 NOT_STORED = "not_stored"  # the reason: a trigger kept the row out
+NO_PARTITION = "no_partition"  # the reason: it was sent long before there were partitions
+
+KEY_BY_TIME = ", ".join(OWN_COLUMNS)  # the primary key of a table with partitions by time
 
 # The triggers that an INSERT can fire, but for those that PostgreSQL makes for constraints: a partition may have one of
 # its own. To go from the triggers to their roots costs nothing as long as there are few; down the partitions 70 µs.
@@ -43,6 +48,8 @@ class StreamTable:
     """The table of a stream."""
 
     def __init__(self, stream: type[Stream]) -> None:
+        self.partitioning = stream.partitioning
+        self._time_pointer = stream.postmark.time.pointer if stream.postmark.time else ""
         self._name = stream.table.rpartition(".")[2]  # as errors have it
         self._batch_column = [stream.column_of_batch] if stream.column_of_batch else []
         self._columns = [*OWN_COLUMNS, *(column for column, _ in stream.columns()), *self._batch_column]
@@ -62,6 +69,24 @@ class StreamTable:
             f" ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid = {oid} AND indisprimary),"
             f" EXISTS ({triggers})"
         )
+
+    def in_order(self, rows: Iterable[MaskedRow]) -> list[MaskedRow]:
+        """Return the rows sorted, and of two that are one row the first.
+
+        Two environments that wrote the same rows in opposite orders would wait for each other: a deadlock. COPY fills
+        one partition after the other, so by time first.
+        """
+        unique = {row.key: row for row in reversed([*rows])}
+        if self.partitioning is not None:
+            return sorted(unique.values(), key=attrgetter("sent_at", "message_id"))
+        return sorted(unique.values(), key=attrgetter("message_id"))
+
+    def expired(self, rows: Iterable[MaskedRow], moment: datetime) -> set[Key]:
+        """Return the keys of the rows that are older than what is kept."""
+        if self.partitioning is None or self.partitioning.keep_for is None:
+            return set()
+        first = self.partitioning.first(moment).isoformat()
+        return {row.key for row in rows if row.sent_at < first}
 
     def copy(
         self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow], batch_id: int
@@ -99,38 +124,61 @@ class StreamTable:
         inserted = connection.run(
             f"INSERT INTO {self._table} ({self._cells})"
             f" SELECT {self._cells} FROM json_populate_recordset(NULL::{self._table}, CAST(:rows AS json))"
-            f" ON CONFLICT ({self._key}) DO NOTHING RETURNING message_id",
+            f" ON CONFLICT ({self._key}) DO NOTHING RETURNING {self._key}",
             rows=msgspec.json.encode(records).decode(),
         )
         missing = self._missing(connection, rows) if has_triggers else []
         if missing:
             return Fault(Rejected(NOT_STORED), missing)
+        if self._key == KEY_BY_TIME:
+            keys = {(str(message_id), moment) for message_id, moment in inserted or []}
+            return [row for row in rows if (row.message_id, datetime.fromisoformat(row.sent_at)) in keys]
         new = {str(message_id) for (message_id,) in inserted or []}
         return [row for row in rows if row.message_id in new]
 
-    def known(self, connection: Connection, rows: Sequence[MaskedRow]) -> set[str]:
-        """Return the ids of the messages that are rows, of those of these rows."""
-        return self._there(connection, rows, "message_id")
+    def known(self, connection: Connection, rows: Sequence[MaskedRow]) -> list[MaskedRow]:
+        """Return those of these rows whose messages are rows already."""
+        there = self._there(connection, rows, KEY_BY_TIME if self.partitioning else "message_id")
+        return [row for place, row in enumerate(rows) if place in there]
 
-    def fault(self, error: DatabaseError, rows: int, is_merge: bool) -> Fault | None:
-        """Return what is wrong with one of so many rows, or None when no row is at fault: it is an outage then.
+    def stored(self, connection: Connection, message_ids: Sequence[str]) -> set[str]:
+        """Return which of these messages are rows, whenever they were sent."""
+        rows = [MaskedRow(message_id, "epoch", ()) for message_id in message_ids]
+        return {message_ids[place] for place in self._there(connection, rows, "message_id")}
+
+    def fault(self, error: DatabaseError, rows: Sequence[MaskedRow], is_merge: bool) -> Fault | None:
+        """Return what is wrong with one of the rows, or None when no row is at fault: it is an outage then.
 
         An internal error of a COPY may be Citus's word for anything that a worker refuses. The merge tells what it is.
         """
+        if self.partitioning is not None and sqlstate.lacks_partition(error):
+            return self._without_partition(error, rows, is_merge)
         meaning = sqlstate.meaning(error, is_of_the_row=True)
         if meaning is Meaning.OUTAGE and sqlstate.of(error) == sqlstate.INTERNAL_ERROR and not is_merge:
             return Fault(Rejected(f"sqlstate_{sqlstate.INTERNAL_ERROR}"), is_duplicate=True)
         if meaning not in sqlstate.OF_A_ROW:
             return None
-        line, column = (None, "") if is_merge else self._place(error)
-        places = (0,) if rows == 1 else (line - 1,) if line and line <= rows else ()
+        places, column = self._places(error, len(rows), is_merge)
         pointer = self._pointers.get(self._column(error) or column, "")
         return Fault(Rejected(f"sqlstate_{sqlstate.of(error)}", pointer), places, meaning is Meaning.DUPLICATE)
+
+    def _without_partition(self, error: DatabaseError, rows: Sequence[MaskedRow], is_merge: bool) -> Fault | None:
+        """Return the fault of a row for which there is no partition, unless there must be one: then it is an outage."""
+        places, _ = self._places(error, len(rows), is_merge)
+        first = self.partitioning.first(datetime.now(UTC)).isoformat() if self.partitioning else ""
+        if any(rows[place].sent_at >= first for place in places or range(len(rows))) and (places or len(rows) == 1):
+            return None
+        return Fault(Rejected(NO_PARTITION, self._time_pointer), places)
+
+    def _places(self, error: DatabaseError, rows: int, is_merge: bool) -> tuple[Sequence[int], str]:
+        """Return the place of the row at fault, as far as it is known, and the column that the error's line names."""
+        line, column = (None, "") if is_merge else self._place(error)
+        return (0,) if rows == 1 else (line - 1,) if line and line <= rows else (), column
 
     def _look(self, connection: Connection, savepoint: str) -> bool:
         """Set the savepoint, look up the primary key, and tell whether the table or a partition of it has triggers."""
         ((key, has_triggers),) = connection.run(f"{savepoint}; {self._look_sql}") or [([], False)]
-        self._key = "message_id, sent_at" if key == ["message_id", "sent_at"] else "message_id"  # with it: partitioned
+        self._key = KEY_BY_TIME if key == [*OWN_COLUMNS] else "message_id"
         return bool(has_triggers)
 
     def _missing(self, connection: Connection, rows: Sequence[MaskedRow]) -> list[int]:
@@ -138,16 +186,17 @@ class StreamTable:
         if not self._key:
             self._look(connection, "SAVEPOINT look")
         there = self._there(connection, rows, self._key)
-        return [place for place, row in enumerate(rows) if row.message_id not in there]
+        return [place for place in range(len(rows)) if place not in there]
 
-    def _there(self, connection: Connection, rows: Sequence[MaskedRow], key: str) -> set[str]:
+    def _there(self, connection: Connection, rows: Sequence[MaskedRow], key: str) -> set[int]:
+        """Return the places of the rows that are there, by a key."""
         found = connection.run(
-            f"SELECT message_id FROM {self._table} JOIN unnest("
-            f"CAST(:ids AS uuid[]), CAST(:times AS timestamptz[])) AS r(message_id, sent_at) USING ({key})",
+            f"SELECT place FROM {self._table} JOIN unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]))"
+            f" WITH ORDINALITY AS r(message_id, sent_at, place) USING ({key})",
             ids=array_cell([row.message_id for row in rows]),
             times=array_cell([row.sent_at for row in rows]),
         )
-        return {str(message_id) for (message_id,) in found or []}
+        return {place - 1 for (place,) in found or []}
 
     def _place(self, error: DatabaseError) -> tuple[int | None, str]:
         """Return the line (from 1) and the column that a COPY's error names, if it does so without a doubt.

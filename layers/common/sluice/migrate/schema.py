@@ -7,8 +7,8 @@ from sluice.deadline import Deadline
 from sluice.declaration import description
 from sluice.declaration.registry import load_all, load_as_brought
 from sluice.declaration.stream import Stream
+from sluice.migrate import conversion, logins, migrations, partitions, tables
 from sluice.migrate import keyset as keysets
-from sluice.migrate import logins, migrations, tables
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
 from sluice.postgres.credentials import Credentials
@@ -34,17 +34,22 @@ def migrate(
 
     def finish(connection: Connection) -> Versions:
         _lock(connection)
-        connection.run("DELETE FROM operation WHERE at < now() - interval '1 day'")
         streams = load_all()
         _describe(connection)
         _compare(connection, streams, roles)
+        partitions.declare(connection, streams)
+        conversion.convert_empty(connection)
         for stream in streams:
             tables.grant(connection, stream, roles)
         keysets.remember(connection, keyset, roles)
         return migrations.versions(connection)
 
     apply(database, roles, deadline, login_by_iam)
-    return database.transact(finish, deadline)
+    made = database.transact(finish, deadline)
+    while database.transact(_make_next_partition, deadline):
+        pass
+    conversion.build_keys(database, deadline)
+    return made
 
 
 def apply(database: Database, roles: Mapping[str, Credentials], deadline: Deadline, login_by_iam: bool = False) -> None:
@@ -98,7 +103,8 @@ def _compare(connection: Connection, streams: Iterable[type[Stream]], roles: Map
 
 def _findings(connection: Connection, streams: Iterable[type[Stream]], roles: Mapping[str, Credentials]) -> list[str]:
     of_streams = [sentence for stream in streams for sentence in tables.findings(connection, stream, roles)]
-    return [*tables.distributed(connection), *of_streams]
+    of_conversions = [sentence for stream in streams for sentence in conversion.obstacles(connection, stream)]
+    return [*tables.distributed(connection), *of_streams, *of_conversions]
 
 
 def _describe(connection: Connection) -> None:
@@ -111,6 +117,11 @@ def _describe(connection: Connection) -> None:
             name=stream.stream_name,
             description=description.text(stream),
         )
+
+
+def _make_next_partition(connection: Connection) -> bool:
+    _lock(connection)
+    return any(partitions.make_next(connection, partitioned) for partitioned in partitions.declared(connection))
 
 
 def _lock(connection: Connection) -> None:

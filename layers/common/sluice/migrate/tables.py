@@ -21,11 +21,12 @@ KINDS = {
     "c": "a type",
 }
 PARTITIONED = "p"
+BY_TIME = "RANGE (sent_at)"
 
 # Our own tables that Citus must leave alone: a role may write some columns only, and Citus adds those with a default.
 LOCAL = (
-    *("audit_log", "batch", "declaration", "erased_value", "erasure", "migration", "operation", "pii_vault"),
-    *("pii_vault_key", "rekeying", "removal", "token_key"),
+    *("audit_log", "batch", "declaration", "erased_value", "erasure", "migration", "operation", "partitioning"),
+    *("pii_vault", "pii_vault_key", "pii_vault_shared", "rekeying", "removal", "token_key"),
 )
 
 type Rights = dict[str, list[str]]  # by privilege the columns; none: all of the table
@@ -73,6 +74,7 @@ def findings(connection: Connection, stream: type[Stream], roles: Mapping[str, C
     told = [
         *_of_relation(connection, relation, stream, roles),
         *_of_key(connection, relation, stream, found),
+        *_of_partitions(connection, relation, stream),
         *_of_columns(connection, stream, found),
     ]
     return [f"{stream.__name__}: {sentence}" for sentence in told]
@@ -129,10 +131,13 @@ def rights(stream: type[Stream], is_partitioned: bool) -> dict[str, Rights]:
     mentions = list(stream.mentioned.columns)
     changed = [*dict.fromkeys([*tokens, *texts])]
     found: dict[str, Rights] = {
-        # Where it is partitioned, the time is part of the key, or may be.
-        "ingest": {"INSERT": [], "SELECT": [*(OWN_COLUMNS if is_partitioned else OWN_COLUMNS[:1])]},
+        # Where it is partitioned, or will be, the time is part of the key, or may be.
+        "ingest": {
+            "INSERT": [],
+            "SELECT": [*(OWN_COLUMNS if is_partitioned or stream.partitioning else OWN_COLUMNS[:1])],
+        },
         "forget": {"DELETE": [], "SELECT": [*dict.fromkeys([*OWN_COLUMNS, *subject, *tokens, *mentions])]},
-        "rekey": {"SELECT": ["message_id", *changed]},
+        "rekey": {"SELECT": [*dict.fromkeys([*OWN_COLUMNS, *changed])]},
     }
     if mentions:
         found["forget"]["UPDATE"] = mentions
@@ -251,9 +256,11 @@ def _of_key(
         " GROUP BY i.indexrelid, i.indisprimary, i.indimmediate, i.indisvalid",
         oid=relation.oid,
     )
-    is_partitioned = relation.is_partitioned
-    allowed = [["message_id"], [*OWN_COLUMNS]] if is_partitioned else [["message_id"]]
-    wanted = "(message_id), or (message_id, sent_at)" if is_partitioned else "(message_id)"
+    allowed, wanted = [["message_id"]], "(message_id)"
+    if relation.is_partitioned:
+        allowed, wanted = [["message_id"], [*OWN_COLUMNS]], "(message_id), or (message_id, sent_at)"
+    if relation.is_partitioned and stream.partitioning:
+        allowed, wanted = [[*OWN_COLUMNS]], "(message_id, sent_at)"
     primary = next((columns for is_primary, _, _, columns in keys if is_primary), None)
     fitting = [key for key in keys if key[3] in allowed and (key[0] or key[3] == ["message_id"])]
     if not fitting:
@@ -261,6 +268,31 @@ def _of_key(
         yield f"the table {table} {has}, so a message that comes twice would be two rows; it must be {wanted}"
     elif not any(is_immediate and is_valid for _, is_immediate, is_valid, _ in fitting):
         yield f"the key {wanted} of the table {table} is deferrable or invalid; it must be checked at once"
+
+
+def _of_partitions(connection: Connection, relation: Relation, stream: type[Stream]) -> Iterator[str]:
+    """Tell what is not as the declaration's partitions need it. A table without partitions gets them."""
+    if stream.partitioning is None:
+        return
+    rows: Any = connection.run(
+        "SELECT pg_get_partkeydef(c.oid)::text, partdefid::regclass::text, pg_has_role(relowner, 'USAGE'),"
+        " pg_get_userbyid(relowner)::text FROM pg_class c"
+        " LEFT JOIN pg_partitioned_table ON partrelid = c.oid AND partdefid <> 0 WHERE c.oid = CAST(:oid AS oid)",
+        oid=relation.oid,
+    )
+    ((key, default, is_ours, owner),) = rows
+    if key not in (None, BY_TIME):
+        yield f"the table {stream.table} is partitioned by {key}, and must be by {BY_TIME}"
+    if default is not None:
+        yield (
+            f"the table {stream.table} has the default partition {default}, in which what expires would stay for ever;"
+            f" ALTER TABLE {stream.table} DETACH PARTITION {default}"
+        )
+    if not is_ours:
+        yield (
+            f"the table {stream.table} belongs to {owner}, and {relation.user} cannot make partitions of it;"
+            f" ALTER TABLE {stream.table} OWNER TO {relation.user}"
+        )
 
 
 def _of_columns(connection: Connection, stream: type[Stream], found: Mapping[str, Found]) -> Iterator[str]:

@@ -125,6 +125,18 @@ class Database:
         except Outage:
             raise CommitUnanswered(UNANSWERED) from None
 
+    def run_alone(self, statement: str, deadline: Deadline) -> None:
+        """Run a statement that must be in no transaction. Raises Outage, also when it is not done by the deadline.
+
+        Then the server may go on with it, whether or not anybody still waits.
+        """
+        connection = self._connect(deadline)
+        try:
+            connection.run_alone(statement, deadline.seconds_left())
+        except (DatabaseError, InterfaceError, OSError) as error:
+            self.close()
+            raise outage(error) from None
+
     def close(self) -> None:
         """Close the connection, if there is one, whatever state it is in."""
         connection, self._connection = self._connection, None

@@ -58,6 +58,13 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
         self._wait_until(began + seconds)
         self._limited_at = began
 
+    def run_alone(self, sql: str, seconds: float) -> None:
+        """Run a statement outside of a transaction, without a time limit of its own. Raises TimeoutError."""
+        self._wait_until(time.monotonic() + seconds)
+        for setting in ("statement_timeout", "lock_timeout"):
+            self.run(f"SET {setting} = 0")
+        self.run(sql)
+
     def run_last(self, sql: str) -> None:
         """Have a statement run at the end of the transaction, where it takes no round trip of its own."""
         self._last.append(sql)

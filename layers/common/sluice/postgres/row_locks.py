@@ -7,27 +7,32 @@ from sluice.postgres import sqlstate
 from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection, DatabaseError
 
+type RowId = tuple[str, str]  # of a row: its message id and its time, as texts
 
-def lock(connection: Connection, table: str, message_ids: Sequence[str], columns: str, changed: str) -> Any:
-    """Lock the rows with these message ids in that order, and return their columns, an SQL list.
+BEFORE_ALL: RowId = ("00000000-0000-0000-0000-000000000000", "-infinity")
+
+
+def lock(connection: Connection, table: str, rows: Sequence[RowId], columns: str, changed: str) -> Any:
+    """Lock these rows in the order of their ids, and return their columns, an SQL list.
 
     A SELECT locks no rows of a table that Citus has distributed (0A000). There an UPDATE does, which leaves the column
     `changed` as it is. It keeps no order. So it may meet somebody in a deadlock, after which the transaction is tried
     again.
     """
-    these = "message_id = ANY(CAST(:message_ids AS uuid[]))"
-    ids = array_cell(message_ids)
+    these = (
+        "(message_id, sent_at) IN (SELECT * FROM unnest(CAST(:message_ids AS uuid[]), CAST(:times AS timestamptz[])))"
+    )
+    ids = {"message_ids": array_cell([one for one, _ in rows]), "times": array_cell([time for _, time in rows])}
     connection.run("SAVEPOINT lock")
     try:
-        rows = connection.run(
-            f"SELECT {columns} FROM {table} WHERE {these} ORDER BY {table}.message_id FOR UPDATE", message_ids=ids
+        found = connection.run(
+            f"SELECT {columns} FROM {table} WHERE {these} ORDER BY {table}.message_id, {table}.sent_at FOR UPDATE",
+            **ids,
         )
     except DatabaseError as error:
         if sqlstate.of(error) != sqlstate.NOT_SUPPORTED:
             raise
         connection.run("ROLLBACK TO SAVEPOINT lock")
-        rows = connection.run(
-            f"UPDATE {table} SET {changed} = {changed} WHERE {these} RETURNING {columns}", message_ids=ids
-        )
+        found = connection.run(f"UPDATE {table} SET {changed} = {changed} WHERE {these} RETURNING {columns}", **ids)
     connection.run("RELEASE SAVEPOINT lock")
-    return rows
+    return found

@@ -14,6 +14,7 @@ from sluice.postgres.driver import Connection, identifier, literal, quoted_table
 from sluice.pseudonyms.keyset import Keyset
 
 LOCK = 0x51CD  # shared by those who write rows or tokens, exclusive for those who erase or sweep them
+MAINTENANCE_LOCK = 0x51D0  # of those who erase, and of those who drop partitions: no batch waits for both
 
 
 class State(NamedTuple):
@@ -43,6 +44,7 @@ def exclude(connection: Connection) -> None:
     Afterwards they do not take for granted that what they sealed before is still there, nor that their keyset is the
     database's.
     """
+    connection.run(f"SELECT pg_advisory_xact_lock({MAINTENANCE_LOCK})")
     connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
     connection.run("UPDATE removal SET number = number + 1")
 

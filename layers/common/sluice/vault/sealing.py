@@ -6,7 +6,8 @@ then ciphertext and tag. https://docs.aws.amazon.com/kms/latest/developerguide/d
 
 import os
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -27,12 +28,26 @@ class Altered(Exception):
     """A sealed value does not open, or is not the one of its token: somebody changed it."""
 
 
+class Place(NamedTuple):
+    """Where in the vault a value is sealed: with the rows of a stream that were sent on a day.
+
+    It goes with them. Streams without partitions share one place, where a value is sealed once.
+    """
+
+    stream: str
+    day: str  # ISO 8601, UTC
+
+
+SHARED = Place("", "-infinity")
+
+
 class Sealed(msgspec.Struct, frozen=True, gc=False):
     """One row of `pii_vault`."""
 
     token: str
     domain: str
     sealed: bytes
+    place: Place = SHARED
 
 
 class WrappedDataKey(NamedTuple):
@@ -54,12 +69,12 @@ class DataKey:
         self.values = 0
         self._aes = AESGCM(plaintext)
 
-    def seal(self, original: Original) -> Sealed:
+    def seal(self, original: Original, place: Place = SHARED) -> Sealed:
         """Seal a value under this data key."""
         self.values += 1
         nonce = os.urandom(NONCE_BYTES)
         sealed = nonce + self._aes.encrypt(nonce, original.value.encode(), original.domain.encode())
-        return Sealed(original.token, original.domain, sealed)
+        return Sealed(original.token, original.domain, sealed, place)
 
     def open(self, sealed: bytes, domain: str) -> str:
         """Return the clear value. Raises Altered when it was sealed otherwise."""
@@ -78,7 +93,7 @@ class Vault:
         self._settings = settings
         self._data_key: DataKey | None = None
         self._committed_data_key: UUID | None = None
-        self._known: set[str] = set()
+        self._known: dict[Place, set[str]] = defaultdict(set)
         self._generation: int | None = None
 
     def prepare(self) -> None:
@@ -94,14 +109,19 @@ class Vault:
             self._committed_data_key = None
             self._generation = generation
 
-    def seal(self, originals: Iterable[Original]) -> list[Sealed]:
-        """Seal the values whose tokens are not known to be sealed, sorted by token, each once."""
-        new = {original.token: original for original in originals if original.token not in self._known}
-        return [self._key().seal(new[token]) for token in sorted(new)]
+    def seal(self, originals: Mapping[Place, Iterable[Original]]) -> list[Sealed]:
+        """Seal the values whose tokens are not known to be sealed in their place, each once, sorted by token."""
+        new = {
+            (original.token, place): original
+            for place, several in originals.items()
+            for original in self.unknown(place, several)
+        }
+        return [self._key().seal(new[token, place], place) for token, place in sorted(new)]
 
-    def unknown(self, originals: Iterable[Original]) -> list[Original]:
-        """Return the values whose tokens are not known to be sealed."""
-        return [original for original in originals if original.token not in self._known]
+    def unknown(self, place: Place, originals: Iterable[Original]) -> list[Original]:
+        """Return the values whose tokens are not known to be sealed in a place."""
+        known = self._known[place]
+        return [original for original in originals if original.token not in known]
 
     @property
     def wrapped_data_key(self) -> WrappedDataKey:
@@ -116,9 +136,9 @@ class Vault:
     def committed(self, sealed: Iterable[Sealed]) -> None:
         """Remember what a committed transaction has put into the vault: these values, and the data key with them."""
         for entry in sealed:
-            self._known.add(entry.token)
+            self._known[entry.place].add(entry.token)
             self._committed_data_key = self._key().wrapped.id
-        if len(self._known) > KNOWN_TOKENS:
+        if sum(map(len, self._known.values())) > KNOWN_TOKENS:
             self._known.clear()
 
     def _key(self) -> DataKey:

@@ -10,7 +10,15 @@ from sluice.ingest.ledger import first_id
 from sluice.postgres.database import Database
 
 MOST_PERIODS = 1000  # of an answer, whose size Lambda bounds
-OUTCOMES = ("written", "duplicates", "rejected", "rejected_again", "erased", "ignored")  # of what was received
+OUTCOMES = (
+    "written",
+    "duplicates",
+    "rejected",
+    "rejected_again",
+    "erased",
+    "expired",
+    "ignored",
+)  # of what was received
 COUNTS = ("received", *OUTCOMES, "removed")
 
 

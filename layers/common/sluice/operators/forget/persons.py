@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import msgspec
 
@@ -16,6 +15,7 @@ from sluice.operators.call import Refused
 from sluice.operators.forget.requests import Erasure
 from sluice.postgres.cells import Cell
 from sluice.postgres.driver import Connection, identifier, quoted_table
+from sluice.postgres.row_locks import BEFORE_ALL, RowId
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 from sluice.vault import erasures
 
@@ -153,19 +153,21 @@ def _columns(connection: Connection, stream: type[Stream], deadline: Deadline) -
         f"{identifier(field.column)}::text[]" if field.is_array else f"ARRAY[{identifier(field.column)}::text]"
         for field in (stream.subject.fields if stream.subject else ())
     ]
-    after: UUID | None = None
+    table = quoted_table(stream.table)
+    after: RowId = BEFORE_ALL
     while True:
         deadline.seconds_left()
         rows: Any = connection.run(
-            f"SELECT {', '.join(['message_id', *columns])} FROM {quoted_table(stream.table)}"
-            " WHERE CAST(:after AS uuid) IS NULL OR message_id > CAST(:after AS uuid)"
-            f" ORDER BY message_id LIMIT {WALK_ROWS}",
-            after=after,
+            f"SELECT {', '.join(['message_id::text', 'sent_at::text', *columns])} FROM {table}"
+            " WHERE (message_id, sent_at) > (CAST(:after AS uuid), CAST(:after_time AS timestamptz))"
+            f" ORDER BY {table}.message_id, {table}.sent_at LIMIT {WALK_ROWS}",
+            after=after[0],
+            after_time=after[1],
         )
-        yield [[[text for text in texts or () if text is not None] for texts in row[1:]] for row in rows]
+        yield [[[text for text in texts or () if text is not None] for texts in row[2:]] for row in rows]
         if len(rows) < WALK_ROWS:
             return
-        after = rows[-1][0]
+        after = (rows[-1][0], rows[-1][1])
 
 
 def _canonical(field: SubjectField, text: str) -> Any:

@@ -13,6 +13,7 @@ from sluice.operators.forget.persons import Names
 from sluice.postgres import row_locks
 from sluice.postgres.cells import array_cell, json_cell
 from sluice.postgres.driver import Connection, identifier, quoted_table
+from sluice.postgres.row_locks import BEFORE_ALL, RowId
 from sluice.vault import erasures
 
 type Tokens = Mapping[str, Collection[str]]  # by domain
@@ -58,7 +59,8 @@ def erase_mentions(
     for members in _without_mentions(connection, stream, subject_tokens, sent_before):
         connection.run(
             f"UPDATE {table} t SET {', '.join(f'{name} = r.{name}' for name in names)}"
-            f" FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json)) r WHERE t.message_id = r.message_id",
+            f" FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json)) r"
+            " WHERE t.message_id = r.message_id AND t.sent_at = r.sent_at",
             rows=str(json_cell(members)),
         )
         changed += len(members)
@@ -72,28 +74,29 @@ def _without_mentions(
     columns = stream.mentioned.columns
     names = [f"{identifier(name)}::text" if is_json else str(identifier(name)) for name, is_json in columns.items()]
     table, one_column = quoted_table(stream.table), str(identifier(next(iter(columns))))
-    selected = ", ".join(["message_id::text", *names])
+    selected = ", ".join(["message_id::text", "sent_at::text", *names])
     has_one = _has_one(stream.mentioned.places, subject_tokens)
-    after: str | None = None
+    after: RowId = BEFORE_ALL
     while True:
         found: Any = connection.run(
-            f"SELECT message_id::text FROM {table} WHERE ({has_one}) AND {SENT_BEFORE}"
-            " AND (CAST(:after AS uuid) IS NULL OR message_id > CAST(:after AS uuid))"
-            f" ORDER BY {table}.message_id LIMIT {MENTIONS}",
+            f"SELECT message_id::text, sent_at::text FROM {table} WHERE ({has_one}) AND {SENT_BEFORE}"
+            " AND (message_id, sent_at) > (CAST(:after AS uuid), CAST(:after_time AS timestamptz))"
+            f" ORDER BY {table}.message_id, {table}.sent_at LIMIT {MENTIONS}",
             sent_before=sent_before,
-            after=after,
+            after=after[0],
+            after_time=after[1],
         )
         if not found:
             return
-        message_ids = [message_id for (message_id,) in found]
         members = []
-        for message_id, *values in row_locks.lock(connection, table, message_ids, selected, one_column):
+        for message_id, sent_at, *values in row_locks.lock(connection, table, found, selected, one_column):
             decoded = dict(zip(columns, map(_decoded, values, columns.values()), strict=True))
-            members.append({"message_id": message_id, **stream.mentioned.without(decoded, subject_tokens)})
+            without = stream.mentioned.without(decoded, subject_tokens)
+            members.append({"message_id": message_id, "sent_at": sent_at, **without})
         yield members
-        if len(message_ids) < MENTIONS:
+        if len(found) < MENTIONS:
             return
-        after = message_ids[-1]
+        after = found[-1]
 
 
 def count_mentions(connection: Connection, stream: type[Stream], tokens: Tokens, names: Names) -> int:

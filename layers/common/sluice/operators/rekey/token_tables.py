@@ -13,6 +13,7 @@ from sluice.declaration.stream import Stream
 from sluice.postgres import row_locks
 from sluice.postgres.cells import array_cell, json_cell
 from sluice.postgres.driver import Connection, identifier, quoted_table
+from sluice.postgres.row_locks import BEFORE_ALL, RowId
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 
 LONGEST_PLACE = 63  # characters, as the column of `rekeying`; a table with its schema can be longer
@@ -68,7 +69,8 @@ class SealedValues:
     name: str = "pii_vault"
 
     def read(self, connection: Connection, after: str | None) -> Batch:
-        rows = _next(connection, "token, domain", "pii_vault", "token", after)
+        # A token is in several partitions, and must not be parted by the end of a batch.
+        rows = _next(connection, "DISTINCT token, domain", "pii_vault", "token", after)
         return _batch(
             [token for token, _ in rows], {token: self.successors.of(domain, token) for token, domain in rows}
         )
@@ -137,7 +139,7 @@ class ErasedValues:
 
 
 class StreamRows:
-    """The rows of a stream by their message ids."""
+    """The rows of a stream by their message ids and their times."""
 
     def __init__(self, stream: type[Stream], successors: Successors) -> None:
         self.name = stream.table if len(stream.table) <= LONGEST_PLACE else stream.stream_name
@@ -155,30 +157,38 @@ class StreamRows:
         self._is_json = [column in in_json for column in self._column_names]
         self._names = [str(identifier(column)) for column in self._column_names]
         texts = [f"{name}::text" if json else name for name, json in zip(self._names, self._is_json, strict=True)]
-        self._columns = ", ".join(["message_id::text", *texts])
+        self._columns = ", ".join(["message_id::text", "sent_at::text", *texts])
 
     def read(self, connection: Connection, after: str | None) -> Batch:
-        rows = _next(connection, self._columns, self._table, "message_id", after)
+        message_id, sent_at = _row_id(after) if after else BEFORE_ALL
+        rows: Any = connection.run(
+            f"SELECT {self._columns} FROM {self._table}"
+            " WHERE (message_id, sent_at) > (CAST(:message_id AS uuid), CAST(:sent_at AS timestamptz))"
+            f" ORDER BY {self._table}.message_id, {self._table}.sent_at LIMIT {BATCH_ROWS}",
+            message_id=message_id,
+            sent_at=sent_at,
+        )
         tokens: dict[str, str] = {}
         row_ids = []
-        for row_id, *values in rows:
+        for message_id, sent_at, *values in rows:
             decoded = self._decoded(values)
             if self._replaced(decoded, tokens) != decoded:
-                row_ids.append(row_id)
-        return Batch(rows[-1][0] if rows else None, tokens, row_ids)
+                row_ids.append(f"{message_id} {sent_at}")
+        return Batch(f"{message_id} {sent_at}" if rows else None, tokens, row_ids)
 
     def rewrite(self, connection: Connection, batch: Batch, is_settled: bool) -> int:
         # The owner of the table may change a row at the same time.
-        locked = row_locks.lock(connection, self._table, batch.row_ids, self._columns, self._names[0])
+        rows = [_row_id(row_id) for row_id in batch.row_ids]
+        locked = row_locks.lock(connection, self._table, rows, self._columns, self._names[0])
         members = [
-            {"message_id": row_id}
+            {"message_id": message_id, "sent_at": sent_at}
             | dict(zip(self._column_names, self._replaced(self._decoded(values), {}), strict=True))
-            for row_id, *values in locked
+            for message_id, sent_at, *values in locked
         ]
         connection.run(
             f"UPDATE {self._table} t SET {', '.join(f'{name} = r.{name}' for name in self._names)}"
             f" FROM json_populate_recordset(NULL::{self._table}, CAST(:rows AS json)) r"
-            " WHERE t.message_id = r.message_id",
+            " WHERE t.message_id = r.message_id AND t.sent_at = r.sent_at",
             rows=str(json_cell(members)),
         )
         return len(members)
@@ -223,6 +233,12 @@ def _next(connection: Connection, columns: str, table: str, primary_key: str, af
     if after is None:
         return connection.run(f"SELECT {columns} FROM {table} {order}") or []
     return connection.run(f"SELECT {columns} FROM {table} WHERE {primary_key} > :after {order}", after=after) or []
+
+
+def _row_id(text: str) -> RowId:
+    """Return the id that a text is. One of an earlier version has no time: all rows of the message are before it."""
+    message_id, _, sent_at = text.partition(" ")
+    return message_id, sent_at or "infinity"
 
 
 def _batch(row_ids: Sequence[str], current: Mapping[str, str]) -> Batch:

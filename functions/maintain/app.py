@@ -1,0 +1,42 @@
+"""Look after the tables, every day and after each deployment: partitions ahead, and nothing that has expired."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice import telemetry
+from sluice.deadline import Deadline
+from sluice.declaration.registry import load_queued
+from sluice.declaration.route import streams_of
+from sluice.maintain.maintenance import Maintenance
+from sluice.migrate import custom_resource
+from sluice.postgres.database import Database
+from sluice.settings import MaintainSettings
+
+
+@telemetry.logger.inject_lambda_context(log_event=False)  # the event holds a URL that anyone may answer to
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
+    """Return how much of what was done, and what is left to the next run: `{"made": …, "postponed": {…}, …}`.
+
+    CloudFormation names the stream whose function it has just deployed. Its table may be converted then.
+    """
+    deadline = Deadline.of(context, custom_resource.ANSWER_SECONDS)
+    return custom_resource.answer(event, _physical_id(event), deadline, lambda: _maintain(event, deadline))
+
+
+def _maintain(event: Mapping[str, Any], deadline: Deadline) -> Mapping[str, Any]:
+    properties = event.get("ResourceProperties", {}) if event else {}
+    queued = properties.get("Stream")
+    new = [stream.stream_name for stream in streams_of(load_queued(queued))] if queued else []
+    return Maintenance(_database(), deadline, new).run()
+
+
+def _physical_id(event: Mapping[str, Any]) -> str:
+    return f"sluice-maintenance-{event.get('LogicalResourceId', '')}" if event else ""
+
+
+@cache
+def _database() -> Database:
+    return Database(MaintainSettings.read().database, application_name="sluice-maintain")

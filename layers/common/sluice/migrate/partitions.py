@@ -1,0 +1,148 @@
+"""The partitions of the streams' tables and of the vault: those that lack are made, before anything needs them.
+
+A partition spans a day, a month or a year, in UTC. They begin with what is kept and end after `AHEAD`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sluice.declaration.partitioning import AHEAD, Partitioning
+from sluice.declaration.stream import Stream
+from sluice.postgres.driver import Connection, quoted_table
+
+# The condition on pg_index for the unique index that becomes the primary key of a table with partitions.
+IS_KEY = (
+    "indisunique AND NOT indisprimary AND indnatts = 2 AND pg_get_indexdef(indexrelid, 1, false) = 'message_id'"
+    " AND pg_get_indexdef(indexrelid, 2, false) = 'sent_at'"
+)
+LONGEST_STEP = {"day": timedelta(days=1), "month": timedelta(days=31), "year": timedelta(days=366)}
+
+
+class Partitioned(NamedTuple):
+    """A row of the table `partitioning`: a stream whose table has partitions, or will have them."""
+
+    stream: str  # its name
+    relation: str  # its table, quoted
+    partitioning: Partitioning
+    is_converted: bool  # the table has partitions
+    declared_at: datetime
+
+
+class Span(NamedTuple):
+    """From when until when, in UTC. What has no bound begins with the first datetime, and ends with the last one."""
+
+    lower: datetime
+    upper: datetime
+
+
+class Partition(NamedTuple):
+    """A partition of a table."""
+
+    relation: str  # quoted
+    span: Span
+
+
+FOR_EVER = Span(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+
+
+def declare(connection: Connection, streams: Iterable[type[Stream]]) -> None:
+    """Remember which streams have partitions. A stream that is no longer declared keeps its own: its rows expire."""
+    for stream in streams:
+        partitioning = stream.partitioning
+        if partitioning is None:
+            connection.run("DELETE FROM partitioning WHERE stream = :name", name=stream.stream_name)
+            continue
+        connection.run(
+            "INSERT INTO partitioning (stream, relation, unit, keep_for)"
+            " VALUES (:name, :relation, :unit, CAST(:keep_for AS interval))"
+            " ON CONFLICT (stream) DO UPDATE SET relation = excluded.relation, unit = excluded.unit,"
+            " keep_for = excluded.keep_for",
+            name=stream.stream_name,
+            relation=quoted_table(stream.table),
+            unit=partitioning.unit,
+            keep_for=f"{partitioning.keep_for.days} days" if partitioning.keep_for else None,
+        )
+
+
+def declared(connection: Connection) -> list[Partitioned]:
+    """Return the streams with partitions whose tables are there, by name."""
+    rows: Any = connection.run(
+        "SELECT stream, relation, unit, extract(epoch FROM keep_for)::bigint, relkind = 'p', declared_at"
+        " FROM partitioning JOIN pg_class ON oid = to_regclass(relation) ORDER BY stream"
+    )
+    return [
+        Partitioned(stream, relation, Partitioning(unit, timedelta(seconds=seconds) if seconds else None), *rest)
+        for stream, relation, unit, seconds, *rest in rows
+    ]
+
+
+def make_next(connection: Connection, partitioned: Partitioned) -> bool:
+    """Make the first partition that lacks, of the vault before the table, and tell whether there was one."""
+    window = wanted(partitioned.partitioning, moment(connection))
+    unit = partitioned.partitioning.unit
+    of_vault = [one.span for one in partitions(connection, "pii_vault", partitioned.stream)]
+    for span in gaps(window, unit, of_vault):
+        connection.run(
+            "SELECT make_vault_partition(:name, CAST(:lower AS date), CAST(:upper AS date))",
+            name=partitioned.stream,
+            lower=span.lower.date().isoformat(),
+            upper=span.upper.date().isoformat(),
+        )
+        return True
+    of_table = [one.span for one in partitions(connection, partitioned.relation)] if partitioned.is_converted else []
+    for span in gaps(window, unit, of_table) if partitioned.is_converted else ():
+        connection.run(
+            "SELECT make_partition(:name, :lower, :upper)",
+            name=partitioned.stream,
+            lower=span.lower,
+            upper=span.upper,
+        )
+        return True
+    return False
+
+
+def partitions(connection: Connection, relation: str, stream: str = "") -> list[Partition]:
+    """Return the partitions of a table by time, or of the vault those of a stream, the oldest first."""
+    rows: Any = connection.run(
+        "SELECT relation::text, lower, upper FROM partitions_of(CAST(:relation AS regclass), :name)"
+        " ORDER BY lower NULLS FIRST",
+        relation=relation,
+        name=stream,
+    )
+    return [Partition(name, Span(lower or FOR_EVER.lower, upper or FOR_EVER.upper)) for name, lower, upper in rows]
+
+
+def moment(connection: Connection) -> datetime:
+    """Return the time by which rows expire: the server's."""
+    rows: Any = connection.run("SELECT maintenance_time()")
+    found: datetime = rows[0][0]
+    return found
+
+
+def wanted(partitioning: Partitioning, now: datetime) -> Span:
+    """Return what there must be partitions for."""
+    return Span(begin(partitioning.first(now), partitioning.unit), end(now + AHEAD, partitioning.unit))
+
+
+def gaps(window: Span, unit: str, taken: Sequence[Span]) -> Iterator[Span]:
+    """Yield the spans of a window, no longer than a unit each, that lack: what is taken may have other bounds."""
+    at = window.lower
+    for span in [*sorted(taken), Span(window.upper, window.upper)]:
+        until = min(span.lower, window.upper)
+        while at < until:
+            upper = min(end(at, unit), until)
+            yield Span(at, upper)
+            at = upper
+        at = max(at, span.upper)
+
+
+def begin(at: datetime, unit: str) -> datetime:
+    """Return when the unit began that a moment is in."""
+    start = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return start if unit == "day" else start.replace(day=1) if unit == "month" else start.replace(month=1, day=1)
+
+
+def end(at: datetime, unit: str) -> datetime:
+    """Return when the unit ends that a moment is in."""
+    return begin(begin(at, unit) + LONGEST_STEP[unit], unit)
