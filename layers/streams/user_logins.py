@@ -5,7 +5,7 @@ from typing import Annotated
 from sluice import IpAddress, Keep, Pseudonym, Stream, Text, Version, version_number
 
 
-class UserLogin(Stream, table="user_logins", subject="user_id", batch="batch_id"):
+class UserLogin(Stream, table="user_logins", subject="user_id", batch="batch_id", partition="month"):
     """A login event, as the app sends it."""
 
     user_id: Annotated[str, Text(max=128)]

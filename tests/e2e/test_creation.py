@@ -168,7 +168,9 @@ def test_a_deleted_stack_is_made_again_around_its_queues_and_logs(account: Stack
     delete(stack)
     send(stack, "meanwhile")
     left = left_by(stack)
-    assert left["log groups"] == [f"/sluice/again/{name}" for name in ("dead-letters", "forget", "rekey", "reveal")]
+    assert left["log groups"] == [
+        f"/sluice/again/{name}" for name in ("dead-letters", "forget", "maintain", "rekey", "reveal")
+    ]
     assert (len(left["queues"]), len(left["keys"]), len(left["secrets"])) == (4, 2, 1)
 
     told = sluice(stack, "adopt", "--stack", "again").splitlines()

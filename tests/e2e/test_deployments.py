@@ -303,7 +303,7 @@ def test_what_a_deleted_stack_leaves_is_all_that_cannot_be_made_again(
     assert [kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] for key in keys] == ["Enabled", "Enabled"]
     assert rows_of(stack, "neighbour") == {"theirs"}
     groups = stack.client("logs").describe_log_groups(logGroupNamePrefix="/sluice/neighbour/")["logGroups"]
-    trails = [f"/sluice/neighbour/{name}" for name in ("dead-letters", "forget", "rekey", "reveal")]
+    trails = [f"/sluice/neighbour/{name}" for name in ("dead-letters", "forget", "maintain", "rekey", "reveal")]
     assert [group["logGroupName"] for group in groups] == trails
 
     message_id = sent.send(login())

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(600)  # seconds: SAM has built nothing in the c
 SIGN_UP = {"name": "ada", "email": "Ada@Example.com", "country": "GB", "note": "ring twice"}
 SHOWN_TOKEN = "t1_37amfWDJiODcsJ-DV5Y8BuAS9jFLsNymEiydi3fGlls"
 SHOWN_QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/login-queue-dlq"
-AUDITED = ("reveal", "forget", "rekey", "dead-letters")
+AUDITED = ("reveal", "forget", "rekey", "dead-letters", "maintain")
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,7 @@ def test_secrets_are_generated_as_the_template_says(stack: Stack) -> None:
         "DeadLettersSecret": "sluice-dead-letters",
         "ForgetSecret": "sluice-forget",
         "IngestSecret": "sluice-ingest",
+        "MaintainSecret": "sluice-maintain",
         "RekeySecret": "sluice-rekey",
         "RevealSecret": "sluice-reveal",
     }
@@ -210,7 +211,7 @@ def test_functions_have_their_settings(stack: Stack) -> None:
 def test_log_groups_have_neither_their_retention_nor_their_key(stack: Stack) -> None:
     groups = stack.client("logs").describe_log_groups(logGroupNamePrefix="/sluice/")["logGroups"]
     found = {group["logGroupName"]: (group.get("retentionInDays"), group.get("kmsKeyId")) for group in groups}
-    names = "audit breaker dead-letters forget ingest migrate rekey reveal".split()
+    names = "audit breaker dead-letters forget ingest maintain migrate rekey reveal".split()
     assert found == {f"/sluice/sluice/{name}": (None, None) for name in names}  # AWS: both, as the template says
 
 
@@ -408,7 +409,7 @@ def test_what_the_template_retains_is_there_after_the_stack_is_deleted(stack: St
         "sluice: data keys of the vault",
     }
     groups = stack.client("logs").describe_log_groups(logGroupNamePrefix="/sluice/")["logGroups"]
-    trails = {f"/sluice/sluice/{name}" for name in ("dead-letters", "forget", "rekey", "reveal")}
+    trails = {f"/sluice/sluice/{name}" for name in ("dead-letters", "forget", "maintain", "rekey", "reveal")}
     assert {group["logGroupName"] for group in groups} == trails
     names = [function["FunctionName"] for function in stack.client("lambda").list_functions()["Functions"]]
     assert not [name for name in names if name.startswith(STACK_NAME)]

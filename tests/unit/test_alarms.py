@@ -17,6 +17,7 @@ from sluice.failures import Outage
 from sluice.ingest import metrics
 from sluice.ingest.rows import Rejection
 from sluice.ingest.store import Written
+from sluice.maintain.maintenance import Maintenance
 from sluice.operators.audit.audit_log import Head
 from sluice.operators.reveal import Request, Revealer
 from sluice.postgres.database import Database
@@ -72,12 +73,14 @@ def emitted(output: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> set[M
         with service("ingest", monkeypatch):
             records = [{"attributes": {"SentTimestamp": "1767258000123"}}]
             rejection = Rejection(numbered(1), stream, "internal_error", "", {})
-            metrics.count_batch(stream, records, Written(0, 0, [], 1.5), [rejection], ignored=1)
+            metrics.count_batch(stream, records, Written(0, 0, [], 1.5, expired=1), [rejection], ignored=1)
             telemetry.count_outage(stream, Outage(WHY))
         with service("breaker", monkeypatch):
             tick(stream, monkeypatch)
     with service("reveal", monkeypatch):
         reveal()
+    with service("maintain", monkeypatch):
+        Maintenance(FakeDatabase(), Deadline(float("inf"))).tell({})
     lines = [json.loads(line) for line in output().splitlines()]
     return {metric for line in lines if "_aws" in line for metric in metrics_in(line)}
 

@@ -121,6 +121,7 @@ PERMISSIONS = {
         "RekeySecret": READ,
         "AuditSecret": READ,
         "DeadLettersSecret": READ,
+        "MaintainSecret": READ,
         "StorageKey": DECRYPT,
         "": DECRYPT,  # DatabaseOwnerSecretKmsKeyArn, which is empty by default
     },
@@ -157,6 +158,12 @@ PERMISSIONS = {
         "RekeySecret": READ,
         "StorageKey": DECRYPT | {"kms:GenerateDataKey"},
         VAULT: {"kms:ReEncryptFrom", "kms:ReEncryptTo"},
+    },
+    "MaintainRole": {
+        "MaintainLogGroup": LOGS,
+        **LOGIN["maintain"],
+        "MaintainSecret": READ,
+        "StorageKey": DECRYPT,
     },
     "AuditRole": {"AuditLogGroup": LOGS, **LOGIN["audit"], "AuditSecret": READ, "StorageKey": DECRYPT},
     "DeadLettersRole": {
@@ -252,6 +259,7 @@ def test_a_stream_is_a_word_of_which_all_else_is_made() -> None:
         "QueueParameter",
         "IngestFunction",
         "IngestFunctionpushes",
+        "Maintenance",
         "DeadLettersAlarm",
         "DeadLettersAgeAlarm",
         "AgeAlarm",
@@ -289,11 +297,11 @@ def test_what_a_word_does_not_say_is_what_the_check_takes_it_for() -> None:
     } == DEFAULTS
 
 
-def test_thirty_four_streams_fit_into_a_stack_and_the_first_limit_is_that_of_its_resources() -> None:
-    most = {f"Stream{number}": dict[str, object]() for number in range(34)}
+def test_thirty_streams_fit_into_a_stack_and_the_first_limit_is_that_of_its_resources() -> None:
+    most = {f"Stream{number}": dict[str, object]() for number in range(30)}
     template = made_of(most)
     resources = transformed(template)
-    of_a_stream = 12
+    of_a_stream = 13
     assert len(resources) <= 500 < len(resources) + of_a_stream  # as many as CloudFormation takes
     assert len(resources) - len(transformed(made_of({}))) == of_a_stream * len(most)
     # The others are further away: a template may have 1 MB, a role 10,240 characters of its own policies.
@@ -321,7 +329,7 @@ def test_the_outputs_are_names_and_addresses_and_no_secret() -> None:
 
 def test_what_cannot_be_made_again_outlives_the_stack_unless_its_creation_fails() -> None:
     kept = {name: resource["DeletionPolicy"] for name, resource in RESOURCES.items() if "DeletionPolicy" in resource}
-    trails = [f"{function}LogGroup" for function in ("Reveal", "Forget", "DeadLetters", "Rekey")]  # who logs heads
+    trails = [f"{function}LogGroup" for function in ("Reveal", "Forget", "DeadLetters", "Rekey", "Maintain")]
     assert kept == dict.fromkeys(
         ["StorageKey", "VaultKey", "KeysetSecret", *trails, *of_type("AWS::SQS::Queue")], "RetainExceptOnCreate"
     )
@@ -625,10 +633,11 @@ def test_the_operators_functions_are_called_with_a_signature_or_not_at_all() -> 
         f"{name}FunctionUrl": {"TargetFunctionArn": {"Ref": f"{name}Function"}, "AuthType": "AWS_IAM"}
         for name in ("Reveal", "Forget", "DeadLetters", "Rekey", "Audit")
     }
-    # A permission would let callers in whom IAM does not know: the schedule's alone.
+    # A permission would let callers in whom IAM does not know: those of the schedules alone.
     permissions = [found["Properties"] for found in TRANSFORMED.values() if found["Type"] == "AWS::Lambda::Permission"]
     assert [(one["FunctionName"], one["Principal"]) for one in permissions] == [
-        ({"Ref": "BreakerFunction"}, "events.amazonaws.com")
+        ({"Ref": "BreakerFunction"}, "events.amazonaws.com"),
+        ({"Ref": "MaintainFunction"}, "events.amazonaws.com"),
     ]
     assert TEMPLATE["Parameters"]["AllowUnverifiedCaller"]["Default"] == "false"
 
@@ -682,7 +691,7 @@ def test_a_function_has_a_role_and_an_encrypted_log_of_its_own(name: str) -> Non
     group = RESOURCES[function["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
     assert group["KmsKeyId"] == IN_USE["StorageKey"]
     # Whether the audit log is whole, and who was erased since a backup, these alone can tell.
-    proves = name in ("RevealFunction", "ForgetFunction", "RekeyFunction", "DeadLettersFunction")
+    proves = name in ("RevealFunction", "ForgetFunction", "RekeyFunction", "DeadLettersFunction", "MaintainFunction")
     assert group["RetentionInDays"] == ({"Ref": "AuditTrailRetentionDays"} if proves else 90)
     assert not function.get("Policies")  # SAM's own would be wider
 
@@ -690,7 +699,7 @@ def test_a_function_has_a_role_and_an_encrypted_log_of_its_own(name: str) -> Non
 def test_every_function_has_the_product_and_the_streams() -> None:
     found = [one["Properties"]["Layers"] for one in TRANSFORMED.values() if one["Type"] == "AWS::Lambda::Function"]
     kinds = [[re.sub(r"Layer[0-9a-f]+$", "Layer", layer["Ref"]) for layer in layers] for layers in found]
-    assert kinds == [["CommonLayer", "StreamsLayer"]] * 9
+    assert kinds == [["CommonLayer", "StreamsLayer"]] * 10
 
 
 def test_payloads_are_read_and_deleted_where_the_parameters_say_so() -> None:

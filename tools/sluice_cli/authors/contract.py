@@ -55,6 +55,7 @@ def of_stream(stream: type[Stream]) -> Contract:
         "mentions": stream.mentioned.paths,
         "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
         "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
+        "keep_for": stream.partitioning.keep_for.days if stream.partitioning and stream.partitioning.keep_for else None,
         "records": stream.splitter.name if stream.splitter else None,
         "ignore": list(stream.ignored_members),
         "offloaded": str(stream.offloaded) if stream.offloaded else None,
@@ -212,6 +213,7 @@ def _of_stream(old: Contract, new: Contract) -> Iterator[Change]:
     if old.get("records") != new["records"]:  # an older version says nothing of it
         told = [one or "one in each message" for one in (new["records"], old.get("records"))]
         yield Change(True, f"the records are {told[0]}, were {told[1]}")
+    yield from _of_retention(old.get("keep_for"), new["keep_for"])
     yield from _of_ignored(old.get("ignore", []), new["ignore"])
     yield from _of_offloaded(old.get("offloaded"), new["offloaded"])
     mentioned = old.get("mentions", [])  # that revision may not know of mentions
@@ -225,6 +227,12 @@ def _of_offloaded(old: str | None, new: str | None) -> Iterator[Change]:
     if old != new:
         told = [one or "not taken from S3" for one in (new, old)]
         yield Change(old is not None, f"offloaded bodies are {told[0]} now, were {told[1]}")
+
+
+def _of_retention(old: int | None, new: int | None) -> Iterator[Change]:
+    if old != new:
+        told = ["for ever" if days is None else f"for {days} days" for days in (new, old)]
+        yield Change(new is not None and (old is None or new < old), f"rows are kept {told[0]}, were {told[1]}")
 
 
 def _of_ignored(old: list[Contract], new: list[Contract]) -> Iterator[Change]:

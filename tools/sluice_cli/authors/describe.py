@@ -13,6 +13,7 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, json_schema, routes
 
 NAMED = {"subject": " or ", "mentions": " and ", "identity": "", "time": "", "envelope": "", "records": "", "batch": ""}
+NAMED |= {"partition": "", "keep_for": ""}
 HEADINGS = ("Field", "Type", "Rule", "Mask", "Column", "Null", "Domain")
 
 
@@ -63,7 +64,7 @@ def _sentences(stream: type[Stream], quote: str = "") -> str:
     head = description.head(stream)
     names = [f"table {quote}{stream.table}{quote}"]
     for key, between in NAMED.items():
-        paths = [head[key]] if isinstance(head[key], str) else head[key] or ()
+        paths = [head[key]] if isinstance(head.get(key), str) else head.get(key) or ()
         names += [f"{key} {between.join(f'{quote}{path}{quote}' for path in paths)}"] if paths else []
     names += [f"ignores {quote}{json.dumps(members)}{quote}" for members in stream.ignored_members]
     names += [f"offloaded {quote}{stream.offloaded}{quote}"] if stream.offloaded else []

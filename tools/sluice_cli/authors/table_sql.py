@@ -41,15 +41,22 @@ class ColumnSql(NamedTuple):
         return f"{self.name} {self.type} {self.constraint}".rstrip()
 
 
-OWN = (ColumnSql("sent_at", "timestamptz", "NOT NULL"), ColumnSql("message_id", "uuid", "PRIMARY KEY"))
+SENT_AT = ColumnSql("sent_at", "timestamptz", "NOT NULL")
+OWN = (SENT_AT, ColumnSql("message_id", "uuid", "PRIMARY KEY"))
+OWN_BY_TIME = (SENT_AT, ColumnSql("message_id", "uuid"))  # of a table with partitions: both together are the key
+KEY_BY_TIME = "    PRIMARY KEY (message_id, sent_at)"
 
 
 def create_table(stream: type[Stream]) -> str:
     """Return the statements that make a stream's table, and its indexes for joins and for erasing a person."""
-    columns = [*columns_of(stream).values(), *OWN]
+    lines = list(_lines([*columns_of(stream).values(), *(OWN_BY_TIME if stream.partitioning else OWN)]))
+    if stream.partitioning:
+        lines[-1] += ","
+        lines.append(KEY_BY_TIME)
+    by_time = " PARTITION BY RANGE (sent_at)" if stream.partitioning else ""
     schema, _, _ = stream.table.rpartition(".")
     place = f"CREATE SCHEMA IF NOT EXISTS {name(schema)};\n\n" if schema else ""
-    table = f"{place}CREATE TABLE {table_name(stream)} (\n{'\n'.join(_lines(columns))}\n);\n"
+    table = f"{place}CREATE TABLE {table_name(stream)} (\n{'\n'.join(lines)}\n){by_time};\n"
     indexes = [create_index(stream, column) for column in indexed(stream)]
     return table + ("\n" + "\n".join(indexes) + "\n" if indexes else "")
 

@@ -8,7 +8,6 @@ from sluice.failures import DeclarationError
 
 UNITS = ("day", "month", "year")  # as PostgreSQL's date_trunc() has them
 LONGEST_DAYS = 36_500
-EARLIER = timedelta(days=31)  # for which there are partitions where rows are kept for ever: a queue keeps 14 days
 AHEAD = timedelta(days=92)  # for which there are partitions beforehand
 
 
@@ -19,9 +18,9 @@ class Partitioning:
     unit: str  # one of UNITS: what one partition spans, in UTC
     keep_for: timedelta | None  # since a row was sent; None: for ever
 
-    def first(self, moment: datetime) -> datetime:
-        """Return since when, at a moment, there are partitions; with `keep_for` nothing older is stored."""
-        return moment - (self.keep_for or EARLIER)
+    def expiry(self, now: datetime) -> datetime | None:
+        """Return the moment before which no row is kept any more; None: all are kept."""
+        return now - self.keep_for if self.keep_for else None
 
 
 def checked(name: str, partition: str, keep_for: str, identity: str, time: str) -> Partitioning | None:

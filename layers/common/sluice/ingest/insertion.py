@@ -114,7 +114,7 @@ class _Insertion:
         try:
             outcome = write(self._connection, next(self._savepoints), attempt.rows, self._batch_id)
         except DatabaseError as error:
-            fault = self._table.fault(error, attempt.rows, attempt.is_merge)
+            fault = self._table.fault(error, len(attempt.rows), attempt.is_merge)
             if fault is None:
                 raise  # the database says what this outage means
             outcome = fault

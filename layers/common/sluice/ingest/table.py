@@ -6,7 +6,7 @@ another key without an error is found by a look at the rows that are there.
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -24,7 +24,6 @@ from sluice.postgres.driver import Connection, DatabaseError, identifier, litera
 from sluice.postgres.sqlstate import Meaning
 
 NOT_STORED = "not_stored"  # the reason: a trigger kept the row out
-NO_PARTITION = "no_partition"  # the reason: it was sent long before there were partitions
 
 KEY_BY_TIME = ", ".join(OWN_COLUMNS)  # the primary key of a table with partitions by time
 
@@ -49,7 +48,6 @@ class StreamTable:
 
     def __init__(self, stream: type[Stream]) -> None:
         self.partitioning = stream.partitioning
-        self._time_pointer = stream.postmark.time.pointer if stream.postmark.time else ""
         self._name = stream.table.rpartition(".")[2]  # as errors have it
         self._batch_column = [stream.column_of_batch] if stream.column_of_batch else []
         self._columns = [*OWN_COLUMNS, *(column for column, _ in stream.columns()), *self._batch_column]
@@ -83,10 +81,11 @@ class StreamTable:
 
     def expired(self, rows: Iterable[MaskedRow], moment: datetime) -> set[Key]:
         """Return the keys of the rows that are older than what is kept."""
-        if self.partitioning is None or self.partitioning.keep_for is None:
+        expiry = self.partitioning.expiry(moment) if self.partitioning else None
+        if expiry is None:
             return set()
-        first = self.partitioning.first(moment).isoformat()
-        return {row.key for row in rows if row.sent_at < first}
+        oldest = expiry.isoformat()
+        return {row.key for row in rows if row.sent_at < oldest}
 
     def copy(
         self, connection: Connection, savepoint: str, rows: Sequence[MaskedRow], batch_id: int
@@ -146,34 +145,20 @@ class StreamTable:
         rows = [MaskedRow(message_id, "epoch", ()) for message_id in message_ids]
         return {message_ids[place] for place in self._there(connection, rows, "message_id")}
 
-    def fault(self, error: DatabaseError, rows: Sequence[MaskedRow], is_merge: bool) -> Fault | None:
-        """Return what is wrong with one of the rows, or None when no row is at fault: it is an outage then.
+    def fault(self, error: DatabaseError, rows: int, is_merge: bool) -> Fault | None:
+        """Return what is wrong with one of so many rows, or None when no row is at fault: it is an outage then.
 
         An internal error of a COPY may be Citus's word for anything that a worker refuses. The merge tells what it is.
         """
-        if self.partitioning is not None and sqlstate.lacks_partition(error):
-            return self._without_partition(error, rows, is_merge)
         meaning = sqlstate.meaning(error, is_of_the_row=True)
         if meaning is Meaning.OUTAGE and sqlstate.of(error) == sqlstate.INTERNAL_ERROR and not is_merge:
             return Fault(Rejected(f"sqlstate_{sqlstate.INTERNAL_ERROR}"), is_duplicate=True)
         if meaning not in sqlstate.OF_A_ROW:
             return None
-        places, column = self._places(error, len(rows), is_merge)
+        line, column = (None, "") if is_merge else self._place(error)
+        places = (0,) if rows == 1 else (line - 1,) if line and line <= rows else ()
         pointer = self._pointers.get(self._column(error) or column, "")
         return Fault(Rejected(f"sqlstate_{sqlstate.of(error)}", pointer), places, meaning is Meaning.DUPLICATE)
-
-    def _without_partition(self, error: DatabaseError, rows: Sequence[MaskedRow], is_merge: bool) -> Fault | None:
-        """Return the fault of a row for which there is no partition, unless there must be one: then it is an outage."""
-        places, _ = self._places(error, len(rows), is_merge)
-        first = self.partitioning.first(datetime.now(UTC)).isoformat() if self.partitioning else ""
-        if any(rows[place].sent_at >= first for place in places or range(len(rows))) and (places or len(rows) == 1):
-            return None
-        return Fault(Rejected(NO_PARTITION, self._time_pointer), places)
-
-    def _places(self, error: DatabaseError, rows: int, is_merge: bool) -> tuple[Sequence[int], str]:
-        """Return the place of the row at fault, as far as it is known, and the column that the error's line names."""
-        line, column = (None, "") if is_merge else self._place(error)
-        return (0,) if rows == 1 else (line - 1,) if line and line <= rows else (), column
 
     def _look(self, connection: Connection, savepoint: str) -> bool:
         """Set the savepoint, look up the primary key, and tell whether the table or a partition of it has triggers."""

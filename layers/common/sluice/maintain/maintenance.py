@@ -1,7 +1,7 @@
 """The run of the maintenance: daily, and after each deployment. What cannot be done now is left to the next run."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -36,7 +36,10 @@ class Maintenance:
             for partitioned in self._database.transact(partitions.declared, self._deadline):
                 self._try(partitioned, act)
         self._done["outdated"] = retention.delete_outdated(self._database, self._deadline)
-        overdue = self._database.transact(_overdue, self._deadline)
+        return self.tell(self._database.transact(_overdue, self._deadline))
+
+    def tell(self, overdue: Mapping[str, int]) -> dict[str, Any]:
+        """Log and count what was done, and for how many days something has been due, by stream."""
         count("OverdueDays", max(overdue.values(), default=0))
         told = {**self._done, "postponed": self._postponed, "overdue_days": overdue}
         logger.info("maintenance done", extra=told)

@@ -51,10 +51,9 @@ def drop_expired(database: Database, partitioned: Partitioned, deadline: Deadlin
 
 def expired(connection: Connection, partitioned: Partitioned) -> list[Partition]:
     """Return the partitions of the stream's table all of whose rows have expired."""
-    keep_for = partitioned.partitioning.keep_for
-    if keep_for is None or not partitioned.is_converted:
+    expiry = partitioned.partitioning.expiry(partitions.moment(connection))
+    if expiry is None or not partitioned.is_converted:
         return []
-    expiry = partitions.moment(connection) - keep_for
     return [one for one in partitions.partitions(connection, partitioned.relation) if one.span.upper <= expiry]
 
 

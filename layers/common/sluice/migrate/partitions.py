@@ -1,6 +1,7 @@
 """The partitions of the streams' tables and of the vault: those that lack are made, before anything needs them.
 
-A partition spans a day, a month or a year, in UTC. They begin with what is kept and end after `AHEAD`.
+A partition spans a day, a month or a year, in UTC. They begin with what is kept, and end after `AHEAD`. Where rows are
+kept for ever, the first one takes whatever is older than those that were made beforehand.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,10 +31,10 @@ class Partitioned(NamedTuple):
 
 
 class Span(NamedTuple):
-    """From when until when, in UTC. What has no bound begins with the first datetime, and ends with the last one."""
+    """From when until when, in UTC."""
 
-    lower: datetime
-    upper: datetime
+    lower: datetime  # BEGINNING: it has no bound
+    upper: datetime  # END: it has no bound
 
 
 class Partition(NamedTuple):
@@ -43,7 +44,7 @@ class Partition(NamedTuple):
     span: Span
 
 
-FOR_EVER = Span(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def declare(connection: Connection, streams: Iterable[type[Stream]]) -> None:
@@ -79,23 +80,24 @@ def declared(connection: Connection) -> list[Partitioned]:
 
 def make_next(connection: Connection, partitioned: Partitioned) -> bool:
     """Make the first partition that lacks, of the vault before the table, and tell whether there was one."""
-    window = wanted(partitioned.partitioning, moment(connection))
+    now = moment(connection)
+    window = wanted(partitioned.partitioning, now)
     unit = partitioned.partitioning.unit
     of_vault = [one.span for one in partitions(connection, "pii_vault", partitioned.stream)]
-    for span in gaps(window, unit, of_vault):
+    for span in gaps(window, unit, of_vault, now):
         connection.run(
             "SELECT make_vault_partition(:name, CAST(:lower AS date), CAST(:upper AS date))",
             name=partitioned.stream,
-            lower=span.lower.date().isoformat(),
+            lower=None if span.lower == BEGINNING else span.lower.date().isoformat(),
             upper=span.upper.date().isoformat(),
         )
         return True
     of_table = [one.span for one in partitions(connection, partitioned.relation)] if partitioned.is_converted else []
-    for span in gaps(window, unit, of_table) if partitioned.is_converted else ():
+    for span in gaps(window, unit, of_table, now) if partitioned.is_converted else ():
         connection.run(
             "SELECT make_partition(:name, :lower, :upper)",
             name=partitioned.stream,
-            lower=span.lower,
+            lower=None if span.lower == BEGINNING else span.lower,
             upper=span.upper,
         )
         return True
@@ -110,7 +112,7 @@ def partitions(connection: Connection, relation: str, stream: str = "") -> list[
         relation=relation,
         name=stream,
     )
-    return [Partition(name, Span(lower or FOR_EVER.lower, upper or FOR_EVER.upper)) for name, lower, upper in rows]
+    return [Partition(name, Span(lower or BEGINNING, upper or END)) for name, lower, upper in rows]
 
 
 def moment(connection: Connection) -> datetime:
@@ -122,16 +124,21 @@ def moment(connection: Connection) -> datetime:
 
 def wanted(partitioning: Partitioning, now: datetime) -> Span:
     """Return what there must be partitions for."""
-    return Span(begin(partitioning.first(now), partitioning.unit), end(now + AHEAD, partitioning.unit))
+    expiry = partitioning.expiry(now)
+    lower = begin(expiry, partitioning.unit) if expiry else BEGINNING
+    return Span(lower, end(now + AHEAD, partitioning.unit))
 
 
-def gaps(window: Span, unit: str, taken: Sequence[Span]) -> Iterator[Span]:
-    """Yield the spans of a window, no longer than a unit each, that lack: what is taken may have other bounds."""
+def gaps(window: Span, unit: str, taken: Sequence[Span], now: datetime) -> Iterator[Span]:
+    """Yield the spans of a window that lack, no longer than a unit each; what is taken may have other bounds.
+
+    One that has no lower bound ends where the next one begins, or with the unit before that of `now`.
+    """
     at = window.lower
     for span in [*sorted(taken), Span(window.upper, window.upper)]:
         until = min(span.lower, window.upper)
         while at < until:
-            upper = min(end(at, unit), until)
+            upper = min(begin(now, unit) if at == BEGINNING else end(at, unit), until)
             yield Span(at, upper)
             at = upper
         at = max(at, span.upper)

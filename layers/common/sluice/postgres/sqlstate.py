@@ -68,7 +68,7 @@ def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
     if is_of_the_row and routine in OF_A_TRIGGER:
         return Meaning.REFUSED
     found = next((meant for start, meant in TABLE if code.startswith(start)), Meaning.OUTAGE)
-    if found in OF_A_ROW and (not is_of_the_row or lacks_partition(error)):
+    if found in OF_A_ROW and (not is_of_the_row or _lacks_partition(error)):
         return Meaning.OUTAGE
     if found is not Meaning.CREDENTIALS and is_fatal(error):
         return Meaning.RECONNECT
@@ -87,7 +87,7 @@ def of(error: DatabaseError) -> str:
     return str(fields(error).get("C", ""))
 
 
-def lacks_partition(error: DatabaseError) -> bool:
+def _lacks_partition(error: DatabaseError) -> bool:
     """Tell whether there is no partition for a row. Of a worker we know that if it says so in English, the default."""
     found = fields(error)
     if found.get("R") == OF_A_WORKER:

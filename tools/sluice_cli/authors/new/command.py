@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -35,6 +35,14 @@ class EnvelopeName(StrEnum):
     EVENTBRIDGE = "eventbridge"
 
 
+class Unit(StrEnum):
+    """How long a partition spans."""
+
+    DAY = "day"
+    MONTH = "month"
+    YEAR = "year"
+
+
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The stream's name: that of its module and its table.")],
     sample_file: Annotated[
@@ -60,6 +68,12 @@ def new(
     ] = "",
     time: Annotated[
         str, typer.Option(metavar="FIELD", help="The field that tells when it was sent: meta.created_at.")
+    ] = "",
+    partition: Annotated[
+        Unit | None, typer.Option(help="How long a partition of the table spans; a large table stays quick with them.")
+    ] = None,
+    keep_for: Annotated[
+        str, typer.Option(metavar="DAYS", help='How long rows are kept: "400 days". It needs --partition.')
     ] = "",
     queue: Annotated[
         str | None, typer.Option(metavar="NAME", help="The queue's name; by default the template derives it.")
@@ -88,7 +102,8 @@ def new(
     if not plan.members:
         terminal.fail(f"{sample_file}: there is nothing in the samples that can be declared", terminal.USAGE)
     planner.leave_out(wrapped.beyond_reach, "it is beside the records, inside of the envelope: nothing reads it there")
-    source, stream = _declared(name, plan, planner, envelope, wrapped)
+    retention = {"partition": [partition.value] if partition else [], "keep_for": [keep_for] if keep_for else []}
+    source, stream = _declared(name, plan, planner, envelope, wrapped, retention)
     made = _made(name, source, stream, plan, queue)
     findings = Findings(stream, found, throwaway.keyset())
     preview.show(findings, space.hashes_per_second(), show_clear=False)
@@ -101,7 +116,12 @@ def new(
 
 
 def _declared(
-    name: str, plan: ObjectPlan, planner: Planner, envelope: EnvelopeName, wrapped: Wrapping
+    name: str,
+    plan: ObjectPlan,
+    planner: Planner,
+    envelope: EnvelopeName,
+    wrapped: Wrapping,
+    retention: Mapping[str, Sequence[str]],
 ) -> tuple[str, type[Stream]]:
     """Return a declaration's text and the stream, or end the command where a field cannot be what it is named for."""
     for field in planner.subject:
@@ -117,7 +137,9 @@ def _declared(
     paths = {option: [path] for option, (_, path) in named.items() if path}
     subject = [planner.subject_paths[field] for field in planner.subject]
     of_persons = {"subject": subject, "mentions": planner.mention_paths}
-    source = declaration.source(name, plan, envelope, of_persons | paths | {"batch": [planner.batch]}, wrapped)
+    source = declaration.source(
+        name, plan, envelope, of_persons | paths | {"batch": [planner.batch]} | retention, wrapped
+    )
     try:
         return source, declaration.load(name, source)
     except DeclarationError as error:

@@ -8,7 +8,7 @@ from tools.sluice_cli.operators.causes import RUNBOOK
 from tools.sluice_cli.operators.doctor.advice import AGAIN, BY_HAND
 from tools.sluice_cli.operators.doctor.site import Site
 
-AUDITED = ("reveal", "forget", "rekey", "dead-letters")  # whose logs prove the audit log
+AUDITED = ("reveal", "forget", "rekey", "dead-letters", "maintain")  # whose logs prove the audit log
 AUDITED_DAYS = 365
 PAGE = 100  # alarms that one call tells of
 

@@ -38,7 +38,8 @@ CREATE FUNCTION attach_like(parent regclass, model regclass, what_is_like text, 
         DECLARE
             place record;
             made text;
-            suffix text := to_char(lower, '"_p"YYYY_MM_DD');
+            named text := coalesce(to_char(lower, '"_p"YYYY_MM_DD'), '_p_before');
+            suffix text := named;
             number integer := 1;
         BEGIN
             SELECT nspname, relowner INTO STRICT place FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
@@ -47,7 +48,7 @@ CREATE FUNCTION attach_like(parent regclass, model regclass, what_is_like text, 
                 made := format('%I.%I', place.nspname, left(base, 63 - length(suffix)) || suffix);
                 EXIT WHEN to_regclass(made) IS NULL;
                 number := number + 1;
-                suffix := to_char(lower, '"_p"YYYY_MM_DD') || '_' || number;
+                suffix := named || '_' || number;
             END LOOP;
             EXECUTE format('CREATE TABLE %s (LIKE %s %s)', made, model, what_is_like);
             IF pg_get_userbyid(place.relowner) <> current_user THEN
@@ -57,7 +58,7 @@ CREATE FUNCTION attach_like(parent regclass, model regclass, what_is_like text, 
         END
     $$;
 
--- Makes a partition of a stream's table.
+-- Makes a partition of a stream's table. Without `lower` it takes whatever is older.
 CREATE FUNCTION make_partition(stream_name text, lower timestamptz, upper timestamptz) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
@@ -67,7 +68,7 @@ CREATE FUNCTION make_partition(stream_name text, lower timestamptz, upper timest
             SELECT p.relation::regclass INTO STRICT parent FROM partitioning p WHERE stream = stream_name;
             PERFORM attach_like(
                 parent, parent, 'INCLUDING ALL EXCLUDING IDENTITY', (SELECT relname FROM pg_class WHERE oid = parent),
-                (lower AT TIME ZONE 'UTC')::date, format('FROM (%L) TO (%L)', lower, upper)
+                (lower AT TIME ZONE 'UTC')::date, format('FROM (%s) TO (%L)', coalesce(quote_literal(lower), 'MINVALUE'), upper)
             );
         END
     $$;
@@ -84,7 +85,7 @@ CREATE FUNCTION make_vault_partition(stream_name text, lower date, upper date) R
             PERFORM attach_like(
                 'pii_vault', 'pii_vault_shared', 'INCLUDING DEFAULTS INCLUDING INDEXES INCLUDING STORAGE',
                 'pii_vault_' || stream_name, lower,
-                format('FROM (%L, %L) TO (%L, %L)', stream_name, lower, stream_name, upper)
+                format('FROM (%L, %s) TO (%L, %L)', stream_name, coalesce(quote_literal(lower), 'MINVALUE'), stream_name, upper)
             );
         END
     $$;
