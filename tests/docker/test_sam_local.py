@@ -61,6 +61,7 @@ EVENTS: dict[str, tuple[str, Any]] = {
     "sqs_redelivery": ("LoginsIngestFunction", refused()),
     "sqs_single_login": ("LoginsIngestFunction", refused()),
     "breaker_schedule": ("BreakerFunction", ANY),
+    "maintain_schedule": ("MaintainFunction", ANY),
     "reveal_tokens": ("RevealFunction", answered(200)),
     "reveal_free_text": ("RevealFunction", answered(400)),
     "reveal_unverified": ("RevealFunction", answered(200)),  # `make deploy-local` lets unverified callers in

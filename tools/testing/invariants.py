@@ -236,18 +236,18 @@ class Checker:
     def _vault(self, stored: Iterable[Original]) -> Iterator[Finding]:
         """Compare the vault with what the rows that are there may be recovered to."""
         rows: Any = self._connection.run(
-            "SELECT token, domain, sealed, k.id, wrapped, kms_key_arn"
-            " FROM pii_vault LEFT JOIN pii_vault_key k ON k.id = key_id"
+            "SELECT v.tableoid, token, domain, sealed, k.id, wrapped, kms_key_arn"
+            " FROM pii_vault v LEFT JOIN pii_vault_key k ON k.id = key_id"
         )
         originals = {original.token: original for original in stored}
         keys = self._open_keys(rows)
-        seen = Counter(token for token, *_ in rows)
-        for token in sorted(originals.keys() - seen.keys()):
+        seen = Counter((partition, token) for partition, token, *_ in rows)
+        for token in sorted(originals.keys() - {token for _, token in seen}):
             yield Finding(f"missing vault entry of {token}")
-        for token, domain, sealed, key_id, *_ in rows:
+        for partition, token, domain, sealed, key_id, *_ in rows:
             if token not in originals:
                 yield Finding(f"orphaned vault entry of {token}")
-            elif seen[token] > 1:
+            elif seen[partition, token] > 1:
                 yield Finding(f"doubled vault entry of {token}")
             elif key_id is None:
                 yield Finding(f"vault entry without data key, of {token}")
