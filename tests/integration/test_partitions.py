@@ -1,17 +1,23 @@
 """Tables with partitions by time: rows are written once across months, and go with their month when it has expired."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from sluice.failures import Outage
+from sluice.migrate.doctor import schema
+from sluice.migrate.doctor.finding import Finding
+from sluice.postgres.database import Database
+from sluice.postgres.driver import Connection
 from tests.integration import own_stream
-from tests.integration.databases import TestDatabase
+from tests.integration.databases import TestDatabase, in_seconds
 from tests.integration.environment import Environment
 from tests.integration.messages import event, failures, numbered, token
 from tests.integration.partitioned import (
@@ -230,6 +236,10 @@ def test_an_expired_month_goes_with_its_sealed_values_and_nothing_else_does(
     assert database.value("SELECT count(*) FROM pii_vault_key") == 0
 
 
+def run(connection: Connection, statement: str) -> object:
+    return connection.run(statement)
+
+
 @by_time
 def test_the_maintain_role_can_drop_nothing_that_has_not_expired(calls: None, database: TestDatabase) -> None:
     name = database.value("SELECT relation::text FROM partitions_of('calls') ORDER BY lower LIMIT 1")
@@ -247,7 +257,7 @@ def test_the_maintain_role_can_drop_nothing_that_has_not_expired(calls: None, da
         "UPDATE partitioning SET keep_for = interval '0'",
     ):
         with pytest.raises(Outage, match=r"SQLSTATE (42501|P0002)"):
-            as_maintainer(database, lambda connection, statement=statement: connection.run(statement))
+            as_maintainer(database, partial(run, statement=statement))
 
 
 @by_time
@@ -295,3 +305,26 @@ def test_our_own_tables_do_not_grow_for_ever(maintaining: Maintaining, database:
     assert database.value("SELECT count(*) FROM batch WHERE stream = 'calls'") == 2
     assert database.value("SELECT count(*) FROM batch WHERE stream = 'user_logins'") == 3
     assert database.value("SELECT count(*) FROM pii_vault_key") == 2
+
+
+@by_time
+def test_the_doctor_tells_what_the_maintenance_has_not_done(maintaining: Maintaining, database: TestDatabase) -> None:
+    def examined() -> list[Finding]:
+        connection = Database(database.settings("owner"), "sluice-test")
+        try:
+            return connection.transact(lambda session: list(schema._of_partitions(session)), in_seconds(30))
+        finally:
+            connection.close()
+
+    assert examined() == []
+    make_partition(database, 450)
+    (finding,) = examined()
+    assert (finding.severity, finding.thing) == ("warns", NAME)
+    assert re.fullmatch(r'"calls" waits for its maintenance for \d+ days.', finding.sentence)
+    assert maintaining.run()["dropped"] == 1
+    assert examined() == []
+    today = database.value("SELECT relation::text FROM partitions_of('calls') WHERE now() BETWEEN lower AND upper")
+    database.sql(f"DROP TABLE {today}")
+    assert [(one.severity, one.sentence) for one in examined()] == [("fails", '"calls" has no partition for today.')]
+    assert maintaining.run()["made"] == 1
+    assert examined() == []

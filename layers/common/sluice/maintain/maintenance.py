@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from sluice.deadline import Deadline
-from sluice.declaration.partitioning import AHEAD
 from sluice.failures import Outage
 from sluice.maintain import conversion, retention
 from sluice.migrate import partitions
@@ -36,7 +35,7 @@ class Maintenance:
             for partitioned in self._database.transact(partitions.declared, self._deadline):
                 self._try(partitioned, act)
         self._done["outdated"] = retention.delete_outdated(self._database, self._deadline)
-        return self.tell(self._database.transact(_overdue, self._deadline))
+        return self.tell(self._database.transact(partitions.overdue, self._deadline))
 
     def tell(self, overdue: Mapping[str, int]) -> dict[str, Any]:
         """Log and count what was done, and for how many days something has been due, by stream."""
@@ -81,22 +80,3 @@ class Maintenance:
     def _note(self, dropped: retention.Dropped) -> None:
         self._done["rows"] += dropped.rows
         self._done["values"] += dropped.sealed
-
-
-def _overdue(connection: Connection) -> dict[str, int]:
-    """Return for how many days something has been due, by stream: a conversion, partitions, what has expired."""
-    moment = partitions.moment(connection)
-    found = {}
-    for partitioned in partitions.declared(connection):
-        spans = [one.span for one in partitions.partitions(connection, partitioned.relation)]
-        since = [moment]
-        if not partitioned.is_converted:
-            since.append(partitioned.declared_at)
-        elif spans:
-            since.append(spans[-1].upper - AHEAD)
-        since += [
-            one.span.upper + (partitioned.partitioning.keep_for or timedelta())
-            for one in retention.expired(connection, partitioned)
-        ]
-        found[partitioned.stream] = (moment - min(since)).days
-    return found

@@ -33,7 +33,7 @@ class Dropped(NamedTuple):
 
 def drop_expired(database: Database, partitioned: Partitioned, deadline: Deadline) -> Iterator[Dropped]:
     """Drop the stream's partitions that have expired, the oldest first. Raises Outage when one cannot be had."""
-    for partition in database.transact(lambda connection: expired(connection, partitioned), deadline):
+    for partition in database.transact(lambda connection: partitions.expired(connection, partitioned), deadline):
 
         def drop(connection: Connection, partition: Partition = partition) -> tuple[Dropped, Head]:
             connection.run(f"SELECT pg_advisory_xact_lock({erasures.MAINTENANCE_LOCK})")
@@ -47,14 +47,6 @@ def drop_expired(database: Database, partitioned: Partitioned, deadline: Deadlin
         dropped, head = database.transact_once(drop, deadline)
         audit_log.log_head(head)
         yield dropped
-
-
-def expired(connection: Connection, partitioned: Partitioned) -> list[Partition]:
-    """Return the partitions of the stream's table all of whose rows have expired."""
-    expiry = partitioned.partitioning.expiry(partitions.moment(connection))
-    if expiry is None or not partitioned.is_converted:
-        return []
-    return [one for one in partitions.partitions(connection, partitioned.relation) if one.span.upper <= expiry]
 
 
 def drop_expired_sealed(database: Database, partitioned: Partitioned, deadline: Deadline) -> Dropped:

@@ -115,6 +115,31 @@ def partitions(connection: Connection, relation: str, stream: str = "") -> list[
     return [Partition(name, Span(lower or BEGINNING, upper or END)) for name, lower, upper in rows]
 
 
+def expired(connection: Connection, partitioned: Partitioned) -> list[Partition]:
+    """Return the partitions of the stream's table all of whose rows have expired."""
+    expiry = partitioned.partitioning.expiry(moment(connection))
+    if expiry is None or not partitioned.is_converted:
+        return []
+    return [one for one in partitions(connection, partitioned.relation) if one.span.upper <= expiry]
+
+
+def overdue(connection: Connection) -> dict[str, int]:
+    """Return for how many days something has been due, by stream: a conversion, partitions ahead, what has expired."""
+    now = moment(connection)
+    found = {}
+    for partitioned in declared(connection):
+        since = [now]
+        if partitioned.is_converted:
+            ends = [one.span.upper for one in partitions(connection, partitioned.relation)]
+            since.append(max(ends, default=BEGINNING + AHEAD) - AHEAD)
+            kept = partitioned.partitioning.keep_for or timedelta()
+            since += [one.span.upper + kept for one in expired(connection, partitioned)]
+        else:
+            since.append(partitioned.declared_at)
+        found[partitioned.stream] = (now - min(since)).days
+    return found
+
+
 def moment(connection: Connection) -> datetime:
     """Return the time by which rows expire: the server's."""
     rows: Any = connection.run("SELECT maintenance_time()")

@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -121,7 +121,7 @@ def _declared(
     planner: Planner,
     envelope: EnvelopeName,
     wrapped: Wrapping,
-    retention: Mapping[str, Sequence[str]],
+    retention: dict[str, list[str]],
 ) -> tuple[str, type[Stream]]:
     """Return a declaration's text and the stream, or end the command where a field cannot be what it is named for."""
     for field in planner.subject:

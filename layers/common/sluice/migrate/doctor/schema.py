@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sluice.migrate import migrations, tables
+from sluice.migrate import migrations, partitions, tables
 from sluice.migrate.doctor.finding import Finding, Severity
 from sluice.migrate.doctor.subject import Subject
 from sluice.postgres.cells import array_cell
@@ -11,6 +11,7 @@ from sluice.postgres.driver import Connection
 
 AREA = "schema"
 APPEND_ONLY = "audit_log"
+MAINTAIN = "Invoke MaintainFunction; its log says what is in the way."
 
 
 def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
@@ -22,6 +23,7 @@ def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
     for sentence in [*migrations.changed(connection), *tables.distributed(connection)]:
         yield Finding(AREA, "fails", sentence, advice="Without that the next deployment fails.")
     yield from _of_streams(connection, subject, are_to_come=bool(lacking) and not subject.is_deployed)
+    yield from _of_partitions(connection)
     found = [relation.oid for stream in subject.streams if (relation := tables.look_up(connection, stream))]
     yield from _of_indexes(connection, found)
     yield from _of_triggers(connection, found)
@@ -36,6 +38,24 @@ def _of_streams(connection: Connection, subject: Subject, are_to_come: bool) -> 
         for sentence in tables.findings(connection, stream, {}):
             advice = "`sluice check` tells whether the migrations to come change that." if are_to_come else ""
             yield Finding(AREA, severity, f"{sentence}.", stream.stream_name, advice)
+
+
+def _of_partitions(connection: Connection) -> Iterator[Finding]:
+    """Look for tables that lack partitions which ingest needs today, and for what the maintenance has not done."""
+    there: Any = connection.run("SELECT to_regprocedure('partitions_of(regclass, text)') IS NOT NULL")
+    if not there[0][0]:
+        return  # in a database of before
+    now = partitions.moment(connection)
+    days = partitions.overdue(connection)
+    for partitioned in partitions.declared(connection):
+        stream, found = partitioned.stream, partitions.partitions(connection, partitioned.relation)
+        if not partitioned.is_converted:
+            yield Finding(AREA, "warns", f"{partitioned.relation} has no partitions yet.", stream, MAINTAIN)
+        elif not any(one.span.lower <= now < one.span.upper for one in found):
+            yield Finding(AREA, "fails", f"{partitioned.relation} has no partition for today.", stream, MAINTAIN)
+        elif days[stream]:
+            sentence = f"{partitioned.relation} waits for its maintenance for {days[stream]} days."
+            yield Finding(AREA, "warns", sentence, stream, MAINTAIN)
 
 
 def _of_indexes(connection: Connection, relations: Sequence[int]) -> Iterator[Finding]:
