@@ -173,7 +173,7 @@ class FakePostgres:
             return [[number, "r", None, False, False, None, "owner", "owner", True, "public", True]]
         elif "FROM pg_index" in sql and parameters:
             return [[True, True, True, ["message_id"]]]
-        elif "FROM pg_attribute" in sql:
+        elif "FROM pg_attribute" in sql and "oid" in parameters:
             own = [(name, type_, False) for name, type_ in zip(OWN_COLUMNS, ("uuid", "timestamptz"), strict=True)]
             stream_found = load_all()[parameters["oid"]]
             own.append((stream_found.column_of_batch, "int8", False))
@@ -183,6 +183,8 @@ class FakePostgres:
                 [name, type_, type_, -1, is_array, type_ == "own", *[False] * 4]
                 for name, type_, is_array in [*own, *written]
             ]
+        elif "to_regprocedure(" in sql:
+            return [[False]]
         elif "FROM removal" in sql:
             return [[0, None, []]]
         elif sql.startswith("INSERT INTO pii_vault "):

@@ -96,9 +96,9 @@ def test_what_limits_a_load_is_told() -> None:
 def test_a_bill_has_each_part_by_its_quantity() -> None:
     # 5 batches a second of 10 records and 20 ms: 13,140,000 a month, and 43,800 ticks of the breaker
     assert quantities(plan_of(records_per_second=50, batch_size=10, zones=2)) == {
-        "Alarms": 24,
+        "Alarms": 27,
         "Dashboard": 1,
-        "Secrets": 8,
+        "Secrets": 9,
         "KMS keys": 2,
         "VPC endpoints, hours": 7300,  # 5 × 2 × 730
         "Lambda, invocations": 13_183_800,
@@ -125,7 +125,7 @@ def test_a_price_is_of_so_many() -> None:
     prices, made = Prices.read(), plan_of(records_per_second=50, batch_size=10)
     monthly = {part.what: bill.dollars(part, prices) for part in bill.parts(made)}
     assert monthly["SQS, sent in tens"] == pytest.approx(5.256)  # 13.14 million at $0.40
-    assert monthly["Secrets"] == pytest.approx(3.2)
+    assert monthly["Secrets"] == pytest.approx(3.6)
     assert bill.total(made, prices) == pytest.approx(sum(monthly.values()))
     assert bill.per_million(131.4, made) == pytest.approx(1)  # 50 × 2,628,000 records
 

@@ -50,6 +50,7 @@ ROLES = (
     "AuditRole",
     "BreakerRole",
     "DeadLettersRole",
+    "MaintainRole",
 )
 STACKS = "arn:aws:ssm:us-east-1:123456789012:parameter/sluice/sluice"
 CONTEXT = {"app": "sluice", "purpose": "vault", "stack": "sluice"}

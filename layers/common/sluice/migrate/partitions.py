@@ -74,7 +74,7 @@ def declared(connection: Connection) -> list[Partitioned]:
     )
     return [
         Partitioned(stream, relation, Partitioning(unit, timedelta(seconds=seconds) if seconds else None), *rest)
-        for stream, relation, unit, seconds, *rest in rows
+        for stream, relation, unit, seconds, *rest in rows or []
     ]
 
 
