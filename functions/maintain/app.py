@@ -15,6 +15,8 @@ from sluice.migrate import custom_resource
 from sluice.postgres.database import Database
 from sluice.settings import MaintainSettings
 
+PHYSICAL_ID = "sluice-maintenance"  # constant: another one would make CloudFormation delete the one before
+
 
 @telemetry.logger.inject_lambda_context(log_event=False)  # the event holds a URL that anyone may answer to
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
@@ -23,20 +25,24 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str
     CloudFormation names the stream whose function it has just deployed. Its table may be converted then.
     """
     deadline = Deadline.of(context, custom_resource.ANSWER_SECONDS)
-    return custom_resource.answer(event, _physical_id(event), deadline, lambda: _maintain(event, deadline))
+    return custom_resource.answer(
+        event, PHYSICAL_ID, deadline, lambda: Maintenance(_database(), deadline, _deployed(event)).run()
+    )
 
 
-def _maintain(event: Mapping[str, Any], deadline: Deadline) -> Mapping[str, Any]:
-    properties = event.get("ResourceProperties", {}) if event else {}
-    queued = properties.get("Stream")
-    new = [stream.stream_name for stream in streams_of(load_queued(queued))] if queued else []
-    return Maintenance(_database(), deadline, new).run()
+def _deployed(event: object) -> list[str]:
+    """Return the names of the streams whose function was deployed just now; none where nobody says so."""
+    match event:
+        case {"ResourceProperties": {"Stream": str(name)}}:
+            return [stream.stream_name for stream in streams_of(load_queued(name))]
+    return []
 
 
-def _physical_id(event: Mapping[str, Any]) -> str:
-    return f"sluice-maintenance-{event.get('LogicalResourceId', '')}" if event else ""
+@cache
+def _settings() -> MaintainSettings:
+    return MaintainSettings.read()
 
 
 @cache
 def _database() -> Database:
-    return Database(MaintainSettings.read().database, application_name="sluice-maintain")
+    return Database(_settings().database, application_name="sluice-maintain")

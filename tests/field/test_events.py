@@ -147,6 +147,15 @@ def test_migrate_takes_no_other_event(settings: str) -> None:
             Environment("migrate").invoke(event)
 
 
+def test_maintain_takes_no_other_event_than_migrate_and_that_of_its_schedule(functions: Functions) -> None:
+    for event in NO_OBJECTS[1:]:
+        with pytest.raises(NotACustomResourceEvent, match=r"^event: must be an object$"):
+            functions._environment("maintain").invoke(event)
+    odd = [{"ResourceProperties": properties} for properties in ("kn4ry", None, {"Stream": ["kn4ry"]})]
+    for other in ({}, SCHEDULED, HELLO, *odd):
+        assert functions._environment("maintain").invoke(other)["postponed"] == {}
+
+
 def test_every_event_is_a_tick_of_the_breaker(settings: str, fake_aws: FakeAws) -> None:
     for event in [*NO_OBJECTS, {}, HELLO, SNS, {"detail": ["kn4ry"]}]:
         fake_aws.ssm.calls.clear()
@@ -156,4 +165,4 @@ def test_every_event_is_a_tick_of_the_breaker(settings: str, fake_aws: FakeAws) 
 
 def test_each_function_is_in_these_tables() -> None:
     names = {path.name for path in (ROOT / "functions").iterdir()}
-    assert names == {*OPERATORS, "ingest", "migrate", "breaker"}
+    assert names == {*OPERATORS, "ingest", "migrate", "maintain", "breaker"}

@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from sluice.migrate import schema
 from sluice.postgres.database import Database
-from sluice.pseudonyms.keyset import Keyset
 from tests.field.environments import CALLER, Functions
-from tests.integration.databases import LOGINS, TestDatabase, in_seconds, plain_address
+from tests.integration.databases import TestDatabase, plain_address
 from tests.integration.environment import VAULT_KEY
-from tests.integration.messages import KEYSET, event, failures, login, record, token
+from tests.integration.messages import event, failures, login, record, token
 from tools.testing.aws.account import FakeAws
 from tools.testing.faults.proxy import Proxy, proxy
 
@@ -167,12 +165,3 @@ def test_what_nobody_knows_is_told_as_unknown(
         "error": "outage",
         "detail": "database: the answer to COMMIT is lost; see in the audit log whether it was done",
     }
-
-
-def test_a_deployment_forgets_what_was_done_long_ago(functions: Functions) -> None:
-    functions.call("reveal", tokens=[IP], **WHY)
-    functions.database.sql("INSERT INTO operation VALUES (gen_random_uuid(), now() - interval '25 hours');")
-    owner = Database(functions.database.settings("owner"), "sluice-migrate")
-    schema.migrate(owner, LOGINS, Keyset.parse(KEYSET), in_seconds(60))
-    owner.close()
-    assert functions.database.value("SELECT count(*) FROM operation") == 1

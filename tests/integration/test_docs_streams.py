@@ -231,6 +231,6 @@ def test_the_table_of_masks_has_every_mask_and_its_parameters() -> None:
 def test_every_reason_is_documented() -> None:
     sources = (PROJECT / "layers/common/sluice/declaration").rglob("*.py")
     raised = {reason for source in sources for reason in re.findall(r"""Rejected\("(\w+)""", source.read_text())}
-    raised |= {"null", "wrong_type", "missing", "payload_missing", "payload_too_large"}
+    raised |= {"null", "wrong_type", "missing", "payload_missing", "payload_too_large", "no_time", "too_old"}
     documented = set(re.findall(r"`(\w+)`", DOC.split("The reasons in `rejection`: ")[1].split("\n\n")[0]))
     assert documented == raised

@@ -201,7 +201,7 @@ def test_a_failure_to_release_what_was_rejected_is_no_failure(
 
 
 def test_a_creation_applies_every_migration_once(migrate: ModuleType, postgres: FakePostgres) -> None:
-    ours = [*(("sluice", number) for number in (1, 4, 5, 6, 7, 8, 9)), *(("streams", number) for number in (2, 3, 4))]
+    ours = [*(("sluice", number) for number in (1, *range(4, 14))), *(("streams", number) for number in (2, 3, 4))]
     for _ in range(2):
         answer = migrate.lambda_handler(load_event("migrate_create"), LambdaContext())
         assert (answer, postgres.migrations) == (ANSWER, ours)

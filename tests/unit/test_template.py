@@ -599,6 +599,7 @@ def test_the_keyset_is_read_by_those_who_need_it_and_written_by_rekey_whatever_i
         "ForgetRole": every - reading,
         "RekeyRole": {"UpdateSecret"},
         "AuditRole": every,
+        "MaintainRole": every,
         "BreakerRole": every - reading,
         "DeadLettersRole": every - reading,
     }

@@ -30,7 +30,7 @@ CREATE FUNCTION partitions_of(parent regclass, of_stream text DEFAULT '')
         WHERE inhparent = parent AND bound IS NOT NULL AND coalesce(bound[1], '') = of_stream
     $$;
 
--- Makes a table like another one, and attaches it: that blocks nobody, as CREATE TABLE … PARTITION OF would.
+-- Makes a table like another one, and attaches it: that blocks nobody, as CREATE TABLE with PARTITION OF would.
 CREATE FUNCTION attach_like(parent regclass, model regclass, what_is_like text, base text, lower date, bounds text)
     RETURNS void
     LANGUAGE plpgsql
