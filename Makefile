@@ -15,7 +15,8 @@ TESTS := tests/e2e/test_queue_to_row.py tests/e2e/test_operators.py tests/faults
 # The oldest PostgreSQL that we promise, and the tests of which we know that versions differ.
 POSTGRESQL_15 := /usr/lib/postgresql/15/bin
 TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_checks.py tests/field/test_triggers.py \
-	tests/field/test_database_settings.py tests/field/test_rds_owner.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py
+	tests/field/test_database_settings.py tests/field/test_rds_owner.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py \
+	tests/integration/test_partitions.py tests/integration/test_conversion.py
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_creation.py tests/e2e/test_keys.py tests/e2e/test_doctor.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/e2e/test_large_messages.py tests/e2e/test_backlog.py tests/localstack
 TEMPLATES := template.yaml $(wildcard deploy/*.yaml)
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from sluice.failures import Outage
 from sluice.migrate.doctor import schema
 from sluice.migrate.doctor.finding import Finding
+from sluice.operators.audit import audit_log
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 from tests.integration import own_stream
@@ -282,6 +284,39 @@ def test_no_batch_waits_for_a_drop_that_waits_for_somebody_else(
     assert len(waits) > 20
     assert max(waits) < 1
     assert maintaining.run()["dropped"] == 1
+
+
+@by_time
+def test_retention_that_is_cut_off_is_gone_on_with_and_each_month_goes_whole_or_not_at_all(
+    maintaining: Maintaining, database: TestDatabase, ingest: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    make_partition(database, 440)
+    make_partition(database, 480)
+    for days in (440, 480):
+        values = f"'ada', '', now() - interval '{days} days', gen_random_uuid()"
+        database.sql(f"INSERT INTO calls (person, masked_ip, sent_at, message_id) VALUES ({values})")
+    append = audit_log.append
+    logged: list[Any] = []
+
+    def until(*arguments: Any, **options: Any) -> Any:
+        logged.append(append(*arguments, **options))
+        if len(logged) == 2:
+            raise Killed
+        return logged[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit_log, "append", until)
+        with pytest.raises(Killed):
+            maintaining.run()
+    assert ingest.invoke(event(call())) == failures()
+    assert database.value("SELECT count(*) FROM calls WHERE sent_at < now() - interval '400 days'") == 1
+    assert ledger(database) == {"received": 1, "written": 1, "removed": 1}
+    assert maintaining.run()["dropped"] == 1
+    assert ledger(database) == {"received": 1, "written": 1, "removed": 2}
+    assert partitions(database) == partitions(database, "pii_vault", NAME) == ALL_MONTHS
 
 
 @by_time

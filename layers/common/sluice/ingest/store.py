@@ -1,7 +1,7 @@
 """The store of streams: the rows and rejections of a batch are written in one transaction, each message once."""
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from itertools import chain
@@ -217,9 +217,7 @@ class Store:
 
         What identifies a person who was erased is not sealed again, unless the row is that person's own.
         """
-        originals: dict[Place, list[Original]] = defaultdict(list)
-        for row in rows:
-            originals[_place(row)].extend(row.originals.values)
+        originals = _by_place(rows)
         if erased_domains:
             own = {original.token for row in rows for original in row.originals.values if _is_own(row, original)}
             unknown = chain.from_iterable(self._vault.unknown(place, several) for place, several in originals.items())
@@ -239,9 +237,14 @@ def _is_own(row: MaskedRow, original: Original) -> bool:
     return original.value in row.originals.subjects
 
 
-def _place(row: MaskedRow) -> Place:
-    """Return where in the vault the row's originals are sealed."""
-    return Place(row.stream, row.sent_at[:10]) if row.is_partitioned else SHARED
+def _by_place(rows: Sequence[MaskedRow]) -> dict[Place, list[Original]]:
+    """Return the rows' originals by where in the vault they are sealed."""
+    shared = chain.from_iterable([row.originals.values for row in rows if not row.is_partitioned])
+    by_place = {SHARED: list(shared)}
+    for row in rows:
+        if row.is_partitioned:
+            by_place.setdefault(Place(row.stream, row.sent_at[:10]), []).extend(row.originals.values)
+    return by_place
 
 
 def _expired(ordered: Mapping[StreamTable, Sequence[MaskedRow]]) -> set[Key]:

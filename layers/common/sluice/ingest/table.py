@@ -7,7 +7,6 @@ another key without an error is found by a look at the rows that are there.
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -68,16 +67,17 @@ class StreamTable:
             f" EXISTS ({triggers})"
         )
 
-    def in_order(self, rows: Iterable[MaskedRow]) -> list[MaskedRow]:
+    def in_order(self, rows: Sequence[MaskedRow]) -> list[MaskedRow]:
         """Return the rows sorted, and of two that are one row the first.
 
         Two environments that wrote the same rows in opposite orders would wait for each other: a deadlock. COPY fills
         one partition after the other, so by time first.
         """
-        unique = {row.key: row for row in reversed([*rows])}
-        if self.partitioning is not None:
-            return sorted(unique.values(), key=attrgetter("sent_at", "message_id"))
-        return sorted(unique.values(), key=attrgetter("message_id"))
+        if self.partitioning is None:
+            one_by_id = {row.message_id: row for row in reversed(rows)}
+            return [one_by_id[key] for key in sorted(one_by_id)]
+        one_by_time = {(row.sent_at, row.message_id): row for row in reversed(rows)}
+        return [one_by_time[key] for key in sorted(one_by_time)]
 
     def expired(self, rows: Iterable[MaskedRow], moment: datetime) -> set[Key]:
         """Return the keys of the rows that are older than what is kept."""
