@@ -30,12 +30,12 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str
     )
 
 
-def _deployed(event: object) -> list[str]:
-    """Return the names of the streams whose function was deployed just now; none where nobody says so."""
+def _deployed(event: object) -> list[str] | None:
+    """Return the names of the streams whose function was deployed just now; None where nobody says so."""
     match event:
         case {"ResourceProperties": {"Stream": str(name)}}:
             return [stream.stream_name for stream in streams_of(load_queued(name))]
-    return []
+    return None
 
 
 @cache

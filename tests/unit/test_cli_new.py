@@ -92,6 +92,22 @@ def test_identity_and_time_are_named_as_the_declaration_calls_them(
     assert json.loads(run("preview", "events", examples, "--json")[1])["duplicates"] == 0
 
 
+def test_a_table_gets_partitions_where_they_are_asked_for(
+    new: Callable[..., tuple[int, str, str]], project: Path
+) -> None:
+    code, _, errors = new("clicks", [{"page": "a"}, {"page": "b"}], "--partition", "month", "--keep-for", "90 days")
+    assert (code, errors) == (0, "")
+    written = contents(project)
+    assert 'partition="month", keep_for="90 days"' in written["layers/streams/clicks.py"]
+    assert (
+        "    message_id uuid,\n    PRIMARY KEY (message_id, sent_at)\n) PARTITION BY RANGE (sent_at);\n"
+        in written["layers/streams/migrations/1000_clicks.sql"]
+    )
+    code, _, errors = new("visits", [{"page": "a"}], "--keep-for", "90 days")
+    assert code == 2
+    assert 'keep_for needs partitions, which go as a whole; add partition="month"; nothing was written' in errors
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_no_value_of_a_sample_is_shown_or_written(
     name: str, new: Callable[..., tuple[int, str, str]], project: Path

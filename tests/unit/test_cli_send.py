@@ -94,9 +94,9 @@ def test_what_an_event_says_of_its_messages_is_sent_too(account: Account, file: 
     event = json.dumps({"Records": [sqs_record(login(), 1, own), sqs_record(login(), 2, {}), bare]})
     assert run("send", "user_logins", file(event))[0] == 0
     first, second, third = account.sqs.attributes(URL)
-    assert third.keys() == {"sluice_message_id"}
+    assert third.keys() == {"sluice_message_id", "sluice_sent_at"}
     assert first == {"sluice_message_id": "mine", "sluice_sent_at": "1767258000000"}
-    assert second.keys() == {"sluice_message_id"}
+    assert second.keys() == {"sluice_message_id", "sluice_sent_at"}
 
 
 def test_made_up_records_are_taken_but_for_the_junk_and_some_come_twice(account: Account) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from sluice.declaration import description
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.rules import (
     Boolean,
@@ -682,3 +683,35 @@ def test_a_mask_without_a_column_writes_to_that_of_the_fields_name(mask: Mask) -
     part = declare(Part, {"inner": field(TEXT, mask)})
     stream = declare(Stream, {"field": field(TEXT, mask), "outer": part}, table="declared")
     assert [column for column, _ in stream.columns()] == ["field", "outer_inner"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"partition": "week"}, "the partition is one of day, month, year"),
+        ({"partition": ["month"]}, "the partition is one of day, month, year"),
+        ({"keep_for": "9 days"}, 'keep_for needs partitions, which go as a whole; add partition="month"'),
+        *(
+            (
+                {"partition": "month", "keep_for": keep_for},
+                'keep_for is a number of days up to 36500, such as "400 days"',
+            )
+            for keep_for in ("0 days", "-1 days", "1.5 days", "2 months", "40000 days", "400", 400, "  9 days")
+        ),
+        (
+            {"partition": "month", "identity": "field"},
+            "with partitions a row is one by its identity and its time, so the identity field needs a time: name the"
+            " field that has it",
+        ),
+    ],
+)
+def test_partitions_are_declared_by_unit_and_by_days(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        declare(Stream, {"field": field(TEXT)}, table="declared", **options)
+    assert str(caught.value) == f"Declared: {message}"
+
+
+def test_what_is_kept_is_told_in_days() -> None:
+    made = declare(Stream, {"field": field(TEXT)}, table="declared", partition="day", keep_for="1 day")
+    assert description.head(made)["partition"] == "day"
+    assert description.head(made)["keep_for"] == "1 days"

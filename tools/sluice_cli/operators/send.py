@@ -183,6 +183,14 @@ def batches(made: Iterable[Message], most: int) -> Iterator[list[Message]]:
         yield batch
 
 
+def _own_id(has_time: bool) -> dict[str, dict[str, str]]:
+    """Return the attributes of a new id; with a time, which is a part of what makes a row one in a table by time."""
+    own = {"sluice_message_id": str(uuid4())}
+    if not has_time:
+        own["sluice_sent_at"] = str(int(time.time() * 1000))
+    return {name: {"DataType": "String", "StringValue": value} for name, value in own.items()}
+
+
 def _messages(queued: Queued, given: Sequence[Given], selection: Selection) -> Iterator[Message]:
     """Yield a message of each record, made up where none are given, then those that are sent twice again.
 
@@ -198,7 +206,7 @@ def _messages(queued: Queued, given: Sequence[Given], selection: Selection) -> I
         postmark = stream_of(body).message_postmark()(body)
         is_one = postmark is not None and (postmark.identity or postmark.message_id)
         if "sluice_message_id" not in attributes and (is_twice or not is_one):
-            attributes = attributes | {"sluice_message_id": {"DataType": "String", "StringValue": str(uuid4())}}
+            attributes = attributes | _own_id(has_time=postmark is not None and postmark.sent_at is not None)
         message = Message(body, attributes)
         again += [message] * is_twice
         yield message

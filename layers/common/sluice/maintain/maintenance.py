@@ -21,8 +21,8 @@ SETTLED = timedelta(hours=1)  # after a declaration the functions that write are
 class Maintenance:
     """The tables with partitions, as the maintain role may look after them."""
 
-    def __init__(self, database: Database, deadline: Deadline, new: Collection[str] = ()) -> None:
-        """`new` names the streams whose functions are known to be of the same deployment."""
+    def __init__(self, database: Database, deadline: Deadline, new: Collection[str] | None = None) -> None:
+        """`new` names the streams whose functions a deployment has just made new: it looks after these alone."""
         self._database = database
         self._deadline = deadline
         self._new = new
@@ -33,7 +33,8 @@ class Maintenance:
         """Do all that is due, and return how much of what. Raises Outage when the database cannot be asked."""
         for act in (self._make_partitions, self._convert, self._make_partitions, self._expire):
             for partitioned in self._database.transact(partitions.declared, self._deadline):
-                self._try(partitioned, act)
+                if self._new is None or partitioned.stream in self._new:
+                    self._try(partitioned, act)
         self._done["outdated"] = retention.delete_outdated(self._database, self._deadline)
         return self.tell(self._database.transact(partitions.overdue, self._deadline))
 
@@ -67,7 +68,7 @@ class Maintenance:
         if partitioned.is_converted or not conversion.has_key(connection, partitioned):
             return False
         is_settled = partitioned.declared_at + SETTLED < partitions.moment(connection)
-        return is_settled or partitioned.stream in self._new
+        return is_settled or self._new is not None
 
     def _expire(self, partitioned: Partitioned, deadline: Deadline) -> None:
         for dropped in retention.drop_expired(self._database, partitioned, deadline):

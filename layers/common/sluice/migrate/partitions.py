@@ -12,6 +12,7 @@ from sluice.declaration.partitioning import AHEAD, Partitioning
 from sluice.declaration.stream import Stream
 from sluice.postgres.driver import Connection, quoted_table
 
+LOCK = 0x51CE  # deployments, and whoever makes partitions, take turns
 # The condition on pg_index for the unique index that becomes the primary key of a table with partitions.
 IS_KEY = (
     "indisunique AND NOT indisprimary AND indnatts = 2 AND pg_get_indexdef(indexrelid, 1, false) = 'message_id'"
@@ -80,6 +81,7 @@ def declared(connection: Connection) -> list[Partitioned]:
 
 def make_next(connection: Connection, partitioned: Partitioned) -> bool:
     """Make the first partition that lacks, of the vault before the table, and tell whether there was one."""
+    connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
     now = moment(connection)
     window = wanted(partitioned.partitioning, now)
     unit = partitioned.partitioning.unit

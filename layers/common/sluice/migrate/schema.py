@@ -16,8 +16,6 @@ from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 from sluice.pseudonyms.keyset import Keyset
 
-LOCK = 0x51CE  # two deployments at once take turns
-
 
 def migrate(
     database: Database,
@@ -120,9 +118,8 @@ def _describe(connection: Connection) -> None:
 
 
 def _make_next_partition(connection: Connection) -> bool:
-    _lock(connection)
     return any(partitions.make_next(connection, partitioned) for partitioned in partitions.declared(connection))
 
 
 def _lock(connection: Connection) -> None:
-    connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
+    connection.run(f"SELECT pg_advisory_xact_lock({partitions.LOCK})")
