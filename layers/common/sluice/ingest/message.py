@@ -14,7 +14,7 @@ from sluice.declaration.outside import OF_PRODUCERS, Outside
 from sluice.declaration.postmark import as_uuid
 from sluice.failures import Rejected
 
-_UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")  # re.IGNORECASE takes twice as long
 
 OURS = "sluice_"  # how the names of our own attributes begin
 FIRST_ATTRIBUTES = "sluice_attributes"  # JSON: those of SQS that a redriven message had at first
@@ -186,7 +186,7 @@ def _attribute(record: SQSRecord, name: str, postmark: Postmark | None) -> str |
 
 
 def _iso(timestamp: str) -> str:
-    return f"{_iso_second(timestamp[:-3])}.{timestamp[-3:]:0>3}Z"
+    return f"{_iso_second(timestamp[:-3])}.{timestamp[-3:].zfill(3)}Z"
 
 
 def _is_timestamp(text: str) -> bool:

@@ -6,7 +6,6 @@ from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 
 import msgspec
 
@@ -118,18 +117,18 @@ def _token(number: int, digest: bytes) -> str:
 
 
 def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
-    """Return HMAC-SHA-256 (RFC 2104) under a key of 32 bytes, which is hashed once here and not with every message.
+    """Return HMAC-SHA-256 (RFC 2104) under a key, which is set up once here and not with every message.
 
-    That takes 1.4 µs for a short message; `hmac.digest`, which sets up OpenSSL's HMAC each time, takes 3.3.
+    That takes 0.6 µs for a short message. The standard library's `hmac` takes 1.1 so, and 1.6 by `hmac.digest`.
     """
-    block = key.ljust(64, b"\0")
-    inner = sha256(bytes(byte ^ 0x36 for byte in block))
-    outer = sha256(bytes(byte ^ 0x5C for byte in block))
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.hmac import HMAC
+
+    keyed = HMAC(key, SHA256())
 
     def digest(message: bytes) -> bytes:
-        inside, outside = inner.copy(), outer.copy()
-        inside.update(message)
-        outside.update(inside.digest())
-        return outside.digest()
+        hmac = keyed.copy()
+        hmac.update(message)
+        return hmac.finalize()
 
     return digest

@@ -1,7 +1,7 @@
 """A rule: what a field accepts, and the one canonical value of all its spellings."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from sluice.failures import DeclarationError
 from sluice.postgres.cells import Cell
@@ -35,7 +35,8 @@ class Rule:
 
     def cell(self, value: Any, /) -> Cell:
         """Return a canonical value as PostgreSQL takes it."""
-        return cast("Cell", value)
+        cell: Cell = value
+        return cell
 
     def shorten(self, to: int | str | None) -> Callable[[Any], Any]:
         """Return the function from a canonical value to less of it. Raises DeclarationError when there is none such."""
