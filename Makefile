@@ -17,6 +17,7 @@ POSTGRESQL_15 := /usr/lib/postgresql/15/bin
 TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_checks.py tests/field/test_triggers.py \
 	tests/field/test_database_settings.py tests/field/test_rds_owner.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_creation.py tests/e2e/test_keys.py tests/e2e/test_doctor.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/e2e/test_large_messages.py tests/e2e/test_backlog.py tests/localstack
+PROSE := $(filter-out CODE_OF_CONDUCT.md,$(wildcard *.md)) docs
 TEMPLATES := template.yaml $(wildcard deploy/*.yaml)
 
 .PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-server test-localstack coverage check bench up deploy-local send down clean lock
@@ -68,8 +69,10 @@ test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run w
 coverage: setup ## tell which lines and branches the unit and integration tests reach
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered tests/integration tests/unit tests/field $(ARGS)
 
-check: setup .venv-lint/installed ## lint, formatting, types, streams, template, security
+check: setup .venv-lint/installed ## lint, formatting, types, spelling, prose, streams, template, security
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	.venv-lint/bin/codespell . .ci .github
+	.venv-lint/bin/proselint --config .proselintrc.json check $(PROSE)
 	@# The tests bring a package `streams` of their own, so yours is looked at from its own folder.
 	cd layers && ../$(BIN)/mypy --config-file ../pyproject.toml streams
 	$(BIN)/sluice check
@@ -81,6 +84,10 @@ check: setup .venv-lint/installed ## lint, formatting, types, streams, template,
 	$(BIN)/python -m tools.local.policies template.yaml >.sluice/policies.json
 	.venv-lint/bin/python tools/local/findings.py .sluice/policies.json
 	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv-lint/bin/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/sluice_cli
 
 bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one
