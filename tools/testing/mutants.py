@@ -1,0 +1,154 @@
+"""Change the pure modules in small ways, and tell which changes no test notices: mutmut, on a copy of the project.
+
+It is for `make mutants`, takes long, and writes docs/mutants.md. Without arguments it goes through all groups of
+modules; a name of a group takes that one alone, and keeps what the page says of the others.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.project import PROJECT, STATE
+
+COPY = STATE / "mutants"  # mutmut finds packages in src/ alone, so the copy has the product there
+PAGE = PROJECT / "docs" / "mutants.md"
+RESULTS = PROJECT / "docs" / "mutants.json"
+PRODUCT = Path("layers/common/sluice")
+
+# The modules of each group, below the product, and the tests that are about them.
+GROUPS = {
+    "tokens": (["pseudonyms/keyset.py"], "unit/test_tokens unit/test_secret"),
+    "cells": (
+        ["postgres/cells.py", "postgres/copy.py", "ingest/copy_text.py"],
+        "unit/test_kinds unit/test_store unit/test_numbers_and_times",
+    ),
+    "rules": (
+        ["declaration/canonical.py", "declaration/times.py", "declaration/rules/*.py"],
+        "unit/test_canonical unit/test_rules unit/test_kinds unit/test_numbers_and_times unit/test_null_if unit/test_orders"
+        " field/test_emails field/test_numbers field/test_phones field/test_texts field/test_timestamps field/test_uuids",
+    ),
+    "masks": (
+        ["declaration/masks.py", "declaration/masking.py", "declaration/scrub.py", "declaration/search.py"],
+        "unit/test_masks unit/test_scrub unit/test_kinds unit/test_canary unit/test_rules",
+    ),
+    "records": (
+        ["declaration/records.py", "declaration/postmark.py", "declaration/envelopes.py", "declaration/whose.py"],
+        "unit/test_records unit/test_envelope unit/test_outside unit/test_subjects unit/test_people_in_unions",
+    ),
+    "trees": (
+        ["declaration/tree.py", "declaration/cases.py", "declaration/unions.py", "declaration/paths.py"],
+        "unit/test_tree unit/test_canary_of_trees unit/test_unions unit/test_people_in_unions unit/test_prefix",
+    ),
+    "layout": (
+        ["declaration/layout.py", "declaration/annotations.py", "declaration/column_types.py"],
+        "unit/test_declaration unit/test_stream unit/test_kinds unit/test_unions",
+    ),
+}
+
+
+class Mutant(NamedTuple):
+    """A changed function, and what became of it."""
+
+    module: str  # below the product
+    function: str
+    outcome: str  # killed, survived, timeout, suspicious or no tests
+    change: str  # the lines before and after, of those that survived
+
+
+def prepare(modules: Sequence[str], tests: str) -> None:
+    """Copy the project, the product to src/, and say there what is to be changed and by what it is tested."""
+    shutil.rmtree(COPY, ignore_errors=True)
+    left_out = shutil.ignore_patterns(".*", "__pycache__")
+    shutil.copytree(PROJECT, COPY, ignore=left_out)
+    shutil.copytree(PROJECT / PRODUCT, COPY / "src" / "sluice", ignore=left_out)
+    settings = {
+        "source_paths": ["src"],
+        "only_mutate": [f"src/sluice/{module}" for module in modules],
+        "also_copy": [path.name for path in sorted(COPY.iterdir()) if path.name != "src"],
+        "pytest_add_cli_args": ["-o", "pythonpath=. src tests/declared", "-p", "no:cacheprovider"],
+        "pytest_add_cli_args_test_selection": [f"tests/{test}.py" for test in tests.split()],
+    }
+    text = re.sub(r"^pythonpath = .*$", "", (COPY / "pyproject.toml").read_text(), flags=re.MULTILINE)
+    written = "\n".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
+    (COPY / "pyproject.toml").write_text(f"{text}\n[tool.mutmut]\n{written}\n")
+
+
+def mutmut(*arguments: str) -> str:
+    command = [sys.executable, "-m", "mutmut", *arguments]
+    ran = subprocess.run(command, cwd=COPY, check=False, capture_output=True, text=True)
+    if ran.returncode:
+        sys.exit(f"{ran.stdout.splitlines()[-20:]}\n{ran.stderr}")
+    return ran.stdout
+
+
+def mutants() -> Iterator[Mutant]:
+    """Yield what mutmut has found, with the change of each mutant that no test noticed."""
+    for line in mutmut("results", "--all", "true").splitlines():
+        if found := re.fullmatch(r"\s*(sluice\.\S+): (.+)", line):
+            name, outcome = found.groups()
+            module, _, rest = name.rpartition(".")
+            function = re.sub(r"^xǁ(\w+)ǁ", r"\1.", re.sub(r"__mutmut_\d+$", "", rest)).removeprefix("x_")
+            change = "" if outcome in ("killed", "timeout") else difference(mutmut("show", name))
+            yield Mutant(module.removeprefix("sluice.").replace(".", "/") + ".py", function, outcome, change)
+
+
+def difference(shown: str) -> str:
+    lines = [line for line in shown.splitlines() if re.match(r"[-+](?![-+])", line)]
+    return "\n".join(line[0] + " " + line[1:].strip() for line in lines)
+
+
+def page(found: Sequence[Mutant]) -> str:
+    """Return the text of the page."""
+    modules = sorted({mutant.module for mutant in found})
+    rows = []
+    for module in modules:
+        outcomes = Counter(mutant.outcome for mutant in found if mutant.module == module)
+        caught = outcomes["killed"] + outcomes["timeout"]
+        rows.append(f"| `{module}` | {outcomes.total()} | {caught} | {outcomes.total() - caught} |")
+    caught = sum(mutant.outcome in ("killed", "timeout") for mutant in found)
+    left = [mutant for mutant in found if mutant.change]
+    blocks = [f"`{one.module}`, `{one.function}`, {one.outcome}:\n\n```diff\n{one.change}\n```\n" for one in left]
+    return "\n".join(
+        [
+            "# Mutants",
+            "",
+            "`make mutants` changes the pure modules in small ways, one at a time, and runs their tests"
+            " ([mutmut](https://mutmut.readthedocs.io)).",
+            "A change that no test notices is a mutant that survives: a rule that nothing holds, or a change that makes"
+            " no difference.",
+            "Functions with decorators are not changed. This page is written by the command.",
+            "",
+            f"{len(found):,} mutants, {caught:,} caught ({caught / max(1, len(found)):.0%}).",
+            "",
+            "| module | mutants | caught | not caught |",
+            "|---|---:|---:|---:|",
+            *rows,
+            "",
+            "## Not caught",
+            "",
+            *blocks,
+        ]
+    )
+
+
+def main(names: Sequence[str]) -> None:
+    kept = [Mutant(*one) for one in json.loads(RESULTS.read_text())] if RESULTS.exists() and names else []
+    for name in names or GROUPS:
+        prepare(*GROUPS[name])
+        mutmut("run", "--max-children", "1")
+        found = list(mutants())
+        changed = {mutant.module for mutant in found}
+        kept = sorted([*(mutant for mutant in kept if mutant.module not in changed), *found])
+        RESULTS.write_text("[\n" + ",\n".join(json.dumps(one, ensure_ascii=False) for one in kept) + "\n]\n")
+        PAGE.write_text(page(kept))
+        print(f"{name}: {len(found)} mutants, {sum(bool(one.change) for one in found)} not caught", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
