@@ -1,11 +1,11 @@
-"""README.md and docs/*.md in; the commands, queries and files that they tell their readers to run or write, out."""
+"""The commands, queries and files that README.md, CONTRIBUTING.md and docs/*.md tell their readers to run or write."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documentation import ROOT, prose
+from tests.documentation import README, ROOT, prose
 
 PAGES = [page for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if page.name != "CODE_OF_CONDUCT.md"]
 MOST_WORDS = 55  # of a sentence
@@ -37,6 +37,10 @@ def test_a_sentence_has_one_idea(page: Path) -> None:
 def test_a_page_is_no_riddle(page: Path) -> None:
     found = [(riddle[0], advice) for pattern, advice in RIDDLES.items() for riddle in re.finditer(pattern, prose(page))]
     assert found == []
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    assert len(README.read_text().split()) <= 1500
 
 
 @pytest.mark.parametrize(
