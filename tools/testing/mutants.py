@@ -1,7 +1,7 @@
 """Change the pure modules in small ways, and tell which changes no test notices: mutmut, on a copy of the project.
 
 It is for `make mutants`, takes long, and writes docs/mutants.md. Without arguments it goes through all groups of
-modules; a name of a group takes that one alone, and keeps what the page says of the others.
+modules; names of groups take these alone, and keep what the page says of the others.
 """
 
 import json
@@ -9,10 +9,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tools.project import PROJECT, STATE
 
@@ -20,18 +19,29 @@ COPY = STATE / "mutants"  # mutmut finds packages in src/ alone, so the copy has
 PAGE = PROJECT / "docs" / "mutants.md"
 RESULTS = PROJECT / "docs" / "mutants.json"
 PRODUCT = Path("layers/common/sluice")
+HEAD = """\
+# Mutants
+
+`make mutants` changes the pure modules in small ways, one at a time, and runs the tests that are about them
+([mutmut](https://mutmut.readthedocs.io)). A change that no test notices is a mutant that survives. Either nothing
+holds a rule, or the change makes no difference, such as a name that only mypy reads. Functions with decorators are not
+changed. A function that only integration tests reach has no tests here.
+
+The command writes this page, and the changes that were not caught to [mutants.json](mutants.json).
+"""
 
 # The modules of each group, below the product, and the tests that are about them.
 GROUPS = {
     "tokens": (["pseudonyms/keyset.py"], "unit/test_tokens unit/test_secret"),
     "cells": (
         ["postgres/cells.py", "postgres/copy.py", "ingest/copy_text.py"],
-        "unit/test_kinds unit/test_store unit/test_numbers_and_times",
+        "unit/test_cells unit/test_copy unit/test_store unit/test_kinds",
     ),
     "rules": (
         ["declaration/canonical.py", "declaration/times.py", "declaration/rules/*.py"],
-        "unit/test_canonical unit/test_rules unit/test_kinds unit/test_numbers_and_times unit/test_null_if unit/test_orders"
-        " field/test_emails field/test_numbers field/test_phones field/test_texts field/test_timestamps field/test_uuids",
+        "unit/test_canonical unit/test_rules unit/test_kinds unit/test_numbers_and_times unit/test_null_if"
+        " unit/test_orders field/test_emails field/test_numbers field/test_phones field/test_texts"
+        " field/test_timestamps field/test_uuids",
     ),
     "masks": (
         ["declaration/masks.py", "declaration/masking.py", "declaration/scrub.py", "declaration/search.py"],
@@ -57,8 +67,12 @@ class Mutant(NamedTuple):
 
     module: str  # below the product
     function: str
-    outcome: str  # killed, survived, timeout, suspicious or no tests
-    change: str  # the lines before and after, of those that survived
+    outcome: str  # as mutmut has it: killed, timeout, survived, no tests …
+    change: str = ""  # the lines before and after, of those that no test noticed
+
+    @property
+    def is_caught(self) -> bool:
+        return self.outcome in ("killed", "timeout")
 
 
 def prepare(modules: Sequence[str], tests: str) -> None:
@@ -88,14 +102,14 @@ def mutmut(*arguments: str) -> str:
 
 
 def mutants() -> Iterator[Mutant]:
-    """Yield what mutmut has found, with the change of each mutant that no test noticed."""
+    """Yield what mutmut has found."""
     for line in mutmut("results", "--all", "true").splitlines():
         if found := re.fullmatch(r"\s*(sluice\.\S+): (.+)", line):
             name, outcome = found.groups()
             module, _, rest = name.rpartition(".")
             function = re.sub(r"^xǁ(\w+)ǁ", r"\1.", re.sub(r"__mutmut_\d+$", "", rest)).removeprefix("x_")
-            change = "" if outcome in ("killed", "timeout") else difference(mutmut("show", name))
-            yield Mutant(module.removeprefix("sluice.").replace(".", "/") + ".py", function, outcome, change)
+            mutant = Mutant(module.removeprefix("sluice.").replace(".", "/") + ".py", function, outcome)
+            yield mutant if mutant.is_caught else mutant._replace(change=difference(mutmut("show", name)))
 
 
 def difference(shown: str) -> str:
@@ -103,51 +117,50 @@ def difference(shown: str) -> str:
     return "\n".join(line[0] + " " + line[1:].strip() for line in lines)
 
 
-def page(found: Sequence[Mutant]) -> str:
+def result(found: Sequence[Mutant]) -> dict[str, Any]:
+    """Return what is kept of each module: how many mutants were caught, and the others by function."""
+    kept: dict[str, Any] = {}
+    for mutant in sorted(found):
+        module = kept.setdefault(mutant.module, {"mutants": 0, "caught": 0, "left": {}})
+        module["mutants"] += 1
+        module["caught"] += mutant.is_caught
+        if not mutant.is_caught:
+            module["left"].setdefault(f"{mutant.function}: {mutant.outcome}", []).append(mutant.change)
+    return kept
+
+
+def page(kept: dict[str, Any]) -> str:
     """Return the text of the page."""
-    modules = sorted({mutant.module for mutant in found})
-    rows = []
-    for module in modules:
-        outcomes = Counter(mutant.outcome for mutant in found if mutant.module == module)
-        caught = outcomes["killed"] + outcomes["timeout"]
-        rows.append(f"| `{module}` | {outcomes.total()} | {caught} | {outcomes.total() - caught} |")
-    caught = sum(mutant.outcome in ("killed", "timeout") for mutant in found)
-    left = [mutant for mutant in found if mutant.change]
-    blocks = [f"`{one.module}`, `{one.function}`, {one.outcome}:\n\n```diff\n{one.change}\n```\n" for one in left]
-    return "\n".join(
-        [
-            "# Mutants",
-            "",
-            "`make mutants` changes the pure modules in small ways, one at a time, and runs their tests"
-            " ([mutmut](https://mutmut.readthedocs.io)).",
-            "A change that no test notices is a mutant that survives: a rule that nothing holds, or a change that makes"
-            " no difference.",
-            "Functions with decorators are not changed. This page is written by the command.",
-            "",
-            f"{len(found):,} mutants, {caught:,} caught ({caught / max(1, len(found)):.0%}).",
-            "",
-            "| module | mutants | caught | not caught |",
-            "|---|---:|---:|---:|",
-            *rows,
-            "",
-            "## Not caught",
-            "",
-            *blocks,
-        ]
+    rows = [
+        f"| `{module}` | {one['mutants']} | {one['caught']} | {one['mutants'] - one['caught']} |"
+        for module, one in sorted(kept.items())
+    ]
+    left = [
+        f"| `{module}` | `{function}` | {outcome} | {len(changes)} |"
+        for module, one in sorted(kept.items())
+        for function, _, outcome, changes in [(*name.partition(": "), changes) for name, changes in one["left"].items()]
+    ]
+    caught, all_of_them = (sum(one[name] for one in kept.values()) for name in ("caught", "mutants"))
+    return (
+        f"{HEAD}\n{all_of_them:,} mutants, {caught:,} caught ({caught / all_of_them:.0%}).\n\n"
+        "| module | mutants | caught | not caught |\n|---|---:|---:|---:|\n"
+        + "\n".join(rows)
+        + "\n\n## Not caught\n\n| module | function | | mutants |\n|---|---|---|---:|\n"
+        + "\n".join(left)
+        + "\n"
     )
 
 
 def main(names: Sequence[str]) -> None:
-    kept = [Mutant(*one) for one in json.loads(RESULTS.read_text())] if RESULTS.exists() and names else []
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in names or GROUPS:
         prepare(*GROUPS[name])
         mutmut("run", "--max-children", "1")
         found = list(mutants())
-        changed = {mutant.module for mutant in found}
-        kept = sorted([*(mutant for mutant in kept if mutant.module not in changed), *found])
-        RESULTS.write_text("[\n" + ",\n".join(json.dumps(one, ensure_ascii=False) for one in kept) + "\n]\n")
+        kept |= result(found)
+        RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
         PAGE.write_text(page(kept))
-        print(f"{name}: {len(found)} mutants, {sum(bool(one.change) for one in found)} not caught", flush=True)
+        print(f"{name}: {len(found)} mutants, {sum(not one.is_caught for one in found)} not caught", flush=True)
 
 
 if __name__ == "__main__":
