@@ -1,4 +1,4 @@
-"""MkDocs sees docs/ alone: bring the pages of the root into the site, and each file of the project that a page links to.
+"""MkDocs sees docs/ alone: bring in the pages of the root, and each file of the project that a page links to.
 
 A page is written for the repository, where `../template.yaml` leads somewhere. In the site such a file is a page of its
 own, with its text as code, which no menu and no search shows.

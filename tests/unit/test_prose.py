@@ -13,7 +13,7 @@ MOST_WORDS = 55  # of a sentence
 
 # What reads as a riddle, and what to write instead.
 RIDDLES = {
-    r"\b[Ww]hoever\b": "say who: a caller, an operator, anybody who …",
+    r"\b(?i:whoever)\b": "say who: a caller, an operator, anybody who …",
     r"(?:^|[.:] )Of (?:a|an|the|what|those|its|two|several|each)\b": "put the subject first",
     r"\bbut for (?:a|an|the|its|what|some)\b": "except",
     r"\b(?:lest|whilst|wherein|thereof|hereby)\b": "use a word of today",
