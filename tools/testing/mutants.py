@@ -37,11 +37,18 @@ GROUPS = {
         ["postgres/cells.py", "postgres/copy.py", "ingest/copy_text.py"],
         "unit/test_cells unit/test_copy unit/test_store unit/test_kinds",
     ),
+    "forms": (
+        ["declaration/canonical.py"],
+        "unit/test_canonical unit/test_rules field/test_emails field/test_phones field/test_uuids",
+    ),
+    "times": (
+        ["declaration/times.py", "declaration/rules/moments.py"],
+        "unit/test_numbers_and_times field/test_timestamps",
+    ),
     "rules": (
-        ["declaration/canonical.py", "declaration/times.py", "declaration/rules/*.py"],
-        "unit/test_canonical unit/test_rules unit/test_kinds unit/test_numbers_and_times unit/test_null_if"
-        " unit/test_orders field/test_emails field/test_numbers field/test_phones field/test_texts"
-        " field/test_timestamps field/test_uuids",
+        [f"declaration/rules/{name}.py" for name in ("checked", "lists", "nulls", "numbers", "rule", "texts")],
+        "unit/test_rules unit/test_null_if unit/test_numbers_and_times field/test_masks field/test_numbers"
+        " field/test_texts",
     ),
     "masks": (
         ["declaration/masks.py", "declaration/masking.py", "declaration/scrub.py", "declaration/search.py"],
