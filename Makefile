@@ -17,6 +17,7 @@ POSTGRESQL_15 := /usr/lib/postgresql/15/bin
 TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_checks.py tests/field/test_triggers.py \
 	tests/field/test_database_settings.py tests/field/test_rds_owner.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_creation.py tests/e2e/test_keys.py tests/e2e/test_doctor.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/e2e/test_large_messages.py tests/e2e/test_backlog.py tests/localstack
+TESTS_OF_PAGES := tests/unit/test_diagrams.py tests/unit/test_documented_links.py tests/unit/test_licences.py tests/unit/test_prose.py
 PROSE := $(filter-out CODE_OF_CONDUCT.md,$(wildcard *.md)) docs
 MERMAID := 11.16.0
 TEMPLATES := template.yaml $(wildcard deploy/*.yaml)
@@ -70,10 +71,11 @@ test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run w
 coverage: setup ## tell which lines and branches the unit and integration tests reach
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered tests/integration tests/unit tests/field $(ARGS)
 
-check: setup .venv-lint/installed ## lint, formatting, types, spelling, prose, streams, template, security
+check: setup .venv-lint/installed ## lint, formatting, types, spelling, prose, links, streams, template, security
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 	.venv-lint/bin/codespell . .ci .github
 	.venv-lint/bin/proselint --config .proselintrc.json check $(PROSE)
+	$(BIN)/python -m pytest --quiet $(TESTS_OF_PAGES)
 	@# The tests bring a package `streams` of their own, so yours is looked at from its own folder.
 	cd layers && ../$(BIN)/mypy --config-file ../pyproject.toml streams
 	$(BIN)/sluice check
