@@ -77,7 +77,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
         "tests/docker/conftest.py::Compose.sam_local",
     ),
     "sam local invoke LoginsIngestFunction -e events/sqs_mixed_batch.json": (
-        "tests/docker/test_sam_local.py::test_the_readmes_call_is_answered",
+        "tests/docker/test_sam_local.py::test_the_documented_call_is_answered",
         "tests/docker/conftest.py::Compose.sam_local",
     ),
     "sam build": (OWN_STREAM,),
