@@ -43,12 +43,12 @@ GROUPS = {
     ),
     "times": (
         ["declaration/times.py", "declaration/rules/moments.py"],
-        "unit/test_numbers_and_times field/test_timestamps",
+        "unit/test_moments unit/test_numbers_and_times unit/test_declaration field/test_timestamps",
     ),
     "rules": (
         [f"declaration/rules/{name}.py" for name in ("checked", "lists", "nulls", "numbers", "rule", "texts")],
-        "unit/test_rules unit/test_null_if unit/test_numbers_and_times field/test_masks field/test_numbers"
-        " field/test_texts",
+        "unit/test_rules unit/test_null_if unit/test_numbers_and_times unit/test_declaration field/test_masks"
+        " field/test_numbers field/test_texts",
     ),
     "masks": (
         ["declaration/masks.py", "declaration/masking.py", "declaration/scrub.py", "declaration/search.py"],
