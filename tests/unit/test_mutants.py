@@ -42,7 +42,7 @@ def test_what_was_not_caught_is_kept_by_function() -> None:
         "copy.py": {"mutants": 1, "caught": 0, "left": {"copy_in: no tests": ["- c\n+ d"]}},
     }
     text = page(kept)
-    assert "4 mutants, 2 caught (50%)." in text
+    assert f"4 mutants, 2 caught (50%). Groups that were not run yet: {', '.join(GROUPS)}.\n" in text
     assert "| `cells.py` | 3 | 2 | 1 |\n| `copy.py` | 1 | 0 | 1 |" in text
     assert "| `cells.py` | `cell_of` | survived | 1 |\n| `copy.py` | `copy_in` | no tests | 1 |" in text
 

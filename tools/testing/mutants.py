@@ -148,8 +148,11 @@ def page(kept: dict[str, Any]) -> str:
         for function, _, outcome, changes in [(*name.partition(": "), changes) for name, changes in one["left"].items()]
     ]
     caught, all_of_them = (sum(one[name] for one in kept.values()) for name in ("caught", "mutants"))
+    missing = [name for name, (modules, _) in GROUPS.items() if not kept.keys() & set(modules)]
     return (
-        f"{HEAD}\n{all_of_them:,} mutants, {caught:,} caught ({caught / all_of_them:.0%}).\n\n"
+        f"{HEAD}\n{all_of_them:,} mutants, {caught:,} caught ({caught / all_of_them:.0%})."
+        + (f" Groups that were not run yet: {', '.join(missing)}." if missing else "")
+        + "\n\n"
         "| module | mutants | caught | not caught |\n|---|---:|---:|---:|\n"
         + "\n".join(rows)
         + "\n\n## Not caught\n\n| module | function | | mutants |\n|---|---|---|---:|\n"
