@@ -18,9 +18,12 @@ TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_chec
 	tests/field/test_database_settings.py tests/field/test_rds_owner.py tests/integration/test_migrations.py tests/integration/test_sqlstate.py \
 	tests/integration/test_partitions.py tests/integration/test_conversion.py
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_creation.py tests/e2e/test_keys.py tests/e2e/test_doctor.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/e2e/test_large_messages.py tests/e2e/test_backlog.py tests/localstack
+TESTS_OF_PAGES := tests/unit/test_diagrams.py tests/unit/test_documented_links.py tests/unit/test_licences.py tests/unit/test_prose.py
+PROSE := $(filter-out CODE_OF_CONDUCT.md,$(wildcard *.md)) docs
+MERMAID := 11.16.0
 TEMPLATES := template.yaml $(wildcard deploy/*.yaml)
 
-.PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-server test-localstack coverage check bench up deploy-local send down clean lock
+.PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-server test-localstack coverage check bench up deploy-local send down clean lock site sbom licences mutants
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -69,8 +72,11 @@ test-localstack: setup .venv-localstack/installed ## deploy to LocalStack, run w
 coverage: setup ## tell which lines and branches the unit and integration tests reach
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term-missing:skip-covered tests/integration tests/unit tests/field $(ARGS)
 
-check: setup .venv-lint/installed ## lint, formatting, types, streams, template, security
+check: setup .venv-lint/installed ## lint, formatting, types, spelling, prose, links, streams, template, security
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	.venv-lint/bin/codespell . .ci .github
+	.venv-lint/bin/proselint --config .proselintrc.json check $(PROSE)
+	$(BIN)/python -m pytest --quiet $(TESTS_OF_PAGES)
 	@# The tests bring a package `streams` of their own, so yours is looked at from its own folder.
 	cd layers && ../$(BIN)/mypy --config-file ../pyproject.toml streams
 	$(BIN)/sluice check
@@ -82,7 +88,33 @@ check: setup .venv-lint/installed ## lint, formatting, types, streams, template,
 	$(BIN)/python -m tools.local.policies template.yaml >.sluice/policies.json
 	.venv-lint/bin/python tools/local/findings.py .sluice/policies.json
 	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv-lint/bin/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/sluice_cli
+
+site: .venv-site/installed .sluice/mermaid.min.js ## build the site of the documentation into .sluice/site; every link is checked
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet --config-file site/mkdocs.yml
+
+# Named by its hash, so that the pages get what was looked at.
+.sluice/mermaid.min.js: site/mermaid.sha256 .venv-site/installed
+	@mkdir -p .sluice
+	cd .sluice && PATH="$(CURDIR)/.venv-site/bin:$$PATH" npm pack --silent mermaid@$(MERMAID) >/dev/null
+	tar --extract --gzip --directory .sluice --strip-components 2 --touch --file .sluice/mermaid-$(MERMAID).tgz package/dist/mermaid.min.js
+	sha256sum --check --quiet $<
+
+licences: setup .venv-site/installed ## write docs/licences.md: what the functions run with, and under which licences
+	@{ cat site/licences.md; .venv-site/bin/pip-licenses --python $(BIN)/python --from mixed --format markdown --with-urls \
+	--packages $$(grep -oE '^[a-z0-9-]+==' layers/common/requirements.txt | tr -d =); } >docs/licences.md
+
+sbom: .venv-site/installed ## write the layer's bill of materials (CycloneDX) to .sluice/sluice.cdx.json
+	@mkdir -p .sluice
+	PYTHONWARNINGS=ignore .venv-site/bin/cyclonedx-py requirements layers/common/requirements.txt --pyproject pyproject.toml --mc-type application \
+	--output-reproducible --validate --output-file .sluice/sluice.cdx.json
+
+mutants: .venv-mutants/installed ## tell which small changes of the pure modules no test notices, in hours; ARGS='tokens cells' for some
+	nice .venv-mutants/bin/python -m tools.testing.mutants $(ARGS)
 
 bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one
 	@PYTHONPATH=layers/common:tests/declared .venv-bench/bin/python -m tools.bench $(ARGS)
@@ -116,7 +148,7 @@ down: ## stop what `make demo ARGS=--keep` or `make up` left running; ARGS=--vol
 	@if docker compose ps >/dev/null 2>&1; then docker compose --profile '*' down $(ARGS); fi
 
 clean: down ## remove all that was installed and built
-	rm -rf .venv .venv-bench .venv-lint .venv-localstack .venv-sam .sluice .aws-sam .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-lint .venv-localstack .venv-mutants .venv-sam .venv-site .sluice .aws-sam .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 lock: ## pin anew what pyproject.toml asks for
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
@@ -124,6 +156,8 @@ lock: ## pin anew what pyproject.toml asks for
 	$(COMPILE) pyproject.toml --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) --group lint -o requirements/lint.txt
 	$(COMPILE) --group sam -o requirements/sam.txt
+	$(COMPILE) --group site -o requirements/site.txt
+	$(COMPILE) pyproject.toml --group dev --group mutants -c requirements/dev.txt -o requirements/mutants.txt
 	$(COMPILE) --group images -c requirements/dev.txt -o requirements/images.txt
 	$(COMPILE) --group compose -o requirements/compose.txt
 	$(COMPILE:--universal=--python-platform linux) --exclude-newer 2026-03-01 --group localstack -o requirements/localstack.txt
@@ -131,9 +165,11 @@ lock: ## pin anew what pyproject.toml asks for
 .venv/installed: requirements/dev.txt
 .venv-lint/installed: requirements/lint.txt
 .venv-sam/installed: requirements/sam.txt
+.venv-site/installed: requirements/site.txt
 .venv-bench/installed: requirements/bench.txt
+.venv-mutants/installed: requirements/mutants.txt
 .venv-localstack/installed: requirements/localstack.txt
-.venv/installed .venv-bench/installed .venv-lint/installed .venv-localstack/installed .venv-sam/installed:
+.venv/installed .venv-bench/installed .venv-lint/installed .venv-localstack/installed .venv-mutants/installed .venv-sam/installed .venv-site/installed:
 	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 13) or sys.exit("Python 3.13 is needed.")'
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<

@@ -1,11 +1,11 @@
-"""README.md and docs/*.md in; the commands, queries and files that they tell their readers to run or write, out."""
+"""The commands, queries and files that the pages of the root and of docs/ tell their readers to run or write."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [page for folder in (".", "docs", "docs/decisions") for page in sorted((ROOT / folder).glob("*.md"))]
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""A call of the function's URL in; rows of the audit log, whether all are as they were appended, or the ledger, out."""
+"""Show the audit log or the ledger, or verify the log, as a call of the function's URL asks."""
 
 from functools import cache
 from typing import Any

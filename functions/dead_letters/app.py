@@ -1,4 +1,4 @@
-"""A call of the function's URL in: which dead letters, and what to do with them; ids, reasons and counts out."""
+"""List, redrive or purge dead letters, as a call of the function's URL asks. Their bodies stay inside."""
 
 from functools import cache
 from typing import Any

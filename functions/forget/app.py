@@ -1,4 +1,4 @@
-"""Erases persons, as a call of the function's URL asks: their rows and sealed values. Tells how much is gone."""
+"""Erase persons, as a call of the function's URL asks: their rows and sealed values. Tell how much is gone."""
 
 from functools import cache
 from typing import Any

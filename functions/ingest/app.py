@@ -1,4 +1,4 @@
-"""An SQS batch of records in, masked rows in PostgreSQL, the ids of the records that failed out."""
+"""Write an SQS batch to PostgreSQL: mask its records, store their rows, report the messages that failed."""
 
 from functools import cache
 from typing import Any

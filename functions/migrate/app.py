@@ -1,4 +1,4 @@
-"""CloudFormation's custom resource in, the database's schema, roles and check values up to date, its answer out."""
+"""Bring the database's schema, roles and check values up to date, as CloudFormation's custom resource."""
 
 from collections.abc import Mapping
 from typing import Any

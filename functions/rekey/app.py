@@ -1,4 +1,4 @@
-"""Adds token keys, rekeys tokens and rewraps data keys, as a call of the function's URL asks. Tells how far it is."""
+"""Add token keys, rekey tokens and rewrap data keys, as a call of the function's URL asks. Tell how far it is."""
 
 from functools import cache
 from typing import Any

@@ -1,4 +1,4 @@
-"""A call of the function's URL in: tokens, and why; the audit row written, their clear values out."""
+"""Reveal the originals of tokens, as a call of the function's URL asks. The audit log is written first."""
 
 from functools import cache
 from typing import Any

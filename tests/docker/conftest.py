@@ -1,4 +1,4 @@
-"""The README's commands for Docker, in a Compose project with a network and ports of its own.
+"""The documented commands for Docker, in a Compose project with a network and ports of its own.
 
 The images are the stand-ins of tools/local/images.py, since not every machine can pull images.
 SLUICE_GENUINE_IMAGES=1 takes the genuine ones.

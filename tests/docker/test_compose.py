@@ -1,4 +1,4 @@
-"""docker-compose.yml: up, healthy, initialised, down and up again with its data; and the README's commands on it."""
+"""docker-compose.yml: up, healthy, initialised, down and up again with its data; and the documented commands on it."""
 
 from collections.abc import Callable
 

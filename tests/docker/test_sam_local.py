@@ -110,7 +110,7 @@ def test_a_function_answers_an_event(deployed: Compose, name: str) -> None:
     assert invoke(deployed, function, event_file(name)) == expected
 
 
-def test_the_readmes_call_is_answered(deployed: Compose) -> None:
+def test_the_documented_call_is_answered(deployed: Compose) -> None:
     command = deployed.sam_local("invoke", "LoginsIngestFunction", "-e", "events/sqs_mixed_batch.json")
     assert json.loads(deployed.run(*command)) == EVENTS["sqs_mixed_batch"][1]
 

@@ -120,7 +120,7 @@ def left_behind(clone: Clone) -> list[Path]:
 
 
 def test_the_demo_ends_as_the_readme_shows_and_leaves_nothing(clone: Clone) -> None:
-    _, shown = blocks(README, "")[:2]
+    shown = blocks(README, "")[0]
     assert clone.run("make demo").splitlines()[-3:] == shown.splitlines()[-3:]
     assert left_behind(clone) == []
     assert not (clone.folder / ".sluice" / "stack.json").exists()

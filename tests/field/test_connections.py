@@ -1,4 +1,4 @@
-"""Connections that are half open, lead to a server without writes, or take for ever: no invocation is lost or late."""
+"""Connections that are half open, lead to a server without writes, or never end: no invocation is lost or late."""
 
 import socket
 import ssl

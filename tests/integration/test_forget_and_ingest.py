@@ -1,4 +1,4 @@
-"""Whoever comes first, forget or a batch: what was sent before the erasure is not stored, and nothing else is lost."""
+"""Forget or a batch comes first: what was sent before the erasure is not stored, and nothing else is lost."""
 
 import json
 from collections.abc import Callable, Iterator

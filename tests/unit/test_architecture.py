@@ -22,6 +22,7 @@ from tools.project import DECLARED, PROJECT
 
 PRODUCT = PROJECT / "layers" / "common" / "sluice"
 FUNCTIONS = sorted((PROJECT / "functions").glob("*/app.py"))
+PAGE = (PROJECT / "docs" / "architecture.md").read_text()
 
 
 def lint(common: Path) -> subprocess.CompletedProcess[str]:
@@ -53,6 +54,16 @@ def named(file: Path) -> set[str]:
     return {node.id for node in nodes if isinstance(node, ast.Name)} | {
         node.attr for node in nodes if isinstance(node, ast.Attribute)
     }
+
+
+def section(headline: str) -> str:
+    return PAGE.split(f"\n## {headline}\n")[1].split("\n## ")[0]
+
+
+def cells(headline: str) -> list[list[str]]:
+    """Return the rows of a section's table, without its head."""
+    lines = [line for line in section(headline).splitlines() if line.startswith("| `")]
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_the_rooms_keep_to_their_floors() -> None:
@@ -116,9 +127,39 @@ def test_the_page_draws_the_floors_as_they_are() -> None:
     contracts = configuration["tool"]["importlinter"]["contracts"]
     (floors,) = [contract["layers"] for contract in contracts if contract.get("containers") == ["sluice"]]
     rooms = [re.findall(r"\w+", floor) for floor in floors]
-    page, _, _ = (PROJECT / "docs" / "architecture.md").read_text().partition("## Where to begin")
-    drawn = [re.findall(r"`(\w+)/?`", line.split("|")[1]) for line in page.splitlines() if line.startswith("| `")]
-    assert drawn == rooms
+    lines = [line for line in section("The rooms of the product").splitlines() if line.startswith("| `")]
+    assert [re.findall(r"`(\w+)/?`", line.split("|")[1]) for line in lines] == rooms
+
+
+def test_the_page_draws_every_function() -> None:
+    there = sorted(file.parent.name for file in FUNCTIONS)
+    assert sorted(name for name, *_ in cells("What runs where")) == there
+    assert sorted(re.findall(r'"functions/(\w+)"', section("What runs where"))) == there
+
+
+@pytest.mark.parametrize("file", sorted({*re.findall(r"(?<![/.])\b\w[\w/]+/\w+\.py\b", PAGE)}))
+def test_the_page_names_files_that_are_there(file: str) -> None:
+    assert any((folder / file).exists() for folder in (PRODUCT, PROJECT))
+
+
+def test_the_page_says_who_writes_and_reads_each_table_as_the_migrations_grant_it() -> None:
+    files = sorted((PRODUCT / "migrate" / "sql").glob("*.sql"))
+    made = {"migration", *re.findall(r"^CREATE TABLE (\w+)", "\n".join(file.read_text() for file in files), re.M)}
+    writes: dict[str, set[str]] = {table: set() for table in made}
+    reads: dict[str, set[str]] = {table: set() for table in made}
+    for grant in re.findall(r"^GRANT (.*?);", "\n".join(file.read_text() for file in files), re.M | re.S):
+        rights, _, rest = re.sub(r"\([^)]*\)", "", grant).partition(" ON ")
+        objects, _, roles = rest.replace("FUNCTION audit_append", "audit_log").partition(" TO ")
+        for table in objects.split(", "):
+            names = set(re.findall(r'"(\w+)"', roles))
+            writes[table] |= names if re.search("INSERT|UPDATE|DELETE|EXECUTE", rights) else set()
+            reads[table] |= names if "SELECT" in rights else set()
+    told = {
+        table: (set(writers.split(", ")), set(readers.split(", ")))
+        for table, _, writers, readers in cells("The tables")
+    }
+    owner = {"the owner"}
+    assert told == {table: (writes[table] or owner, reads[table] or owner) for table in made}
 
 
 # The face of declarations

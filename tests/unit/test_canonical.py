@@ -1,6 +1,7 @@
 """Canonical forms: every spelling of a value becomes one."""
 
 import ipaddress
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -131,3 +132,49 @@ def test_an_ip_address_with_a_scope_is_rejected(value: str) -> None:
     with pytest.raises(Rejected) as caught:
         canonical.ip_address(value)
     assert (caught.value.reason, caught.value.pointer) == ("scoped_ip_address", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (1, "1"),
+        (0.1, "0.1"),
+        ("1.50", "1.50"),
+        ("-.5e1", "-5"),
+        (Decimal("2.50"), "2.50"),
+        ("1e1000", "1E+1000"),
+        ("1e-1000", "1E-1000"),
+    ],
+)
+def test_a_number_keeps_all_its_digits(value: object, number: str) -> None:
+    assert str(canonical.number(value)) == number
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "null"),
+        (True, "wrong_type"),
+        ([1], "wrong_type"),
+        ("1_0", "wrong_type"),
+        ("one", "wrong_type"),
+        ("NaN", "out_of_range"),
+        ("-Infinity", "out_of_range"),
+        (Decimal("sNaN"), "out_of_range"),
+        ("1e1001", "out_of_range"),
+        ("1e-1001", "out_of_range"),
+    ],
+)
+def test_what_is_no_number_that_postgresql_holds_is_rejected(value: object, reason: str) -> None:
+    with pytest.raises(Rejected) as rejected:
+        canonical.number(value)
+    assert rejected.value.reason == reason
+
+
+def test_the_network_of_an_address_is_what_many_share() -> None:
+    assert canonical.ip_network("203.0.113.77") == "203.0.113.0/24"
+    assert canonical.ip_network("2001:db8:1:2::5") == "2001:db8:1::/48"
+
+
+def test_a_region_has_two_capital_letters() -> None:
+    assert [canonical.is_phone_region(region) for region in ("GB", "gb", "XX")] == [True, False, False]

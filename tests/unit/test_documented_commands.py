@@ -54,6 +54,10 @@ RUN_BY: dict[str, tuple[str, ...]] = {
         "tests/integration/test_foreign_server.py",
     ),
     "make coverage": (f"{E2E}test_coverage_is_told_of_all_that_is_deployed_and_of_the_command",),
+    "make site": (CI,),
+    "make sbom": (CI,),
+    "make licences": ("Makefile", "tests/unit/test_licences.py"),
+    "make mutants": ("Makefile", "tools/testing/mutants.py"),  # for hours: its page is what it wrote
     "make soak": (CI,),
     "make soak ARGS='--backlog 100000'": ("Makefile", "tests/e2e/test_backlog.py"),
     "make bench": (f"{E2E}test_the_benchmark_measures_and_writes_its_page",),
@@ -73,7 +77,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
         "tests/docker/conftest.py::Compose.sam_local",
     ),
     "sam local invoke LoginsIngestFunction -e events/sqs_mixed_batch.json": (
-        "tests/docker/test_sam_local.py::test_the_readmes_call_is_answered",
+        "tests/docker/test_sam_local.py::test_the_documented_call_is_answered",
         "tests/docker/conftest.py::Compose.sam_local",
     ),
     "sam build": (OWN_STREAM,),

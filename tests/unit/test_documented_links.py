@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.documentation import README, ROOT, prose
+from tests.documentation import ROOT, prose
 
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def anchors(page: Path) -> set[str]:

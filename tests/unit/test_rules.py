@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.declaration.rules import Card, Iban, Id, IpAddress, Rule, Text, Version, version_number
+from sluice.declaration.rules import (
+    Card,
+    Email,
+    Iban,
+    Id,
+    Integer,
+    IpAddress,
+    Number,
+    Rule,
+    Text,
+    Version,
+    version_number,
+)
 from sluice.failures import Rejected
 
 
@@ -23,6 +35,8 @@ from sluice.failures import Rejected
         (Id(max=3), Decimal("42.0"), "42"),
         (Id(max=3), -42, "-42"),
         (Id(max=19), 2**63, str(2**63)),
+        (Email(), "Ada@Example.com", "Ada@example.com"),
+        (Email(fold=True), "Ada@Example.com", "ada@example.com"),
         (IpAddress(), "::ffff:1.2.3.4", "1.2.3.4"),
         (Card(), " 4111 1111-1111\u00a01111 ", "4111111111111111"),
         (Card(), "378282246310005", "378282246310005"),
@@ -145,3 +159,18 @@ _versions = st.tuples(st.integers(0, 2146), st.integers(0, 999), st.integers(0, 
 def test_version_numbers_sort_as_versions_sort(one: tuple[int, int, int], other: tuple[int, int, int]) -> None:
     numbers = [version_number(".".join(map(str, version))) for version in (one, other)]
     assert (numbers[0] < numbers[1], numbers[0] == numbers[1]) == (one < other, one == other)
+
+
+def test_the_bounds_of_an_integer_are_among_its_values() -> None:
+    rule = Integer(min=1, max=2)
+    assert [rule.canonical(number) for number in (1, 2)] == [1, 2]
+    Integer(min=1, max=1).check()  # one value is enough
+
+
+def test_the_text_of_a_number_has_all_its_digits_and_no_exponent() -> None:
+    rule = Number(precision=20, scale=10)
+    assert [rule.text(rule.canonical(number)) for number in (0, "1e-10", 2)] == [
+        "0.0000000000",
+        "0.0000000001",
+        "2.0000000000",
+    ]

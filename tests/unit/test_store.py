@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.ingest.copy_text import copy_text
+from sluice.ingest.copy_text import CHUNK_ROWS, copy_chunks, copy_text
 from sluice.ingest.rows import MaskedRow
 from sluice.postgres.cells import Cell
 
@@ -61,3 +61,16 @@ def test_what_copy_reads_is_what_was_written(rows: list[list[Cell]]) -> None:
 )
 def test_a_cell_is_escaped_so_that_copy_reads_it_back(cell: Cell, text: str) -> None:
     assert copy_text([MaskedRow("id", "time", (None, cell, 1))]) == f"id\ttime\t\\N\t{text}\t1\n"
+
+
+@pytest.mark.parametrize(("cell", "text"), [("b", "b"), ("b\t", "b\\t")])
+def test_what_all_rows_share_is_the_last_cell_of_each(cell: str, text: str) -> None:
+    rows = [MaskedRow("id", "time", ("a", None)), MaskedRow("id", "time", (cell, 1))]
+    assert copy_text(rows, "7") == f"id\ttime\ta\t\\N\t7\nid\ttime\t{text}\t1\t7\n"
+
+
+def test_the_chunks_of_a_copy_are_all_of_its_rows() -> None:
+    rows = [MaskedRow(str(number), "time", ("a",)) for number in range(CHUNK_ROWS + 1)]
+    first, second = copy_chunks(rows, "7")
+    assert (first + second, second) == (copy_text(rows, "7"), f"{CHUNK_ROWS}\ttime\ta\t7\n")
+    assert list(copy_chunks(rows[:1])) == ["0\ttime\ta\n"]

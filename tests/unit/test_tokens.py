@@ -1,4 +1,4 @@
-"""Tokens: what they must be for ever, computed here a second time with the standard library alone."""
+"""Tokens: what they must always be, computed here a second time with the standard library alone."""
 
 import hmac
 import json

@@ -1,4 +1,4 @@
-"""Parliament and Cloudsplaining on what tools/local/policies.py prints: clean, but for what is expected here.
+"""Parliament and Cloudsplaining on what tools/local/policies.py prints: clean, except for what is expected here.
 
 `.venv-lint/bin/python tools/local/findings.py FILE` tells of each other finding, and of what is expected in vain.
 """

@@ -1,4 +1,4 @@
-"""The terminal: texts of any origin in, printable characters out; and how a command ends."""
+"""The terminal: texts of any origin become printable characters; and how a command ends."""
 
 import json
 import re

@@ -61,7 +61,7 @@ def serving(respond: Respond) -> Iterator[str]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: object, client_address: object) -> None:
-            if not isinstance(sys.exception(), OSError):  # else whoever asked was killed, or has waited long enough
+            if not isinstance(sys.exception(), OSError):  # else the caller was killed, or has waited long enough
                 super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     with Server(("127.0.0.1", 0), Handler) as server:

@@ -1,4 +1,4 @@
-"""The declared streams: a name that a person typed in, the stream or route out."""
+"""The declared streams: find a stream or route by the name that a person typed."""
 
 from sluice.declaration import registry
 from sluice.declaration.registry import names

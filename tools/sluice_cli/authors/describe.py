@@ -1,4 +1,4 @@
-"""`sluice describe`: a stream's declaration in, a table of its fields out, for people, scripts or a data catalogue."""
+"""`sluice describe`: shows a stream's declaration as a table, for people, scripts or a data catalogue."""
 
 import json
 from typing import Annotated
@@ -28,7 +28,7 @@ def describe(
     """Tell what a stream takes in, what becomes of each field, and in which column it is.
 
     A field is a JSON pointer in the record; `*` is each element of a list. One that begins with `envelope` or `message`
-    is outside of the record. Of a route it tells which records go to which stream.
+    is outside of the record. For a route it tells which records go to which stream.
     """
     if as_json + as_markdown + as_json_schema > 1:
         terminal.fail("describe: one of --json, --markdown and --json-schema", terminal.USAGE)

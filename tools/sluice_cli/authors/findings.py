@@ -1,4 +1,4 @@
-"""What a stream makes of messages: clear messages in, masked rows, rejections and what they have in common out."""
+"""What a stream makes of clear messages: masked rows, rejections, and what they have in common."""
 
 import math
 from collections import Counter, defaultdict
@@ -102,7 +102,7 @@ class Findings:
     def __init__(
         self, stream: type[Stream], messages: Sequence[Message], keyset: Keyset, route: type[Route] | None = None
     ) -> None:
-        """Of the messages of a route the findings are of this stream's records alone; ignored are the head's."""
+        """If the messages are of a route, the findings are of this stream's records alone; ignored are the head's."""
         self.stream = stream
         self.messages: list[Message] = []
         self.entries = description.entries(stream)

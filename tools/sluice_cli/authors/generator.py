@@ -301,7 +301,7 @@ class Generator:
         return _like(rule.example, source)
 
     def _moment(self, rule: Timestamp) -> datetime:
-        """Return a moment of the day before the latest one that may be, but for the future."""
+        """Return a moment of the day before the latest one that may be, and none of the future."""
         latest = min(self._now, rule.latest or datetime.max.replace(tzinfo=UTC))
         found = latest - timedelta(seconds=self._source.randrange(86_400))
         return max(found, rule.earliest or found)

@@ -1,6 +1,6 @@
 """A stream as JSON Schema (2020-12): what its producers may rely on.
 
-A record that validates is accepted, but for what no schema can say: `description` names the rule. What is accepted
+A record that validates is accepted, except for what no schema can say: `description` names the rule. What is accepted
 validates once it is in its canonical form: in NFC, without white space around it.
 """
 
@@ -107,7 +107,7 @@ def _of_member(member: Field | Nested) -> Schema:
 
 
 def _of_field(rule: Rule, null_if: NullIf | None, optional: bool) -> Schema:
-    """Return the schema of a field's values but for null; with NullIf a blank text, or anything, is one too."""
+    """Return the schema of a field's values without null; with NullIf a blank text, or anything, is one too."""
     made = of_rule(rule)
     if null_if is None:
         return made

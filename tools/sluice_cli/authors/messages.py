@@ -1,4 +1,4 @@
-"""Where messages come from: files, standard input or a queue in, SQS records as the function gets them out."""
+"""Where messages come from: files, standard input or a queue. Each becomes an SQS record as the function gets it."""
 
 import sys
 import time

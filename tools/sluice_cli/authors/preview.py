@@ -1,4 +1,4 @@
-"""`sluice preview`: sample messages in, the rows, rejections and risks that they would be, out; nothing is written."""
+"""`sluice preview`: shows the rows, rejections and risks that sample messages would be. It writes nothing."""
 
 import json
 from contextlib import suppress

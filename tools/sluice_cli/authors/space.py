@@ -1,4 +1,4 @@
-"""The size of a value space: values in, how many like them there are, and how long all their hashes take, out."""
+"""The size of a value space: how many values look like those given, and how long all their hashes take."""
 
 import math
 from collections import defaultdict

@@ -1,1 +1,1 @@
-"""Commands for those who run a deployed stack, by the rights of whoever calls them."""
+"""Commands for those who run a deployed stack, with the rights of the caller."""

@@ -79,7 +79,7 @@ def _stacks(cloudformation: Any, name: str) -> dict[str, str]:
 
 
 def _left(cloudformation: Any, stack_ids: Iterable[str]) -> Iterable[Left]:
-    """Return the queues and log groups that these stacks have left. Of two with one logical id the newer counts."""
+    """Return the queues and log groups that these stacks have left. If two have one logical id, the newer counts."""
     found: dict[str, Left] = {}
     for stack_id in stack_ids:
         for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id):

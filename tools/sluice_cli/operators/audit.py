@@ -1,4 +1,4 @@
-"""`sluice audit`: the audit log's rows, and whether all are as they were appended, out."""
+"""`sluice audit`: shows the audit log's rows, and whether all are as they were appended."""
 
 import json
 import re

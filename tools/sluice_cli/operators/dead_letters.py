@@ -1,4 +1,4 @@
-"""The command `sluice dead-letters`: which of them, and what to do with them, in; ids, reasons and counts out.
+"""The command `sluice dead-letters`: lists, redrives or purges them. It prints ids, reasons and counts.
 
 The deployed function does it: what is in a letter never comes to this machine.
 """

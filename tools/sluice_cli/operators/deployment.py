@@ -1,4 +1,4 @@
-"""The operators' functions: which one and a request in, its answer out, by a signed call of its URL."""
+"""The operators' functions: each is called by its URL with a signature, and its answer returned."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The command `sluice forget`: whom to erase in; what the deployed function has erased out."""
+"""The command `sluice forget`: erases a person by the deployed function, and prints what is gone."""
 
 import json
 import sys

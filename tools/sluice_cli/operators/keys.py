@@ -1,4 +1,4 @@
-"""The command `sluice keys`: what to do with the keys in; how far the deployed function has come with it out."""
+"""The command `sluice keys`: works on the keys by the deployed function, and prints how far it has come."""
 
 import re
 import time

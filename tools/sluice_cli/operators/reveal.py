@@ -1,4 +1,4 @@
-"""`sluice reveal`: tokens in, their clear values out; the audit log says who asked, and why."""
+"""`sluice reveal`: prints the clear values of tokens. The audit log says who asked, and why."""
 
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Clients of AWS: quick to give up, because whoever waits for them holds a batch and a function's time."""
+"""Clients of AWS: quick to give up, because a caller that waits holds a batch and a function's time."""
 
 from functools import cache
 from typing import Any

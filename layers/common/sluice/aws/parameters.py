@@ -1,4 +1,4 @@
-"""Parameters of SSM: names in, texts out. Every function takes a client of SSM and may raise `aws.errors()`."""
+"""Parameters of SSM: texts by their names. Every function takes a client of SSM and may raise `aws.errors()`."""
 
 from collections.abc import Mapping
 from typing import Any

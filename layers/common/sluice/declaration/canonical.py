@@ -1,4 +1,4 @@
-"""Canonical forms: every spelling of one value in, one spelling out, so that equal values get equal tokens."""
+"""Canonical forms: one spelling for all spellings of a value, so that equal values get equal tokens."""
 
 import ipaddress
 import re

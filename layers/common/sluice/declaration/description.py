@@ -138,7 +138,7 @@ def where(cases: Sequence[str]) -> str:
 
 
 def options(declared: Rule | Mask | NullIf) -> dict[str, Any]:
-    """Return name and options of what is declared as JSON has them, but for those that an entry has a member for."""
+    """Return name and options of what is declared as JSON has them, except those that an entry has a member for."""
     told = {name: _plain(value) for name, _, value in _options(declared) if name not in MEMBERS}
     return {"name": type(declared).__name__} | told
 

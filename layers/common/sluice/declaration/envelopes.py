@@ -1,4 +1,4 @@
-"""Envelopes: what AWS wraps around a record on its way to the queue in, the record's JSON out."""
+"""Envelopes: find the record's JSON in what AWS wraps around it on its way to the queue."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta

@@ -57,7 +57,7 @@ def way(paths: Sequence[tuple[Step, ...]]) -> Place:
     """Return the place where all paths begin. Raises DeclarationError where there are too many ways on from there.
 
     The last step in which two paths differ says which one is more specific: a key is more so than `*`, and that more
-    than `**`. Of two that are alike it is the earlier one.
+    than `**`. If two are alike, the earlier one wins.
     """
     order = sorted(range(len(paths)), key=lambda path: _specificity(paths[path]), reverse=True)
     rank = {path: number for number, path in enumerate(order)}

@@ -1,4 +1,4 @@
-"""Reading: what the decoder makes of a field in, its canonical value out, or None where the field has NullIf."""
+"""Reading: from what the decoder makes of a field to its canonical value, or to None where it has NullIf."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Several records in a message: what the envelope holds in, the JSON of each record out."""
+"""Several records in a message: find the JSON of each record in what the envelope holds."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Scrub: the mask of a text with personal data inside, of which each value gives way to what a mask makes of it."""
+"""Scrub: the mask of a text with personal data inside. Each value found gives way to what a mask makes of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

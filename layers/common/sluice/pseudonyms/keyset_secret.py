@@ -39,7 +39,7 @@ def forget() -> None:
 
 
 def newest(secret_id: str) -> Keyset:
-    """Read the keyset now: whoever looks for tokens must know every token key under which others make them."""
+    """Read the keyset now: one who looks for tokens must know every token key under which others make them."""
     return Keyset.parse(secrets.read(secret_id))
 
 

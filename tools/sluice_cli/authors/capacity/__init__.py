@@ -1,1 +1,1 @@
-"""`sluice capacity`: how many records a second come in, what has to be set for them and what AWS asks for it out."""
+"""`sluice capacity`: what a number of records a second needs, and what AWS asks for it."""

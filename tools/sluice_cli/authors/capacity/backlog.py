@@ -1,4 +1,4 @@
-"""The simulation of an event source mapping: a backlog in, when it is drained and what was received how often out.
+"""The simulation of an event source mapping: when a backlog is drained, and what was received how often.
 
 One stream's queue, on a clock of its own, without chance. What AWS documents has its page beside it; what is assumed
 says so.

@@ -1,4 +1,4 @@
-"""The bill: a plan in, what AWS asks for it in a month out, part by part."""
+"""The bill: what AWS asks for a plan in a month, part by part."""
 
 import tomllib
 from datetime import date

@@ -1,4 +1,4 @@
-"""The plan: a load in, the batches that it makes and what must be set for them out.
+"""The plan: the batches that a load makes, and what must be set for them.
 
 What is measured stands in docs/benchmark.json, on a machine that is not Lambda. What AWS documents has its source
 beside it. What is assumed says so.

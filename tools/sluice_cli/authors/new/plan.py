@@ -219,7 +219,7 @@ class Planner:
         return any(not member.absent for member in made)
 
     def leave_out(self, keys: Iterable[str], why: str) -> None:
-        """Tell why keys beside the records are not declared, but for those that are values themselves."""
+        """Tell why keys beside the records are not declared, except those that are values themselves."""
         self.left_out += [LeftOut(pointer_of(key), why) for key in keys if not is_data(key)]
 
     def _around(self, around: Sequence[Mapping[str, Any]], names: set[str], columns: set[str]) -> list[ObjectPlan]:
@@ -407,7 +407,7 @@ class Planner:
         cases: list[tuple[str, FieldPlan | ObjectPlan]] = []
         taken = {*columns}
         for value, objects in found.items():
-            written = {*taken}  # a column of its own each, but for that of the tag
+            written = {*taken}  # a column of its own each, except that of the tag
             members = self._members(objects, objects.objects, inner_prefix, None, written)
             members = [_of_tag(member, value) if member.key == tag else _shared(member, cases) for member in members]
             taken |= written - {inner_prefix + snake(tag)}

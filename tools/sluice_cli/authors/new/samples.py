@@ -45,7 +45,7 @@ class Place:
 
     @property
     def present(self) -> list[Scalar]:
-        """The scalars, but for blank texts: those mean nothing."""
+        """The scalars, except blank texts: those mean nothing."""
         return [value for value in self.scalars if not isinstance(value, str) or value.strip()]
 
     @property

@@ -40,7 +40,7 @@ def look(site: Site) -> list[Finding]:
 
 
 def exists(site: Site) -> bool:
-    """Tell whether there is such a stack. Whoever may not ask finds out with what is asked next."""
+    """Tell whether there is such a stack. A caller that may not ask finds out with what is asked next."""
     try:
         site.client("cloudformation").describe_stacks(StackName=site.stack)
     except clients.errors() as error:
