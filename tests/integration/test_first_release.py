@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 
 from sluice.deadline import Deadline
+from sluice.declaration.partitioning import Partitioning
 from sluice.migrate import schema
 from sluice.migrate.migrations import Versions
 from sluice.operators.dead_letters import listing
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
+from streams.user_logins import UserLogin
 from tests.integration.databases import LOGINS, OWNER, TestDatabase, connect
 from tests.integration.environment import Environment
 from tests.integration.erasing import audited, sealed_tokens
 from tests.integration.messages import KEYSET, event, failures, login, numbered, record, row, token
+from tests.integration.partitioned import Maintaining
 from tests.versions import NEWEST
 from tools.testing.aws.account import FakeAws
 from tools.testing.aws.sqs import DEAD, QUEUE, FakeSqs
@@ -246,6 +249,25 @@ def test_it_migrates_twice_to_todays_version_and_every_row_stays_as_it_was(
         assert old_database.sql(APPLIED) == APPLIED_TODAY
         after = kept(old_database)
         assert {name: after[name] for name in before} == before
+
+
+def test_its_filled_tables_get_partitions_once_the_functions_are_new(
+    old_database: TestDatabase,
+    deadline: Deadline,
+    settings: str,
+    environments: Callable[[], Environment],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(UserLogin, "partitioning", Partitioning("month", None))
+    migrate(old_database, deadline)
+    assert old_database.value("SELECT relkind::text FROM pg_class WHERE oid = 'user_logins'::regclass") == "r"
+    done = Maintaining(monkeypatch).run({"ResourceProperties": {"Stream": "user_logins"}})
+    assert (done["converted"], done["postponed"]) == (1, {})
+    assert old_database.rows() == LOGIN_ROWS
+    ingest = environments()
+    assert ingest.invoke(event(*map(sent, ("bob", "cy", "dora")), record(message_id=numbered(9)))) == failures()
+    assert [row for row in old_database.rows() if row["message_id"] != numbered(9)] == LOGIN_ROWS
+    assert len(old_database.rows()) == len(LOGIN_ROWS) + 1
 
 
 def test_its_rows_and_rejections_are_what_today_makes_of_its_messages(database: TestDatabase) -> None:
