@@ -75,6 +75,11 @@ class Piece:
         nodes, is_around = self._nodes(pointer)
         return Found([self._span(node.start, node.end) for node in nodes], is_around)
 
+    @property
+    def whole(self) -> Found:
+        """Where the text itself stands."""
+        return Found([self._span(0, len(self.text))] if self.text else [])
+
     @cached_property
     def _broken_at(self) -> int | None:
         """The index of the first character that JSON does not have there; None: the text is JSON."""

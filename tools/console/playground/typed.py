@@ -18,6 +18,7 @@ from tools.sluice_cli.authors.envelopes import kind
 from tools.sluice_cli.authors.messages import Message
 
 LARGEST = 256 * 1024  # characters
+AWS = (envelopes.sns, envelopes.eventbridge)  # envelopes that are JSON
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ class Typed:
             return given.find(f"/{rest}") if is_there else Found([])
         held = given if message.pointer == "/record" else _held(stream, given)
         if held is None:
-            return given.find("")
+            return given.find("") if kind(stream) in AWS else given.whole
+        if within is None and stream.splitter and not isinstance(stream.splitter.records, Listed):
+            return held.whole  # it need not be JSON
         record, before = _record(stream, held, within, message.pointer == "/record")
         return record.find(fault.pointer.removeprefix(before))
 

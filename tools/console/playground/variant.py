@@ -73,35 +73,36 @@ def variant(queued: Queued, changes: Mapping[str, Changes]) -> Queued:
 
 
 def spelled(declared: object) -> str:
-    """Return a rule or a mask as a declaration spells it, without the options that are as they are by default."""
-    own = {field.metadata.get("parameter") or field.name: field.name for field in fields(cast("Any", declared))}
-    given: list[str] = []
+    """Return a rule or a mask as a declaration spells it, without the options that are as they are by default.
+
+    One of a user's own need not have the options that it was made with: then it is spelled without any.
+    """
+    try:
+        given = list(_options(declared))
+    except OF_A_USERS_CODE:
+        given = []
+    return f"{type(declared).__name__}({', '.join(given)})"
+
+
+def _options(declared: Any) -> Iterator[str]:
+    own = {field.metadata.get("parameter") or field.name: field.name for field in fields(declared)}
     for name, parameter in inspect.signature(type(declared)).parameters.items():
         value = getattr(declared, own.get(name, name))
         if parameter.kind is parameter.VAR_POSITIONAL:
-            given += map(_literal, value)
+            yield from map(_literal, value)
         elif value != parameter.default:
             is_first = name in POSITIONAL and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-            given.append(_literal(value) if is_first else f"{name}={_literal(value)}")
-    return f"{type(declared).__name__}({', '.join(given)})"
+            yield _literal(value) if is_first else f"{name}={_literal(value)}"
 
 
 def _literal(value: Any) -> str:
     if isinstance(value, KINDS):
-        return _spelled(value)
+        return spelled(value)
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, tuple):
         return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
     return str(getattr(value, "__name__", value))
-
-
-def _spelled(declared: object) -> str:
-    """Return the same of what may be a user's own, whose options need not be those that it was made with."""
-    try:
-        return spelled(declared)
-    except OF_A_USERS_CODE:
-        return f"{type(declared).__name__}()"
 
 
 def _declared(field: Field) -> list[Declared]:
@@ -172,15 +173,16 @@ def _annotation(part: type[Part], field: Field, hint: Any, text: str) -> Any:
 
 
 def _said(part: type[Part], field: Field, text: str) -> list[Any]:
-    known = {_spelled(one): one for one in _declared(field)}  # what cannot be made of its spelling is there already
+    known = {spelled(one): one for one in _declared(field)}  # what cannot be made of its spelling is there already
     names = {name: getattr(sluice, name) for name in sluice.__all__} | vars(sys.modules[part.__module__])
     source = f"({text},)"
     try:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise DeclarationError("write it as in a declaration: rules and masks with commas between them") from None
-    elements = tree.elts if isinstance(tree, ast.Tuple) else []
-    return [known.get(ast.get_source_segment(source, one) or "") or _value(one, names) for one in elements]
+        tree = None
+    if not isinstance(tree, ast.Tuple):
+        raise DeclarationError("write it as in a declaration: rules and masks with commas between them")
+    return [known.get(ast.get_source_segment(source, one) or "") or _value(one, names) for one in tree.elts]
 
 
 def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
