@@ -73,7 +73,7 @@ def refusals(html: str) -> list[str]:
 
 def rows(html: str) -> list[dict[str, str]]:
     """Return what is stored by column, for each row."""
-    tables = re.findall(r'aria-label="Row [^"]*">(.*?)</table>', html, re.DOTALL)
+    tables = re.findall(r'aria-label="Row of [^"]*">(.*?)</table>', html, re.DOTALL)
     cell = r'<code>([^<]*)</code></th>\s*<td rowspan="\d+" class="play-stored[^"]*">(.*?)</td>'
     return [
         {column: unescape(re.sub("<.*?>", "", stored)).strip() for column, stored in re.findall(cell, table, re.DOTALL)}
@@ -120,7 +120,7 @@ def test_equal_values_have_one_token_and_one_colour(client: TestClient) -> None:
     first, second = rows(html)
     assert first["masked_device_id"] == second["masked_device_id"]
     assert first["masked_ip"] != second["masked_ip"]
-    coloured = set(re.findall(rf'<span class="play-token play-colour-(\d+)">({TOKEN.pattern})</span>', html))
+    coloured = set(re.findall(rf'<span class="token hue-(\d+)">({TOKEN.pattern})</span>', html))
     assert len(coloured) == len({token for _, token in coloured}) == 3
     assert "Same token: the same value" in html and "in 2 rows" in html
 

@@ -7,7 +7,7 @@ see. An error of a user's own code is told by its class.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 from sluice.declaration import description
@@ -25,7 +25,7 @@ from tools.sluice_cli.authors.messages import Message
 
 ROWS = 10  # that are shown
 REFUSALS = 50
-COLOURS = 12  # of tokens
+HUES = 24  # colours of tokens, as the console's style sheet has them
 ALWAYS = ("Records", "Rows", "Rejected")  # counts that are told even where they are 0
 
 
@@ -33,7 +33,7 @@ class Part(NamedTuple):
     """A part of a cell: a token, or what is between tokens."""
 
     text: str
-    colour: int | None = None  # of a token, the same for the same one: 0 to 11
+    hue: int | None = None  # of a token, the same for the same one: 0 to 23
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Cell:
     """A column of a row, and how it came about."""
 
     parts: Sequence[Part]
-    kind: str  # kept, null or nothing
+    is_quiet: bool  # nothing is stored, or it is hidden
     made: Sequence[Made]
 
 
@@ -254,17 +254,13 @@ def _row(findings: Findings, accepted: Accepted, show_clear: bool) -> Row:
     cells = []
     for column, value in row.items():
         made = [_made(entry) for entry in findings.entries if entry.path[0] == column]
-        cells.append(Cell(_parts(hiding.text(value)), _kind(value), made))
+        cells.append(Cell(_parts(hiding.text(value)), value is None or isinstance(value, Kept), made))
     return Row(_name(accepted), cells)
 
 
 def _made(entry: Entry) -> Made:
     pointer = entry.pointer + description.where(entry.cases)
     return Made(entry.column, pointer, rule_text(entry.rule, entry.null_if), mask_text(entry))
-
-
-def _kind(value: Any) -> str:
-    return "null" if value is None else "kept" if isinstance(value, Kept) else ""
 
 
 def _name(record: Accepted | RejectedRecord) -> str:
@@ -278,7 +274,7 @@ def _parts(text: str) -> list[Part]:
     """Return a cell's text in parts, so that each token in it has a colour."""
     parts, end = [], 0
     for token in TOKEN.finditer(text):
-        parts += [Part(text[end : token.start()]), Part(token[0], crc32(token[0].encode()) % COLOURS)]
+        parts += [Part(text[end : token.start()]), Part(token[0], crc32(token[0].encode()) % HUES)]
         end = token.end()
     return [part for part in [*parts, Part(text[end:])] if part.text]
 
