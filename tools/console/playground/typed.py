@@ -38,7 +38,7 @@ class Typed:
             return []
         is_of_lines = _is_object(lines[0]) or all(line[0] == "{" and line[-1] == "}" for line in lines)
         if is_of_lines or _is_json(self.text):
-            return [*messages.of_text(head_of(self.queued), "text", self.text)]
+            return messages.of_text(head_of(self.queued), "text", self.text)
         return [messages.of_body("text", self.text.strip())]
 
     def find(self, stream: type[Stream], message: Message, within: Place | None, fault: Rejected) -> Found:

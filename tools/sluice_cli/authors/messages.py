@@ -49,7 +49,12 @@ def read(stream: type[Stream] | None, files: list[str], limit: int | None) -> li
 
     Of examples they are those that bring them to the stream. Without one, each line is a message.
     """
-    return list(islice((message for file in files for message in of_text(stream, file, _text(file))), limit))
+    return list(islice((message for file in files for message in _messages(stream, file, _text(file))), limit))
+
+
+def of_text(stream: type[Stream] | None, place: str, text: str) -> list[Message]:
+    """Return the messages of a text, as those of a file. Raises Unreadable, which names the place."""
+    return list(_messages(stream, place, text))
 
 
 def peek(queue_url: str, limit: int, wanted: Wanted) -> list[Message]:
@@ -99,8 +104,7 @@ def _text(file: str) -> str:
     return content.decode("utf-8-sig", errors="surrogateescape")  # a record that is no UTF-8 is rejected as one
 
 
-def of_text(stream: type[Stream] | None, file: str, text: str) -> Iterator[Message]:
-    """Yield the messages of a file's text; see `read`. Raises Unreadable."""
+def _messages(stream: type[Stream] | None, file: str, text: str) -> Iterator[Message]:
     document = _json(text)
     if isinstance(document, dict) and "Records" in document and not _is_body(stream, document):
         try:

@@ -1,0 +1,79 @@
+"""The state of all streams at a glance, once or again and again."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+
+from sluice.aws import clients
+from tools.sluice_cli import terminal
+from tools.sluice_cli.operators import causes, ledger
+from tools.sluice_cli.operators.deployment import Deployment, NotAnswered
+
+SECONDS = 5  # from one look to the next
+LEDGER_SECONDS = 30  # from one call of the audit function to the next: each is paid for
+STATES = {"closed": "closed", "open": "open", "half_open": "half-open"}  # of a breaker, as a person reads them
+COLOURS = {"open": "red", "half_open": "yellow"}
+
+type Streams = Sequence[Mapping[str, Any]]  # as `sluice status --json` tells them
+
+
+def shown(found: Streams) -> RenderableType:
+    """Return the table of the streams, and below it what stops one and what to do."""
+    table = terminal.table("Streams", "Stream", "Queue", "Breaker", "Why", "Paused", "Waiting", "Dead letters")
+    for told in found:
+        paused = "since " + told["paused_at"] if told["paused_at"] else ""
+        cells = [terminal.cell(text) for text in (told["stream"], told["mapping_state"])]
+        cells.append(terminal.cell(STATES[told["breaker"]], COLOURS.get(told["breaker"], "")))
+        cells += [terminal.cell(text) for text in (told["why"], paused)]
+        table.add_row(*cells, *(terminal.cell(f"{told[count]:,}") for count in ("waiting", "dead_letters")))
+    advice = [
+        terminal.cell(f"{told['stream']}: {told['advice']} See {causes.RUNBOOK}, “{told['runbook']}”.")
+        for told in found
+        if told["advice"]
+    ]
+    return Group(table, *advice)
+
+
+@dataclass
+class Glance:
+    """Looks at the streams each time that it is called, and now and then at the ledger.
+
+    A look that fails after a good one is told below what was seen last: an outage is what one watches for.
+    """
+
+    deployment: Deployment
+    look: Callable[[], Streams]
+    _seen: Streams = ()
+    _ledger: RenderableType = ""
+    _asked_at: float | None = None
+
+    def __call__(self) -> RenderableType:
+        """Return what is to be shown. The first look may raise `clients.errors()`."""
+        failed = []
+        try:
+            self._seen = self.look()
+        except clients.errors() as error:
+            if not self._seen:
+                raise
+            failed = [terminal.cell(f"This is what was seen last. Now AWS says: {error}", "red")]
+        if self._asked_at is None or time.monotonic() - self._asked_at >= LEDGER_SECONDS:
+            self._asked_at = time.monotonic()
+            self._ledger = self._of_ledger()
+        note = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, again in {SECONDS} seconds. Ctrl-C ends it."
+        return Group(shown(self._seen), self._ledger, *failed, terminal.cell(note, "dim"))
+
+    def _of_ledger(self) -> RenderableType:
+        try:
+            sums = {told["stream"]: ledger.last_hour(self.deployment, told["stream"]) for told in self._seen}
+        except NotAnswered as error:
+            return terminal.cell(f"The ledger could not be read: {error}", "dim")
+        names = ledger.told(sums.values())
+        table = terminal.table("The last hour, by the ledger", "Stream", *map(ledger.heading, names))
+        for stream, counts in sums.items():
+            style = "" if ledger.adds_up(counts) else "red"
+            table.add_row(*(terminal.cell(text, style) for text in (stream, *(f"{counts[name]:,}" for name in names))))
+        return table
