@@ -1,5 +1,6 @@
 """The playground tells what becomes of a typed text, where its faults stand, and nothing clear of it elsewhere."""
 
+import asyncio
 import json
 import logging
 import re
@@ -415,6 +416,24 @@ def test_a_text_that_is_too_large_is_refused_and_stays_where_it_is(client: TestC
         response = client.post("/playground/form", data={"stream": "orders", "text": text})
         assert (response.status_code, response.headers["HX-Retarget"]) == (413, "#play-verdict")
         assert "larger than 256 KiB" in response.text
+
+
+def test_a_request_that_is_given_up_is_no_error(client: TestClient) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/playground/answer", "headers": [], "query_string": b""}
+    asyncio.run(client.app(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 400
+
+
+def test_without_a_stream_the_page_says_so(client: TestClient, declare: Callable[[str, str], None]) -> None:
+    assert summary(client.get("/playground/").text).startswith("There is no stream yet")
 
 
 def test_the_page_has_nothing_that_a_strict_policy_forbids(client: TestClient) -> None:

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
@@ -79,6 +79,8 @@ class _Playground:
     async def _read(self, request: Request, template: str, tell: Tell) -> Response:
         try:
             form = await forms.read(request.stream())
+        except ClientDisconnect:  # the person typed on
+            return Response(status_code=400)
         except TooLarge:
             trouble = f"The message is larger than {LARGEST // 1024} KiB: shorten it."
             response = self._page(request, "playground/trouble.html", 413, trouble=trouble)
@@ -98,7 +100,7 @@ class _Playground:
     def _whole(self, form: Form) -> dict[str, Any]:
         """Return what the form and the answer show. The text may be one to begin with."""
         names = registry.names()
-        name = form.stream if form.stream in names else names[0]
+        name = form.stream if form.stream in names or not names else names[0]
         offered, note, text = forms.offered(name), "", form.text
         if form.fill:
             first = offered[0][0] if offered else forms.GENERATE
@@ -115,6 +117,8 @@ class _Playground:
         """Return what becomes of the text by the declaration, and what a change of the declaration makes otherwise."""
         context: dict[str, Any] = {"form": form, "fields": [], "is_route": False, "is_changed": False, "envelope": ""}
         context |= {"answer": None, "tried": None, "difference": None, "trouble": "", "is_part": False}
+        if not form.stream:
+            return context | {"trouble": "There is no stream yet: `sluice new` declares one."}
         try:
             queued = registry.load_queued(form.stream)
             fields = variant.changeable(queued)
