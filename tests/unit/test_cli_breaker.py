@@ -129,7 +129,6 @@ class Watched(Clock):
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     clock = Watched()
-    monkeypatch.setattr(terminal, "time", clock)
     monkeypatch.setattr(glance, "time", clock)
     return clock
 

@@ -3,14 +3,12 @@
 import json
 import re
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 import typer
-from rich.console import Console, RenderableType
-from rich.live import Live
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -61,25 +59,6 @@ def note_more(things: Sequence[object], shown: int) -> None:
     """Say below a table how many of the things it does not show."""
     if len(things) > shown:
         note(f"… and {len(things) - shown:,} more: --json has them all.")
-
-
-def watch(look: Callable[[], RenderableType], seconds: float) -> None:
-    """Show what `look` returns, again after so many seconds, until Ctrl-C.
-
-    A terminal shows it in one place. Where the output is none, one is printed below the other.
-    """
-    screen = console()
-    try:
-        if not screen.is_terminal:
-            while True:
-                screen.print(look())
-                time.sleep(seconds)
-        with Live(look(), console=screen, auto_refresh=False) as live:
-            while True:
-                time.sleep(seconds)
-                live.update(look(), refresh=True)
-    except KeyboardInterrupt:
-        return
 
 
 def ask(question: str, otherwise: str) -> None:

@@ -104,7 +104,7 @@ def status(
     with _told():
         board = Switchboard(deployment.deployed(stack))
         if watch:
-            terminal.watch(glance.Glance(board.deployment, lambda: _looked(board)), glance.SECONDS)
+            glance.watch(glance.Glance(board.deployment, lambda: _looked(board)))
             return
         found = _looked(board)
     if as_json:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.live import Live
 
 from sluice.aws import clients
 from tools.sluice_cli import terminal
@@ -36,6 +37,25 @@ def shown(found: Streams) -> RenderableType:
         if told["advice"]
     ]
     return Group(table, *advice)
+
+
+def watch(look: Callable[[], RenderableType]) -> None:
+    """Show what `look` returns, again every few seconds until Ctrl-C.
+
+    A terminal shows it in one place. Where the output is none, one is printed below the other.
+    """
+    screen = terminal.console()
+    try:
+        if not screen.is_terminal:
+            while True:
+                screen.print(look())
+                time.sleep(SECONDS)
+        with Live(look(), console=screen, auto_refresh=False) as live:
+            while True:
+                time.sleep(SECONDS)
+                live.update(look(), refresh=True)
+    except KeyboardInterrupt:
+        return
 
 
 @dataclass
