@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 
 from sluice.aws import clients
+from sluice.failures import DeclarationError
 from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import causes, ledger
 from tools.sluice_cli.operators.deployment import Deployment, NotAnswered
@@ -89,7 +90,7 @@ class Glance:
     def _of_ledger(self) -> RenderableType:
         try:
             sums = {told["stream"]: ledger.last_hour(self.deployment, told["stream"]) for told in self._seen}
-        except NotAnswered as error:
+        except (NotAnswered, DeclarationError) as error:
             return terminal.cell(f"The ledger could not be read: {error}", "dim")
         names = ledger.told(sums.values())
         table = terminal.table("The last hour, by the ledger", "Stream", *map(ledger.heading, names))

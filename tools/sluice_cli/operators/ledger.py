@@ -41,7 +41,8 @@ def ledger(
 def last_hour(found: Deployment, name: str) -> dict[str, int]:
     """Return the counts of a stream's batches of the last hour; of a route those of its streams too.
 
-    Raises NotAnswered where the caller may not ask the function, or it fails.
+    Raises NotAnswered where the caller may not ask the function or it fails, DeclarationError where that of the route
+    cannot be read.
     """
     queued = registry.load_queued(name) if name in registry.names() else None
     names = dict.fromkeys([name, *(stream.stream_name for stream in streams_of(queued))] if queued else [name])
