@@ -12,16 +12,20 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
 
 from sluice.aws import clients, event_source, parameters
 from sluice.breaker.record import Pause, Record, decode, encode, parameter
 from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import causes, deployment, glance
 from tools.sluice_cli.operators.deployment import Deployment, StackOption
+from tools.sluice_cli.operators.glance import Streams
 from tools.sluice_cli.terminal import USAGE, fail
 
 CHANGE_SECONDS = 90  # as long as Lambda takes to enable or disable
 UNREADABLE = "the record could not be read"
+STATES = {"closed": "closed", "open": "open", "half_open": "half-open"}  # of a breaker, as a person reads them
+COLOURS = {"open": "red", "half_open": "yellow"}
 
 StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="Its module's name, such as user_logins.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -104,17 +108,34 @@ def status(
     with _told():
         board = Switchboard(deployment.deployed(stack))
         if watch:
-            glance.watch(glance.Glance(board.deployment, lambda: _looked(board)))
+            glance.watch(glance.Glance(board.deployment, lambda: _looked(board), _shown))
             return
         found = _looked(board)
     if as_json:
         terminal.show_json(found)
     else:
-        terminal.console().print(glance.shown(found))
+        terminal.console().print(_shown(found))
 
 
 def _looked(board: Switchboard) -> list[dict[str, Any]]:
     return [status_of(board, source) for source in board.sources()]
+
+
+def _shown(found: Streams) -> RenderableType:
+    """Return the table of the streams, and below it what stops one and what to do."""
+    table = terminal.table("Streams", "Stream", "Queue", "Breaker", "Why", "Paused", "Waiting", "Dead letters")
+    for told in found:
+        paused = "since " + told["paused_at"] if told["paused_at"] else ""
+        cells = [terminal.cell(text) for text in (told["stream"], told["mapping_state"])]
+        cells.append(terminal.cell(STATES[told["breaker"]], COLOURS.get(told["breaker"], "")))
+        cells += [terminal.cell(text) for text in (told["why"], paused)]
+        table.add_row(*cells, *(terminal.cell(f"{told[count]:,}") for count in ("waiting", "dead_letters")))
+    advice = [
+        terminal.cell(f"{told['stream']}: {told['advice']} See {causes.RUNBOOK}, “{told['runbook']}”.")
+        for told in found
+        if told["advice"]
+    ]
+    return Group(table, *advice)
 
 
 def pause(stream: StreamArgument, stack: StackOption = "") -> None:

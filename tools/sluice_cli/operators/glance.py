@@ -12,32 +12,13 @@ from rich.live import Live
 from sluice.aws import clients
 from sluice.failures import DeclarationError
 from tools.sluice_cli import terminal
-from tools.sluice_cli.operators import causes, ledger
+from tools.sluice_cli.operators import ledger
 from tools.sluice_cli.operators.deployment import Deployment, NotAnswered
 
 SECONDS = 5  # from one look to the next
 LEDGER_SECONDS = 30  # from one call of the audit function to the next: each is paid for
-STATES = {"closed": "closed", "open": "open", "half_open": "half-open"}  # of a breaker, as a person reads them
-COLOURS = {"open": "red", "half_open": "yellow"}
 
 type Streams = Sequence[Mapping[str, Any]]  # as `sluice status --json` tells them
-
-
-def shown(found: Streams) -> RenderableType:
-    """Return the table of the streams, and below it what stops one and what to do."""
-    table = terminal.table("Streams", "Stream", "Queue", "Breaker", "Why", "Paused", "Waiting", "Dead letters")
-    for told in found:
-        paused = "since " + told["paused_at"] if told["paused_at"] else ""
-        cells = [terminal.cell(text) for text in (told["stream"], told["mapping_state"])]
-        cells.append(terminal.cell(STATES[told["breaker"]], COLOURS.get(told["breaker"], "")))
-        cells += [terminal.cell(text) for text in (told["why"], paused)]
-        table.add_row(*cells, *(terminal.cell(f"{told[count]:,}") for count in ("waiting", "dead_letters")))
-    advice = [
-        terminal.cell(f"{told['stream']}: {told['advice']} See {causes.RUNBOOK}, “{told['runbook']}”.")
-        for told in found
-        if told["advice"]
-    ]
-    return Group(table, *advice)
 
 
 def watch(look: Callable[[], RenderableType]) -> None:
@@ -68,6 +49,7 @@ class Glance:
 
     deployment: Deployment
     look: Callable[[], Streams]
+    shown: Callable[[Streams], RenderableType]
     _seen: Streams = ()
     _ledger: RenderableType = ""
     _asked_at: float | None = None
@@ -85,7 +67,7 @@ class Glance:
             self._asked_at = time.monotonic()
             self._ledger = self._of_ledger()
         note = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, again in {SECONDS} seconds. Ctrl-C ends it."
-        return Group(shown(self._seen), self._ledger, *failed, terminal.cell(note, "dim"))
+        return Group(self.shown(self._seen), self._ledger, *failed, terminal.cell(note, "dim"))
 
     def _of_ledger(self) -> RenderableType:
         try:
