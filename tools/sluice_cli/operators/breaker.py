@@ -126,10 +126,10 @@ def _shown(found: Streams) -> RenderableType:
     table = terminal.table("Streams", "Stream", "Queue", "Breaker", "Why", "Paused", "Waiting", "Dead letters")
     for told in found:
         paused = "since " + told["paused_at"] if told["paused_at"] else ""
-        cells = [terminal.cell(text) for text in (told["stream"], told["mapping_state"])]
-        cells.append(terminal.cell(STATES[told["breaker"]], COLOURS.get(told["breaker"], "")))
-        cells += [terminal.cell(text) for text in (told["why"], paused)]
-        table.add_row(*cells, *(terminal.cell(f"{told[count]:,}") for count in ("waiting", "dead_letters")))
+        numbers = (f"{told['waiting']:,}", f"{told['dead_letters']:,}")
+        queue = map(terminal.cell, (told["stream"], told["mapping_state"]))
+        state = terminal.cell(STATES[told["breaker"]], COLOURS.get(told["breaker"], ""))
+        table.add_row(*queue, state, *map(terminal.cell, (told["why"], paused, *numbers)))
     advice = [
         terminal.cell(f"{told['stream']}: {told['advice']} See {causes.RUNBOOK}, “{told['runbook']}”.")
         for told in found

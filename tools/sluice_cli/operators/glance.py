@@ -1,4 +1,4 @@
-"""The state of all streams at a glance, once or again and again."""
+"""The streams at a glance, again and again: what `sluice status` shows, and the ledger of the last hour."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
