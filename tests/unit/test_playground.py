@@ -173,7 +173,7 @@ def test_a_key_that_comes_twice_is_marked_twice(client: TestClient) -> None:
     text = login(ip="nowhere").replace('"ip"', '"ip": 1, "ip"')
     html = answer(client, "user_logins", text)
     assert {*marked(html)} == {"1", '"nowhere"'}
-    assert "The key comes 2 times, and the last value counts." in html
+    assert "The key comes 2 times, and each is marked." in html
 
 
 @pytest.mark.parametrize(
@@ -336,6 +336,26 @@ def test_a_stricter_rule_shows_what_it_refuses_and_a_milder_one_what_it_takes(cl
     told = html[html.index('id="play-changes"') :]
     assert re.findall("<h3>(.*?)</h3>", told) == ["Refused by the change", "No longer refused"]
     assert re.findall("<strong>too_long</strong> at <code>(.*?)</code>", told) == ["/locale", "/user_id"]
+
+
+def changed_columns(html: str) -> list[str]:
+    difference = html[html.index('aria-label="Changed columns"') :]
+    return re.findall(r'rowspan="2"><code>(.*?)</code>', difference)
+
+
+def test_what_the_change_alone_takes_shows_no_other_column(client: TestClient) -> None:
+    html = answer(client, "user_logins", login(user_id="u" * 129), **{"field:user_logins:user_id": "Text(max=200)"})
+    assert "No longer refused" in html
+    assert changed_columns(html) == ["user_id"]
+
+
+def test_a_change_inside_of_a_list_shows_that_member_alone(
+    client: TestClient, declare: Callable[[str, str], None]
+) -> None:
+    declare("visits", STREAM)
+    text = json.dumps(VISIT | {"stops": [{"room": "b", "badge": "7"}]})
+    html = answer(client, "visits", text, **{"field:visits:stops.badge": "Text(max=20), Redact()"})
+    assert changed_columns(html) == ["stops[*].badge"]
 
 
 def test_a_change_that_is_none_shows_nothing(client: TestClient) -> None:

@@ -5,7 +5,7 @@ see. An error of a user's own code is told by its class.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
@@ -112,7 +112,8 @@ class Side:
 
     rules: str
     masks: str
-    parts: Sequence[Part]  # what is stored of the first record that both take
+    parts: Sequence[Part]  # what is stored of the first record that both take; of a member, its whole column
+    is_inside: bool  # a member of the objects in a column
     space: str
     reversed_in: str
 
@@ -124,6 +125,15 @@ class Change:
     column: str
     declared: Side | None
     tried: Side | None
+
+    @property
+    def is_one(self) -> bool:
+        """Whether the two sides differ; the value space alone may do so because they take other records."""
+        if self.declared is None or self.tried is None:
+            return True
+        one, other = self.declared, self.tried
+        is_stored_otherwise = not one.is_inside and one.parts != other.parts
+        return (one.rules, one.masks) != (other.rules, other.masks) or is_stored_otherwise
 
 
 @dataclass(frozen=True)
@@ -191,9 +201,9 @@ def difference(declared: Answer, tried: Answer, show_clear: bool = False) -> Dif
         pair = _both(outcome, other) if other else None
         one = _sides(outcome, pair[0] if pair else None, show_clear)
         two = _sides(other, pair[1] if pair else None, show_clear) if other else {}
-        columns = [column for column in dict.fromkeys([*one, *two]) if one.get(column) != two.get(column)]
-        changes += [Change(column, one.get(column), two.get(column)) for column in columns]
-    before, after = ({_fault(refusal): refusal for refusal in answer.refusals} for answer in (declared, tried))
+        each = [Change(column, one.get(column), two.get(column)) for column in dict.fromkeys([*one, *two])]
+        changes += [change for change in each if change.is_one]
+    before, after = ({_fault(refusal): refusal for refusal in of.refusals} for of in (declared, tried))
     newly = [refusal for fault, refusal in after.items() if fault not in before]
     return Difference(changes, newly, [refusal for fault, refusal in before.items() if fault not in after])
 
@@ -302,13 +312,14 @@ def _sides(outcome: Outcome, accepted: Accepted | None, show_clear: bool) -> Map
     row = outcome.findings.row(accepted, show_clear) if accepted else {}
     spaces = {one.column: one for one in outcome.spaces}
     made: dict[str, Side] = {}
-    for column, entries in _by_column(outcome.findings.entries):
-        worth = spaces.get(column)
-        stored = hiding.text(row[entries[0].path[0]]) if entries[0].path[0] in row else ""
+    for column, entries in _by_column(outcome.findings.entries).items():
+        worth, path = spaces.get(column), entries[0].path
+        stored = hiding.text(row[path[0]]) if path[0] in row else ""
         made[column] = Side(
             "; ".join(dict.fromkeys(rule_text(entry.rule, entry.null_if) for entry in entries)),
             "; ".join(dict.fromkeys(_mask(entry) for entry in entries)),
             _parts(stored),
+            len(path) > 1,
             worth.space if worth else "–",
             worth.reversed_in if worth else "–",
         )
@@ -319,8 +330,9 @@ def _mask(entry: Entry) -> str:
     return mask_text(entry) + (f" of {entry.domain}" if entry.domain else "")
 
 
-def _by_column(entries: Sequence[Entry]) -> Iterator[tuple[str, list[Entry]]]:
+def _by_column(entries: Sequence[Entry]) -> Mapping[str, Sequence[Entry]]:
+    """Return what each column is made of; the cases of a union may write one."""
     found: dict[str, list[Entry]] = {}
     for entry in entries:
         found.setdefault(entry.column, []).append(entry)
-    yield from found.items()
+    return found
