@@ -3,11 +3,13 @@
 import asyncio
 import json
 import logging
+import random
 import re
 from collections.abc import Callable
 from html import unescape
 from typing import Any
 
+import msgspec
 import pytest
 from jinja2 import ChoiceLoader, DictLoader, Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
@@ -23,6 +25,7 @@ from tests.unit.routes import IDENTIFY, TRACK, declare_route
 from tools.console import playground
 from tools.console.playground.typed import LARGEST
 from tools.sluice_cli.authors import examples
+from tools.sluice_cli.authors.route_generator import maker
 
 pytestmark = pytest.mark.usefixtures("hashing_clock")
 
@@ -242,19 +245,64 @@ def test_a_fault_is_found_in_every_envelope_and_among_several_records(
         assert found == [place]
 
 
-def test_what_is_outside_of_the_text_is_told_without_a_place(
-    client: TestClient, declare: Callable[[str, str], None]
+OUTSIDE = """class Own(Part):
+    room: Annotated[str, Text(max=9)]
+
+
+class Sender(Part):
+    name: Annotated[str, Text(max=9)] = msgspec.field(name="SenderId")
+    attributes: Own
+
+
+class Around(Part):
+    source: Annotated[str, Text(max=9)]
+
+
+"""
+SENT = {"SenderId": "ann", "SentTimestamp": "1767258001500"}
+LONG = "too long, really"
+
+
+def event_of(attributes: dict[str, str], room: str) -> str:
+    """Return an event of SQS whose message has these attributes."""
+    own = {"room": {"stringValue": room, "dataType": "String"}}
+    record = sqs_record(json.dumps(EVENTBRIDGE | {"source": LONG, "detail": VISIT}))
+    return json.dumps({"Records": [record | {"attributes": attributes, "messageAttributes": own}]})
+
+
+def example_of(**members: Any) -> str:
+    return json.dumps(
+        {"record": VISIT, "message": {"SenderId": "ann", "attributes": {"room": "b"}}, "row": {}} | members
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "places", "around"),
+    [
+        (json.dumps(EVENTBRIDGE | {"detail": VISIT}), [], []),  # a body has no attributes
+        (event_of(SENT | {"SenderId": LONG}, "b"), [f'"{LONG}"'], []),
+        (event_of(SENT, LONG), [f'"{LONG}"'], []),
+        (event_of(SENT, "b"), [json.dumps(json.dumps(LONG))[1:-1]], []),
+        (example_of(message={"SenderId": LONG, "attributes": {"room": "b"}}), [f'"{LONG}"'], []),
+        (example_of(message={"SenderId": "ann", "attributes": {"room": LONG}}), [f'"{LONG}"'], []),
+        (example_of(message={"SenderId": "ann"}), [], ['{"SenderId": "ann"}']),
+        (example_of(envelope={"source": LONG}), [f'"{LONG}"'], []),
+    ],
+)
+def test_what_is_outside_of_a_record_is_marked_where_it_is_in_the_text(
+    text: str, places: list[str], around: list[str], client: TestClient, declare: Callable[[str, str], None]
 ) -> None:
-    sender = 'class Sender(Part):\n    name: Annotated[str, Text(max=9)] = msgspec.field(name="SenderId")\n\n\n'
-    text = STREAM.replace("class Guest", f"{sender}class Guest", 1).replace(
-        "    guest: Guest", "    sender: Annotated[Sender, FROM_MESSAGE]\n    guest: Guest"
+    parts = (
+        "    sender: Annotated[Sender, FROM_MESSAGE]\n    around: Annotated[Around, FROM_ENVELOPE]\n    guest: Guest"
     )
-    declare(
-        "visits", text.replace("from sluice import (", "import msgspec\nfrom sluice import (\n    FROM_MESSAGE,", 1)
+    stream = (
+        in_envelope("eventbridge").replace("class Guest", f"{OUTSIDE}class Guest", 1).replace("    guest: Guest", parts)
     )
-    html = answer(client, "visits", json.dumps(VISIT))
-    assert re.findall(r"<strong>missing</strong> at <code>message/SenderId</code>\.", html)
-    assert marked(html) == marked(html, "around") == []
+    imports = "import msgspec\nfrom sluice import (\n    FROM_ENVELOPE,\n    FROM_MESSAGE,"
+    declare("visits", stream.replace("from sluice import (", imports, 1))
+    html = answer(client, "visits", text)
+    assert summary(html) == "Records: 1. Rows: 0. Rejected: 1."
+    assert (marked(html), marked(html, "around")) == (places, around)
 
 
 def test_a_record_goes_its_route_and_a_fault_keeps_its_place(
@@ -301,6 +349,31 @@ def test_a_declaration_that_cannot_be_loaded_is_told(client: TestClient, declare
     declare("visits", STREAM.replace("Email()", "Email(longest=3)", 1))
     assert summary(answer(client, "visits", "{}")).startswith("The declaration is refused: visits.py, line")
     assert "The declaration is refused" in client.get("/playground/").text
+
+
+def at(document: Any, pointer: str) -> list[Any]:
+    """Return the value that a pointer names in a document; none if there is none."""
+    for step in pointer.split("/")[1:]:
+        members = {str(index): one for index, one in enumerate(document)} if isinstance(document, list) else document
+        if not isinstance(members, dict) or step not in members:
+            return []
+        document = members[step]
+    return [document]
+
+
+@pytest.mark.parametrize("name", ["orders", "user_logins"])
+def test_a_value_that_is_marked_is_the_one_that_the_pointer_names(name: str, client: TestClient) -> None:
+    generator = maker(registry.load_queued(name), random.Random(1))
+    for _ in range(40):
+        text = msgspec.json.format(generator.spoiled(generator.body()), indent=2)
+        html = answer(client, name, text)
+        assert refusals(html)
+        for told in refusals(html):
+            pointer, _, place = told.split(" at ", 1)[1].replace("(the record)", "").partition(": ")
+            found = at(json.loads(text), pointer)
+            assert place.startswith("line" if found else "the value is not there; around it, line")
+            if found and not isinstance(found[0], dict | list):
+                assert json.dumps(found[0]) in marked(html)
 
 
 # Changes of a declaration

@@ -7,6 +7,7 @@ import msgspec
 
 from sluice.declaration import envelopes
 from sluice.declaration.layout import Source
+from sluice.declaration.outside import OF_PRODUCERS
 from sluice.declaration.records import Listed, json_lines
 from sluice.declaration.route import Queued, head_of
 from sluice.declaration.stream import Stream
@@ -46,13 +47,16 @@ class Typed:
 
         A fault of what is not in the text, such as an attribute of its message, stands nowhere.
         """
+        source, _, rest = fault.pointer.partition("/")
         given = self._given(message)
+        if source == Source.MESSAGE.value:
+            return self._attribute(message, rest)
+        if source == Source.ENVELOPE.value and message.pointer == "/record":
+            return self._around(message).find(f"/{fault.pointer}")  # an example has members of its envelope
         if given is None:
             return Found([])
-        source, _, rest = fault.pointer.partition("/")
-        if source in [one.value for one in Source]:
-            is_there = source == Source.ENVELOPE.value and message.pointer != "/record"
-            return given.find(f"/{rest}") if is_there else Found([])
+        if source == Source.ENVELOPE.value:
+            return given.find(f"/{rest}")
         held = given if message.pointer == "/record" else _held(stream, given)
         if held is None:
             return given.find("") if kind(stream) in AWS else given.whole
@@ -63,8 +67,24 @@ class Typed:
 
     def _given(self, message: Message) -> Piece | None:
         """Return the body of a message, or the record that an example puts into an envelope of its own."""
-        piece = self._lines[message.line - 1].stripped(" \t\r") if message.line else self._whole
+        piece = self._around(message)
         return piece.within(message.pointer) if message.pointer else piece
+
+    def _attribute(self, message: Message, name: str) -> Found:
+        """Return where an attribute of a message stands: in an event or in an example, else nowhere."""
+        if message.pointer in ("/record", "/body"):
+            return self._around(message).find(f"/message/{name}")
+        if not message.sent:
+            return Found([])
+        record = message.pointer.removesuffix("/body")
+        of_producers = name.removeprefix(f"{OF_PRODUCERS}/")
+        is_of_sqs = of_producers == name
+        place = f"/attributes/{name}" if is_of_sqs else f"/messageAttributes/{of_producers}/stringValue"
+        return self._around(message).find(record + place)
+
+    def _around(self, message: Message) -> Piece:
+        """Return the text, or the line of it, that holds a message."""
+        return self._lines[message.line - 1].stripped(" \t\r") if message.line else self._whole
 
     @cached_property
     def _whole(self) -> Piece:
