@@ -305,6 +305,13 @@ def test_what_is_outside_of_a_record_is_marked_where_it_is_in_the_text(
     assert (marked(html), marked(html, "around")) == (places, around)
 
 
+def test_of_many_faults_the_first_are_shown_and_all_records_counted(client: TestClient) -> None:
+    html = answer(client, "user_logins", "\n".join([login(ip="x"), *["{}"] * 20, login()]))
+    assert summary(html) == "Records: 22. Rows: 1. Rejected: 21."
+    assert len(refusals(html)) == 50
+    assert "These are the first 50." in html
+
+
 def test_a_record_goes_its_route_and_a_fault_keeps_its_place(
     client: TestClient, declare: Callable[[str, str], None]
 ) -> None:

@@ -7,6 +7,7 @@ see. An error of a user's own code is told by its class.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 from zlib import crc32
 
@@ -151,7 +152,11 @@ class Answer:
 
     outcomes: Sequence[Outcome]
     lines: Sequence[Line]  # of the text, with marks; none where nothing is refused
-    more_refusals: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are as many refusals as are shown, so that there may be more."""
+        return len(self.refusals) == REFUSALS
 
     @property
     def refusals(self) -> Sequence[Refusal]:
@@ -176,20 +181,17 @@ def answer(
     typed: Typed, found: Sequence[Message], keyset: Keyset, hashes_per_second: float, show_clear: bool = False
 ) -> Answer:
     """Return what becomes of the messages of a text."""
-    each = _findings(typed.queued, found, keyset)
     outcomes: list[Outcome] = []
     noted: list[Mark] = []
-    more = 0
-    for findings in each:
-        faults = [(record, fault) for record in findings.rejected for fault in findings.faults(record)]
+    for findings in _findings(typed.queued, found, keyset):
+        faults = ((record, fault) for record in findings.rejected for fault in findings.faults(record))
         refusals = []
-        for record, fault in faults[: REFUSALS - len(noted)]:
+        for record, fault in islice(faults, REFUSALS - len(noted)):
             mark = Mark(len(noted) + 1, typed.find(findings.stream, record.message, record.within, fault))
             noted.append(mark)
             refusals.append(_refusal(typed, findings, record, fault, mark))
-        more += len(faults) - len(refusals)
         outcomes.append(_outcome(findings, refusals, hashes_per_second, show_clear))
-    return Answer(outcomes, marks.lines(typed.text, noted) if noted else [], more)
+    return Answer(outcomes, marks.lines(typed.text, noted) if noted else [])
 
 
 def difference(declared: Answer, tried: Answer, show_clear: bool = False) -> Difference:
