@@ -6,6 +6,7 @@ import logging
 import random
 import re
 from collections.abc import Callable
+from functools import cache
 from html import unescape
 from typing import Any
 
@@ -35,14 +36,18 @@ BASE = "<title>{% block title %}{% endblock %}</title><main>{% block content %}{
 VISIT: dict[str, Any] = {"kind": "in", "version": "1.2", "guest": {"email": "ann@example.com"}}
 
 
+@cache
+def templates() -> Environment:
+    loader = ChoiceLoader([DictLoader({"base.html": BASE}), FileSystemLoader(playground.TEMPLATES)])
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+
+
+def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
+    return HTMLResponse(templates().get_template(template).render(context), status)
+
+
 def console() -> TestClient:
     """Return a client of a console that has just started."""
-    templates = ChoiceLoader([DictLoader({"base.html": BASE}), FileSystemLoader(playground.TEMPLATES)])
-    environment = Environment(loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-
-    def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
-        return HTMLResponse(environment.get_template(template).render(context), status)
-
     return TestClient(Starlette(routes=[Mount("/playground", routes=playground.routes(page))]))
 
 

@@ -67,7 +67,7 @@ class Glance:
             self._asked_at = time.monotonic()
             self._ledger = self._of_ledger()
         note = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, again in {SECONDS} seconds. Ctrl-C ends it."
-        return Group(self.shown(self._seen), self._ledger, *failed, terminal.cell(note, "dim"))
+        return Group(self.shown(self._seen), "", self._ledger, *failed, terminal.cell(note, "dim"))
 
     def _of_ledger(self) -> RenderableType:
         try:
