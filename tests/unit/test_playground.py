@@ -434,6 +434,13 @@ def test_what_the_change_alone_takes_shows_no_other_column(client: TestClient) -
     assert changed_columns(html) == ["user_id"]
 
 
+def test_of_too_many_refusals_none_is_said_to_be_new(client: TestClient) -> None:
+    text = "\n".join([json.dumps({"user_id": "u" * 129})] * 20)
+    html = answer(client, "user_logins", text, **{"field:user_logins:user_id": "Text(max=200)"})
+    assert len(refusals(html)) == 50 and changed_columns(html) == ["user_id"]
+    assert "Refused by the change" not in html and "No longer refused" not in html
+
+
 def test_a_change_inside_of_a_list_shows_that_member_alone(
     client: TestClient, declare: Callable[[str, str], None]
 ) -> None:

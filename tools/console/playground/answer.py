@@ -1,11 +1,11 @@
-"""Answers: what becomes of a typed text by a declaration, and what is otherwise by a variant of it, as a page tells it.
+"""Answers: what becomes of a typed text by a declaration, as a page tells it.
 
 No value that a record brings is in an answer but for the typed text itself, with marks, and what the person asked to
 see. An error of a user's own code is told by its class.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -108,45 +108,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Side:
-    """A column by one of two declarations."""
-
-    rules: str
-    masks: str
-    parts: Sequence[Part]  # what is stored of the first record that both take; of a member, its whole column
-    is_inside: bool  # a member of the objects in a column
-    space: str
-    reversed_in: str
-
-
-@dataclass(frozen=True)
-class Change:
-    """A column that is otherwise by the variant: on one side it may not be at all."""
-
-    column: str
-    declared: Side | None
-    tried: Side | None
-
-    @property
-    def is_one(self) -> bool:
-        """Whether the two sides differ; the value space alone may do so because they take other records."""
-        if self.declared is None or self.tried is None:
-            return True
-        one, other = self.declared, self.tried
-        is_stored_otherwise = not one.is_inside and one.parts != other.parts
-        return (one.rules, one.masks) != (other.rules, other.masks) or is_stored_otherwise
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What is otherwise by a variant of a declaration."""
-
-    changes: Sequence[Change]
-    newly: Sequence[Refusal]  # refused by the variant alone
-    no_longer: Sequence[Refusal]  # refused by the declaration alone
-
-
-@dataclass(frozen=True)
 class Answer:
     """What becomes of a typed text by one declaration."""
 
@@ -194,26 +155,6 @@ def answer(
     return Answer(outcomes, marks.lines(typed.text, noted) if noted else [])
 
 
-def difference(declared: Answer, tried: Answer, show_clear: bool = False) -> Difference:
-    """Return what the second declaration makes of the same messages otherwise than the first."""
-    changes: list[Change] = []
-    tried_by = {outcome.stream: outcome for outcome in tried.outcomes}
-    for outcome in declared.outcomes:
-        other = tried_by.get(outcome.stream)
-        pair = _both(outcome, other) if other else None
-        one = _sides(outcome, pair[0] if pair else None, show_clear)
-        two = _sides(other, pair[1] if pair else None, show_clear) if other else {}
-        each = [Change(column, one.get(column), two.get(column)) for column in dict.fromkeys([*one, *two])]
-        changes += [change for change in each if change.is_one]
-    before, after = ({_fault(refusal): refusal for refusal in of.refusals} for of in (declared, tried))
-    newly = [refusal for fault, refusal in after.items() if fault not in before]
-    return Difference(changes, newly, [refusal for fault, refusal in before.items() if fault not in after])
-
-
-def _fault(refusal: Refusal) -> tuple[str, str, str]:
-    return refusal.of, refusal.pointer, refusal.reason
-
-
 def _findings(queued: Queued, found: Sequence[Message], keyset: Keyset) -> list[Findings]:
     if not issubclass(queued, Route):
         return [Findings(queued, found, keyset)]
@@ -230,7 +171,7 @@ def _outcome(findings: Findings, refusals: Sequence[Refusal], hashes_per_second:
         refusals,
         findings.exposures(),
         findings.nulled().most_common(),
-        [(column, _parts(token)[0], len(places)) for column, token, places in repeated],
+        [(column, parts(token)[0], len(places)) for column, token, places in repeated],
         [_space(column, hashes_per_second) for column in findings.columns()] if findings.accepted else [],
     )
 
@@ -266,7 +207,7 @@ def _row(findings: Findings, accepted: Accepted, show_clear: bool) -> Row:
     cells = []
     for column, value in row.items():
         made = [_made(entry) for entry in findings.entries if entry.path[0] == column]
-        cells.append(Cell(_parts(hiding.text(value)), value is None or isinstance(value, Kept), made))
+        cells.append(Cell(parts(hiding.text(value)), value is None or isinstance(value, Kept), made))
     return Row(_name(accepted), cells)
 
 
@@ -282,13 +223,13 @@ def _name(record: Accepted | RejectedRecord) -> str:
     return " ".join(filter(None, (place, record.within.pointer if record.within else "")))
 
 
-def _parts(text: str) -> list[Part]:
+def parts(text: str) -> list[Part]:
     """Return a cell's text in parts, so that each token in it has a colour."""
-    parts, end = [], 0
+    found, end = [], 0
     for token in TOKEN.finditer(text):
-        parts += [Part(text[end : token.start()]), Part(token[0], crc32(token[0].encode()) % HUES)]
+        found += [Part(text[end : token.start()]), Part(token[0], crc32(token[0].encode()) % HUES)]
         end = token.end()
-    return [part for part in [*parts, Part(text[end:])] if part.text]
+    return [part for part in [*found, Part(text[end:])] if part.text]
 
 
 def _space(column: Column, hashes_per_second: float) -> Space:
@@ -297,44 +238,3 @@ def _space(column: Column, hashes_per_second: float) -> Space:
 
 def _reversed_in(column: Column, hashes_per_second: float) -> str:
     return space.duration(column.reversed_after(hashes_per_second)) if column.space.size else "–"
-
-
-def _both(one: Outcome, other: Outcome) -> tuple[Accepted, Accepted] | None:
-    """Return the first record that both declarations take, as each takes it."""
-    taken = {_key(accepted): accepted for accepted in reversed(other.findings.accepted)}
-    pairs = ((accepted, taken.get(_key(accepted))) for accepted in one.findings.accepted)
-    return next(((accepted, found) for accepted, found in pairs if found), None)
-
-
-def _key(accepted: Accepted) -> tuple[int, int]:
-    return id(accepted.message), accepted.within.index if accepted.within else 0
-
-
-def _sides(outcome: Outcome, accepted: Accepted | None, show_clear: bool) -> Mapping[str, Side]:
-    row = outcome.findings.row(accepted, show_clear) if accepted else {}
-    spaces = {one.column: one for one in outcome.spaces}
-    made: dict[str, Side] = {}
-    for column, entries in _by_column(outcome.findings.entries).items():
-        worth, path = spaces.get(column), entries[0].path
-        stored = hiding.text(row[path[0]]) if path[0] in row else ""
-        made[column] = Side(
-            "; ".join(dict.fromkeys(rule_text(entry.rule, entry.null_if) for entry in entries)),
-            "; ".join(dict.fromkeys(_mask(entry) for entry in entries)),
-            _parts(stored),
-            len(path) > 1,
-            worth.space if worth else "–",
-            worth.reversed_in if worth else "–",
-        )
-    return made
-
-
-def _mask(entry: Entry) -> str:
-    return mask_text(entry) + (f" of {entry.domain}" if entry.domain else "")
-
-
-def _by_column(entries: Sequence[Entry]) -> Mapping[str, Sequence[Entry]]:
-    """Return what each column is made of; the cases of a union may write one."""
-    found: dict[str, list[Entry]] = {}
-    for entry in entries:
-        found.setdefault(entry.column, []).append(entry)
-    return found

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from sluice.declaration import registry, route
 from sluice.declaration.route import Queued, head_of
 from sluice.failures import OF_A_USERS_CODE, DeclarationError
-from tools.console.playground import answer, forms, variant
+from tools.console.playground import answer, difference, forms, variant
 from tools.console.playground.answer import Answer
 from tools.console.playground.forms import Form, TooLarge
 from tools.console.playground.typed import LARGEST, Typed
@@ -147,7 +147,7 @@ class _Playground:
             tried = self._answer(Typed(form.text, variant.variant(queued, changes)), found, form)
         except DeclarationError as error:
             return {"answer": declared, "trouble": f"The change is refused: {error}."}
-        return {"answer": declared, "tried": tried, "difference": answer.difference(declared, tried, form.show_clear)}
+        return {"answer": declared, "tried": tried, "difference": difference.of(declared, tried, form.show_clear)}
 
     def _answer(self, typed: Typed, found: Sequence[Message], form: Form) -> Answer:
         return answer.answer(typed, found, self._keyset, self._hashes_per_second, form.show_clear)
