@@ -2,7 +2,10 @@
 
 import json
 import os
+import pty
 import re
+import select
+import signal
 import subprocess
 import sys
 import uuid
@@ -18,28 +21,34 @@ from tools.local.stack import STACK_NAME, Stack
 from tools.testing.deployed import log_of
 
 WHY = ("--reason", "support_request", "--ticket", "PRIV-1")
+SLUICE = str(Path(sys.executable).with_name("sluice"))
 CANARY_DEVICE = "kn4ry-device-of-operators"
 
 
 def sluice(stack: Stack, *command: str, exit_code: int = 0) -> str:
     """Run the command as an operator does, and return what it printed."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     process = subprocess.run(
-        [str(Path(sys.executable).with_name("sluice")), *command],
+        [SLUICE, *command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        env={
-            **ours,
-            **CREDENTIALS,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ENDPOINT_URL": stack.emulator.endpoint_url,
-            "SLUICE_STACK": STACK_NAME,
-        },
+        env=environment(stack),
     )
     assert process.returncode == exit_code, process.stderr
     return process.stdout
+
+
+def environment(stack: Stack) -> dict[str, str]:
+    """Return the environment in which an operator calls that stack."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {
+        **ours,
+        **CREDENTIALS,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": stack.emulator.endpoint_url,
+        "SLUICE_STACK": STACK_NAME,
+    }
 
 
 def reveal(stack: Stack, *tokens: str, exit_code: int = 0) -> dict[str, Any]:
@@ -134,6 +143,28 @@ def test_a_new_token_key_joins_the_keyset_and_old_tokens_are_still_revealed(stac
     assert json.loads(keyset).keys() == {"current", "1", "2"}
     assert json.loads(keyset)["current"] == 2
     assert reveal(stack, old)["values"] == [{"token": old, "domain": "device_id", "value": f"{CANARY_DEVICE}-rekeyed"}]
+
+
+def test_a_watched_status_shows_the_last_hour_and_leaves_the_terminal_as_it_was(stack: Stack, sent: Collected) -> None:
+    tokens_of(stack, sent.send(login()))  # its row is there, and so is its batch
+    ours, theirs = pty.openpty()
+    wide = environment(stack) | {"COLUMNS": "160", "TERM": "xterm"}
+    process = subprocess.Popen([SLUICE, "status", "--watch"], stdin=theirs, stdout=theirs, env=wide)
+    os.close(theirs)
+    seen = b""
+    while b"Ctrl-C ends it." not in seen:
+        assert select.select([ours], [], [], 60)[0], seen
+        seen += os.read(ours, 65536)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    while select.select([ours], [], [], 1)[0]:
+        try:
+            seen += os.read(ours, 65536)
+        except OSError:  # Linux says so at the end of a terminal (EIO)
+            break
+    os.close(ours)
+    assert re.search(rb"The last hour, by the ledger.*user_logins *\xe2\x94\x82 [1-9]", seen, re.DOTALL)
+    assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")  # the cursor is shown again
 
 
 def test_no_operator_leaves_a_clear_value_in_a_log_or_a_table(stack: Stack) -> None:

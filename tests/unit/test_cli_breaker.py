@@ -1,17 +1,25 @@
 """`sluice status`, `pause` and `resume` say what is, and leave a stream whose breaker is open to the breaker."""
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 import pytest
+from botocore.credentials import Credentials
+from rich.console import Console
 
 from sluice.aws import clients
 from sluice.breaker.record import parameter, path
+from sluice.operators.audit.ledger import COUNTS
 from tests.unit.cli import run
+from tests.unit.operators import OUTPUTS, FakeDeployment
 from tests.unit.switches import STACK, WHY, World
-from tools.sluice_cli.operators import breaker, deployment
+from tools.sluice_cli import terminal
+from tools.sluice_cli.operators import breaker, deployment, glance
 from tools.sluice_cli.operators.deployment import Deployment
 from tools.testing.aws.mappings import FakeMappings
 from tools.testing.aws.service import refusal
@@ -39,6 +47,10 @@ class FakeCloudFormation:
         assert operation == "list_stack_resources"
         return self
 
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:
+        outputs = [{"OutputKey": name, "OutputValue": url} for name, url in OUTPUTS.items()]
+        return {"Stacks": [{"StackName": StackName, "Outputs": outputs}]}
+
     def paginate(self, *, StackName: str) -> Iterator[dict[str, Any]]:
         if StackName != STACK:
             raise refusal("ValidationError")
@@ -63,14 +75,26 @@ def queues_of(*streams: str) -> FakeSqs:
 @dataclass
 class FakeSession:
     clients: Mapping[str, Any]
+    endpoint_url: str
+    region_name: str = "eu-central-1"
 
     def client(self, service: str, *, endpoint_url: str | None) -> Any:
-        assert endpoint_url == "http://emulator"
+        assert endpoint_url == self.endpoint_url
         return self.clients[service]
+
+    def get_credentials(self) -> Credentials:
+        return Credentials("ours", "secret")
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
+def function(deployment: FakeDeployment) -> FakeDeployment:
+    """Return the audit function."""
+    deployment.answer = (200, {"periods": [period("2026-01-01T08:00"), period("2026-01-01T09:00", ignored=1)]})
+    return deployment
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, function: FakeDeployment) -> World:
     world = World()
     world.functions = FakeFunctions()
     world.uuids = {stream: world.functions.add(stream) for stream in ("orders", "logins")}
@@ -80,11 +104,44 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         "sqs": queues_of("orders", "logins"),
         "cloudformation": FakeCloudFormation(world.functions.mappings),
     }
-    session: Any = FakeSession(services)
+    url = os.environ["AWS_ENDPOINT_URL"]
+    session: Any = FakeSession(services, url)
     monkeypatch.setattr(clients, "client", world.client)
     monkeypatch.setattr(breaker, "time", Clock())
-    monkeypatch.setattr(deployment, "deployed", lambda stack: Deployment(session, "http://emulator", stack or STACK))
+    monkeypatch.setattr(deployment, "deployed", lambda stack: Deployment(session, url, stack or STACK))
     return world
+
+
+@dataclass
+class Watched(Clock):
+    """The time of a person who watches, and presses Ctrl-C after some looks."""
+
+    looks: int = 2
+    between: Callable[[int], None] = lambda look: None  # what happens after each look
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.between(len(self.pauses))
+        if len(self.pauses) == self.looks:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    clock = Watched()
+    monkeypatch.setattr(glance, "time", clock)
+    return clock
+
+
+def period(begin: str, **counts: int) -> dict[str, Any]:
+    """Return what came in of a stream in an hour: 2 batches, 1,000 rows and 3 that were refused, and what is given."""
+    told = {"received": 1003 + sum(counts.values()), "written": 1000, "rejected": 3}
+    return {"begin": begin, "batches": 2, "declarations": 1} | dict.fromkeys(COUNTS, 0) | told | counts
+
+
+def looks_of(out: str) -> list[str]:
+    """Return what each look of a watch printed."""
+    return re.split(r"^Streams *$", out, flags=re.MULTILINE)[1:]
 
 
 def told(stream: str) -> dict[str, Any]:
@@ -135,6 +192,75 @@ def test_the_status_tells_of_every_stream_of_the_stack(world: World) -> None:
         "orders: The server is starting or stopping: see its log."
         " See docs/operations.md, “The server cannot be reached”."
     ) in " ".join(table.split())
+
+
+def test_a_watched_status_is_told_again_until_ctrl_c(world: World, watched: Watched, function: FakeDeployment) -> None:
+    watched.between = lambda look: world.trip("orders") if look == 1 else None
+    code, out, err = run("status", "--watch")
+    assert (code, err, watched.pauses) == (0, "", [glance.SECONDS] * 2)
+    first, second = looks_of(out)
+    assert ("57P03" in first, "57P03" in second, "\x1b" in out) == (False, True, False)
+    for look in (first, second):
+        cells = [re.sub("[│┃]", " ", line).split() for line in look.splitlines()]
+        assert ["Stream", "Received", "Written", "Rejected", "Ignored"] in cells
+        assert ["orders", "2,007", "2,000", "6", "1"] in cells
+        assert "Ctrl-C ends it." in look
+    asked = [(request["action"], request["stream"], request["by"]) for request in function.requests]
+    assert asked == [("ledger", "logins", "hour"), ("ledger", "orders", "hour")]
+
+
+def test_the_ledger_is_asked_less_often(world: World, watched: Watched, function: FakeDeployment) -> None:
+    watched.looks = 8  # 40 seconds
+    assert run("status", "--watch")[0] == 0
+    assert len(function.requests) == 4
+
+
+def test_a_terminal_shows_the_status_in_one_place(
+    world: World, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = StringIO()
+    screen = Console(file=seen, force_terminal=True, width=120, height=40, highlight=False)
+    monkeypatch.setattr(terminal, "console", lambda: screen)
+    assert run("status", "--watch")[0] == 0
+    first, *later = seen.getvalue().split("\x1b[1A")
+    assert "Streams" in first
+    assert len(later) >= first.count("\n") - 1  # the second look is written over the first
+    assert "\x1b[2J" not in seen.getvalue()  # the screen is never empty
+    assert "Ctrl-C ends it." in later[-1]
+
+
+def test_a_ledger_that_one_may_not_read_is_told_and_the_rest_is_shown(
+    world: World, watched: Watched, function: FakeDeployment
+) -> None:
+    function.answer = (403, {"Message": "Forbidden"})
+    code, out, err = run("status", "--watch")
+    assert (code, err) == (0, "")
+    assert out.count("The ledger could not be read: Forbidden (HTTP 403)") == 2
+    assert out.count("Disabling") + out.count("Enabled") == 4
+
+
+def test_an_outage_of_aws_ends_no_watch_that_has_begun(world: World, watched: Watched) -> None:
+    def fail(look: int) -> None:
+        def refuse(call: str) -> None:
+            raise refusal("ThrottlingException")
+
+        world.before_each_call(refuse if look == 1 else lambda call: None)
+
+    watched.looks, watched.between = 3, fail
+    code, out, _ = run("status", "--watch")
+    looks = looks_of(out)
+    assert (code, len(looks)) == (0, 3)
+    assert ["ThrottlingException" in look for look in looks] == [False, True, False]
+    assert all("orders" in look for look in looks)
+
+
+def test_a_watch_that_cannot_begin_fails(world: World, watched: Watched) -> None:
+    code, out, err = run("status", "--watch", "--stack", "other")
+    assert (code, out, err.startswith("sluice: An error occurred (ValidationError)")) == (1, "", True)
+
+
+def test_a_watch_is_no_json(world: World) -> None:
+    assert run("status", "--watch", "--json") == (2, "", "sluice: status: either --json or --watch\n")
 
 
 def test_a_mapping_that_somebody_disabled_by_hand_is_told(world: World) -> None:

@@ -1,6 +1,7 @@
 """`sluice ledger` shows what became of all that was received, and fails where that is not all."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from sluice.operators.audit.ledger import COUNTS
 from tests.unit.cli import run
 from tests.unit.operators import FakeDeployment
+from tests.unit.routes import declare_route
+from tools.sluice_cli.operators import deployment, ledger
 
 
 def period(begin: str, **counts: int) -> dict[str, Any]:
@@ -46,6 +49,15 @@ def test_a_period_that_does_not_add_up_fails_the_command(function: FakeDeploymen
     assert function.requests[0]["by"] == "hour"
     code, output, _ = run("ledger", "user_logins", "--json")
     assert (code, json.loads(output)) == (1, [WHOLE, SHORT])
+
+
+def test_the_last_hour_of_a_route_is_that_of_its_streams_too(
+    function: FakeDeployment, declare: Callable[[str, str], None]
+) -> None:
+    declare_route(declare)
+    total = ledger.last_hour(deployment.deployed("tests"), "calls")
+    assert [request["stream"] for request in function.requests] == ["calls", "users", "tracks"]
+    assert (total["received"], total["removed"], ledger.adds_up(total)) == (3 * 1011, 3 * 7, True)
 
 
 def test_a_time_that_is_none_is_refused(function: FakeDeployment) -> None:

@@ -24,6 +24,7 @@ LEDGER = f"{E2E}test_the_ledger_tells_what_became_of_all_that_was_received"
 QUEUE = f"{E2E}test_a_queue_is_looked_into"
 SENT = f"{E2E}test_records_are_sent_to_a_stream"
 PAUSED = f"{E2E}test_a_stream_is_paused_and_resumed"
+WATCHED = "tests/e2e/test_operators.py::test_a_watched_status_shows_the_last_hour_and_leaves_the_terminal_as_it_was"
 PROTECTED = "tests/e2e/test_operators.py::test_a_stack_that_is_protected_is_not_deleted"
 KEYS = f"{E2E}test_a_token_key_is_added_and_the_tokens_brought_to_it"
 OWN_KEYS = "tests/e2e/test_keys.py"
@@ -121,6 +122,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice doctor --database postgresql://owner@db.example:5432/app --stack sluice": (BEFORE,),
     "sluice doctor --database postgresql://owner@db.example:5432/app --json": (BEFORE,),
     "sluice status": (PAUSED,),
+    "sluice status --watch": (WATCHED,),
     "sluice pause user_logins": (PAUSED,),
     "sluice resume user_logins": (PAUSED,),
     "sluice protect": (PROTECTED,),

@@ -25,15 +25,17 @@ def wrap(
 
     `around` has further members of the outermost object, or others in the place of those that are made up.
     """
-    kind = _kind(stream)
+    opens = kind(stream)
     members = dict(around or {})
-    held = _held(stream, record, {} if kind in (envelopes.sns, envelopes.eventbridge) else members)
+    held = _held(stream, record, {} if opens in (envelopes.sns, envelopes.eventbridge) else members)
     identity = str(message_id or uuid4())
     time = f"{sent_at or datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if kind is envelopes.sns:  # https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html
+    if opens is envelopes.sns:  # https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html
         notification = {"Type": "Notification", "MessageId": identity, "TopicArn": TOPIC}
         return _json({**notification, "Message": held, "Timestamp": time, **members})
-    if kind is envelopes.eventbridge:  # https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
+    if (
+        opens is envelopes.eventbridge
+    ):  # https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
         return _json(
             {
                 "version": "0",
@@ -53,7 +55,7 @@ def wrap(
 
 def of_ones_own(stream: type[Stream]) -> str:
     """Return what of the stream's author's own is around a record, so that nobody else can wrap it; or nothing."""
-    if _kind(stream) not in (envelopes.plain, envelopes.sns, envelopes.eventbridge):
+    if kind(stream) not in (envelopes.plain, envelopes.sns, envelopes.eventbridge):
         return f"the envelope {stream.unwrap.__name__}"
     splitter = stream.splitter
     if splitter is None or splitter.records is json_lines or isinstance(splitter.records, Listed):
@@ -71,7 +73,7 @@ def _held(stream: type[Stream], record: str, beside: Mapping[str, Any]) -> str:
     return _json({**beside, **held})
 
 
-def _kind(stream: type[Stream]) -> object:
+def kind(stream: type[Stream]) -> object:
     """Return the envelope that the declaration names."""
     return getattr(stream.unwrap, "__wrapped__", stream.unwrap)
 

@@ -169,14 +169,14 @@ class _Examples:
         except Rejected as rejected:
             if example.refused != Refused(rejected.reason, rejected.pointer):
                 cause = f" ({rejected.cause})" if isinstance(rejected, Unforeseen) else ""
-                yield f"is refused: {_place(rejected.reason + cause, rejected.pointer)}, must be {_wanted(example)}"
+                yield f"is refused: {_place(rejected.reason + cause, rejected.pointer)}, must be {expected(example)}"
         else:
             wanted = [example.row] if isinstance(example.row, dict) else example.rows
             if found is None or not isinstance(wanted, list):
                 if found is not None or example.ignored is msgspec.UNSET:
-                    yield f"{_told(found)}, must be {_wanted(example)}"
+                    yield f"{_told(found)}, must be {expected(example)}"
             elif len(found) != len(wanted):
-                yield f"{_told(found)}, must be {_wanted(example)}"
+                yield f"{_told(found)}, must be {expected(example)}"
             else:
                 yield from self._of_streams(example, [made.stream for made in found])
                 for row, made in zip(wanted, found, strict=True):
@@ -321,7 +321,8 @@ def _are_equal(wanted: Any, found: Any) -> bool:
     return isinstance(wanted, bool) == isinstance(found, bool) and bool(wanted == found)
 
 
-def _wanted(example: Example) -> str:
+def expected(example: Example) -> str:
+    """Return what an example must become: `a row`, `refused: missing at /id`."""
     refused = example.refused
     if isinstance(refused, Refused):
         return f"refused: {_place(refused.reason, refused.pointer)}"

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Message:
     place: str  # file#record, file:line, or the message's id
     record: SQSRecord = field(repr=False)
     sent: bool  # it was in a queue once, so it has an id and a time
+    line: int = 0  # of the text, from 1; 0: the text as a whole
+    pointer: str = ""  # from there to the body, or to the record of an example
 
     @property
     def body(self) -> str:
@@ -48,6 +50,11 @@ def read(stream: type[Stream] | None, files: list[str], limit: int | None) -> li
     Of examples they are those that bring them to the stream. Without one, each line is a message.
     """
     return list(islice((message for file in files for message in _messages(stream, file, _text(file))), limit))
+
+
+def of_text(stream: type[Stream] | None, place: str, text: str) -> list[Message]:
+    """Return the messages of a text, as those of a file. Raises Unreadable, which names the place."""
+    return list(_messages(stream, place, text))
 
 
 def peek(queue_url: str, limit: int, wanted: Wanted) -> list[Message]:
@@ -105,18 +112,26 @@ def _messages(stream: type[Stream] | None, file: str, text: str) -> Iterator[Mes
         except NotAnSqsEvent as error:
             raise Unreadable(f"{file}: {error}") from None
         for number, record in enumerate(records, 1):
-            yield Message(f"{file}#{number}", SQSRecord(record), sent=True)
+            yield Message(f"{file}#{number}", SQSRecord(record), sent=True, pointer=f"/Records/{number - 1}/body")
         return
     if isinstance(document, list) and document and all(isinstance(one, dict) for one in document):
         for number, one in enumerate(msgspec.json.decode(text, type=list[msgspec.Raw]), 1):
-            yield Message(f"{file}[{number}]", _record(str(uuid4()), bytes(one).decode(), _now(), {}), sent=False)
+            yield replace(of_body(f"{file}[{number}]", bytes(one).decode()), pointer=f"/{number - 1}")
         return
-    lines = [text.strip()] if document is not None else text.split("\n")  # no other sign ends a line
+    if document is not None:
+        yield _of_line(stream, f"{file}:1", text.strip())
+        return
+    lines = text.split("\n")  # no other sign ends a line
     numbered = [(number, line) for number, line in enumerate((line.strip(" \t\r") for line in lines), 1) if line]
     if len(numbered) > 1 and not any(isinstance(_json(line), dict) for _, line in numbered):
         raise Unreadable(f"{file}: neither a Lambda event nor JSON lines")
     for number, line in numbered:
-        yield _of_line(stream, f"{file}:{number}", line)
+        yield replace(_of_line(stream, f"{file}:{number}", line), line=number)
+
+
+def of_body(place: str, body: str) -> Message:
+    """Return the message that has this body, and that no queue has brought."""
+    return Message(place, _record(str(uuid4()), body, _now(), {}), sent=False)
 
 
 def _is_body(stream: type[Stream] | None, document: dict[str, Any]) -> bool:
@@ -132,13 +147,15 @@ def _is_body(stream: type[Stream] | None, document: dict[str, Any]) -> bool:
 def _of_line(stream: type[Stream] | None, place: str, line: str) -> Message:
     """Return the message of a line, or of the example that it is. Raises Unreadable."""
     if stream is None or not examples.is_example(_json(line)):
-        return Message(place, _record(str(uuid4()), line, _now(), {}), sent=False)
+        return of_body(place, line)
     try:
         example = examples.parse(line)
         body, given = examples.body(stream, example), example.message or {}
     except NotAnExample as error:
         raise Unreadable(f"{place}: {error}") from None
-    return Message(place, with_attributes(_record(str(uuid4()), body, _now(), {}), given), sent=False)
+    message = of_body(place, body)
+    with_attributes(message.record, given)
+    return replace(message, pointer="/body" if isinstance(example.body, str) else "/record")
 
 
 def with_attributes(record: SQSRecord, given: Mapping[str, Any]) -> SQSRecord:

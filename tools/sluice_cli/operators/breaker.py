@@ -12,17 +12,20 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
 
 from sluice.aws import clients, event_source, parameters
 from sluice.breaker.record import Pause, Record, decode, encode, parameter
 from tools.sluice_cli import terminal
-from tools.sluice_cli.operators import causes, deployment
+from tools.sluice_cli.operators import causes, deployment, glance
 from tools.sluice_cli.operators.deployment import Deployment, StackOption
+from tools.sluice_cli.operators.glance import Streams
 from tools.sluice_cli.terminal import USAGE, fail
 
 CHANGE_SECONDS = 90  # as long as Lambda takes to enable or disable
 UNREADABLE = "the record could not be read"
 STATES = {"closed": "closed", "open": "open", "half_open": "half-open"}  # of a breaker, as a person reads them
+COLOURS = {"open": "red", "half_open": "yellow"}
 
 StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="Its module's name, such as user_logins.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -44,13 +47,13 @@ class Switchboard:
     """The streams of a deployed stack, as AWS knows them."""
 
     def __init__(self, found: Deployment) -> None:
-        self._deployment = found
-        self.stack = self._deployment.stack
-        self.ssm, self.functions, self._sqs = map(self._deployment.client, ("ssm", "lambda", "sqs"))
+        self.deployment = found
+        self.stack = found.stack
+        self.ssm, self.functions, self._sqs = map(found.client, ("ssm", "lambda", "sqs"))
 
     def sources(self) -> list[Source]:
         """Return the source of every stream, sorted by stream."""
-        cloudformation = self._deployment.client("cloudformation")
+        cloudformation = self.deployment.client("cloudformation")
         pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.stack)
         found = [
             self._source(resource["PhysicalResourceId"])
@@ -91,25 +94,48 @@ class Switchboard:
         return found
 
 
-def status(as_json: JsonOption = False, stack: StackOption = "") -> None:
-    """Show for each stream whether its queue is read, and if not, why and what to do; and how many messages wait."""
+def status(
+    as_json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds, until Ctrl-C.")] = False,
+    stack: StackOption = "",
+) -> None:
+    """Show for each stream whether its queue is read, and if not, why and what to do; and how many messages wait.
+
+    --watch shows the ledger's sum of the last hour too, to those who may read it.
+    """
+    if as_json and watch:
+        fail("status: either --json or --watch", USAGE)
     with _told():
         board = Switchboard(deployment.deployed(stack))
-        found = [status_of(board, source) for source in board.sources()]
+        if watch:
+            glance.watch(glance.Glance(board.deployment, lambda: _looked(board), _shown))
+            return
+        found = _looked(board)
     if as_json:
         terminal.show_json(found)
-        return
+    else:
+        terminal.console().print(_shown(found))
+
+
+def _looked(board: Switchboard) -> list[dict[str, Any]]:
+    return [status_of(board, source) for source in board.sources()]
+
+
+def _shown(found: Streams) -> RenderableType:
+    """Return the table of the streams, and below it what stops one and what to do."""
     table = terminal.table("Streams", "Stream", "Queue", "Breaker", "Why", "Paused", "Waiting", "Dead letters")
     for told in found:
         paused = "since " + told["paused_at"] if told["paused_at"] else ""
         numbers = (f"{told['waiting']:,}", f"{told['dead_letters']:,}")
-        cells = (told["stream"], told["mapping_state"], STATES[told["breaker"]], told["why"], paused, *numbers)
-        table.add_row(*map(terminal.cell, cells))
-    terminal.console().print(table)
-    for told in found:
-        if told["advice"]:
-            text = f"{told['stream']}: {told['advice']} See {causes.RUNBOOK}, “{told['runbook']}”."
-            terminal.console().print(terminal.cell(text))
+        queue = map(terminal.cell, (told["stream"], told["mapping_state"]))
+        state = terminal.cell(STATES[told["breaker"]], COLOURS.get(told["breaker"], ""))
+        table.add_row(*queue, state, *map(terminal.cell, (told["why"], paused, *numbers)))
+    advice = [
+        terminal.cell(f"{told['stream']}: {told['advice']} See {causes.RUNBOOK}, “{told['runbook']}”.")
+        for told in found
+        if told["advice"]
+    ]
+    return Group(table, *advice)
 
 
 def pause(stream: StreamArgument, stack: StackOption = "") -> None:

@@ -1,13 +1,17 @@
 """`sluice ledger`: what came in and what became of it, by hour or day."""
 
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import typer
 
+from sluice.declaration import registry
+from sluice.declaration.route import streams_of
 from sluice.operators.audit.ledger import COUNTS, MOST_PERIODS, OUTCOMES
 from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import deployment
-from tools.sluice_cli.operators.deployment import StackOption
+from tools.sluice_cli.operators.deployment import Deployment, StackOption
 
 
 def ledger(
@@ -25,7 +29,7 @@ def ledger(
     """
     request = {"action": "ledger", "stream": stream, "since": terminal.moment(since).isoformat(), "by": by}
     periods = deployment.call("AuditUrl", request, stack)["periods"]
-    wrong = [period for period in periods if not _adds_up(period)]
+    wrong = [period for period in periods if not adds_up(period)]
     if as_json:
         terminal.show_json(periods)
     else:
@@ -34,17 +38,45 @@ def ledger(
         terminal.fail(f"{len(wrong)} of {len(periods)} lines do not add up: not all that was received is told of")
 
 
-def _adds_up(period: dict[str, Any]) -> bool:
+def last_hour(found: Deployment, name: str) -> dict[str, int]:
+    """Return the counts of a stream's batches of the last hour; of a route those of its streams too.
+
+    Raises NotAnswered where the caller may not ask the function or it fails, DeclarationError where that of the route
+    cannot be read.
+    """
+    queued = registry.load_queued(name) if name in registry.names() else None
+    names = dict.fromkeys([name, *(stream.stream_name for stream in streams_of(queued))] if queued else [name])
+    total = dict.fromkeys(COUNTS, 0)
+    since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    for one in names:
+        request = {"action": "ledger", "stream": one, "since": since, "by": "hour"}
+        for period in deployment.answer(found, "AuditUrl", request)["periods"]:
+            total = {count: total[count] + period[count] for count in COUNTS}
+    return total
+
+
+def adds_up(period: Mapping[str, Any]) -> bool:
+    """Tell whether all that was received is told of."""
     return bool(period["received"] == sum(period[name] for name in OUTCOMES))
+
+
+def told(periods: Iterable[Mapping[str, int]]) -> list[str]:
+    """Return the counts that are shown of some periods: one that is nowhere is not."""
+    names = ["received", "written"]
+    found = list(periods)
+    return names + [name for name in COUNTS if name not in names and any(period[name] for period in found)]
+
+
+def heading(count: str) -> str:
+    return count.replace("_", " ").capitalize()
 
 
 def _show(stream: str, by: str, periods: list[dict[str, Any]]) -> None:
     """Print a table of what there was: a count that is nowhere has no column."""
-    names = ["batches", "received", "written"]
-    names += [name for name in COUNTS if name not in names and any(period[name] for period in periods)]
-    table = terminal.table(stream, f"{by.capitalize()} (UTC)", *(name.replace("_", " ").capitalize() for name in names))
+    names = ["batches", *told(periods)]
+    table = terminal.table(stream, f"{by.capitalize()} (UTC)", *map(heading, names))
     for period in periods:
-        style = "" if _adds_up(period) else "red"
+        style = "" if adds_up(period) else "red"
         begin = period["begin"][: 10 if by == "day" else 16].replace("T", " ")
         table.add_row(*(terminal.cell(text, style) for text in (begin, *(f"{period[name]:,}" for name in names))))
     if len(periods) > 1:

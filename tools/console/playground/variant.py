@@ -1,0 +1,230 @@
+"""Variants: a declaration with other rules or masks for some of its fields, made in memory alone."""
+
+import ast
+import inspect
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import UnionType, new_class
+from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+
+import sluice
+from sluice import Find, Mask, NullIf, Part, Route, Rule, Stream
+from sluice.declaration.inside import TokensInside
+from sluice.declaration.layout import Field, Layout
+from sluice.declaration.route import Queued
+from sluice.declaration.tree import Tree
+from sluice.failures import OF_A_USERS_CODE, DeclarationError
+from tools.sluice_cli.authors import envelopes
+
+POSITIONAL = ("column", "rule", "mask")  # options that a declaration gives without their name
+KINDS = (Rule, Mask, NullIf, Find)
+
+type Declared = Rule | Mask | NullIf
+type Changes = Mapping[str, str]  # from the path of a field to what is declared of it instead
+
+
+@dataclass(frozen=True)
+class Changeable:
+    """A field, and what is declared of it, as a declaration spells it: `IpAddress(), Pseudonym("masked_ip")`."""
+
+    stream: str
+    path: str  # names in the classes with dots between them, from the stream inwards
+    spelled: str
+
+
+def changeable(queued: Queued) -> list[Changeable]:
+    """Return the fields of a stream, or of a route's streams, that a variant can change.
+
+    It cannot change fields inside of unions, and trees.
+    """
+    streams = dict.fromkeys(queued.to.values()) if issubclass(queued, Route) else [queued]
+    return [
+        Changeable(stream.stream_name, path, ", ".join(map(spelled, _declared(one))))
+        for stream in streams
+        for path, one in _fields(stream.layout, "")
+    ]
+
+
+def variant(queued: Queued, changes: Mapping[str, Changes]) -> Queued:
+    """Return a stream or a route with the changes, which are given by the name of the stream.
+
+    Raises DeclarationError, as the declaration itself would.
+    """
+    if not issubclass(queued, Route):
+        return _stream(queued, changes[queued.stream_name]) if changes.get(queued.stream_name) else queued
+    made = {
+        stream: _stream(stream, changes[stream.stream_name]) if changes.get(stream.stream_name) else stream
+        for stream in queued.to.values()
+    }
+    head, splitter = queued.head, queued.head.splitter
+    namespace = {"__module__": queued.__module__, "to": {value: made[stream] for value, stream in queued.to.items()}}
+    options: dict[str, Any] = {
+        "by": ".".join(step.replace("~1", "/").replace("~0", "~") for step in queued.by.split("/")[1:]),
+        "envelope": envelopes.kind(head),
+        "records": splitter.records if splitter else None,
+        "ignore": head.ignored_members,
+        "offloaded": head.offloaded,
+    }
+    return cast("type[Route]", new_class(queued.__name__, (Route,), options, lambda body: body.update(namespace)))
+
+
+def spelled(declared: object) -> str:
+    """Return a rule or a mask as a declaration spells it, without the options that are as they are by default.
+
+    One of a user's own need not have the options that it was made with: then it is spelled without any.
+    """
+    try:
+        given = list(_options(declared))
+    except OF_A_USERS_CODE:
+        given = []
+    return f"{type(declared).__name__}({', '.join(given)})"
+
+
+def _options(declared: Any) -> Iterator[str]:
+    own = {field.metadata.get("parameter") or field.name: field.name for field in fields(declared)}
+    for name, parameter in inspect.signature(type(declared)).parameters.items():
+        value = getattr(declared, own.get(name, name))
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            yield from map(_literal, value)
+        elif value != parameter.default:
+            is_first = name in POSITIONAL and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            yield _literal(value) if is_first else f"{name}={_literal(value)}"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, KINDS):
+        return spelled(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
+    return str(getattr(value, "__name__", value))
+
+
+def _declared(field: Field) -> list[Declared]:
+    """Return what the annotation of a field says; a mask's companions are not said there."""
+    masks = [mask for mask in field.masks if not isinstance(mask, TokensInside)]
+    return [field.rule, *masks, *([field.null_if] if field.null_if else [])]
+
+
+def _fields(layout: Layout, before: str) -> Iterator[tuple[str, Field]]:
+    for field in layout.fields:
+        if not isinstance(field.rule, Tree):
+            yield before + field.name, field
+    for nested in layout.nested:
+        if not nested.union:
+            yield from _fields(nested.layout, f"{before}{nested.name}.")
+
+
+def _stream(stream: type[Stream], changes: Changes) -> type[Stream]:
+    splitter, postmark = stream.splitter, stream.postmark
+    options: dict[str, Any] = {
+        "table": stream.table,
+        "subject": tuple(stream.subject.paths) if stream.subject else (),
+        "mentions": stream.mentioned.paths,
+        "identity": ".".join(postmark.identity.path) if postmark.identity else "",
+        "time": ".".join(postmark.time.path) if postmark.time else "",
+        "envelope": envelopes.kind(stream),
+        "records": splitter.records if splitter else None,
+        "ignore": stream.ignored_members,
+        "batch": stream.column_of_batch,
+        "offloaded": stream.offloaded,
+    }
+    return cast("type[Stream]", _part(stream, changes, options))
+
+
+def _part(part: type[Part], changes: Changes, options: dict[str, Any]) -> type[Part]:
+    """Return a subclass of a declared class that declares some of its fields anew."""
+    hints = get_type_hints(part, include_extras=True)
+    namespace: dict[str, Any] = {"__module__": part.__module__, "__doc__": part.__doc__, "__annotations__": {}}
+    declared = {field.name: field for field in part.layout.fields}
+    inner = {nested.name: nested for nested in part.layout.nested}
+    for info in msgspec.structs.fields(part):
+        ways = [(path.partition("."), text) for path, text in changes.items()]
+        below = {rest: text for (first, _, rest), text in ways if first == info.name}
+        if not below:
+            continue
+        if info.name in declared:
+            hint = _annotation(part, declared[info.name], hints[info.name], below[""])
+        else:
+            old = cast("type[Part]", inner[info.name].layout.make)
+            hint = _with(hints[info.name], old, _part(old, below, {}))
+        namespace["__annotations__"][info.name] = hint
+        field: Any = msgspec.field  # its overloads take a default or a factory, not both
+        namespace[info.name] = field(name=info.encode_name, default=info.default, default_factory=info.default_factory)
+    return cast("type[Part]", new_class(part.__name__, (part,), options, lambda body: body.update(namespace)))
+
+
+def _annotation(part: type[Part], field: Field, hint: Any, text: str) -> Any:
+    """Return `Annotated[type, rule, mask, …]` of what a person typed. Raises DeclarationError."""
+    try:
+        said = _said(part, field, text)
+    except DeclarationError as error:
+        raise DeclarationError(f"{part.__name__}.{field.name}: {error}") from None
+    type_ = get_args(hint)[0]
+    made = next((one.makes for one in said if isinstance(one, Rule)), field.rule.makes)
+    if made != field.rule.makes:  # the type has to go along
+        type_ = made | None if field.optional else made
+    return Annotated[type_, *said]
+
+
+def _said(part: type[Part], field: Field, text: str) -> list[Any]:
+    known = {spelled(one): one for one in _declared(field)}  # what cannot be made of its spelling is there already
+    names = {name: getattr(sluice, name) for name in sluice.__all__} | vars(sys.modules[part.__module__])
+    source = f"({text},)"
+    try:
+        tree = ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = None
+    if not isinstance(tree, ast.Tuple):
+        raise DeclarationError("write it as in a declaration: rules and masks with commas between them")
+    return [known.get(ast.get_source_segment(source, one) or "") or _value(one, names) for one in tree.elts]
+
+
+def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """Return what an expression stands for: of calls, only those of rules and masks. Raises DeclarationError."""
+    match node:
+        case ast.Constant(value=str() | int() | float() | None as value):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+        case ast.Tuple(elts=elements) | ast.List(elts=elements):
+            return tuple(_value(element, names) for element in elements)
+        case ast.Name(id=name) if name in names:
+            return names[name]
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords) if _is_kind(names.get(name)):
+            positional = [_value(argument, names) for argument in arguments]
+            named = {one.arg: _value(one.value, names) for one in keywords if one.arg}
+            return _made(names[name], positional, named)
+    raise DeclarationError("write it as in a declaration: rules and masks, with texts and numbers as their options")
+
+
+def _is_kind(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, KINDS)
+
+
+def _made(kind: Any, positional: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    try:
+        return kind(*positional, **named)
+    except DeclarationError:
+        raise
+    except OF_A_USERS_CODE as error:
+        is_told = isinstance(error, TypeError) and kind.__module__.startswith("sluice.")
+        told = str(error).replace(f"{kind.__qualname__}.__init__() ", "") if is_told else type(error).__name__
+        raise DeclarationError(f"{kind.__name__}: {told}") from None
+
+
+def _with(hint: Any, old: type, new: type) -> Any:
+    """Return a type in which one class stands in the place of another."""
+    if hint is old:
+        return new
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return Annotated[_with(arguments[0], old, new), *hint.__metadata__]
+    if origin in (Union, UnionType):
+        return Union[tuple(_with(one, old, new) for one in arguments)]  # noqa: UP007
+    return list[_with(arguments[0], old, new)] if origin is list else hint  # type: ignore[misc]
