@@ -232,6 +232,7 @@ def test_a_conversion_that_is_cut_off_is_gone_on_with(
     assert ids(database) == [numbered(number) for number in (0, 1, 2, 7)]
 
 
+@pytest.mark.own_server("it changes the catalog")
 def test_a_key_whose_build_was_cut_off_is_built_anew(
     deploy: Deploy, database: TestDatabase, maintaining: Maintaining
 ) -> None:

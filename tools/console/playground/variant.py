@@ -13,6 +13,7 @@ import msgspec
 
 import sluice
 from sluice import Find, Mask, NullIf, Part, Route, Rule, Stream
+from sluice.declaration import description
 from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Field, Layout
 from sluice.declaration.route import Queued
@@ -132,6 +133,7 @@ def _stream(stream: type[Stream], changes: Changes) -> type[Stream]:
         "records": splitter.records if splitter else None,
         "ignore": stream.ignored_members,
         "batch": stream.column_of_batch,
+        **description.partitioning(stream.partitioning),
         "offloaded": stream.offloaded,
     }
     return cast("type[Stream]", _part(stream, changes, options))

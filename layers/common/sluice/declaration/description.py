@@ -101,17 +101,17 @@ def head(stream: type[Stream]) -> dict[str, Any]:
         "records": stream.splitter.name if stream.splitter else None,
         "ignore": list(stream.ignored_members),
         "batch": stream.column_of_batch or None,
-        **_partitioning(stream.partitioning),
+        **partitioning(stream.partitioning),
         **({"offloaded": asdict(stream.offloaded)} if stream.offloaded else {}),
     }
 
 
-def _partitioning(partitioning: Partitioning | None) -> dict[str, str]:
-    """Return what a stream says of its partitions, in its own words; nothing where it has none."""
-    if partitioning is None:
+def partitioning(declared: Partitioning | None) -> dict[str, str]:
+    """Return what a stream says of its partitions, as its declaration does; nothing where it has none."""
+    if declared is None:
         return {}
-    keep_for = {"keep_for": f"{partitioning.keep_for.days} days"} if partitioning.keep_for else {}
-    return {"partition": partitioning.unit} | keep_for
+    keep_for = {"keep_for": f"{declared.keep_for.days} days"} if declared.keep_for else {}
+    return {"partition": declared.unit} | keep_for
 
 
 def about(stream: Queued) -> str:
