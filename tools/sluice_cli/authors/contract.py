@@ -231,7 +231,7 @@ def _of_offloaded(old: str | None, new: str | None) -> Iterator[Change]:
 
 def _of_retention(old: int | None, new: int | None) -> Iterator[Change]:
     if old != new:
-        told = ["for ever" if days is None else f"for {days} days" for days in (new, old)]
+        told = ["forever" if days is None else f"for {days} days" for days in (new, old)]
         yield Change(new is not None and (old is None or new < old), f"rows are kept {told[0]}, were {told[1]}")
 
 

@@ -16,7 +16,7 @@ class Partitioning:
     """The partitions of a stream's table."""
 
     unit: str  # one of UNITS: what one partition spans, in UTC
-    keep_for: timedelta | None  # since a row was sent; None: for ever
+    keep_for: timedelta | None  # since a row was sent; None: forever
 
     def expiry(self, now: datetime) -> datetime | None:
         """Return the moment before which no row is kept any more; None: all are kept."""

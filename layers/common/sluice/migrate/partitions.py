@@ -1,7 +1,7 @@
 """The partitions of the streams' tables and of the vault: those that lack are made, before anything needs them.
 
 A partition spans a day, a month or a year, in UTC. They begin with what is kept, and end after `AHEAD`. Where rows are
-kept for ever, the first one takes whatever is older than those that were made beforehand.
+kept forever, the first one takes whatever is older than those that were made beforehand.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -285,7 +285,7 @@ def _of_partitions(connection: Connection, relation: Relation, stream: type[Stre
         yield f"the table {stream.table} is partitioned by {key}, and must be by {BY_TIME}"
     if default is not None:
         yield (
-            f"the table {stream.table} has the default partition {default}, in which what expires would stay for ever;"
+            f"the table {stream.table} has the default partition {default}, in which what expires would stay forever;"
             f" ALTER TABLE {stream.table} DETACH PARTITION {default}"
         )
     if not is_ours:

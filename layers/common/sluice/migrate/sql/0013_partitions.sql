@@ -6,7 +6,7 @@ CREATE TABLE partitioning (
     stream      varchar(63) PRIMARY KEY,
     relation    text        NOT NULL,  -- the table, quoted as SQL wants it
     unit        varchar(5)  NOT NULL,  -- what a partition spans: day, month or year
-    keep_for    interval,              -- since a row was sent; NULL: for ever
+    keep_for    interval,              -- since a row was sent; NULL: forever
     declared_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -100,7 +100,7 @@ CREATE FUNCTION lock_shortly(relation regclass) RETURNS void
         EXECUTE format('LOCK TABLE %s', relation);
     END $$;
 
--- The moment before which a stream keeps no row; nothing where it keeps them for ever.
+-- The moment before which a stream keeps no row; nothing where it keeps them forever.
 CREATE FUNCTION expiry_of(stream_name text) RETURNS timestamptz
     LANGUAGE sql STABLE
     AS $$ SELECT maintenance_time() - keep_for FROM partitioning WHERE stream = stream_name $$;
@@ -166,7 +166,7 @@ CREATE FUNCTION delete_expired(stream_name text, first_block bigint, end_block b
     $$;
 
 -- Deletes some rows of our own tables that tell nothing any more, and returns how many.
--- The ledger's are kept for longer than any row that they tell of: with a stream's rows for ever.
+-- The ledger's are kept for longer than any row that they tell of: with a stream's rows forever.
 CREATE FUNCTION delete_outdated(what text, most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
