@@ -72,7 +72,7 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin")
         if host not in self._hosts or (origin is not None and origin != f"http://{host}"):
             return refusal(421, "Wrong address", "Open the address that the terminal shows.")
-        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not path == "/":
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and path != "/":
             return refusal(403, "Another page asked", "Only the console's own pages may ask it.")
         given = parse_qs(scope["query_string"].decode("latin-1")).get(TOKEN, [])
         if given and scope["method"] == "GET" and compare_digest(given[0].encode(), self._secrets.start.encode()):

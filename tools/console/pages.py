@@ -35,7 +35,7 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
     """Return a page of the console, or a part of one, for this request."""
     state = request.app.state
     own = {"csrf": state.secrets.csrf, "site": state.site, "views": VIEWS, "here": request.url.path}
-    return bare(template, status, **own, **context)
+    return bare(template, status, **(own | context))
 
 
 def bare(template: str, status: int = 200, **context: Any) -> HTMLResponse:
@@ -60,7 +60,15 @@ def moment(value: datetime | str | None) -> str:
     return f"{at.astimezone(UTC) if at.tzinfo else at:%Y-%m-%d %H:%M:%S}"
 
 
+def age(seconds: float) -> str:
+    """Return how long ago something was, as `3 min` or `2 h`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-_environment.filters |= {"number": number, "moment": moment}
+_environment.filters |= {"number": number, "moment": moment, "age": age}

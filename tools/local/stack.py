@@ -23,7 +23,7 @@ import pg8000.native
 
 from sluice.aws import queues
 from sluice.aws.queues import Queues
-from tools.local import ministack, template
+from tools.local import ministack
 from tools.local.emulator import CREDENTIALS, REGION, Emulator
 from tools.local.postgres import Postgres
 from tools.local.server import NotStarted
@@ -217,6 +217,8 @@ def build(target: Path, streams: Path | None = None) -> None:
 
     `streams` is a package that takes the place of layers/streams; the template gets the streams of the tests with it.
     """
+    from tools.local import template  # 2 s, for the CloudFormation in it; nothing else here needs it
+
     STATE.mkdir(exist_ok=True)
     source = (PROJECT / "template.yaml").read_text()
     with (STATE / "build.lock").open("w") as lock:

@@ -50,6 +50,11 @@ def read(stream: type[Stream] | None, files: list[str], limit: int | None) -> li
     return list(islice((message for file in files for message in _messages(stream, file, _text(file))), limit))
 
 
+def of_text(stream: type[Stream] | None, place: str, text: str) -> list[Message]:
+    """Return the messages of a text, as those of a file. Raises Unreadable, which names the place."""
+    return list(_messages(stream, place, text))
+
+
 def peek(queue_url: str, limit: int, wanted: Wanted) -> list[Message]:
     """Return messages of the queue, at most `limit`; they stay visible to every other consumer. Raises Unreadable.
 

@@ -14,7 +14,7 @@ from sluice.aws.queues import Queues, of_stack
 from sluice.failures import Outage
 from sluice.operators.audit.audit_log import Reason
 from tools.sluice_cli import kept
-from tools.sluice_cli.terminal import USAGE, complain, fail
+from tools.sluice_cli.terminal import REJECTED, USAGE, complain, fail
 
 if TYPE_CHECKING:
     import boto3
@@ -47,23 +47,38 @@ class Deployment:
         return session.client(service, endpoint_url=self.endpoint_url, **options)
 
 
+class NotAnswered(Exception):
+    """The function did not do what was asked: its own words for it, or those of AWS."""
+
+    def __init__(self, told: str, exit_code: int = REJECTED) -> None:
+        super().__init__(told)
+        self.exit_code = exit_code
+
+
 def call(url_output: str, payload: Mapping[str, Any], stack: str = "") -> dict[str, Any]:
     """Call the function whose URL is in that output of the stack, and return its answer.
 
     Whatever goes wrong ends the command with one line, which has the function's own words for it.
     """
-    deployment = deployed(stack)
+    try:
+        return answer(deployed(stack), url_output, payload)
+    except NotAnswered as error:
+        fail(str(error), error.exit_code)
+
+
+def answer(deployment: Deployment, url_output: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Call the function whose URL is in that output of the stack, and return its answer. Raises NotAnswered."""
     try:
         status, body = _post(deployment, output(deployment, url_output), payload)
     except clients.errors() as error:
-        fail(str(error))
+        raise NotAnswered(str(error)) from None
     try:
-        answer = json.loads(body)
+        decoded = json.loads(body)
     except ValueError:
-        answer = None
-    told: dict[str, Any] = answer if isinstance(answer, dict) else {}
+        decoded = None
+    told: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
     if status != 200 or not told:
-        fail(f"{told.get('detail') or told.get('Message') or 'the function failed'} (HTTP {status})")
+        raise NotAnswered(f"{told.get('detail') or told.get('Message') or 'the function failed'} (HTTP {status})")
     return told
 
 
@@ -94,11 +109,11 @@ def queues(deployment: Deployment, stream: str) -> Queues:
 
 
 def output(deployment: Deployment, name: str) -> str:
-    """Return an output of the stack, or end the command. May raise `aws.errors()`."""
+    """Return an output of the stack. Raises NotAnswered where there is none; may raise `aws.errors()`."""
     (stack,) = deployment.client("cloudformation").describe_stacks(StackName=deployment.stack)["Stacks"]
     outputs: dict[str, str] = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     if name not in outputs:
-        fail(f"the stack {deployment.stack} has no output {name}", USAGE)
+        raise NotAnswered(f"the stack {deployment.stack} has no output {name}", USAGE)
     return outputs[name]
 
 

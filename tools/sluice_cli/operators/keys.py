@@ -90,6 +90,8 @@ def policy(
         terminal.fail("--key: must be the ARN of a KMS key", terminal.USAGE)
     try:
         terminal.show_json(key_policy.of_vault_key(deployment.deployed(stack), key))
+    except deployment.NotAnswered as error:
+        terminal.fail(str(error), error.exit_code)
     except clients.errors() as error:
         terminal.fail(str(error))
 
