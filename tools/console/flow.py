@@ -56,6 +56,7 @@ class Lane:
     about: str
     queue: Depth
     dead_letters: Depth
+    visibility_seconds: int  # for which SQS hides what it has handed out
     mapping_state: str
     record: Record | None  # of its breaker, where that is not closed
     paused_at: str
@@ -71,6 +72,10 @@ class Lane:
     @property
     def is_read(self) -> bool:
         return self.mapping_state in event_source.ON
+
+    @property
+    def is_stopped_by_hand(self) -> bool:
+        return bool(self.paused_at) or (not self.is_read and self.record is None)
 
     @property
     def state(self) -> tuple[str, str]:
@@ -102,6 +107,7 @@ class Flow:
         self._sources_at = float("-inf")
         self._queues: dict[str, str] = {}
         self._ledger: ledger.Tables | ledger.Function | None = None
+        self._sums: Mapping[str, Sum] = {}  # as they were last seen
 
     @property
     def seconds(self) -> float:
@@ -128,12 +134,11 @@ class Flow:
         if self._ledger is None:
             named = [name for source in sources for name in fed(source.stream)]
             self._ledger = ledger.Tables(self._site) if self._site.database else ledger.Function(self._site, named)
-        sums: Mapping[str, Sum] = {}
         told: list[logs.Line] = []
         try:
-            sums = self._ledger.sums()
+            self._sums = self._ledger.sums()
         except Unavailable as error:
-            problems.append(f"The ledger cannot be read. {error}")
+            problems.append(f"{error} Records, rows and batches are as they were last seen.")
         try:
             told = [line for line in logs.lines(self._site, OUTAGES_SINCE) if line.message == "outage"]
         except Unavailable as error:
@@ -141,7 +146,7 @@ class Flow:
         lanes = []
         for source in sources:
             try:
-                lanes.append(self._site.aws(lambda source=source: self._lane(source, below, sums, told)))  # type: ignore[misc]
+                lanes.append(self._site.aws(lambda source=source: self._lane(source, below, told)))  # type: ignore[misc]
             except Unavailable as error:
                 problems.append(f"{source.stream}: {error}")
         return Seen(lanes, self._ledger.source, problems)
@@ -153,34 +158,29 @@ class Flow:
             self._sources, self._sources_at = self._board.sources(), time.monotonic()
         return self._sources
 
-    def _lane(
-        self, source: Source, below: Mapping[str, str], sums: Mapping[str, Sum], told: Sequence[logs.Line]
-    ) -> Lane:
+    def _lane(self, source: Source, below: Mapping[str, str], told: Sequence[logs.Line]) -> Lane:
         state = event_source.state(self._site.client("lambda"), source.mapping) or "gone"
         text, paused = below.get(f"breaker/{source.stream}"), below.get(f"pause/{source.stream}")
         record = decode(text)
         why = record.why if record else UNREADABLE if text is not None else ""
         cause = causes.of_stop(source.stream, paused is not None, why, state in event_source.OFF, source.failure)
-        queue, dead_letters = self._depths(source.queue_arn)
+        attributes = self._attributes(source.queue_arn)
+        redrive = json.loads(attributes.get("RedrivePolicy", "{}")).get("deadLetterTargetArn")
         outages = [line for line in told if line.stream == source.stream]
         return Lane(
             stream=source.stream,
             about=about(source.stream),
-            queue=queue,
-            dead_letters=dead_letters,
+            queue=_depth(attributes),
+            dead_letters=_depth(self._attributes(redrive) if redrive else {}),
+            visibility_seconds=int(attributes.get("VisibilityTimeout", 0)),
             mapping_state=state,
             record=record,
             paused_at=str(json.loads(paused).get("paused_at", "?")) if paused else "",
             cause=cause,
-            sums={name: sums.get(name, ledger.EMPTY) for name in fed(source.stream)},
+            sums={name: self._sums.get(name, ledger.EMPTY) for name in fed(source.stream)},
             outages=len(outages),
             newest_outage=outages[-1].why if outages else "",
         )
-
-    def _depths(self, queue_arn: str) -> tuple[Depth, Depth]:
-        attributes = self._attributes(queue_arn)
-        redrive = json.loads(attributes.get("RedrivePolicy", "{}")).get("deadLetterTargetArn")
-        return _depth(attributes), _depth(self._attributes(redrive) if redrive else {})
 
     def _attributes(self, queue_arn: str) -> Mapping[str, str]:
         sqs = self._site.client("sqs")
@@ -234,8 +234,7 @@ async def _page(request: Request) -> Response:
     seen = None
     with suppress(TimeoutError):  # then the page comes without figures, which follow
         seen = await asyncio.wait_for(asyncio.shield(live.now()), FIRST_PICTURE_SECONDS)
-    streams = [lane.stream for lane in seen.lanes] if seen else []
-    return pages.page(request, "flow.html", **_context(request, seen) | {"streams": streams, "kinds": KINDS})
+    return pages.page(request, "flow.html", **_context(request, seen) | {"streams": registry.names(), "kinds": KINDS})
 
 
 async def _live(request: Request) -> Response:

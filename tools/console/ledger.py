@@ -26,6 +26,7 @@ class Sum:
     """What came in of a stream's records, and what became of them."""
 
     counts: Mapping[str, int]  # by COUNTS, and `batches`
+    age_seconds: float | None = None  # how long the oldest record of the last minute's batches had waited
 
     @property
     def rows(self) -> int:
@@ -44,9 +45,11 @@ class Sum:
     def of(cls, sums: Iterable["Sum"]) -> "Sum":
         """Return them as one."""
         total: Counter[str] = Counter(dict.fromkeys(("batches", *COUNTS), 0))
+        ages = []
         for one in sums:
             total.update(one.counts)
-        return cls(total)
+            ages += [] if one.age_seconds is None else [one.age_seconds]
+        return cls(total, max(ages, default=None))
 
 
 EMPTY = Sum.of(())
@@ -69,25 +72,26 @@ class Tables:
             until = first_id(int((datetime.now(UTC) - SETTLED).timestamp() * 1000))
             found = self._site.read(lambda connection: self._read(connection, until))
             newer: dict[str, list[Sum]] = {name: [one] for name, one in self._settled.items()}
-            for stream, is_settled, counts in found:
-                one = Sum(counts)
+            for stream, is_settled, one in found:
                 newer.setdefault(stream, []).append(one)
                 if is_settled:
                     self._settled[stream] = Sum.of((self._settled.get(stream, EMPTY), one))
             self._settled_before = max(until, self._settled_before)
             return {stream: Sum.of(sums) for stream, sums in newer.items()}
 
-    def _read(self, connection: Connection, until: int) -> list[tuple[str, bool, dict[str, int]]]:
+    def _read(self, connection: Connection, until: int) -> list[tuple[str, bool, Sum]]:
         sums = ", ".join(f"coalesce(sum({name}), 0)" for name in COUNTS)
         rows: Any = connection.run(
-            f"SELECT stream, id < :until, count(*) FILTER (WHERE received > 0), {sums} FROM batch"
+            "SELECT stream, id < :until,"
+            " max(extract(epoch FROM at - oldest)) FILTER (WHERE at > now() - interval '1 minute')::float,"
+            f" count(*) FILTER (WHERE received > 0), {sums} FROM batch"
             " WHERE id >= :since GROUP BY 1, 2",
             until=until,
             since=self._settled_before,
         )
         return [
-            (stream, is_settled, dict(zip(("batches", *COUNTS), map(int, counts), strict=True)))
-            for stream, is_settled, *counts in rows
+            (stream, is_settled, Sum(dict(zip(("batches", *COUNTS), map(int, counts), strict=True)), age))
+            for stream, is_settled, age, *counts in rows
         ]
 
 
