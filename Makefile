@@ -19,14 +19,14 @@ TESTS_OF_VERSIONS := tests/faults/test_postgresql.py tests/field/test_table_chec
 LONG_TESTS := tests/e2e/test_documented_commands.py tests/e2e/test_deployments.py tests/e2e/test_creation.py tests/e2e/test_keys.py tests/e2e/test_doctor.py tests/e2e/test_new_stream.py tests/e2e/test_breaker.py tests/e2e/test_fifo.py tests/e2e/test_large_messages.py tests/e2e/test_backlog.py tests/localstack
 TEMPLATES := template.yaml $(wildcard deploy/*.yaml)
 
-.PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-server test-localstack coverage check bench up deploy-local send down clean lock
+.PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer chromium test-browser pictures test-oldest test-server test-localstack coverage check bench up deploy-local send down clean lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/bin/sluice .venv-sam/installed ## install what requirements/ locks, where it changed
 
-demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running
+demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running, --console shows it
 	@$(BIN)/python -m tools.local.demo $(ARGS)
 
 redeploy: setup ## build and deploy what has changed to the stack that `make demo ARGS=--keep` left; queues and rows stay
@@ -53,6 +53,15 @@ test-docker: setup ## run the tests that need Docker; ENGINE=--start installs an
 
 pgbouncer: ## install PgBouncer from Debian's package, for the tests of poolers; takes root
 	@command -v pgbouncer >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes pgbouncer; }
+
+chromium: ## install Chromium from Debian's package, for the tests and pictures of the console; takes root
+	@command -v chromium >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes chromium; }
+
+test-browser: setup .venv-browser/installed chromium ## open the console in Chromium: every view, every action, an outage and its end
+	.venv-browser/bin/python -m pytest tests/browser $(ARGS)
+
+pictures: setup .venv-browser/installed chromium ## take the pictures of the console in docs/ anew: look at them before you keep them
+	@PYTHONPATH=layers/common:layers .venv-browser/bin/python -m tools.testing.pictures
 
 test-oldest: setup ## run what depends on the version on PostgreSQL 15, from a package of Debian 12; takes root
 	@[ -x $(POSTGRESQL_15)/postgres ] || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes postgresql-15; }
@@ -115,13 +124,13 @@ down: ## stop what `make demo ARGS=--keep` or `make up` left running; ARGS=--vol
 	@if docker compose ps >/dev/null 2>&1; then docker compose --profile '*' down $(ARGS); fi
 
 clean: down ## remove all that was installed and built
-	rm -rf .venv .venv-bench .venv-lint .venv-localstack .venv-sam .sluice .aws-sam .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-browser .venv-lint .venv-localstack .venv-sam .sluice .aws-sam .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 lock: ## pin anew what pyproject.toml asks for
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o layers/common/requirements.txt
 	$(COMPILE) pyproject.toml --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
-	$(COMPILE) --group browser -o requirements/browser.txt
+	$(COMPILE) pyproject.toml --group dev --group browser -c requirements/dev.txt -o requirements/browser.txt
 	$(COMPILE) --group lint -o requirements/lint.txt
 	$(COMPILE) --group sam -o requirements/sam.txt
 	$(COMPILE) --group images -c requirements/dev.txt -o requirements/images.txt
@@ -131,9 +140,10 @@ lock: ## pin anew what pyproject.toml asks for
 .venv/installed: requirements/dev.txt
 .venv-lint/installed: requirements/lint.txt
 .venv-sam/installed: requirements/sam.txt
+.venv-browser/installed: requirements/browser.txt
 .venv-bench/installed: requirements/bench.txt
 .venv-localstack/installed: requirements/localstack.txt
-.venv/installed .venv-bench/installed .venv-lint/installed .venv-localstack/installed .venv-sam/installed:
+.venv/installed .venv-bench/installed .venv-browser/installed .venv-lint/installed .venv-localstack/installed .venv-sam/installed:
 	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 13) or sys.exit("Python 3.13 is needed.")'
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<

@@ -53,10 +53,10 @@ function moment(at, place, all) {
   return all[all.length - 1] - all[0] > 86400 ? text.slice(5, 16).replace("T", " ") : text.slice(11, 16);
 }
 
-function drawn(place, names, trips) {
+function drawn(place, names, trips, isSparse) {
   const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { stroke: () => colour("--line") } };
   const series = names.map((name, number) => ({
-    label: name, stroke: () => colour(LINES[number % LINES.length]), width: 2, spanGaps: false, points: { show: true, size: 4 },
+    label: name, stroke: () => colour(LINES[number % LINES.length]), width: 2, spanGaps: false, points: { show: isSparse, size: 5 },
   }));
   const chart = new uPlot({
     width: place.clientWidth, height: 240, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
@@ -90,7 +90,7 @@ async function chartsShown(all) {
       const before = place.sluice;
       if (!before || before.names.join() !== names.join()) {
         place.replaceChildren();
-        place.sluice = { names, chart: drawn(place, names, () => place.sluice?.trips ?? []) };
+        place.sluice = { names, chart: drawn(place, names, () => place.sluice?.trips ?? [], key === "age" || key === "milliseconds") };
       }
       place.sluice.trips = trips;
       place.sluice.chart.setData([found.times, ...values]);
