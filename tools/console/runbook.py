@@ -33,7 +33,12 @@ def entries() -> dict[str, str]:
             found[heading] = []
         for _, name in levels:
             found[name].append(line)
-    return {heading: markdown.render("\n".join(lines[1:])) for heading, lines in found.items()}
+    return {heading: _html(markdown, lines[1:]) for heading, lines in found.items()}
+
+
+def _html(markdown: MarkdownIt, lines: list[str]) -> str:
+    """Return lines of Markdown as HTML, in which the keyboard can scroll what is wide."""
+    return str(markdown.render("\n".join(lines))).replace("<pre>", '<pre tabindex="0">')
 
 
 def _page(request: Request) -> Response:

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import socket
-from contextlib import closing
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
@@ -18,8 +17,7 @@ ENDING_SECONDS = 2.0  # for answers that are being given at the end
 
 def run(site: Site, port: int) -> None:
     """Serve the console until Ctrl-C or SIGTERM; port 0 is any that is free. Raises OSError if the port is taken."""
-    with closing(_bound(port)) as bound:
-        asyncio.run(_serve(site, bound))
+    asyncio.run(_serve(site, _bound(port)))
 
 
 async def _serve(site: Site, bound: socket.socket) -> None:
@@ -28,7 +26,7 @@ async def _serve(site: Site, bound: socket.socket) -> None:
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(ending, app.state.closing.set)
     config = Config()
-    config.bind = [f"fd://{bound.fileno()}"]
+    config.bind = [f"fd://{bound.detach()}"]  # which closes it at the end
     config.graceful_timeout = ENDING_SECONDS
     config.loglevel = "CRITICAL"  # what it would log of an error is the traceback, whose text may quote a record
     config.include_server_header = False
