@@ -35,9 +35,10 @@ redeploy: setup ## build and deploy what has changed to the stack that `make dem
 test: setup ## run the tests, on a real PostgreSQL and the deployed template, in five minutes; ARGS go to pytest
 	$(BIN)/python -m pytest $(PARALLEL) -m "not long" $(TESTS) $(ARGS)
 
-test-all: setup ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack
+test-all: setup .venv-browser/installed ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack
 	$(BIN)/python -m pytest $(PARALLEL) $(LONG_TESTS) $(TESTS) $(ARGS)
-	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
+	.venv-browser/bin/python -m pytest tests/browser -m "not long" $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
+	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]
 
 explore: setup ## run the tests of properties with examples that are new each time
 	$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile explore $$(grep -rl "^from hypothesis" tests --include='test_*.py') $(ARGS)

@@ -171,9 +171,10 @@ def test_a_person_is_erased_after_it_was_confirmed(visitor: Visitor, stack: Stac
     visitor.page.locator("#lane-user_logins .branches li", has_text="erased 1").wait_for()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("button", "fails_within"),
-    [("Stop PostgreSQL for 30 s", 30), pytest.param("Lock for 90 s", 90, marks=pytest.mark.long)],
+    [("Stop PostgreSQL for 30 s", 30), ("Lock for 90 s", 90)],
 )
 def test_an_outage_trips_the_breaker_and_heals(button: str, fails_within: int, visitor: Visitor, stack: Stack) -> None:
     lane, eventually_ms = visitor.page.locator("#lane-user_logins"), (fails_within + 200) * 1000

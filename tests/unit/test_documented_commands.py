@@ -196,8 +196,9 @@ def test_what_runs_a_command_has_its_words(command: str) -> None:
 def test_make_test_all_runs_every_test() -> None:
     makefile = (ROOT / "Makefile").read_text()
     lists = re.findall(r"^(?:LONG_)?TESTS := (.*)$", makefile, re.MULTILINE)
-    paths = {ROOT / path for path in [*" ".join(lists).split(), "tests/docker"]}
-    assert " pytest tests/docker " in makefile.partition("\ntest-all:")[2].partition("\n\n")[0]
+    paths = {ROOT / path for path in [*" ".join(lists).split(), "tests/browser", "tests/docker"]}
+    recipe = makefile.partition("\ntest-all:")[2].partition("\n\n")[0]
+    assert (" pytest tests/browser " in recipe, " pytest tests/docker " in recipe) == (True, True)
     files = (ROOT / "tests").rglob("test_*.py")
     assert [file for file in files if paths.isdisjoint({file, *file.parents})] == []
 
