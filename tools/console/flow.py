@@ -78,6 +78,10 @@ class Lane:
         return bool(self.paused_at) or (not self.is_read and self.record is None)
 
     @property
+    def is_half_open(self) -> bool:
+        return self.record is not None and self.record.state == "half_open"
+
+    @property
     def state(self) -> tuple[str, str]:
         """How it goes, in words and as a class of the page."""
         if self.paused_at:
@@ -115,7 +119,7 @@ class Flow:
 
     def begin_anew(self) -> None:
         """Forget what was summed up, since all was thrown away."""
-        self._ledger = None
+        self._ledger, self._sums = None, {}
 
     def queues(self) -> Mapping[str, Queues]:
         """Return the queues of every stream. Raises Outage; may raise `clients.errors()`."""
@@ -134,9 +138,10 @@ class Flow:
         if self._ledger is None:
             named = [name for source in sources for name in fed(source.stream)]
             self._ledger = ledger.Tables(self._site) if self._site.database else ledger.Function(self._site, named)
+        known = self._ledger  # it may be forgotten meanwhile
         told: list[logs.Line] = []
         try:
-            self._sums = self._ledger.sums()
+            self._sums = known.sums()
         except Unavailable as error:
             problems.append(f"{error} Records, rows and batches are as they were last seen.")
         try:
@@ -149,7 +154,7 @@ class Flow:
                 lanes.append(self._site.aws(lambda source=source: self._lane(source, below, told)))  # type: ignore[misc]
             except Unavailable as error:
                 problems.append(f"{source.stream}: {error}")
-        return Seen(lanes, self._ledger.source, problems)
+        return Seen(lanes, known.source, problems)
 
     def sources(self) -> Sequence[Source]:
         """Return the source of every stream. May raise `clients.errors()`."""

@@ -40,9 +40,11 @@ def _page(request: Request) -> Response:
     stream = request.query_params.get("stream") or streams[0]
     rejected_as = request.query_params.get("rejected_as", "")
     letters, why, more = [], "", False
+    is_asked = site.is_embedded or request.query_params.get("list") == "yes"
     try:
-        answer = listed(site, stream)
-        letters, more = answer["letters"], answer["more"]
+        if is_asked:
+            answer = listed(site, stream)
+            letters, more = answer["letters"], answer["more"]
     except Unavailable as error:
         why = str(error)
     shown = [letter for letter in letters if rejected_as in ("", letter["reason"])]
@@ -55,6 +57,7 @@ def _page(request: Request) -> Response:
         more=more,
         why=why,
         rejected_as=rejected_as,
+        is_asked=is_asked,
         reasons=REASONS,
     )
 
