@@ -141,3 +141,17 @@ def test_the_declaration_is_a_map_with_examples_and_schema(visitor: Visitor) -> 
     visitor.page.get_by_text("JSON Schema of the records").click()
     schema = json.loads(visitor.page.locator("details[open] pre").inner_text())
     assert schema["title"] == "user_logins"
+
+
+def test_the_consoles_login_can_read_and_nothing_else(visitor: Visitor, stack: Stack) -> None:
+    rights = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
+    with stack.connect() as owner:
+        found = owner.run(
+            "SELECT relname, privilege FROM pg_class, unnest(CAST(:rights AS text[])) AS privilege"
+            " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+            " AND has_table_privilege('sluice_console', pg_class.oid, privilege) ORDER BY relname",
+            rights=list(rights),
+        )
+        ((may_open,),) = owner.run("SELECT has_column_privilege('sluice_console', 'pii_vault', 'sealed', 'SELECT')")
+    tables = ["batch", "declaration", "orders", "rejection", "user_logins"]
+    assert (found, may_open) == ([[name, "SELECT"] for name in tables], False)

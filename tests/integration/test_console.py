@@ -68,6 +68,20 @@ def replace_sent_at(sent: dict[str, Any], seconds: int) -> dict[str, Any]:
     return sent | {"attributes": sent["attributes"] | {"SentTimestamp": moment}}
 
 
+def test_rows_are_found_where_the_end_of_the_table_was_undone(
+    site: Site, ingest: Environment, database: TestDatabase
+) -> None:
+    ingest.invoke(event(record()))
+    columns = "user_id, device_type, masked_ip, masked_device_id, app_version, app_version_text, sent_at"
+    database.sql(
+        f"INSERT INTO user_logins ({columns}, message_id)"
+        " SELECT 'gone', device_type, masked_ip, masked_device_id, app_version, app_version_text, sent_at,"
+        " gen_random_uuid() FROM user_logins, generate_series(1, 20000)"
+    )
+    database.sql("DELETE FROM user_logins WHERE user_id = 'gone'")
+    assert len(rows.newest(site, UserLogin, False).rows) == 1
+
+
 def test_a_token_finds_its_rows_and_their_domain(site: Site, ingest: Environment, database: TestDatabase) -> None:
     ingest.invoke(event(record(), record(), record(login(ip="10.0.0.1"))))
     ((token,),) = database.sql("SELECT masked_ip FROM user_logins GROUP BY 1 HAVING count(*) = 2")

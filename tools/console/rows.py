@@ -24,7 +24,7 @@ from tools.console.site import Site, Unavailable
 from tools.sluice_cli.authors import hiding
 
 SHOWN = 50  # rows at once
-NEWEST_BLOCKS = 128  # of 8 KiB at the end of a table, where its newest rows are
+NEWEST_BLOCKS = (128, 1024, 8192, 32_768)  # of 8 KiB at a table's end; further back if what was undone or deleted is there
 NEWEST_BATCHES = 20  # in which a partitioned table's newest rows came
 HUES = 24  # colours of tokens, as the style sheet has them
 SHORT = 12  # characters of a token that are shown
@@ -135,8 +135,10 @@ def _newest(connection: Connection, stream: type[Stream]) -> Any:
     if not size:
         raise Unavailable(f"The table {stream.table} is not there: was the stream deployed?")
     blocks = size[0][0]
-    if blocks:
-        return _selected(connection, stream, f"ctid >= '({max(0, blocks - NEWEST_BLOCKS)},0)'")
+    for newest_blocks in NEWEST_BLOCKS if blocks else ():
+        found = _selected(connection, stream, f"ctid >= '({max(0, blocks - newest_blocks)},0)'")
+        if len(found) == SHOWN or newest_blocks >= min(blocks, max(NEWEST_BLOCKS)):
+            return found
     since: Any = connection.run(
         "SELECT min(oldest)::text FROM (SELECT oldest FROM batch WHERE stream = :name AND written > 0"
         f" ORDER BY id DESC LIMIT {NEWEST_BATCHES}) newest",
