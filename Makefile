@@ -23,14 +23,14 @@ PROSE := $(filter-out CODE_OF_CONDUCT.md,$(wildcard *.md)) docs
 MERMAID := 11.16.0
 TEMPLATES := template.yaml $(wildcard deploy/*.yaml)
 
-.PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer test-oldest test-server test-localstack coverage check bench up deploy-local send down clean lock site sbom licences mutants
+.PHONY: help setup deploy-aws rds-ca demo redeploy test test-all explore faults soak test-docker pgbouncer chromium test-browser pictures test-oldest test-server test-localstack coverage check bench up deploy-local send down clean lock site sbom licences mutants
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/bin/sluice .venv-sam/installed ## install what requirements/ locks, where it changed
 
-demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running
+demo: setup ## send 1,000 messages through the whole system on this machine; ARGS=--keep leaves it running, --console shows it
 	@$(BIN)/python -m tools.local.demo $(ARGS)
 
 redeploy: setup ## build and deploy what has changed to the stack that `make demo ARGS=--keep` left; queues and rows stay
@@ -39,9 +39,10 @@ redeploy: setup ## build and deploy what has changed to the stack that `make dem
 test: setup ## run the tests, on a real PostgreSQL and the deployed template, in five minutes; ARGS go to pytest
 	$(BIN)/python -m pytest $(PARALLEL) -m "not long" $(TESTS) $(ARGS)
 
-test-all: setup ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack
+test-all: setup .venv-browser/installed ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack
 	$(BIN)/python -m pytest $(PARALLEL) $(LONG_TESTS) $(TESTS) $(ARGS)
-	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
+	.venv-browser/bin/python -m pytest tests/browser -m "not long" $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
+	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]
 
 explore: setup ## run the tests of properties with examples that are new each time
 	$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile explore $$(grep -rl "^from hypothesis" tests --include='test_*.py') $(ARGS)
@@ -57,6 +58,15 @@ test-docker: setup ## run the tests that need Docker; ENGINE=--start installs an
 
 pgbouncer: ## install PgBouncer from Debian's package, for the tests of poolers; takes root
 	@command -v pgbouncer >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes pgbouncer; }
+
+chromium: ## install Chromium from Debian's package, for the tests and pictures of the console; takes root
+	@command -v chromium >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes chromium; }
+
+test-browser: setup .venv-browser/installed chromium ## open the console in Chromium: every view, every action, an outage and its end
+	.venv-browser/bin/python -m pytest tests/browser $(ARGS)
+
+pictures: setup .venv-browser/installed chromium ## take the pictures of the console in docs/ anew: look at them before you keep them
+	@PYTHONPATH=layers/common:layers .venv-browser/bin/python -m tools.testing.pictures
 
 test-oldest: setup ## run what depends on the version on PostgreSQL 15, from a package of Debian 12; takes root
 	@[ -x $(POSTGRESQL_15)/postgres ] || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes postgresql-15; }
@@ -148,12 +158,13 @@ down: ## stop what `make demo ARGS=--keep` or `make up` left running; ARGS=--vol
 	@if docker compose ps >/dev/null 2>&1; then docker compose --profile '*' down $(ARGS); fi
 
 clean: down ## remove all that was installed and built
-	rm -rf .venv .venv-bench .venv-lint .venv-localstack .venv-mutants .venv-sam .venv-site .sluice .aws-sam .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-browser .venv-lint .venv-localstack .venv-mutants .venv-sam .venv-site .sluice .aws-sam .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 lock: ## pin anew what pyproject.toml asks for
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o layers/common/requirements.txt
 	$(COMPILE) pyproject.toml --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(COMPILE) pyproject.toml --group dev --group browser -c requirements/dev.txt -o requirements/browser.txt
 	$(COMPILE) --group lint -o requirements/lint.txt
 	$(COMPILE) --group sam -o requirements/sam.txt
 	$(COMPILE) --group site -o requirements/site.txt
@@ -166,10 +177,11 @@ lock: ## pin anew what pyproject.toml asks for
 .venv-lint/installed: requirements/lint.txt
 .venv-sam/installed: requirements/sam.txt
 .venv-site/installed: requirements/site.txt
+.venv-browser/installed: requirements/browser.txt
 .venv-bench/installed: requirements/bench.txt
 .venv-mutants/installed: requirements/mutants.txt
 .venv-localstack/installed: requirements/localstack.txt
-.venv/installed .venv-bench/installed .venv-lint/installed .venv-localstack/installed .venv-mutants/installed .venv-sam/installed .venv-site/installed:
+.venv/installed .venv-bench/installed .venv-browser/installed .venv-lint/installed .venv-localstack/installed .venv-mutants/installed .venv-sam/installed .venv-site/installed:
 	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 13) or sys.exit("Python 3.13 is needed.")'
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<

@@ -7,6 +7,7 @@ That fetches nothing: the clone's environments find in this one's what `make set
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -42,6 +43,23 @@ class Clone:
         )
         assert ran.returncode == exit_code, f"{command}\n{ran.stdout[-4000:]}{ran.stderr[-4000:]}"
         return ran.stdout
+
+    @contextmanager
+    def running(self, command: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a line of shell until it is ended by Ctrl-C, which reaches all that it started. It must end well."""
+        with subprocess.Popen(
+            ["sh", "-c", f"exec {command}"],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=self.environment,
+            start_new_session=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait(60)
 
     @property
     def environment(self) -> dict[str, str]:

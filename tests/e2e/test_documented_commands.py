@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -122,6 +123,22 @@ def left_behind(clone: Clone) -> list[Path]:
 def test_the_demo_ends_as_the_readme_shows_and_leaves_nothing(clone: Clone) -> None:
     shown = blocks(README, "")[0]
     assert clone.run("make demo").splitlines()[-3:] == shown.splitlines()[-3:]
+    assert left_behind(clone) == []
+    assert not (clone.folder / ".sluice" / "stack.json").exists()
+
+
+def opened(process: subprocess.Popen[str]) -> str:
+    """Open the address that a console has printed, and return the page."""
+    assert process.stdout
+    address = next(found[0] for line in process.stdout if (found := re.search(r"http://\S+/\?token=\S+", line)))
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(address, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def test_the_demo_shows_the_console_until_ctrl_c(clone: Clone) -> None:
+    with clone.running("make demo ARGS=--console") as process:
+        assert "Stop PostgreSQL for 30 s" in opened(process)
     assert left_behind(clone) == []
     assert not (clone.folder / ".sluice" / "stack.json").exists()
 
@@ -326,6 +343,12 @@ def test_records_are_sent_to_a_stream(kept: Kept) -> None:
     assert "2 records" in kept.run("sluice send orders events.jsonl --rate 50")
     letters = "sluice dead-letters list orders"
     eventually(lambda: "not_a_choice" in kept.run(letters), True)
+
+
+def test_the_console_of_the_kept_stack_is_opened(kept: Kept) -> None:
+    with kept.clone.running("sluice console") as process:
+        assert "Stop PostgreSQL for 30 s" in opened(process)
+    assert process.returncode == 0
 
 
 def test_a_stream_is_paused_and_resumed(kept: Kept) -> None:

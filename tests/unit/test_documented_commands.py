@@ -41,6 +41,11 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make setup": ("tests/clone.py::fresh_clone",),
     "make demo": (f"{E2E}test_the_demo_ends_as_the_readme_shows_and_leaves_nothing",),
     "make demo ARGS=--keep": (KEPT,),
+    "make demo ARGS=--console": (f"{E2E}test_the_demo_shows_the_console_until_ctrl_c",),
+    "sluice console": (f"{E2E}test_the_console_of_the_kept_stack_is_opened",),
+    "make chromium": (CI,),
+    "make test-browser": ("Makefile", "tests/browser/conftest.py"),
+    "make pictures": ("Makefile", "tools/testing/pictures.py"),
     "make redeploy": (f"{E2E}test_a_changed_stream_is_deployed_to_the_stack_that_is_kept",),
     "make help": (f"{E2E}test_make_says_what_there_is_to_make",),
     "make faults": (f"{E2E}test_the_tests_and_the_faults_alone_can_be_run",),
@@ -202,8 +207,9 @@ def test_what_runs_a_command_has_its_words(command: str) -> None:
 def test_make_test_all_runs_every_test() -> None:
     makefile = (ROOT / "Makefile").read_text()
     lists = re.findall(r"^(?:LONG_)?TESTS := (.*)$", makefile, re.MULTILINE)
-    paths = {ROOT / path for path in [*" ".join(lists).split(), "tests/docker"]}
-    assert " pytest tests/docker " in makefile.partition("\ntest-all:")[2].partition("\n\n")[0]
+    paths = {ROOT / path for path in [*" ".join(lists).split(), "tests/browser", "tests/docker"]}
+    recipe = makefile.partition("\ntest-all:")[2].partition("\n\n")[0]
+    assert (" pytest tests/browser " in recipe, " pytest tests/docker " in recipe) == (True, True)
     files = (ROOT / "tests").rglob("test_*.py")
     assert [file for file in files if paths.isdisjoint({file, *file.parents})] == []
 

@@ -1,13 +1,14 @@
 """The demo: start the whole system, send 1,000 generated messages, show what became of each, stop it all.
 
-`python -m tools.local.demo [--keep]` exits with 0 only if each valid message is one row, and each junk message one
-dead letter.
+`python -m tools.local.demo [--keep | --console]` exits with 0 only if each valid message is one row, and each junk
+message one dead letter.
 """
 
 import argparse
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from sluice.aws.queues import Queues
 from tools.local.generator import Message, messages, orders
 from tools.local.postgres import PSQL
 from tools.local.server import NotStarted
-from tools.local.stack import Stack, running_stack
+from tools.local.stack import Stack, down, running_stack
 from tools.project import KEPT, PROJECT
 
 LOGINS = 1_000
@@ -52,9 +53,11 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else LOG_CO
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description="Show the whole system at work on this machine.")
-    parser.add_argument("--keep", action="store_true", help="leave the stack running; `make down` stops it")
-    keep = parser.parse_args().keep
-    if keep and KEPT.exists():
+    after = parser.add_mutually_exclusive_group()
+    after.add_argument("--keep", action="store_true", help="leave the stack running; `make down` stops it")
+    after.add_argument("--console", action="store_true", help="show it in the browser and play with it, until Ctrl-C")
+    arguments = parser.parse_args()
+    if (arguments.keep or arguments.console) and KEPT.exists():
         console.print("A stack is kept already: `make down` stops it.")
         return 1
     for ending in (signal.SIGTERM, signal.SIGHUP):
@@ -62,9 +65,11 @@ def main() -> int:
     try:
         with running_stack(step=step) as stack:
             complete = demonstrate(stack)
-            if keep:
+            if arguments.keep:
                 stack.keep()
                 show_connections(stack)
+            if arguments.console:
+                show_console(stack)
     except NotStarted as error:
         console.print(str(error), style="red", markup=False)
         return 1
@@ -228,6 +233,20 @@ def show_connections(stack: Stack) -> None:
     }.items():
         console.print(f"{name:<14}{value}", soft_wrap=True, markup=False)
     console.print(f"Left running; all this is in {KEPT.relative_to(PROJECT)} too. `make down` stops it.")
+
+
+def show_console(stack: Stack) -> None:
+    """Serve the console until it is ended, then stop the stack. Only what is kept is known to other programs."""
+    stack.keep()
+    try:
+        page = subprocess.Popen([sys.executable, "-m", "tools.console"], cwd=PROJECT)
+        try:
+            page.wait()
+        finally:  # Ctrl-C in the terminal reaches it too; a signal to this process alone does not
+            page.terminate()
+            page.wait()
+    finally:
+        down()
 
 
 def query(stack: Stack, sql: str) -> Any:

@@ -23,7 +23,7 @@ import pg8000.native
 
 from sluice.aws import queues
 from sluice.aws.queues import Queues
-from tools.local import ministack, template
+from tools.local import ministack
 from tools.local.emulator import CREDENTIALS, REGION, Emulator
 from tools.local.postgres import Postgres
 from tools.local.server import NotStarted
@@ -146,7 +146,13 @@ class Stack:
 
     def keep(self) -> None:
         """Leave the stack running, and write down how to talk to it, how to deploy to it again and how to stop it."""
-        kept = {
+        write_private(KEPT, json.dumps(self.connections, indent=2) + "\n")
+        self.kept = True
+
+    @property
+    def connections(self) -> dict[str, Any]:
+        """How to talk to the stack, to deploy to it again and to stop it: secrets of this machine, as JSON has them."""
+        return {
             "endpoint_url": self.emulator.endpoint_url,
             "region": REGION,
             "access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
@@ -160,8 +166,6 @@ class Stack:
             "parameters": dict(self.parameters),
             "streams": str(self.streams) if self.streams else None,
         }
-        write_private(KEPT, json.dumps(kept, indent=2) + "\n")
-        self.kept = True
 
     def all_parameters(self, parameters: Mapping[str, str]) -> dict[str, str]:
         """Return these parameters with those that this machine asks for."""
@@ -217,6 +221,8 @@ def build(target: Path, streams: Path | None = None) -> None:
 
     `streams` is a package that takes the place of layers/streams; the template gets the streams of the tests with it.
     """
+    from tools.local import template  # 2 s, for the CloudFormation in it; nothing else here needs it
+
     STATE.mkdir(exist_ok=True)
     source = (PROJECT / "template.yaml").read_text()
     with (STATE / "build.lock").open("w") as lock:

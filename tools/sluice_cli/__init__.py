@@ -1,11 +1,8 @@
 """The command `sluice`, for those who declare streams and for those who run a deployed stack."""
 
-import sys
-import traceback
-from pathlib import Path
-
 import typer
 
+from tools.sluice_cli import console
 from tools.sluice_cli.authors import check, describe, migration, preview, sample, test
 from tools.sluice_cli.authors.capacity import command as capacity
 from tools.sluice_cli.authors.new import command as new
@@ -23,7 +20,7 @@ from tools.sluice_cli.operators import (
     tail,
 )
 from tools.sluice_cli.operators.doctor import command as doctor
-from tools.sluice_cli.terminal import USAGE, complain
+from tools.sluice_cli.terminal import run
 
 app = typer.Typer(
     help="Declare streams, look at what they make of records, and run what is deployed.",
@@ -44,6 +41,9 @@ app.command(epilog="Example:  sluice tail orders --since 10m")(tail.tail)
 app.command(epilog="Example:  sluice ledger user_logins --since 1d --by hour")(ledger.ledger)
 app.command(epilog="Example:  sluice reveal t1_… --reason fraud_investigation --ticket PRIV-1")(reveal.reveal)
 app.command(epilog="Example:  sluice doctor --stack sluice")(doctor.doctor)
+app.command(
+    epilog="Example:  sluice console", add_help_option=False, context_settings={"ignore_unknown_options": True}
+)(console.console)
 app.command(epilog="Example:  sluice status")(breaker.status)
 app.command(epilog="Example:  sluice pause user_logins")(breaker.pause)
 app.command(epilog="Example:  sluice resume user_logins")(breaker.resume)
@@ -56,11 +56,5 @@ app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def main() -> None:
-    """Run the command. Whatever goes wrong is told in one line; what we did not foresee, without the error's text."""
-    try:
-        sys.exit(app(standalone_mode=False))
-    except typer.TyperException as error:  # the command line is at fault
-        sys.exit(complain(f"{error.format_message().rstrip('.')}; try --help", USAGE))
-    except Exception as error:  # noqa: BLE001 (its text, as the traceback's last line, may quote a record)
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        sys.exit(complain(f"unforeseen {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"))
+    """Run the command."""
+    run(app)

@@ -3,8 +3,10 @@
 import json
 import re
 import sys
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -69,6 +71,22 @@ def ask(question: str, otherwise: str) -> None:
     except typer.Abort:
         pass
     fail(f"{otherwise}; --yes asks no question")
+
+
+def run(app: typer.Typer, **options: str) -> NoReturn:
+    """Run a command. Whatever goes wrong is told in one line; what we did not foresee, without the error's text."""
+    try:
+        sys.exit(app(standalone_mode=False, **options))
+    except typer.TyperException as error:  # the command line is at fault
+        sys.exit(complain(f"{error.format_message().rstrip('.')}; try --help", USAGE))
+    except Exception as error:  # noqa: BLE001 (its text, as the traceback's last line, may quote a record)
+        sys.exit(complain(unforeseen(error)))
+
+
+def unforeseen(error: Exception) -> str:
+    """Return what can be told of an error that nobody foresaw: its class and place."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unforeseen {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
 
 
 def complain(message: str, code: int = REJECTED) -> int:

@@ -8,7 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from sluice.declaration.description import Entry
+from sluice.declaration.inside import TokensInside
+from sluice.declaration.masks import Pseudonym, Redact, Truncate
 from sluice.declaration.paths import Place
+from sluice.declaration.rules import Email, IpAddress
 from sluice.declaration.tree import Tree
 
 type Path = tuple[str, ...]  # a column, then the members inside it; in a Tree the path of a value comes last
@@ -28,6 +31,18 @@ def hide(row: Mapping[str, Any], entries: Iterable[Entry], hidden: AbstractSet[P
         column: _objects(cell, (column,), hidden, trees) if column in lists else _shown(cell, (column,), hidden, trees)
         for column, cell in row.items()
     }
+
+
+def kept(entries: Iterable[Entry]) -> set[Path]:
+    """Return what is kept in the clear: every place in which a whole value may stand."""
+    return {entry.place for entry in entries if not _is_masked(entry)}
+
+
+def _is_masked(entry: Entry) -> bool:
+    """Tell whether nothing in the column can be a whole value: of a short text Truncate leaves all."""
+    if isinstance(entry.mask, Truncate):
+        return entry.rule is not None and type(entry.rule.element) in (Email, IpAddress)
+    return entry.is_constant or type(entry.mask) in (Pseudonym, Redact, TokensInside)
 
 
 def text(value: Any) -> str:

@@ -31,6 +31,10 @@ StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="Its modul
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
+class StillChanging(Exception):
+    """Lambda takes no change of a mapping while it makes another one."""
+
+
 @dataclass(frozen=True)
 class Source:
     """The event source mapping that hands the messages of a queue to the function that ingests a stream."""
@@ -142,10 +146,7 @@ def pause(stream: StreamArgument, stack: StackOption = "") -> None:
     """Stop reading a stream's queue until `sluice resume`. Messages wait in the queue, for 7 days at most."""
     with _told():
         board = Switchboard(deployment.deployed(stack))
-        source = board.source(stream)
-        paused = Pause(stream=stream, mapping=source.mapping, paused_at=_now())
-        parameters.write(board.ssm, board.name("pause", stream), encode(paused))
-        event_source.disable(board.functions, source.mapping)
+        stop(board, board.source(stream))
     print(f"{stream} is paused: its messages wait in the queue, for 7 days at most, until `sluice resume {stream}`.")
 
 
@@ -153,20 +154,32 @@ def resume(stream: StreamArgument, stack: StackOption = "") -> None:
     """Resume reading a stream's queue: at once, or after a good probe if the breaker is open."""
     with _told():
         board = Switchboard(deployment.deployed(stack))
-        source = board.source(stream)
-        parameters.delete(board.ssm, board.name("pause", stream))
-        text = parameters.read(board.ssm, board.name("breaker", stream))
-        record = decode(text)
-        if text is not None and record is None:
-            record = _anew(source)
-            parameters.write(board.ssm, board.name("breaker", stream), encode(record))
-        if record is not None and record.state == "open":
-            print(
-                f"{stream} is not paused, but its breaker is open ({record.why}): it is read again after a good probe."
-            )
-            return
-        _enable(board, source)
-    print(f"{stream} is read again.")
+        try:
+            print(go_on(board, board.source(stream)))
+        except StillChanging as error:
+            fail(str(error))
+
+
+def stop(board: Switchboard, source: Source) -> None:
+    """Stop reading a stream's queue."""
+    paused = Pause(stream=source.stream, mapping=source.mapping, paused_at=_now())
+    parameters.write(board.ssm, board.name("pause", source.stream), encode(paused))
+    event_source.disable(board.functions, source.mapping)
+
+
+def go_on(board: Switchboard, source: Source) -> str:
+    """Have a stream's queue read again, unless its breaker is open; return what is so then. Raises StillChanging."""
+    stream = source.stream
+    parameters.delete(board.ssm, board.name("pause", stream))
+    text = parameters.read(board.ssm, board.name("breaker", stream))
+    record = decode(text)
+    if text is not None and record is None:
+        record = _anew(source)
+        parameters.write(board.ssm, board.name("breaker", stream), encode(record))
+    if record is not None and record.state == "open":
+        return f"{stream} is not paused, but its breaker is open ({record.why}): it is read again after a good probe."
+    _enable(board, source)
+    return f"{stream} is read again."
 
 
 def depth(attributes: Mapping[str, str]) -> int:
@@ -220,12 +233,12 @@ def _anew(source: Source) -> Record:
 
 
 def _enable(board: Switchboard, source: Source) -> None:
-    """Enable a mapping, after waiting for a change that is going on. Ends the command if that takes too long."""
+    """Enable a mapping, after waiting for a change that is going on. Raises StillChanging if that takes too long."""
     deadline = time.monotonic() + CHANGE_SECONDS
     while event_source.state(board.functions, source.mapping) not in event_source.ON:
         event_source.enable(board.functions, source.mapping)
         if time.monotonic() > deadline:
-            fail("Lambda is still changing the event source mapping: try again")
+            raise StillChanging("Lambda is still changing the event source mapping: try again")
         time.sleep(1)
 
 

@@ -76,13 +76,13 @@ def send(
     shares = _share("--junk", junk), _share("--duplicates", duplicates)
     declared = declarations.queued(stream)
     try:
-        given = _read(declared, file) if file else []
+        given = brought(declared, messages.read(head_of(declared), [file], None)) if file else []
     except Unreadable as error:
         fail(str(error), USAGE)
     found = deployment.deployed(stack)
     queue = Queue(_client(found), deployment.queues(found, stream).queue, rate)
     selection = Selection.of(len(given) if file else generate or 0, *shares)
-    _send(queue, _messages(declared, given, selection), selection.count + len(selection.twice))
+    _send(queue, made(declared, given, selection), selection.count + len(selection.twice))
     what = f"{selection.count:,} records, {len(selection.junk):,} of them junk, {len(selection.twice):,} sent twice"
     print(f"Sent {queue.sent:,} messages to the stream {stream} of the stack {found.stack}: {what}.")
 
@@ -191,7 +191,7 @@ def _own_id(has_time: bool) -> dict[str, dict[str, str]]:
     return {name: {"DataType": "String", "StringValue": value} for name, value in own.items()}
 
 
-def _messages(queued: Queued, given: Sequence[Given], selection: Selection) -> Iterator[Message]:
+def made(queued: Queued, given: Sequence[Given], selection: Selection) -> Iterator[Message]:
     """Yield a message of each record, made up where none are given, then those that are sent twice again.
 
     Raises NotGenerated.
@@ -213,14 +213,14 @@ def _messages(queued: Queued, given: Sequence[Given], selection: Selection) -> I
     yield from again
 
 
-def _send(queue: Queue, made: Iterator[Message], total: int) -> None:
+def _send(queue: Queue, sent: Iterator[Message], total: int) -> None:
     """Send all and show the progress. Whatever is not sent ends the command, and says how many were."""
     columns = TextColumn("Send"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     try:
         with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as progress:
             task = progress.add_task("", total=total)
-            for count in queue.send(made):
+            for count in queue.send(sent):
                 progress.advance(task, count)
     except NotGenerated as error:
         fail(f"{_so_far(queue, total)}: {error}; send a file")
@@ -246,9 +246,9 @@ def _client(found: deployment.Deployment) -> Any:
         fail(str(error))
 
 
-def _read(queued: Queued, file: str) -> list[Given]:
-    """Return the bodies of a file, each with the attributes that are ours. Raises Unreadable."""
-    found, wanted = messages.read(head_of(queued), [file], None), wanted_of(queued)
+def brought(queued: Queued, found: Sequence[messages.Message]) -> list[Given]:
+    """Return the bodies of messages, each with the attributes that are ours. Raises Unreadable."""
+    wanted = wanted_of(queued)
     for message in found:
         try:
             message.body.encode()

@@ -11,10 +11,7 @@ import typer
 from sluice.deadline import Deadline
 from sluice.declaration import description
 from sluice.declaration.description import Entry
-from sluice.declaration.inside import TokensInside
-from sluice.declaration.masks import Pseudonym, Redact, Truncate
 from sluice.declaration.route import Queued, streams_of
-from sluice.declaration.rules import Email, IpAddress
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage
 from sluice.postgres.cells import array_cell
@@ -161,7 +158,7 @@ def _show(event: Event, entries: Mapping[str, Sequence[Entry]], show_clear: bool
     told = event.why
     if event.row:
         of_stream = entries[event.stream]
-        hidden = set() if show_clear else {entry.place for entry in of_stream if not _is_masked(entry)}
+        hidden = set() if show_clear else hiding.kept(of_stream)
         row = hiding.hide(event.row, of_stream, hidden)
         told = " ".join(f"{column}={hiding.text(value)}" for column, value in row.items())
     kind = "rejected" if event.why else "row"
@@ -169,13 +166,6 @@ def _show(event: Event, entries: Mapping[str, Sequence[Entry]], show_clear: bool
     line = terminal.cell(f"{event.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z ")
     line.append_text(terminal.cell(f"{kind:<9}", "red" if event.why else "green"))
     terminal.console().print(line.append_text(terminal.cell(f"{name}{event.message_id} {told}")), soft_wrap=True)
-
-
-def _is_masked(entry: Entry) -> bool:
-    """Tell whether nothing in the column can be a whole value: of a short text Truncate leaves all."""
-    if isinstance(entry.mask, Truncate):
-        return entry.rule is not None and type(entry.rule.element) in (Email, IpAddress)
-    return entry.is_constant or type(entry.mask) in (Pseudonym, Redact, TokensInside)
 
 
 def _of_the_demo() -> str:

@@ -1,0 +1,255 @@
+"""The flow: for each queue what waits, what ingest made of it, what is in the table, and what left the way."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as Address
+
+from sluice.aws import event_source, parameters
+from sluice.aws.queues import Queues, of_stack
+from sluice.breaker.record import Record, decode
+from sluice.breaker.record import path as breaker_path
+from sluice.declaration import registry
+from sluice.declaration.route import streams_of
+from sluice.failures import DeclarationError
+from tools.console import ledger, logs, pages
+from tools.console.actions import KINDS
+from tools.console.ledger import Sum
+from tools.console.live import Live
+from tools.console.site import Site, Unavailable
+from tools.sluice_cli.operators import causes
+from tools.sluice_cli.operators.breaker import STATES, UNREADABLE, Source, Switchboard
+from tools.sluice_cli.operators.causes import Cause
+
+LOOK_SECONDS = 1.0  # on this machine
+LOOK_SECONDS_OF_AWS = 10.0  # where each call is paid for
+FIRST_PICTURE_SECONDS = 0.5  # a page waits no longer for what AWS and the database say
+OUTAGES_SINCE = timedelta(minutes=15)
+SOURCES_SECONDS = 60  # streams come and go with a deployment
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How many messages are in a queue, by SQS's own approximate numbers."""
+
+    waiting: int
+    in_flight: int
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.in_flight
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A queue's way through the stack, at one moment."""
+
+    stream: str
+    about: str
+    queue: Depth
+    dead_letters: Depth
+    visibility_seconds: int  # for which SQS hides what it has handed out
+    mapping_state: str
+    record: Record | None  # of its breaker, where that is not closed
+    paused_at: str
+    cause: Cause | None
+    sums: Mapping[str, Sum]  # of each stream that the queue feeds
+    outages: int  # of the last minutes; each is an invocation that failed
+    newest_outage: str
+
+    @property
+    def sum(self) -> Sum:
+        return Sum.of(self.sums.values())
+
+    @property
+    def is_read(self) -> bool:
+        return self.mapping_state in event_source.ON
+
+    @property
+    def is_stopped_by_hand(self) -> bool:
+        return bool(self.paused_at) or (not self.is_read and self.record is None)
+
+    @property
+    def is_half_open(self) -> bool:
+        return self.record is not None and self.record.state == "half_open"
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """How it goes, in words and as a class of the page."""
+        if self.paused_at:
+            return "paused", "warn"
+        if self.record:
+            name = STATES[self.record.state]
+            return f"breaker {name}", "bad" if self.record.state == "open" else "warn"
+        return ("flowing", "good") if self.is_read else (f"not read: {self.mapping_state}", "bad")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The stack at one moment."""
+
+    lanes: Sequence[Lane]
+    ledger_source: str
+    problems: Sequence[str] = ()
+
+
+class Flow:
+    """Looks at a stack."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._board: Switchboard | None = None
+        self._sources: Sequence[Source] = ()
+        self._sources_at = float("-inf")
+        self._queues: dict[str, str] = {}
+        self._ledger: ledger.Tables | ledger.Function | None = None
+        self._sums: Mapping[str, Sum] = {}  # as they were last seen
+
+    @property
+    def seconds(self) -> float:
+        return LOOK_SECONDS if self._site.is_embedded else LOOK_SECONDS_OF_AWS
+
+    def begin_anew(self) -> None:
+        """Forget what was summed up, since all was thrown away."""
+        self._ledger, self._sums = None, {}
+
+    def queues(self) -> Mapping[str, Queues]:
+        """Return the queues of every stream. Raises Outage; may raise `clients.errors()`."""
+        return of_stack(self._site.client("ssm"), self._site.name)
+
+    def look(self) -> Seen:
+        """Return how it goes. What cannot be had is told as a problem."""
+        problems: list[str] = []
+        try:
+            sources = self._site.aws(self.sources)
+            below = self._site.aws(
+                lambda: parameters.read_below(self._site.client("ssm"), breaker_path(self._site.name))
+            )
+        except Unavailable as error:
+            return Seen((), "", [str(error)])
+        if self._ledger is None:
+            named = [name for source in sources for name in fed(source.stream)]
+            self._ledger = ledger.Tables(self._site) if self._site.database else ledger.Function(self._site, named)
+        known = self._ledger  # it may be forgotten meanwhile
+        told: list[logs.Line] = []
+        try:
+            self._sums = known.sums()
+        except Unavailable as error:
+            problems.append(f"{error} Records, rows and batches are as they were last seen.")
+        try:
+            told = [line for line in logs.lines(self._site, OUTAGES_SINCE) if line.message == "outage"]
+        except Unavailable as error:
+            problems.append(f"The logs cannot be read. {error}")
+        lanes = []
+        for source in sources:
+            try:
+                lanes.append(self._site.aws(lambda source=source: self._lane(source, below, told)))  # type: ignore[misc]
+            except Unavailable as error:
+                problems.append(f"{source.stream}: {error}")
+        return Seen(lanes, known.source, problems)
+
+    def sources(self) -> Sequence[Source]:
+        """Return the source of every stream. May raise `clients.errors()`."""
+        if time.monotonic() - self._sources_at > SOURCES_SECONDS:
+            self._board = self._board or Switchboard(self._site.deployment)
+            self._sources, self._sources_at = self._board.sources(), time.monotonic()
+        return self._sources
+
+    def _lane(self, source: Source, below: Mapping[str, str], told: Sequence[logs.Line]) -> Lane:
+        state = event_source.state(self._site.client("lambda"), source.mapping) or "gone"
+        text, paused = below.get(f"breaker/{source.stream}"), below.get(f"pause/{source.stream}")
+        record = decode(text)
+        why = record.why if record else UNREADABLE if text is not None else ""
+        cause = causes.of_stop(source.stream, paused is not None, why, state in event_source.OFF, source.failure)
+        attributes = self._attributes(source.queue_arn)
+        redrive = json.loads(attributes.get("RedrivePolicy", "{}")).get("deadLetterTargetArn")
+        outages = [line for line in told if line.stream == source.stream]
+        return Lane(
+            stream=source.stream,
+            about=about(source.stream),
+            queue=_depth(attributes),
+            dead_letters=_depth(self._attributes(redrive) if redrive else {}),
+            visibility_seconds=int(attributes.get("VisibilityTimeout", 0)),
+            mapping_state=state,
+            record=record,
+            paused_at=str(json.loads(paused).get("paused_at", "?")) if paused else "",
+            cause=cause,
+            sums={name: self._sums.get(name, ledger.EMPTY) for name in fed(source.stream)},
+            outages=len(outages),
+            newest_outage=outages[-1].why if outages else "",
+        )
+
+    def _attributes(self, queue_arn: str) -> Mapping[str, str]:
+        sqs = self._site.client("sqs")
+        if queue_arn not in self._queues:
+            *_, account, name = queue_arn.split(":")
+            self._queues[queue_arn] = sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+        found: Mapping[str, str] = sqs.get_queue_attributes(QueueUrl=self._queues[queue_arn], AttributeNames=["All"])[
+            "Attributes"
+        ]
+        return found
+
+
+def fed(stream: str) -> tuple[str, ...]:
+    """Return the streams whose records come by a queue, and the route itself: its records of no stream go by it."""
+    try:
+        declared = registry.load_queued(stream)
+    except DeclarationError:
+        return (stream,)  # this checkout is of another release
+    return tuple(dict.fromkeys((stream, *(one.stream_name for one in streams_of(declared)))))
+
+
+def about(stream: str) -> str:
+    """Return what its declaration says a stream is about."""
+    try:
+        return " ".join((registry.load_queued(stream).__doc__ or "").split("\n\n")[0].split())
+    except DeclarationError:
+        return "This checkout does not declare it: is it of another release than the stack?"
+
+
+def wait_words(record: Record) -> str:
+    """Return when the next probe of an open breaker is: the breaker looks every minute."""
+    left = (record.probe_at - datetime.now(UTC)).total_seconds()
+    return f"in {left / 60:.0f} minutes" if left > 90 else "within a minute"
+
+
+def _depth(attributes: Mapping[str, str]) -> Depth:
+    return Depth(
+        int(attributes.get("ApproximateNumberOfMessages", 0)),
+        int(attributes.get("ApproximateNumberOfMessagesNotVisible", 0)),
+    )
+
+
+def _context(request: Request, seen: Seen | None) -> dict[str, Any]:
+    """Return what the part of the page that changes is made of."""
+    jobs = request.app.state.jobs.all()
+    return {"seen": seen, "jobs": jobs, "wait_words": wait_words, "site": request.app.state.site}
+
+
+async def _page(request: Request) -> Response:
+    live = request.app.state.live
+    seen = None
+    with suppress(TimeoutError):  # then the page comes without figures, which follow
+        seen = await asyncio.wait_for(asyncio.shield(live.now()), FIRST_PICTURE_SECONDS)
+    return pages.page(request, "flow.html", **_context(request, seen) | {"streams": registry.names(), "kinds": KINDS})
+
+
+async def _live(request: Request) -> Response:
+    def shown(seen: Seen) -> str:
+        return pages.render("flow_lanes.html", **_context(request, seen))
+
+    live: Live[Seen] = request.app.state.live
+    return live.stream(shown)
+
+
+def routes() -> list[Address]:
+    """Return the addresses of this view."""
+    return [Address("/", _page), Address("/flow/live", _live)]

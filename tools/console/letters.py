@@ -1,0 +1,73 @@
+"""The dead letters: which they are, what a redrive would do, and the redrive. What is in one stays in the stack."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as Address
+
+from sluice.operators.audit.audit_log import Reason
+from tools.console import pages
+from tools.console.site import Site, Unavailable
+from tools.sluice_cli.operators.dead_letters import GONE, URL_OUTPUT, WORDS, Total
+
+LISTED = 50
+REASONS = get_args(Reason.__value__)
+
+
+def listed(site: Site, stream: str) -> Mapping[str, Any]:
+    """Return the first dead letters of a stream, and whether there may be more. Raises Unavailable."""
+    return site.ask(URL_OUTPUT, {"action": "list", "stream": stream, "limit": LISTED})
+
+
+def redrive(site: Site, payload: Mapping[str, Any]) -> Total:
+    """Send dead letters to their queue again, until all were looked at; a dry run is one call. Raises Unavailable."""
+    total, asked = Total(), dict(payload)
+    while True:
+        answer = site.ask(URL_OUTPUT, asked)
+        total.add(answer)
+        asked["began_at"] = answer["began_at"]
+        if answer["done"] or asked["dry_run"] or not any(answer.get(name) for name in GONE):
+            return total
+
+
+def _page(request: Request) -> Response:
+    site: Site = request.app.state.site
+    streams = [source.stream for source in site.aws(request.app.state.flow.sources)]
+    if not streams:
+        raise Unavailable("No stream is to be seen. Does the stack run?")
+    stream = request.query_params.get("stream") or streams[0]
+    rejected_as = request.query_params.get("rejected_as", "")
+    letters, why, more = [], "", False
+    is_asked = site.is_embedded or request.query_params.get("list") == "yes"
+    try:
+        if is_asked:
+            answer = listed(site, stream)
+            letters, more = answer["letters"], answer["more"]
+    except Unavailable as error:
+        why = str(error)
+    shown = [letter for letter in letters if rejected_as in ("", letter["reason"])]
+    return pages.page(
+        request,
+        "letters.html",
+        stream=stream,
+        streams=streams,
+        letters=shown,
+        more=more,
+        why=why,
+        rejected_as=rejected_as,
+        is_asked=is_asked,
+        reasons=REASONS,
+    )
+
+
+def told(total: Total) -> list[tuple[str, int]]:
+    """Return what the calls of a redrive have done, in words."""
+    done = [(words, total.counts[name]) for name, words in WORDS.items() if total.counts[name]]
+    return done + [(f"would still fail: {reason}", count) for reason, count in sorted(total.reasons.items())]
+
+
+def routes() -> list[Address]:
+    """Return the addresses of this view."""
+    return [Address("/dead-letters", _page)]
