@@ -27,7 +27,7 @@ VIEWS = (
     View("/dead-letters", "Dead letters"),
     View("/charts", "Charts"),
     View("/streams", "Declarations"),
-    View("/playground", "Playground"),
+    View("/playground/", "Playground"),
     View("/audit", "Audit log"),
 )
 
