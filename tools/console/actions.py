@@ -222,7 +222,7 @@ def _start_over(request: Request, form: Form) -> Told:
 
 def _empty_queues(request: Request) -> None:
     site: Site = request.app.state.site
-    board = Switchboard(site.deployment)
+    board: Switchboard = request.app.state.flow.board
     for queues in request.app.state.flow.queues().values():
         for url in (queues.queue, queues.dead_letters):
             site.client("sqs").purge_queue(QueueUrl=url)
@@ -260,7 +260,7 @@ def _declared(name: str) -> Queued:
 
 def _board(request: Request, form: Form) -> tuple[Switchboard, Source]:
     site: Site = request.app.state.site
-    board = Switchboard(site.deployment)
+    board: Switchboard = request.app.state.flow.board
     sources = {source.stream: source for source in site.aws(board.sources)}
     if form.get("stream", "") not in sources:
         raise Wrong("The stack has no such stream.")

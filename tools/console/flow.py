@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from starlette.requests import Request
@@ -106,12 +107,16 @@ class Flow:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._board: Switchboard | None = None
         self._sources: Sequence[Source] = ()
         self._sources_at = float("-inf")
         self._queues: dict[str, str] = {}
         self._ledger: ledger.Tables | ledger.Function | None = None
         self._sums: Mapping[str, Sum] = {}  # as they were last seen
+
+    @cached_property
+    def board(self) -> Switchboard:
+        """The streams of the stack, as AWS knows them: made with the first look, for all that follow."""
+        return Switchboard(self._site.deployment)
 
     @property
     def seconds(self) -> float:
@@ -159,8 +164,7 @@ class Flow:
     def sources(self) -> Sequence[Source]:
         """Return the source of every stream. May raise `clients.errors()`."""
         if time.monotonic() - self._sources_at > SOURCES_SECONDS:
-            self._board = self._board or Switchboard(self._site.deployment)
-            self._sources, self._sources_at = self._board.sources(), time.monotonic()
+            self._sources, self._sources_at = self.board.sources(), time.monotonic()
         return self._sources
 
     def _lane(self, source: Source, below: Mapping[str, str], told: Sequence[logs.Line]) -> Lane:

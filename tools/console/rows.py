@@ -24,12 +24,8 @@ from tools.console.site import Site, Unavailable
 from tools.sluice_cli.authors import hiding
 
 SHOWN = 50  # rows at once
-NEWEST_BLOCKS = (
-    128,
-    1024,
-    8192,
-    32_768,
-)  # of 8 KiB at a table's end; further back if what was undone or deleted is there
+# Of 8 KiB at a table's end, where its newest rows are: further back if what was undone or deleted is there.
+NEWEST_BLOCKS = (128, 1024, 8192, 32_768)
 NEWEST_BATCHES = 20  # in which a partitioned table's newest rows came
 HUES = 24  # colours of tokens, as the style sheet has them
 SHORT = 12  # characters of a token that are shown

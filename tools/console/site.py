@@ -31,6 +31,7 @@ class Site:
     database: Database | None
     embedded: Stack | None  # the stack of this machine, if it is that
     may_change: bool
+    _making: Lock = field(default_factory=Lock, repr=False)  # a session makes one client at a time
     _reading: Lock = field(default_factory=Lock, repr=False)  # a database has one connection
 
     @property
@@ -47,12 +48,13 @@ class Site:
 
     def client(self, service: str) -> Any:
         """Return the one boto3 client of a service; clients may be used by several threads."""
-        if service not in self._clients:
-            from botocore.config import Config
+        from botocore.config import Config
 
-            quick = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
-            self._clients[service] = self.deployment.client(service, config=quick)
-        return self._clients[service]
+        quick = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+        with self._making:
+            if service not in self._clients:
+                self._clients[service] = self.deployment.client(service, config=quick)
+            return self._clients[service]
 
     def read[T](self, work: Callable[[Connection], T]) -> T:
         """Return what `work` reads of the database, in a transaction that is rolled back. Raises Unavailable."""
