@@ -40,9 +40,8 @@ test: setup ## run the tests, on a real PostgreSQL and the deployed template, in
 	$(BIN)/python -m pytest $(PARALLEL) -m "not long" $(TESTS) $(ARGS)
 
 test-all: setup .venv-browser/installed ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack
-	$(BIN)/python -m pytest $(PARALLEL) $(LONG_TESTS) $(TESTS) $(ARGS)
-	.venv-browser/bin/python -m pytest tests/browser -m "not long" $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
-	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]
+	.venv-browser/bin/python -m pytest $(PARALLEL) -m "not outage" tests/browser $(LONG_TESTS) $(TESTS) $(ARGS)
+	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
 
 explore: setup ## run the tests of properties with examples that are new each time
 	$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile explore $$(grep -rl "^from hypothesis" tests --include='test_*.py') $(ARGS)
