@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from sluice.declaration.partitioning import AHEAD
 from sluice.declaration.stream import Stream
 from sluice.migrate import partitions
 from sluice.migrate.partitions import Span
@@ -21,11 +22,13 @@ BESIDE = ("batch", "rejection", "erasure", "erased_value", "rekeyed_token", "rek
 DOMAINS = {place.column: place.domain for place in UserLogin.token_places}
 
 # All tokens differ, and so do the users: the worst case for the indexes.
-TOKEN = "'t1_' || md5('{column}' || i) || left(md5(i || '{column}'), 11)"  # noqa: S105
+# Hashes, since gen_random_uuid() can take longer than a row.
+TOKEN = "'t1_' || md5('{column}' || i) || left(md5(i || '{column}'), 11)"
+SENT_AT = "%(lower)s::timestamptz + (i - %(first)s::bigint) * %(step)s::interval"
 ROWS = f"""
     INSERT INTO {TABLE} (message_id, sent_at, user_id, device_type, app_version_text, app_version, locale,
         {", ".join(DOMAINS)})
-    SELECT md5('message' || i)::uuid, %(lower)s::timestamptz + (i - %(first)s::bigint) * %(step)s::interval,
+    SELECT md5('message' || i)::uuid, {SENT_AT},
         md5('user' || i)::uuid::text, 'android', '2.3.0', 2003000, 'DE',
         {", ".join(TOKEN.format(column=column) for column in DOMAINS)}
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) i
@@ -33,7 +36,7 @@ ROWS = f"""
 SEALED = f"""
     INSERT INTO pii_vault (token, domain, key_id, sealed, stream, day)
     SELECT token, domain, '00000000-0000-0000-0000-000000000000', decode(md5(token) || md5(domain || token), 'hex'),
-        %(stream)s, coalesce(%(day)s::date, (%(lower)s::timestamptz + (i - %(first)s::bigint) * %(step)s::interval)::date)
+        %(stream)s, coalesce(%(day)s, ({SENT_AT})::date)
     FROM generate_series(%(first)s::bigint, %(last)s::bigint, {ROWS_SEALED}) i CROSS JOIN LATERAL (VALUES
         {", ".join(f"({TOKEN.format(column=column)}, '{domain}')" for column, domain in DOMAINS.items())}
     ) AS entry(token, domain)
@@ -48,6 +51,11 @@ class Month:
     lower: datetime
     first: int
     rows: int
+
+    @property
+    def sealed(self) -> int:
+        """How many values of it the vault has."""
+        return ceil(self.rows / ROWS_SEALED) * len(DOMAINS)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -162,9 +170,11 @@ class Filled:
         """Drop the partitions that there are, and make those for the months and for a time ahead."""
         name = self.stream.stream_name
         for parent, stream in ((TABLE, ""), ("pii_vault", name)):
-            for (relation,) in self.owner.execute(f"SELECT relation::text FROM partitions_of('{parent}', %s)", [stream]):
+            for (relation,) in self.owner.execute(
+                f"SELECT relation::text FROM partitions_of('{parent}', %s)", [stream]
+            ):
                 self.owner.execute(f"DROP TABLE {relation}")
-        until = partitions.end(spans[0].lower + partitions.AHEAD, "month")
+        until = partitions.end(spans[0].lower + AHEAD, "month")
         for lower, upper in partitions.gaps(Span(spans[-1].lower, until), "month", [], spans[0].lower):
             self.owner.execute("SELECT make_vault_partition(%s, %s::date, %s::date)", [name, lower, upper])
             self.owner.execute("SELECT make_partition(%s, %s, %s)", [name, lower, upper])

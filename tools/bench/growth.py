@@ -2,13 +2,14 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from sluice.deadline import Deadline
 from sluice.declaration.registry import load
@@ -28,12 +29,13 @@ from tools.bench.writing import WARMING_RECORDS, Timing, failures
 SMALL, ONE, BY_MONTH = "small", "one", "by month"  # the small one has a partition for each month, too
 REFERENCE_ROWS = 10_000  # in the small one, whatever the others have
 FLOOR, SLUICE, SEALING, REDELIVERED = "floor", "sluice", "sealing", "redelivered"
-WHY = {"reason": "benchmark", "ticket": "BENCH-1"}
+ACTOR, TICKET = "benchmark", "BENCH-1"
+FEW_ROWS = 100_000  # a table with fewer is filled anew for each round
+REKEYED_A_SECOND = 10_000  # rows, more than it can be: a table with fewer would be done too soon
 SECONDS = 60  # that an act may take
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """How many rows there are."""
 
     rows: int
@@ -42,14 +44,17 @@ class Size:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """How much is measured at each size."""
 
-    sizes: tuple[Size, ...]
     rounds: int
     batch: int  # records
     persons: int  # to erase
     look_ups: int
     rekey_seconds: float
+
+
+FULL = Plan(rounds=11, batch=1_000, persons=7, look_ups=41, rekey_seconds=4)
+LITTLE = Plan(rounds=1, batch=100, persons=1, look_ups=3, rekey_seconds=0.2)
 
 
 @dataclass
@@ -67,7 +72,19 @@ class Grown:
     """A filled database, and who writes to it."""
 
     filled: Filled
+    size: Size
     contenders: dict[str, Contender]
+
+    def renew(self) -> None:
+        """If the batches would make much of the table, take them out again."""
+        if self.size.rows < FEW_ROWS:
+            self.filled.fill(*self.size)
+
+    def rows_with(self, token: str) -> Any:
+        """Return the keys of all logins with an address."""
+        return self.filled.owner.execute(
+            f"SELECT message_id, sent_at FROM {TABLE} WHERE masked_ip = %s", [token]
+        ).fetchall()
 
     def checkpoint(self) -> None:
         """From now on the first change of a page puts the whole page into the log."""
@@ -86,14 +103,20 @@ class Grown:
         return int(row[0])
 
 
-def measure(here: Place, plan: Plan, records: Records, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+def measure(
+    here: Place, sizes: Iterable[Size], plan: Plan, records: Records, say: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
     """Yield what was measured at each size, as soon as it was."""
     databases = _databases(here)
-    databases[SMALL].fill(REFERENCE_ROWS, REFERENCE_ROWS)
-    for size in plan.sizes:
+    reference = Size(REFERENCE_ROWS, REFERENCE_ROWS)
+    for size in sizes:
         say(f"{size.rows:,} rows, {size.rows_a_month:,} a month: filling the tables")
         _fill(here, databases, size)
-        grown = {name: Grown(filled, _contenders(filled)) for name, filled in databases.items()}
+        spans = months(size.rows, size.rows_a_month)
+        grown = {
+            name: Grown(filled, reference if name == SMALL else size, _contenders(filled))
+            for name, filled in databases.items()
+        }
         say(f"Batches of {plan.batch:,}, {plan.rounds} rounds")
         costs = _race(grown, records, plan)
         say("Look-ups, erasures, rekeying")
@@ -103,13 +126,15 @@ def measure(here: Place, plan: Plan, records: Records, say: Callable[[str], None
             if name != SMALL:
                 tables[name] |= databases[name].sizes()
                 tables[name]["look_up"] = _look_up(one, plan.look_ups)
-                tables[name]["erasure"] = _erase(one, records, len(months(size.rows, size.rows_a_month)), plan.persons)
+                tables[name]["erasure"] = _erase(one, records, len(spans), plan.persons)
                 tables[name]["vacuum_seconds"] = _vacuum(one)
-                tables[name]["rekey"] = _rekey(one, plan.rekey_seconds)
+                if size.rows > plan.rekey_seconds * REKEYED_A_SECOND:
+                    tables[name]["rekey"] = _rekey(one, plan.rekey_seconds)
         yield {
             "rows": size.rows,
             "rows_a_month": size.rows_a_month,
-            "months": len(months(size.rows, size.rows_a_month)),
+            "months": len(spans),
+            "vault_entries": sum(month.sealed for month in spans),
             "tables": tables,
         }
 
@@ -161,7 +186,8 @@ def _race(grown: dict[str, Grown], records: Records, plan: Plan) -> dict[str, di
     costs = {name: {of: Cost(plan.batch) for of in (FLOOR, SLUICE, SEALING, REDELIVERED)} for name in grown}
     turns = [(name, contender) for name, one in grown.items() for contender in one.contenders]
     for number in range(plan.rounds):
-        grown[SMALL].filled.fill(REFERENCE_ROWS, REFERENCE_ROWS)
+        for one in grown.values():
+            one.renew()
         first = number % len(turns)
         for name, contender in turns[first:] + turns[:first]:
             one, event = grown[name], records.event(plan.batch)
@@ -170,9 +196,10 @@ def _race(grown: dict[str, Grown], records: Records, plan: Plan) -> dict[str, di
             answers = [one.take(costs[name][contender], write(event))]
             if contender == SLUICE:
                 answers.append(one.take(costs[name][REDELIVERED], write(event)))
-            failed = [failure for answer in answers if contender != FLOOR for failure in failures(answer)]
-            if failed or (written := _count(one, event)) != plan.batch:
-                raise AssertionError(f"{name}, {contender}: {len(failed)} failed, {written} rows were written")
+            failed = sum(len(failures(answer)) for answer in answers if contender != FLOOR)
+            written = _count(one, event)
+            if failed or written != plan.batch:
+                raise AssertionError(f"{name}, {contender}: {failed} failed, {written} rows were written")
     return costs
 
 
@@ -188,9 +215,7 @@ def _look_up(one: Grown, times: int) -> dict[str, float]:
     some = f"SELECT masked_ip FROM {TABLE} WHERE message_id > md5(%s)::uuid ORDER BY message_id LIMIT 1"
     for number in range(times):
         (token,) = owner.execute(some, [f"look-up {number}"]).fetchone()
-        look_up = f"SELECT message_id, sent_at FROM {TABLE} WHERE masked_ip = %s"
-        found = timing.take(lambda token=token, sql=look_up: owner.execute(sql, [token]).fetchall())
-        if not found:
+        if not timing.take(partial(one.rows_with, token)):
             raise AssertionError("a token was not found")
     return timing.summary()
 
@@ -210,9 +235,9 @@ def _erase(one: Grown, records: Records, logins: int, persons: int) -> dict[str,
         one.checkpoint()
         eraser = Eraser(database, [one.filled.stream], keyset_secret.version(settings.token_key_secret_id))
         subject = json.loads(event["Records"][0]["body"])["user_id"]
-        request = Erase(subject=subject, reason="data_subject_request", ticket=WHY["ticket"])
+        request = Erase(subject=subject, reason="data_subject_request", ticket=TICKET)
         clock = timing if number else Timing(logins)
-        answer: Any = clock.take(lambda eraser=eraser, request=request: eraser.run("bench", request, _deadline()))
+        answer: Any = clock.take(partial(eraser.run, ACTOR, request, _deadline()))
         if answer["rows"] != {one.filled.stream.stream_name: logins} or answer["values"] < logins:
             raise AssertionError(f"{answer['rows']} rows and {answer['values']} values were erased, not {logins}")
     database.close()
@@ -243,6 +268,7 @@ def _rekey(one: Grown, seconds: float) -> dict[str, float]:
     with _as_role(one, "rekey", NEXT_KEYSET):
         settings = RekeySettings.read()
     database, owner = Database(settings.database, application_name="sluice-rekey"), one.filled.owner
+    entry = Entry(actor=ACTOR, action="rekey", reason="key_rotation", ticket=TICKET)
     rates = {}
     for place, of in (("pii_vault", "vault"), (TABLE, "rows")):
         for step in ("map", "apply"):
@@ -250,7 +276,7 @@ def _rekey(one: Grown, seconds: float) -> dict[str, float]:
             owner.execute("INSERT INTO rekeying VALUES (2, %s, %s, NULL, now(), 0, 0)", [step, place])
             mapped, began = _count_mapped(one), time.perf_counter()
             rekeyer = Rekeyer(database, [one.filled.stream], settings.token_key_secret_id)
-            done = rekeyer.run(Entry(actor="bench", action="rekey", **WHY), _deadline(BATCH_SECONDS + seconds))
+            done = rekeyer.run(entry, _deadline(BATCH_SECONDS + seconds))
             took = time.perf_counter() - began
             tokens = _count_mapped(one) - mapped if step == "map" else done["changed"]
             per_row = len(DOMAINS) if place == TABLE and step == "map" else 1

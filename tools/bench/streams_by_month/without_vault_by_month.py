@@ -1,6 +1,6 @@
 """The logins of `without_vault`, but for the table: it has a partition for each month."""
 
-from streams.without_vault import LoginWithoutVault
+from tools.bench.streams.without_vault import LoginWithoutVault
 
 
 class LoginWithoutVaultByMonth(LoginWithoutVault, table=LoginWithoutVault.table, subject="user_id", partition="month"):

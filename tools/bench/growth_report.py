@@ -1,0 +1,135 @@
+"""What was measured of growth in, a section of the page of Markdown out."""
+
+from collections.abc import Iterable, Sequence
+
+from tools.bench.report import Measured, goal, table
+
+CASES = {
+    "sluice": "Sluice",
+    "floor": "Floor",
+    "sealing": "Sluice, all values new to the vault",
+    "redelivered": "Sluice, the batch once more",
+}
+TABLES = {"one": "One table", "by month": "A partition a month"}
+OTHERS = (
+    *("Rows", "Rows a month", "Partitions"),
+    *(f"{what}: {label.lower()}" for what in ("Look-up", "Erasure", "VACUUM") for label in TABLES.values()),
+)
+LARGEST_TIMES = 1.8  # of a batch into 10,000 rows
+LONGEST_ERASURE_MS = 300  # at 5 million rows in 26 partitions
+MONTHS_OF_ERASURE = 26
+
+
+def section(growth: Measured) -> str:
+    """Return the section of the page, with its goals."""
+    machine, sizes = growth["machine"], growth["sizes"]
+    return f"""
+## Growth
+
+![Time of a batch by the rows that are there](growth.svg)
+
+Made by `make bench ARGS=--growth`, apart from the rest of this page. {machine["cores"]} cores ({machine["cpu"]}),
+which others used, too; PostgreSQL {machine["postgresql"]} with its default settings, autovacuum off; Python
+{machine["python"]}. So the milliseconds say less than how they compare: the tables take turns in each round.
+
+{table(("", "Goal", "Measured", ""), goals(growth))}
+
+Two tables have the same number of rows: one as a whole, and one with a partition for each month. The vault has the
+values of every tenth row, as a whole or by month. All users, addresses and devices in the table differ, which is the
+worst case for its indexes. A third table, by month, has 10,000 rows in every round, whatever the others have.
+
+Each batch has {growth["batch"]:,} new logins, sent in the newest month, and comes right after a checkpoint: the first
+change of a page puts the whole page into the write-ahead log. {growth["rounds"]} rounds, another one first in each.
+Medians: milliseconds, how many times as long as with 10,000 rows in the same rounds, and the batch's log in MB.
+
+{table(("Batch", "Rows", "Rows a month", "10,000 rows", *TABLES.values()), _batch_rows(growth))}
+
+What else grows: the look-up of all logins with a token, the erasure of a person (a login in each month, each with an
+address of its own; forget function, without its start), and the VACUUM of what the batches go to, after rows were
+erased. An autovacuum of one table reads all its indexes whole. Milliseconds, medians (highest).
+
+{table(OTHERS, _other_rows(sizes))}
+
+Bytes on disk, in MB: rows, their indexes, the vault, its index.
+
+{table(("Rows", "Rows a month", *TABLES.values()), _size_rows(sizes))}
+
+A new token key goes through all rows and the whole vault in batches of 1,000, a transaction each: once to remember
+which token is now which, once to rewrite them. Thousands in a second, and the minutes for all of them at that pace. A
+call goes on where the one before ended.
+
+{table(("Rows", "Rows a month", "Table", "Rows: map", "apply", "Vault: map", "apply", "Minutes"), _rekey_rows(sizes))}
+"""
+
+
+def goals(growth: Measured) -> list[Sequence[str]]:
+    """Return a row for each goal: what it is about, goal, measured, and whether it was reached."""
+    largest = by_rows(growth["sizes"])[-1]
+    rows, a_month = largest["rows"], largest["rows_a_month"]
+    found = [
+        goal(
+            f"A batch into {rows:,} rows, {min(rows, a_month):,} a month, times one into 10,000",
+            LARGEST_TIMES,
+            times(largest, "by month", "sluice"),
+            "×",
+        )
+    ]
+    for size in growth["sizes"]:
+        if size["months"] == MONTHS_OF_ERASURE:
+            about = f"Erasure of a person, {size['rows']:,} rows in {size['months']} partitions"
+            found.append(goal(about, LONGEST_ERASURE_MS, size["tables"]["by month"]["erasure"]["median_ms"], "ms"))
+    return found
+
+
+def by_rows(sizes: Iterable[Measured]) -> list[Measured]:
+    """Return the sizes of the most rows a month, the smallest first: they differ in their rows alone."""
+    ordered = sorted(sizes, key=lambda size: (size["rows_a_month"], size["rows"]))
+    return [size for size in ordered if size["rows_a_month"] == ordered[-1]["rows_a_month"]]
+
+
+def times(size: Measured, of: str, case: str) -> float:
+    """Return how many times as long a batch took as one into the small table beside it."""
+    tables = size["tables"]
+    return float(tables[of][case]["median_ms"] / tables["small"][case]["median_ms"])
+
+
+def _batch_rows(growth: Measured) -> Iterable[Sequence[str]]:
+    for case, label in CASES.items():
+        for size in growth["sizes"]:
+            small = size["tables"]["small"][case]
+            cells = (
+                f"{size['tables'][of][case]['median_ms']:.1f}: {times(size, of, case):.2f} ×,"
+                f" {size['tables'][of][case]['log_bytes'] / 1e6:.1f}"
+                for of in TABLES
+            )
+            yield label, *_of(size), f"{small['median_ms']:.1f}, {small['log_bytes'] / 1e6:.1f}", *cells
+
+
+def _other_rows(sizes: Iterable[Measured]) -> Iterable[Sequence[str]]:
+    for size in sizes:
+        timings = (size["tables"][of][what] for what in ("look_up", "erasure") for of in TABLES)
+        vacuums = (f"{size['tables'][of]['vacuum_seconds'] * 1000:,.0f}" for of in TABLES)
+        cells = (f"{timing['median_ms']:.1f} ({timing['highest_ms']:.1f})" for timing in timings)
+        yield *_of(size), str(size["months"]), *cells, *vacuums
+
+
+def _size_rows(sizes: Iterable[Measured]) -> Iterable[Sequence[str]]:
+    names = ("rows_bytes", "rows_index_bytes", "vault_bytes", "vault_index_bytes")
+    for size in sizes:
+        yield *_of(size), *(", ".join(f"{size['tables'][of][name] / 1e6:,.0f}" for name in names) for of in TABLES)
+
+
+def _rekey_rows(sizes: Iterable[Measured]) -> Iterable[Sequence[str]]:
+    for size in sizes:
+        for of, label in TABLES.items():
+            if "rekey" not in size["tables"][of]:
+                continue  # too few rows
+            rates = size["tables"][of]["rekey"]
+            paces = [rates[f"{what}_per_second"] for what in ("rows_map", "rows_apply", "vault_map", "vault_apply")]
+            counts = (size["rows"], size["rows"], size["vault_entries"], size["vault_entries"])
+            seconds = sum(count / pace for count, pace in zip(counts, paces, strict=True))
+            yield *_of(size), label, *(f"{pace / 1000:.1f}" for pace in paces), f"{seconds / 60:,.1f}"
+
+
+def _of(size: Measured) -> tuple[str, str]:
+    return f"{size['rows']:,}", f"{min(size['rows'], size['rows_a_month']):,}"
