@@ -23,7 +23,7 @@ DOMAINS = {place.column: place.domain for place in UserLogin.token_places}
 
 # All tokens differ, and so do the users: the worst case for the indexes.
 # Hashes, since gen_random_uuid() can take longer than a row.
-TOKEN = "'t1_' || md5('{column}' || i) || left(md5(i || '{column}'), 11)"
+TOKEN = "'t1_' || translate(rtrim(encode(sha256(('{column}' || i)::bytea), 'base64'), '='), '+/', '-_')"
 SENT_AT = "%(lower)s::timestamptz + (i - %(first)s::bigint) * %(step)s::interval"
 ROWS = f"""
     INSERT INTO {TABLE} (message_id, sent_at, user_id, device_type, app_version_text, app_version, locale,

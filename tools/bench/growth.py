@@ -53,7 +53,7 @@ class Plan:
     rekey_seconds: float
 
 
-FULL = Plan(rounds=11, batch=1_000, persons=7, look_ups=41, rekey_seconds=4)
+FULL = Plan(rounds=9, batch=1_000, persons=5, look_ups=21, rekey_seconds=3)
 LITTLE = Plan(rounds=1, batch=100, persons=1, look_ups=3, rekey_seconds=0.2)
 
 
