@@ -39,8 +39,9 @@ Two tables have the same number of rows: one as a whole, and one with a partitio
 values of every tenth row, as a whole or by month. All users, addresses and devices in the table differ, which is the
 worst case for its indexes. A third table, by month, has 10,000 rows in every round, whatever the others have.
 
-Each batch has {growth["batch"]:,} new logins, sent in the newest month, and comes right after a checkpoint: the first
-change of a page puts the whole page into the write-ahead log. {growth["rounds"]} rounds, another one first in each.
+Each batch has {growth["batch"]:,} new logins, sent in the newest month, and comes right after a checkpoint. That is the
+most that a batch can cost: the first change of a page after a checkpoint puts the whole page into the write-ahead log,
+and here every page is changed for the first time. {growth["rounds"]} rounds, another one first in each.
 Milliseconds: median (lowest). Then how many times as long as with 10,000 rows in the same rounds: of the medians (of
 the lowest). Last the batch's log in MB, median.
 
@@ -57,8 +58,9 @@ Bytes on disk, in MB: rows, their indexes, the vault, its index.
 {table(("Rows", "Rows a month", *TABLES.values()), _size_rows(sizes))}
 
 A new token key goes through all rows and the whole vault in batches of 1,000, a transaction each: once to remember
-which token is now which, once to rewrite them. Thousands in a second, and the minutes for all of them at that pace. A
-call goes on where the one before ended.
+which token is now which (map), once to rewrite them (apply). Thousands in a second, and the minutes for all of them at
+that pace. Then it reads all of them twice more, to see that nothing is left; that is not in the minutes. A call goes on
+where the one before ended, and `sluice keys rekey` says how far it is.
 
 {table(("Rows", "Rows a month", "Table", "Rows: map", "apply", "Vault: map", "apply", "Minutes"), _rekey_rows(sizes))}
 """
