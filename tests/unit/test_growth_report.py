@@ -30,15 +30,16 @@ def size(rows: int, rows_a_month: int, months: int, times: float, erasure_ms: fl
     }
 
 
+SIZES = [
+    size(10_000, 2_000_000, 1, 1, 5),
+    size(5_200_000, 200_000, 26, 1.1, 301),
+    size(25_000_000, 2_000_000, 13, 1.8, 20),
+]
 GROWTH: dict[str, Any] = {
     "machine": {"cores": 2, "cpu": "a CPU", "postgresql": "18", "python": "3.13"},
     "batch": 1_000,
     "rounds": 9,
-    "sizes": [
-        size(10_000, 2_000_000, 1, 1, 5),
-        size(5_200_000, 200_000, 26, 1.1, 301),
-        size(25_000_000, 2_000_000, 13, 1.8, 20),
-    ],
+    "sizes": SIZES,
 }
 
 
@@ -57,7 +58,14 @@ def test_the_section_says_how_long_a_new_token_key_takes_for_all_rows_and_sealed
 
 
 def test_the_chart_compares_tables_of_as_many_rows_a_month() -> None:
-    drawn = chart.growth_chart(GROWTH["sizes"])
+    drawn = chart.growth_chart(SIZES)
     assert "25,000,000 rows" in drawn
     assert "5,200,000 rows" not in drawn
     assert ">3.0</text>" in drawn  # times the small table, at the end of a line
+
+
+def test_a_table_that_was_left_out_is_named_as_not_measured() -> None:
+    left_out = [{**one, "tables": {of: table for of, table in one["tables"].items() if of != "one"}} for one in SIZES]
+    section = growth_report.section(GROWTH | {"sizes": left_out})
+    assert "| Sluice | 25,000,000 | 2,000,000 | 20 (10), 1.0 | – | 36 (19): 1.80 × (1.90 ×), 1.0 |" in section
+    assert ">1.9</text>" in chart.growth_chart(left_out)

@@ -12,9 +12,9 @@ WIDTH, HEIGHT = 860, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 104, 44  # px around the bars
 BAR, GAP = 24, 3
 LOWEST, HIGHEST = 1, 10_000  # µs
-GROWTH_COLOURS = {  # of one table, and of one by month
-    ("sluice", "Sluice"): ("#d1495b", "#0f7b6c"),
-    ("floor", "Floor"): ("#edae49", "#8d99ae"),
+GROWTH_COLOURS = {
+    ("sluice", "Sluice"): {"one": "#d1495b", "by month": "#0f7b6c"},
+    ("floor", "Floor"): {"one": "#edae49", "by month": "#8d99ae"},
 }
 
 
@@ -28,20 +28,29 @@ def chart(race: dict[str, dict[str, Any]]) -> str:
 def growth_chart(sizes: Iterable[dict[str, Any]]) -> str:
     """Return docs/growth.svg: a line for each table and each of two who write to it."""
     shown = by_rows(sizes)
-    lines = {
-        f"{writer}: {label.lower()}": ([times(size, of, case, "lowest") for size in shown], colour)
-        for (case, writer), colours in GROWTH_COLOURS.items()
-        for (of, label), colour in zip(TABLES.items(), colours, strict=True)
+    values = {
+        (case, of): [
+            (_growth_x(number, len(shown)), times(size, of, case, "lowest"))
+            for number, size in enumerate(shown)
+            if of in size["tables"]
+        ]
+        for case, _ in GROWTH_COLOURS
+        for of in TABLES
     }
-    highest = ceil(max(max(values) for values, _ in lines.values()))
-    legend = [(label, colour) for label, (_, colour) in lines.items()]
+    highest = ceil(max(value for points in values.values() for _, value in points))
+    legend = [
+        (f"{writer}: {label.lower()}", GROWTH_COLOURS[case, writer][of])
+        for case, writer in GROWTH_COLOURS
+        for of, label in TABLES.items()
+    ]
     about = "Time of a batch, of that into 10,000 rows in the same rounds (lowest of the runs)"
+    lines = zip(values.values(), legend, strict=True)
     return _svg(
         "Time of a batch by the rows that are there",
         [
             *_legend(about, legend),
             *_growth_scale(shown, highest),
-            *(part for values, colour in lines.values() for part in _line(values, colour, highest)),
+            *(part for points, (_, colour) in lines for part in _line(points, colour, highest)),
         ],
     )
 
@@ -76,13 +85,14 @@ def _growth_scale(sizes: list[dict[str, Any]], highest: int) -> Iterator[str]:
         yield _text(_growth_x(number, len(sizes)), HEIGHT - 18, f"{size['rows']:,} rows", anchor="middle")
 
 
-def _line(values: list[float], colour: str, highest: int) -> Iterator[str]:
-    points = [(_growth_x(number, len(values)), _growth_y(value, highest)) for number, value in enumerate(values)]
+def _line(values: list[tuple[float, float]], colour: str, highest: int) -> Iterator[str]:
+    points = [(x, _growth_y(value, highest)) for x, value in values]
     for (x1, y1), (x2, y2) in pairwise(points):
         yield f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="2"/>'
     for x, y in points:
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>'
-    yield _text(points[-1][0] + 8, points[-1][1] + 4, f"{values[-1]:.1f}")
+    if points:
+        yield _text(points[-1][0] + 8, points[-1][1] + 4, f"{values[-1][1]:.1f}")
 
 
 def _growth_x(number: int, sizes: int) -> float:

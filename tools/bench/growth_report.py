@@ -15,6 +15,7 @@ OTHERS = (
     *("Rows", "Rows a month", "Partitions"),
     *(f"{what}: {label.lower()}" for what in ("Look-up", "Erasure", "VACUUM") for label in TABLES.values()),
 )
+NOT_MEASURED = "–"
 LARGEST_TIMES = 1.8  # of a batch into 10,000 rows
 LONGEST_ERASURE_MS = 300  # at 5 million rows in 26 partitions
 MONTHS_OF_ERASURE = 26
@@ -101,6 +102,8 @@ def _batch_rows(growth: Measured) -> Iterable[Sequence[str]]:
 
 
 def _cell(size: Measured, of: str, case: str) -> str:
+    if of not in size["tables"]:
+        return NOT_MEASURED
     timing = size["tables"][of][case]
     text = f"{timing['median_ms']:.0f} ({timing['lowest_ms']:.0f})"
     if of != "small":
@@ -110,24 +113,32 @@ def _cell(size: Measured, of: str, case: str) -> str:
 
 def _other_rows(sizes: Iterable[Measured]) -> Iterable[Sequence[str]]:
     for size in sizes:
-        timings = (size["tables"][of][what] for what in ("look_up", "erasure") for of in TABLES)
-        vacuums = (f"{size['tables'][of]['vacuum_seconds'] * 1000:,.0f}" for of in TABLES)
-        cells = (f"{timing['median_ms']:.1f} ({timing['highest_ms']:.1f})" for timing in timings)
+        tables = [size["tables"].get(of) for of in TABLES]
+        cells = (
+            f"{table[what]['median_ms']:.1f} ({table[what]['highest_ms']:.1f})" if table else NOT_MEASURED
+            for what in ("look_up", "erasure")
+            for table in tables
+        )
+        vacuums = (f"{table['vacuum_seconds'] * 1000:,.0f}" if table else NOT_MEASURED for table in tables)
         yield *_of(size), str(size["months"]), *cells, *vacuums
 
 
 def _size_rows(sizes: Iterable[Measured]) -> Iterable[Sequence[str]]:
     names = ("rows_bytes", "rows_index_bytes", "vault_bytes", "vault_index_bytes")
     for size in sizes:
-        yield *_of(size), *(", ".join(f"{size['tables'][of][name] / 1e6:,.0f}" for name in names) for of in TABLES)
+        tables = [size["tables"].get(of) for of in TABLES]
+        yield (
+            *_of(size),
+            *(", ".join(f"{table[name] / 1e6:,.0f}" for name in names) if table else NOT_MEASURED for table in tables),
+        )
 
 
 def _rekey_rows(sizes: Iterable[Measured]) -> Iterable[Sequence[str]]:
     for size in sizes:
         for of, label in TABLES.items():
-            if "rekey" not in size["tables"][of]:
+            rates = size["tables"].get(of, {}).get("rekey")
+            if rates is None:
                 continue  # too few rows
-            rates = size["tables"][of]["rekey"]
             paces = [rates[f"{what}_per_second"] for what in ("rows_map", "rows_apply", "vault_map", "vault_apply")]
             counts = (size["rows"], size["rows"], size["vault_entries"], size["vault_entries"])
             seconds = sum(count / pace for count, pace in zip(counts, paces, strict=True))
