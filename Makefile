@@ -83,7 +83,7 @@ check: setup .venv-lint/installed ## lint, formatting, types, streams, template,
 	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/sluice_cli
 
-bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one
+bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one, ARGS=--growth: what a large table costs
 	@PYTHONPATH=layers/common:tests/declared .venv-bench/bin/python -m tools.bench $(ARGS)
 
 up: ## start PostgreSQL and LocalStack with Docker; EMULATOR=ministack instead of LocalStack
