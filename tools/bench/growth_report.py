@@ -1,6 +1,7 @@
 """What was measured of growth in, a section of the page of Markdown out."""
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from tools.bench.report import Measured, goal, table
 
@@ -23,16 +24,16 @@ MONTHS_OF_ERASURE = 26
 
 def section(growth: Measured) -> str:
     """Return the section of the page, with its goals."""
-    machine, sizes = growth["machine"], growth["sizes"]
+    machine, sizes = growth["machine"], sorted(growth["sizes"], key=itemgetter("rows"))
     return f"""
 ## Growth
 
 ![Time of a batch by the rows that are there](growth.svg)
 
 Made by `make bench ARGS=--growth`, apart from the rest of this page. {machine["cores"]} cores ({machine["cpu"]}),
-PostgreSQL {machine["postgresql"]} with its default settings, but no autovacuum; Python {machine["python"]}. The tables
-take turns in each round, so what else the machine does slows all of them. How they compare says more than milliseconds.
-On a machine that does much else, the lowest of the runs compare better than the medians.
+PostgreSQL {machine["postgresql"]} with its default settings, but no autovacuum; Python {machine["python"]}. Each size
+has rounds of its own, in which the tables take turns. So what else the machine does slows all of them, and how they
+compare says more than milliseconds. Where a batch's median is far above its lowest, the machine did much else.
 
 {table(("", "Goal", "Measured", ""), goals(growth))}
 
@@ -46,7 +47,9 @@ and here every page is changed for the first time. {growth["rounds"]} rounds, an
 Milliseconds: median (lowest). Then how many times as long as with 10,000 rows in the same rounds: of the medians (of
 the lowest). Last the batch's log in MB, median.
 
-{table(("Batch", "Rows", "Rows a month", "10,000 rows", *TABLES.values()), _batch_rows(growth))}
+{table(("Batch", "Rows", "Rows a month", "10,000 rows", *TABLES.values()), _batch_rows(sizes))}
+
+A dash stands for what was not measured.
 
 What else grows: the look-up of all logins with a token, the erasure of a person (a login in each month, each with an
 address of its own; forget function, without its start), and the VACUUM of what the batches go to, after rows were
@@ -95,9 +98,9 @@ def times(size: Measured, of: str, case: str, which: str) -> float:
     return float(tables[of][case][f"{which}_ms"] / tables["small"][case][f"{which}_ms"])
 
 
-def _batch_rows(growth: Measured) -> Iterable[Sequence[str]]:
+def _batch_rows(sizes: Iterable[Measured]) -> Iterable[Sequence[str]]:
     for case, label in CASES.items():
-        for size in growth["sizes"]:
+        for size in sizes:
             yield label, *_of(size), _cell(size, "small", case), *(_cell(size, of, case) for of in TABLES)
 
 
