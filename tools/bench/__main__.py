@@ -90,9 +90,9 @@ def main() -> int:
             shown = growth_report.section(growth)
         else:
             measured = {"quick": given.quick} | _measure(here, QUICK if given.quick else FULL)
-            growth = (
-                [*_growth(here, FEW_ROWS, FEW_ROWS_A_MONTH, is_quick=True)][-1] if given.quick else _earlier()["growth"]
-            )
+            growth = _earlier()["growth"]  # it takes too long to be measured each time
+            if given.quick:
+                *_, growth = _growth(here, FEW_ROWS, FEW_ROWS_A_MONTH, is_quick=True)
             _write(measured | {"growth": growth})
             shown = report.summary(measured)
     Console().print(Markdown(shown))

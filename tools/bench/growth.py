@@ -122,16 +122,12 @@ def measure(
         say(f"Batches of {plan.batch:,}, {plan.rounds} rounds")
         costs = _race(grown, records, plan)
         say("Look-ups, erasures, rekeying")
-        tables: dict[str, dict[str, Any]] = {}
+        tables: dict[str, dict[str, Any]] = {
+            name: {of: cost.summary() for of, cost in several.items()} for name, several in costs.items()
+        }
         for name, one in grown.items():
-            tables[name] = {of: cost.summary() for of, cost in costs[name].items()}
             if name != SMALL:
-                tables[name] |= databases[name].sizes()
-                tables[name]["look_up"] = _look_up(one, plan.look_ups)
-                tables[name]["erasure"] = _erase(one, records, len(spans), plan.persons)
-                tables[name]["vacuum_seconds"] = _vacuum(one)
-                if size.rows > plan.rekey_seconds * REKEYED_A_SECOND:
-                    tables[name]["rekey"] = _rekey(one, plan.rekey_seconds)
+                tables[name] |= _measure_others(one, records, plan, len(spans))
         yield {
             "rows": size.rows,
             "rows_a_month": size.rows_a_month,
@@ -139,6 +135,19 @@ def measure(
             "vault_entries": sum(month.sealed for month in spans),
             "tables": tables,
         }
+
+
+def _measure_others(one: Grown, records: Records, plan: Plan, months_filled: int) -> dict[str, Any]:
+    """Return what a large table costs those who do not write batches."""
+    measured = {
+        **one.filled.sizes(),
+        "look_up": _look_up(one, plan.look_ups),
+        "erasure": _erase(one, records, months_filled, plan.persons),
+        "vacuum_seconds": _vacuum(one),
+    }
+    if one.size.rows > plan.rekey_seconds * REKEYED_A_SECOND:
+        measured["rekey"] = _rekey(one, plan.rekey_seconds)
+    return measured
 
 
 def _databases(here: Place) -> dict[str, Filled]:
