@@ -125,7 +125,7 @@ sbom: .venv-site/installed ## write the layer's bill of materials (CycloneDX) to
 mutants: .venv-mutants/installed ## tell which small changes of the pure modules no test notices, in hours; ARGS='tokens cells' for some
 	nice .venv-mutants/bin/python -m tools.testing.mutants $(ARGS)
 
-bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one
+bench: setup .venv-bench/installed ## compare with other ways to write, in minutes; ARGS=--quick in one, ARGS=--growth: what a large table costs
 	@PYTHONPATH=layers/common:tests/declared .venv-bench/bin/python -m tools.bench $(ARGS)
 
 up: ## start PostgreSQL and LocalStack with Docker; EMULATOR=ministack instead of LocalStack

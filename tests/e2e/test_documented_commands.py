@@ -178,6 +178,8 @@ def test_the_benchmark_measures_and_writes_its_page(clone: Clone) -> None:
         pytest.skip("what the benchmark compares with is not installed: `make bench` installs it")
     clone.run("make bench ARGS=--quick")
     assert page.read_text() != before
+    growth = json.loads(page.with_suffix(".json").read_text())["growth"]
+    assert [size["rows"] for size in growth["sizes"]] == [3_000]
 
 
 def test_a_stream_of_ones_own_is_looked_at_before_it_is_deployed(clone: Clone, own_stream: None) -> None:

@@ -1,5 +1,6 @@
 """A filled table gets partitions while batches are written to it; whatever is cut off is gone on with."""
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -271,3 +272,14 @@ def test_a_table_that_somebody_holds_is_left_as_it_was(
         other.run("ROLLBACK")
     assert kind(database) == "r"
     assert maintaining.run(NEW)["converted"] == 1
+
+
+def test_an_empty_table_of_two_streams_is_converted_once(
+    deploy: Deploy, database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.sql("TRUNCATE calls")
+    monkeypatch.delitem(sys.modules, "streams.other_calls", raising=False)
+    (tmp_path / "other_calls.py").write_text(DECLARATION)
+    deploy()
+    assert kind(database) == "p"
+    assert database.value("SELECT count(*) FROM pg_index WHERE indrelid = 'calls'::regclass AND indisunique") == 1

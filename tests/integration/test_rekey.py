@@ -255,6 +255,28 @@ def test_a_key_that_becomes_current_half_way_is_the_one_that_counts(rekeying: Re
 # Half-way
 
 
+def test_a_call_tells_how_much_of_the_step_is_done_and_how_long_it_goes_on(
+    rekeying: Rekeying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_tables, "BATCH_ROWS", 4)
+    rekeying.database.sql("ANALYZE")
+    rekeying.key_becomes_current()
+    told = [rekeying.rekey(ticking(15)) for _ in range(4)]
+    shares = [answer["share"] for answer in told if answer["step"] == "map"]
+    assert shares == sorted(shares) and 0 < shares[0] < shares[-1] <= 1
+    assert told[0]["table"] in {table.name for table in token_tables.tables(STREAMS, NEW)}
+    assert told[0]["seconds_left"] is not None
+
+
+def test_nobody_waits_to_be_told_how_much_is_done(rekeying: Rekeying) -> None:
+    rekeying.key_becomes_current()
+    with rekeying.database.second_session() as other:
+        other.run("BEGIN; LOCK TABLE visits")  # the last table: the others come before it
+        answer = rekeying.rekey(ticking(9))
+        other.run("ROLLBACK")
+    assert (answer["done"], answer["share"], answer["seconds_left"]) == (False, None, None)
+
+
 def test_after_the_first_step_joins_and_duplicates_are_whole_across_both_keys(rekeying: Rekeying) -> None:
     rekeying.key_becomes_current()
     rekeying.ingest(NEW, UserLogin, {20: login(ip="198.51.100.1", device_id="d1")})
@@ -548,5 +570,6 @@ def test_an_invocation_without_time_changes_nothing(rekeying: Rekeying) -> None:
     rekeying.key_becomes_current()
     with pytest.raises(Outage, match=r"^out of time$"):
         rekeying.rekey(in_seconds(-1))
-    assert rekeying.rekey(in_seconds(4)) == {"done": False, "step": "map", "changed": 0}
+    told = {"step": "map", "table": "pii_vault", "share": 0.0, "seconds_left": None}
+    assert rekeying.rekey(in_seconds(4)) == {"done": False, "changed": 0, **told}
     assert rekeying.stored() == before

@@ -54,8 +54,8 @@ def test_what_the_function_refuses_is_one_line(deployment: FakeDeployment) -> No
     [
         ({"step": None, "data_keys_to_rewrap": 0}, "Key 2 of 3 is current; no work is going on.\n"),
         (
-            {"step": "map", "data_keys_to_rewrap": 1200},
-            "Key 2 of 3 is current; the tokens are being brought to it (map).\n"
+            {"step": "map", "table": "orders", "share": 0.4249, "data_keys_to_rewrap": 1200},
+            "Key 2 of 3 is current; the tokens are being brought to it (map, in orders: about 42% of all rows).\n"
             "1,200 data keys are to be moved: sluice keys rewrap.\n",
         ),
     ],
@@ -70,7 +70,8 @@ def test_rekey_goes_on_until_it_is_done_and_waits_as_long_as_it_is_told_but_a_mi
     function: FakeFunction,
 ) -> None:
     function.answers = [
-        {"done": False, "step": "apply", "changed": 1500},
+        {"done": False, "step": "apply", "changed": 1400},  # as the function of before tells it
+        {"done": False, "step": "apply", "changed": 100, "table": "orders", "share": 0.5, "seconds_left": 3601},
         {"done": False, "step": "wait", "changed": 10, "wait_seconds": 90},
         {"done": False, "step": "wait", "changed": 0, "wait_seconds": 30},
         {"done": True, "step": "done", "changed": 0},
@@ -78,13 +79,14 @@ def test_rekey_goes_on_until_it_is_done_and_waits_as_long_as_it_is_told_but_a_mi
     code, output, errors = run("keys", "rekey", *WHY)
     assert (code, errors) == (0, "")
     assert output.splitlines() == [
-        "1,500 changed; step apply.",
+        "1,400 changed; step apply.",
+        "1,500 changed; step apply, in orders: about 50% of all rows, 61 min more at this pace.",
         "1,510 changed; the key before may be in use for 90 s more: waiting.",
         "1,510 changed; the key before may be in use for 30 s more: waiting.",
         "Done: 1,510 changed. Every token is of the current key.",
     ]
     assert function.slept == [60, 30]
-    assert function.calls == [("RekeyUrl", {"action": "rekey", **PAYLOAD}, "")] * 4
+    assert function.calls == [("RekeyUrl", {"action": "rekey", **PAYLOAD}, "")] * 5
 
 
 def test_rewrap_goes_on_until_it_is_done(function: FakeFunction) -> None:

@@ -67,6 +67,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "make soak": (CI,),
     "make soak ARGS='--backlog 100000'": ("Makefile", "tests/e2e/test_backlog.py"),
     "make bench": (f"{E2E}test_the_benchmark_measures_and_writes_its_page",),
+    "make bench ARGS=--growth": ("Makefile", f"{E2E}test_the_benchmark_measures_and_writes_its_page"),  # with few rows
     "make test-docker": ("Makefile", "tests/docker/test_compose.py"),
     "make up": (f"{COMPOSE}test_make_up_returns_when_both_services_are_healthy",),
     "make up EMULATOR=ministack": (UP_AND_DOWN, OF_PROJECT),

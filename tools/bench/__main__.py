@@ -1,4 +1,4 @@
-"""`python -m tools.bench [--quick]`: everything measured in one run, a table on the terminal, three files in docs/."""
+"""`python -m tools.bench`: everything measured in one run, but for growth; a table on the terminal, files in docs/."""
 
 import argparse
 import gc
@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 
-from tools.bench import cold_start, cpu, memory, report
-from tools.bench.chart import chart
+from tools.bench import cold_start, cpu, growth_report, memory, report
+from tools.bench.chart import chart, growth_chart
 from tools.bench.environment import Place, place, quiet
 from tools.bench.records import Records
 from tools.project import PROJECT
@@ -53,18 +54,62 @@ QUICK = Plan(
 )
 
 
+MOST_ROWS = 10_000_000
+ROWS_A_MONTH = 2_000_000
+SMALLER = (10_000, 1_000_000, MOST_ROWS)
+ERASURE_MONTHS, ERASURE_ROWS_A_MONTH = 26, 200_000
+FEW_ROWS, FEW_ROWS_A_MONTH = 3_000, 2_000
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description="Measure Sluice beside its alternatives.")
     parser.add_argument("--quick", action="store_true", help="under a minute: smaller batches, fewer runs")
-    quick = parser.parse_args().quick
+    parser.add_argument(
+        "--growth",
+        type=int,
+        nargs="?",
+        const=MOST_ROWS,
+        metavar="ROWS",
+        help=f"measure nothing but what grows with the table: up to {MOST_ROWS:,} rows, or so many, in half an hour",
+    )
+    parser.add_argument(
+        "--rows-a-month",
+        type=int,
+        default=ROWS_A_MONTH,
+        metavar="ROWS",
+        help=f"with --growth; {ROWS_A_MONTH:,} if not given",
+    )
+    parser.add_argument(
+        "--by-month", action="store_true", help="with --growth: leave out the one table, which takes longest to fill"
+    )
+    given = parser.parse_args()
     with quiet(), place() as here:  # what the functions log and print goes nowhere; writing it is measured
-        measured = {"quick": quick} | _measure(here, QUICK if quick else FULL)
-    DOCS.mkdir(exist_ok=True)
+        if given.growth:
+            for growth in _growth(here, given.growth, given.rows_a_month, is_by_month=given.by_month):
+                _write(_earlier() | {"growth": growth})  # each size as soon as it is known
+            shown = growth_report.section(growth)
+        else:
+            measured = {"quick": given.quick} | _measure(here, QUICK if given.quick else FULL)
+            growth = _earlier()["growth"]  # it takes too long to be measured each time
+            if given.quick:
+                *_, growth = _growth(here, FEW_ROWS, FEW_ROWS_A_MONTH, is_quick=True)
+            _write(measured | {"growth": growth})
+            shown = report.summary(measured)
+    Console().print(Markdown(shown))
+    return 0
+
+
+def _earlier() -> dict[str, Any]:
+    """Return what was measured before."""
+    measured: dict[str, Any] = json.loads((DOCS / "benchmark.json").read_text())
+    return measured
+
+
+def _write(measured: dict[str, Any]) -> None:
     (DOCS / "benchmark.json").write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n")
     (DOCS / "benchmark.svg").write_text(chart(measured["race"]))
-    (DOCS / "benchmark.md").write_text(report.page(measured))
-    Console().print(Markdown(report.summary(measured)))
-    return 0
+    (DOCS / "growth.svg").write_text(growth_chart(measured["growth"]["sizes"]))
+    (DOCS / "benchmark.md").write_text(report.page(measured) + growth_report.section(measured["growth"]))
 
 
 def _measure(here: Place, plan: Plan) -> dict[str, Any]:
@@ -112,6 +157,23 @@ def _race(here: Place, plan: Plan, records: Records) -> dict[str, Any]:
         "vault": prices,
         "batches": {"records": plan.batch_size} | {name: timing.summary() for name, timing in batches.items()},
     }
+
+
+def _growth(
+    here: Place, most_rows: int, rows_a_month: int, is_quick: bool = False, is_by_month: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Yield what was measured of growth until now, after each size. A quick one proves that it can be done."""
+    from tools.bench import growth  # after `place`, as above
+
+    sizes = [growth.Size(most_rows, rows_a_month)]
+    if not is_quick:
+        sizes[:0] = [growth.Size(rows, rows_a_month) for rows in SMALLER if rows < most_rows]
+        sizes.insert(-1, growth.Size(ERASURE_MONTHS * ERASURE_ROWS_A_MONTH, ERASURE_ROWS_A_MONTH))
+    plan = growth.LITTLE if is_quick else growth.FULL
+    about: dict[str, Any] = {"machine": _machine(here), "batch": plan.batch, "rounds": plan.rounds, "sizes": []}
+    for size in growth.measure(here, sizes, plan, Records(), _say, is_by_month):
+        about = about | {"sizes": [*about["sizes"], size]}
+        yield about
 
 
 def _machine(here: Place) -> dict[str, Any]:

@@ -1,39 +1,106 @@
-"""The race in, an SVG chart out: a bar for each contender and batch size, time per record on a logarithmic scale."""
+"""What was measured in, SVG charts out: the race as bars on a logarithmic scale, growth as lines."""
 
-from collections.abc import Iterator
-from math import log10
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from math import ceil, log10
 from typing import Any
 
+from tools.bench.growth_report import TABLES, by_rows, times
 from tools.bench.report import COLOURS, NAMES
 
 WIDTH, HEIGHT = 860, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 104, 44  # px around the bars
 BAR, GAP = 24, 3
 LOWEST, HIGHEST = 1, 10_000  # µs
+GROWTH_COLOURS = {
+    ("sluice", "Sluice"): {"one": "#d1495b", "by month": "#0f7b6c"},
+    ("floor", "Floor"): {"one": "#edae49", "by month": "#8d99ae"},
+}
 
 
 def chart(race: dict[str, dict[str, Any]]) -> str:
     """Return docs/benchmark.svg."""
+    legend = [(label, COLOURS[name]) for name, label in NAMES.items()]
+    about = "Microseconds per record, median (each line is ten times the one below)"
+    return _svg("Time per record by batch size and contender", [*_legend(about, legend), *_scale(), *_bars(race)])
+
+
+def growth_chart(sizes: Iterable[dict[str, Any]]) -> str:
+    """Return docs/growth.svg: a line for each table and each of two who write to it."""
+    shown = by_rows(sizes)
+    values = {
+        (case, of): [
+            (_growth_x(number, len(shown)), times(size, of, case, "lowest"))
+            for number, size in enumerate(shown)
+            if of in size["tables"]
+        ]
+        for case, _ in GROWTH_COLOURS
+        for of in TABLES
+    }
+    highest = ceil(max(value for points in values.values() for _, value in points))
+    legend = [
+        (f"{writer}: {label.lower()}", GROWTH_COLOURS[case, writer][of])
+        for case, writer in GROWTH_COLOURS
+        for of, label in TABLES.items()
+    ]
+    about = "Time of a batch, of that into 10,000 rows in the same rounds (lowest of the runs)"
+    lines = zip(values.values(), legend, strict=True)
+    return _svg(
+        "Time of a batch by the rows that are there",
+        [
+            *_legend(about, legend),
+            *_growth_scale(shown, highest),
+            *(part for points, (_, colour) in lines for part in _line(points, colour, highest)),
+        ],
+    )
+
+
+def _svg(title: str, parts: Iterable[str]) -> str:
     return "\n".join(
         [
             '<svg xmlns="http://www.w3.org/2000/svg"'
             f' viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
-            "<title>Time per record by batch size and contender</title>",
+            f"<title>{title}</title>",
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-            *_legend(),
-            *_scale(),
-            *_bars(race),
+            *parts,
             "</svg>\n",
         ]
     )
 
 
-def _legend() -> Iterator[str]:
-    yield _text(LEFT, 20, "Microseconds per record, median (each line is ten times the one below)", weight="bold")
-    for number, (name, label) in enumerate(NAMES.items()):
+def _legend(about: str, entries: Iterable[tuple[str, str]]) -> Iterator[str]:
+    yield _text(LEFT, 20, about, weight="bold")
+    for number, (label, colour) in enumerate(entries):
         x, y = LEFT + number % 2 * 390, 40 + number // 2 * 17
-        yield f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{COLOURS[name]}"/>'
+        yield f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{colour}"/>'
         yield _text(x + 16, y, label)
+
+
+def _growth_scale(sizes: list[dict[str, Any]], highest: int) -> Iterator[str]:
+    for value in range(highest + 1):
+        y = _growth_y(value, highest)
+        yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+        yield _text(LEFT - 8, y + 4, f"{value} ×", anchor="end")
+    for number, size in enumerate(sizes):
+        yield _text(_growth_x(number, len(sizes)), HEIGHT - 18, f"{size['rows']:,} rows", anchor="middle")
+
+
+def _line(values: list[tuple[float, float]], colour: str, highest: int) -> Iterator[str]:
+    points = [(x, _growth_y(value, highest)) for x, value in values]
+    for (x1, y1), (x2, y2) in pairwise(points):
+        yield f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="2"/>'
+    for x, y in points:
+        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>'
+    if points:
+        yield _text(points[-1][0] + 8, points[-1][1] + 4, f"{values[-1][1]:.1f}")
+
+
+def _growth_x(number: int, sizes: int) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) / sizes * (number + 0.5)
+
+
+def _growth_y(value: float, highest: int) -> float:
+    return HEIGHT - BOTTOM - value / highest * (HEIGHT - TOP - BOTTOM)
 
 
 def _scale() -> Iterator[str]:

@@ -84,7 +84,7 @@ handler.
 {duplicates} that
 only PostgreSQL knows. Milliseconds: median (lowest to highest).
 
-{_table(("Batch", "Milliseconds", "Times the clean batch"), _batch_rows(batches))}
+{table(("Batch", "Milliseconds", "Times the clean batch"), _batch_rows(batches))}
 
 ## The vault
 
@@ -94,7 +94,7 @@ batch comes after an untimed one of as many records, into as many rows, with a v
 logins beside its own. Rounds: {vault_runs} records. Milliseconds: median (lowest to highest): how many times as
 long as without a vault.
 
-{_table(("Records", *VAULT_CASES.values()), _vault_rows(measured))}
+{table(("Records", *VAULT_CASES.values()), _vault_rows(measured))}
 
 To seal a value takes {measured["cpu_to_seal_us"]:.1f} µs of CPU time, without PostgreSQL's.
 
@@ -102,11 +102,11 @@ To seal a value takes {measured["cpu_to_seal_us"]:.1f} µs of CPU time, without 
 
 The lowest of the runs, without PostgreSQL's: {_cpu_by_size(measured)}. By step, each alone:
 
-{_table(("Step", "µs per record"), steps)}
+{table(("Step", "µs per record"), steps)}
 
 A value by the kind of its field, from the decoder to the cell; the logins have texts, an address and a version:
 
-{_table(("Kind", "Kept, µs", "As a token, µs"), kinds)}
+{table(("Kind", "Kept, µs", "As a token, µs"), kinds)}
 
 ## Cold start
 
@@ -114,7 +114,7 @@ Lambda's Runtime Interface Emulator, the layer as `sam build` makes it, nothing 
 {measured["cold_start"]["sluice"]["starts"]} times, by turns. The bare function imports pg8000 and Powertools'
 batch processor and does nothing. Milliseconds: median (lowest to highest).
 
-{_table(("Function", "Imports", "First batch, 10 records"), _cold_rows(measured))}
+{table(("Function", "Imports", "First batch, 10 records"), _cold_rows(measured))}
 
 The first batch opens the connection to PostgreSQL and reads two secrets, for which boto3 is imported.
 
@@ -128,7 +128,7 @@ ${DOLLARS_PER_MILLION_REQUESTS:.2f} per million requests), whole batches, for th
 of 1,024 MB has about six tenths of a core: its own CPU time is longer there than here, waiting for PostgreSQL is not.
 SQS is not included.
 
-{_table(("Records", *NAMES.values()), _race_rows(measured, _cost))}
+{table(("Records", *NAMES.values()), _race_rows(measured, _cost))}
 """
 
 
@@ -136,17 +136,17 @@ def summary(measured: Measured) -> str:
     """Return the part of the page that a terminal shows: the goals, and what a record took."""
     return f"""## Goals
 
-{_table(("", "Goal", "Measured", ""), goals(measured))}
+{table(("", "Goal", "Measured", ""), goals(measured))}
 
 ## Time of a batch
 
 Microseconds per record (in brackets: how many times as long as Sluice).
 
-{_table(("Records", *NAMES.values()), _race_rows(measured, _per_record))}
+{table(("Records", *NAMES.values()), _race_rows(measured, _per_record))}
 
 Milliseconds: median (lowest to highest).
 
-{_table(("Records", *NAMES.values()), _race_rows(measured, _milliseconds))}"""
+{table(("Records", *NAMES.values()), _race_rows(measured, _milliseconds))}"""
 
 
 def goals(measured: Measured) -> list[Sequence[str]]:
@@ -185,7 +185,7 @@ def goals(measured: Measured) -> list[Sequence[str]]:
             for case, goal in VAULT_GOALS
         ),
     ]
-    return [_goal(*goal) for goal in most]
+    return [goal(*about) for about in most]
 
 
 FLOOR_GOALS = ((10, 2.5), (100, 3), (1_000, 1.8), (10_000, 1.8))
@@ -196,14 +196,16 @@ def _times_without(cases: Measured, case: str) -> float:
     return float(cases[case]["median_ms"] / cases["without"]["median_ms"])
 
 
-def _goal(about: str, goal: float, value: float | None, unit: str) -> Sequence[str]:
+def goal(about: str, most: float, value: float | None, unit: str) -> Sequence[str]:
+    """Return the row of a goal: at most so much."""
     if value is None:
-        return about, f"at most {goal:g} {unit}", "not measured", ""
+        return about, f"at most {most:g} {unit}", "not measured", ""
     digits = 2 if value < 10 else 1 if value < 100 else 0
-    return about, f"at most {goal:g} {unit}", f"{value:.{digits}f} {unit}", "reached" if value <= goal else "missed"
+    return about, f"at most {most:g} {unit}", f"{value:.{digits}f} {unit}", "reached" if value <= most else "missed"
 
 
-def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown, the first column to the left, all others to the right."""
     head = list(head)
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

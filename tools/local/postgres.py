@@ -88,6 +88,12 @@ class Postgres:
         with self.connect("postgres") as connection:
             connection.run(f"CREATE DATABASE {self.database}")
 
+    def restart(self) -> None:
+        """Start the running server again on its port, with the settings of now. Raises NotStarted."""
+        restarted = self._run("pg_ctl", "restart", "--mode=fast", "--log", str(self.log))
+        if restarted.returncode != 0:
+            raise NotStarted(f"PostgreSQL did not restart: {restarted.stderr}{self.log.read_text()}")
+
     def stop(self) -> bool:
         """Disconnect everybody, stop the server and return whether it ran."""
         return self._data.exists() and self._run("pg_ctl", "stop", "--mode=fast").returncode == 0

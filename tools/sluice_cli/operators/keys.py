@@ -2,8 +2,9 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import ceil
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +24,7 @@ app = typer.Typer(help="Add a token key, bring all tokens to it, move the vault 
 def status(reason: ReasonOption, ticket: TicketOption, stack: StackOption = "") -> None:
     """Say which token key is current, what is being done, and how many data keys another KMS key has wrapped."""
     answer = _call("status", reason, ticket, stack)
-    step = f"the tokens are being brought to it ({answer['step']})" if answer["step"] else "no work is going on"
+    step = f"the tokens are being brought to it ({_standing(answer)})" if answer["step"] else "no work is going on"
     terminal.console().print(f"Key {answer['current']} of {answer['keys']} is current; {step}.")
     if answer["data_keys_to_rewrap"]:
         terminal.console().print(f"{answer['data_keys_to_rewrap']:,} data keys are to be moved: sluice keys rewrap.")
@@ -56,7 +57,7 @@ def rekey(reason: ReasonOption, ticket: TicketOption, stack: StackOption = "") -
                 terminal.note(f"{changed:,} changed; the key before may be in use for {wait_seconds} s more: waiting.")
                 time.sleep(min(wait_seconds, POLL_SECONDS))
             elif not answer["done"]:
-                terminal.note(f"{changed:,} changed; step {answer['step']}.")
+                terminal.note(f"{changed:,} changed; step {_standing(answer)}.")
     terminal.console().print(f"Done: {changed:,} changed. Every token is of the current key.")
 
 
@@ -94,6 +95,15 @@ def policy(
         terminal.fail(str(error), error.exit_code)
     except clients.errors() as error:
         terminal.fail(str(error))
+
+
+def _standing(answer: Mapping[str, Any]) -> str:
+    """Return the step, and about how much of it is done. A function of before does not tell that."""
+    if answer.get("share") is None:
+        return str(answer["step"])
+    text = f"{answer['step']}, in {answer['table']}: about {answer['share']:.0%} of all rows"
+    left = answer.get("seconds_left")
+    return text if left is None else f"{text}, {ceil(left / 60):,} min more at this pace"
 
 
 def _until_done(action: str, reason: str, ticket: str, stack: str) -> Iterator[dict[str, Any]]:

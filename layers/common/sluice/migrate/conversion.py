@@ -22,8 +22,10 @@ LONGEST_NAME = 63  # bytes; tables of streams have ASCII names nearly always, an
 
 def convert_empty(connection: Connection) -> None:
     """Give the declared tables that hold no row their partitions, in this transaction."""
-    for partitioned in partitions.declared(connection):
-        if partitioned.is_converted or connection.run(f"SELECT FROM {partitioned.relation} LIMIT 1"):
+    # Two streams can have one table, which is converted once.
+    plain = {one.relation: one for one in partitions.declared(connection) if not one.is_converted}
+    for partitioned in plain.values():
+        if connection.run(f"SELECT FROM {partitioned.relation} LIMIT 1"):
             continue
         connection.run(f"LOCK TABLE {partitioned.relation}")
         if not connection.run(f"SELECT FROM {partitioned.relation} LIMIT 1"):

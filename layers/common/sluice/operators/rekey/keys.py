@@ -14,6 +14,7 @@ from sluice.operators.call import Ticket
 from sluice.operators.rekey import rekeyer, rewrap
 from sluice.operators.rekey.new_token_key import TokenKeyAdder
 from sluice.operators.rekey.rekeyer import Rekeyer
+from sluice.operators.rekey.token_tables import tables
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
@@ -60,6 +61,6 @@ class Keys:
         return {
             "current": keyset.current,
             "keys": len(keyset.keys),
-            "step": rekeyer.step(connection),
+            **rekeyer.standing(connection, tables(self.streams, keyset)).told(),
             "data_keys_to_rewrap": rewrap.count_left(connection, self.settings.vault),
         }

@@ -9,10 +9,11 @@ The work goes over all tables, batch after batch, in steps:
   older token since `map` began. Then the work is done.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -30,6 +31,7 @@ from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.vault import erasures
 
 BATCH_SECONDS = 5  # what a batch may take
+STANDING_SECONDS = 2  # that the look at how far it has come may take
 EMPTIED_ROWS = 10_000  # of `rekeyed_token`, a transaction
 
 type Step = Literal["map", "apply", "wait", "empty"]
@@ -56,6 +58,25 @@ class Outcome(msgspec.Struct, frozen=True):
     head: Head | None = None  # of the audit log, once the work is done
 
 
+class Standing(NamedTuple):
+    """How far the work has come."""
+
+    step: str | None  # None: no work is going on
+    table: str | None = None  # that `map` or `apply` is at
+    share: float | None = None  # of the rows of all tables, done in this step
+    at: float = 0  # seconds on a clock that only goes on
+
+    def told(self) -> dict[str, Any]:
+        """Return it for an answer."""
+        return {"step": self.step, "table": self.table, "share": None if self.share is None else round(self.share, 4)}
+
+    def seconds_left(self, before: "Standing") -> int | None:
+        """Return how long the step goes on at the pace since then, or None where that cannot be told."""
+        if self.share is None or before.share is None or self.step != before.step or self.share <= before.share:
+            return None
+        return round((1 - self.share) * (self.at - before.at) / (self.share - before.share))
+
+
 @dataclass(frozen=True)
 class Rekeyer:
     """All tables with tokens, as the rekey role may use them."""
@@ -72,7 +93,7 @@ class Rekeyer:
         version = keyset_secret.version(self.secret_id)
         work = _Work(tables(self.streams, version.keyset), version, entry)
         self.database.transact(work.begin, deadline)
-        changed, step = 0, "map"
+        changed, step, first = 0, "map", Standing(None)
         while deadline.allows(BATCH_SECONDS):
             outcome = self.database.transact_once(work.advance, deadline)
             changed += outcome.changed
@@ -83,7 +104,17 @@ class Rekeyer:
                 return {"done": True, "step": step, "changed": changed}
             if outcome.wait_seconds:
                 return {"done": False, "step": step, "changed": changed, "wait_seconds": outcome.wait_seconds}
-        return {"done": False, "step": step, "changed": changed}
+            if first.step != step:
+                first = self._standing(work, step)
+        last = self._standing(work, step)
+        return {"done": False, "changed": changed, **last.told(), "seconds_left": last.seconds_left(first)}
+
+    def _standing(self, work: "_Work", step: str) -> Standing:
+        """Return how far the work has come, without numbers when somebody holds one of the tables."""
+        try:
+            return self.database.transact(work.standing, Deadline(time.monotonic() + STANDING_SECONDS))
+        except Outage:
+            return Standing(step)
 
 
 @dataclass(frozen=True)
@@ -121,6 +152,10 @@ class _Work:
                 return self._empty(connection, progress)
             case _:
                 return self._walk(connection, progress)
+
+    def standing(self, connection: Connection) -> Standing:
+        """Return how far the work has come."""
+        return standing(connection, self.tables)
 
     def _progress(self, connection: Connection) -> Progress | None:
         """Return how far the work has come, and keep other callers out of it. For a newer token key it begins anew."""
@@ -183,10 +218,18 @@ class _Work:
         return Outcome("done", head=audit_log.append(connection, entry))
 
 
-def step(connection: Connection) -> str | None:
-    """Return the step that the work is at, or None when there is none."""
-    rows = connection.run("SELECT step FROM rekeying")
-    return str(rows[0][0]) if rows else None
+def standing(connection: Connection, tables: Sequence[TokenTable]) -> Standing:
+    """Return how far the work has come, by the estimates of PostgreSQL."""
+    rows: Any = connection.run("SELECT step, place, after FROM rekeying")
+    if not rows:
+        return Standing(None)
+    step, place, after = rows[0]
+    names = [table.name for table in tables]
+    if step not in ("map", "apply") or place not in names:
+        return Standing(step)
+    number, counts = names.index(place), [table.estimate(connection) for table in tables]
+    done = sum(counts[:number]) + (tables[number].estimate(connection, after) if after else 0)
+    return Standing(step, place, min(1.0, done / max(1, sum(counts))), time.monotonic())
 
 
 def _remember(connection: Connection, tokens: Mapping[str, str]) -> None:

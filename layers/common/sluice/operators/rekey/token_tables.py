@@ -12,7 +12,7 @@ from sluice.declaration.personal import SUBJECT, TextPlace, TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.postgres import row_locks
 from sluice.postgres.cells import array_cell, json_cell
-from sluice.postgres.driver import Connection, identifier, quoted_table
+from sluice.postgres.driver import Connection, identifier, literal, quoted_table
 from sluice.postgres.row_locks import BEFORE_ALL, RowId
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 
@@ -43,6 +43,9 @@ class TokenTable(Protocol):
         `is_settled` tells that nobody works with an older token key any more.
         """
 
+    def estimate(self, connection: Connection, until: str | None = None) -> int:
+        """Return about how many rows there are up to that id; None: in all."""
+
 
 class Successors:
     """What follows a token: the token of the same value under the current token key."""
@@ -68,6 +71,9 @@ class SealedValues:
     successors: Successors
     name: str = "pii_vault"
 
+    def estimate(self, connection: Connection, until: str | None = None) -> int:
+        return _estimate(connection, "pii_vault", "token", until)
+
     def read(self, connection: Connection, after: str | None) -> Batch:
         # A token is in several partitions, and must not be parted by the end of a batch.
         rows = _next(connection, "DISTINCT token, domain", "pii_vault", "token", after)
@@ -91,6 +97,9 @@ class ErasedPersons:
 
     successors: Successors
     name: str = "erasure"
+
+    def estimate(self, connection: Connection, until: str | None = None) -> int:
+        return _estimate(connection, "erasure", "subject_token", until)
 
     def read(self, connection: Connection, after: str | None) -> Batch:
         tokens = [token for (token,) in _next(connection, "subject_token", "erasure", "subject_token", after)]
@@ -117,6 +126,9 @@ class ErasedValues:
 
     successors: Successors
     name: str = "erased_value"
+
+    def estimate(self, connection: Connection, until: str | None = None) -> int:
+        return _estimate(connection, "erased_value", "token", until)
 
     def read(self, connection: Connection, after: str | None) -> Batch:
         rows = _next(connection, "token, domain", "erased_value", "token", after)
@@ -193,6 +205,9 @@ class StreamRows:
         )
         return len(members)
 
+    def estimate(self, connection: Connection, until: str | None = None) -> int:
+        return _estimate(connection, self._table, "message_id", _row_id(until)[0] if until else None)
+
     def _decoded(self, values: Sequence[Any]) -> list[Any]:
         return [
             # Decimals, because a number in JSON may have more digits than a float.
@@ -233,6 +248,13 @@ def _next(connection: Connection, columns: str, table: str, primary_key: str, af
     if after is None:
         return connection.run(f"SELECT {columns} FROM {table} {order}") or []
     return connection.run(f"SELECT {columns} FROM {table} WHERE {primary_key} > :after {order}", after=after) or []
+
+
+def _estimate(connection: Connection, table: str, primary_key: str, until: str | None) -> int:
+    """Return how many rows PostgreSQL expects by its statistics: to count them would take as long as to read them."""
+    condition = f" WHERE {primary_key} <= {literal(until)}" if until else ""
+    rows: Any = connection.run(f"EXPLAIN (FORMAT JSON) SELECT FROM {table}{condition}")
+    return int(rows[0][0][0]["Plan"]["Plan Rows"])
 
 
 def _row_id(text: str) -> RowId:
