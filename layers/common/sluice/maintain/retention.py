@@ -5,6 +5,7 @@ the lock that it asks for: 0.3 seconds. If it does not get it, it tries again.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from sluice.deadline import Deadline
@@ -85,18 +86,18 @@ def delete_expired(database: Database, partitioned: Partitioned, deadline: Deadl
 
 def delete_outdated(database: Database, deadline: Deadline) -> int:
     """Delete what our own tables need no more: rejections, the ledger of rows that are gone, unused data keys."""
-
-    def delete(connection: Connection, what: str) -> int:
-        rows: Any = connection.run("SELECT delete_outdated(:what, :most)", what=what, most=ROWS)
-        return int(rows[0][0])
-
     deleted = 0
     for what in OUTDATED:
-        while number := database.transact_once(lambda connection, what=what: delete(connection, what), deadline):  # type: ignore[misc]
+        number = ROWS
+        while number == ROWS:
+            number = database.transact_once(partial(_delete_some, what=what), deadline)
             deleted += number
-            if number < ROWS:
-                break
     return deleted
+
+
+def _delete_some(connection: Connection, what: str) -> int:
+    rows: Any = connection.run("SELECT delete_outdated(:what, :most)", what=what, most=ROWS)
+    return int(rows[0][0])
 
 
 def _noted(connection: Connection, partitioned: Partitioned, dropped: Dropped) -> tuple[Dropped, Head]:
