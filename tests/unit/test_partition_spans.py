@@ -1,6 +1,7 @@
 """The spans of partitions: together with what is there they fill the window, and no two overlap."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -70,11 +71,11 @@ def test_gaps_and_what_is_taken_fill_the_window_without_an_overlap(
             taken.append(Span(lower, lower + timedelta(days=length)))
     made = list(gaps(window, unit, taken, now))
     spans = sorted([*taken, *made])
-    assert all(one.upper <= other.lower for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one.upper <= other.lower for one, other in pairwise(spans))
     inside = [span for span in spans if span.upper > window.lower and span.lower < window.upper]
     assert inside[0].lower <= window.lower
     assert inside[-1].upper >= window.upper
-    assert all(one.upper == other.lower for one, other in zip(inside, inside[1:], strict=False))
+    assert all(one.upper == other.lower for one, other in pairwise(inside))
     longest = {"day": 1, "month": 31, "year": 366}[unit]
     assert all(span.lower == BEGINNING or span.upper - span.lower <= timedelta(days=longest) for span in made)
     assert list(gaps(window, unit, spans, now)) == []
