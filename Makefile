@@ -39,8 +39,8 @@ redeploy: setup ## build and deploy what has changed to the stack that `make dem
 test: setup ## run the tests, on a real PostgreSQL and the deployed template, in five minutes; ARGS go to pytest
 	$(BIN)/python -m pytest $(PARALLEL) -m "not long" $(TESTS) $(ARGS)
 
-test-all: setup .venv-browser/bin/sluice ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack
-	.venv-browser/bin/python -m pytest $(PARALLEL) -m "not outage" tests/browser $(LONG_TESTS) $(TESTS) $(ARGS)
+test-all: setup ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack
+	$(BIN)/python -m pytest $(PARALLEL) $(LONG_TESTS) $(TESTS) $(ARGS)
 	$(BIN)/python -m tools.local.engine $(ENGINE) $(BIN)/python -m pytest tests/docker $(ARGS) || [ $$? -eq 5 ]  # ARGS chose none
 
 explore: setup ## run the tests of properties with examples that are new each time
@@ -187,5 +187,5 @@ lock: ## pin anew what pyproject.toml asks for
 	@touch $@
 
 # An editable install: the command, and two folders on the path; nothing is fetched and nothing written to the tree.
-.venv/bin/sluice .venv-browser/bin/sluice: %/bin/sluice: %/installed pyproject.toml
-	$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+.venv/bin/sluice: .venv/installed pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

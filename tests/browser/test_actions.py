@@ -171,7 +171,7 @@ def test_a_person_is_erased_after_it_was_confirmed(visitor: Visitor, stack: Stac
     visitor.page.locator("#lane-user_logins .branches li", has_text="erased 1").wait_for()
 
 
-@pytest.mark.outage
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("button", "fails_within"),
     [("Stop PostgreSQL for 30 s", 30), ("Lock for 90 s", 90)],

@@ -73,6 +73,7 @@ class Functions:
 
         assert self.call("rekey", action="status", **why)["current"] == 1
         assert self.call("rekey", action="rekey", **why)["done"] is True
+        assert self._environment("maintain").invoke({}, 60)["postponed"] == {}
         verified = self.call("audit", action="verify")
         assert verified["intact"] is True and verified["rows"] >= 3
 
