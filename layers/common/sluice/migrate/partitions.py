@@ -1,4 +1,4 @@
-"""The partitions of the streams' tables and of the vault: those that lack are made, before anything needs them.
+"""The partitions of the streams' tables and of the vault. They are made before anything needs them.
 
 A partition spans a day, a month or a year, in UTC. They begin with what is kept, and end after `AHEAD`. Where rows are
 kept forever, the first one takes whatever is older than those that were made beforehand.
@@ -80,29 +80,24 @@ def declared(connection: Connection) -> list[Partitioned]:
 
 
 def make_next(connection: Connection, partitioned: Partitioned) -> bool:
-    """Make the first partition that lacks, of the vault before the table, and tell whether there was one."""
+    """Make the first partition that is missing, of the vault before the table, and tell whether one was."""
     connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
     now = moment(connection)
-    window = wanted(partitioned.partitioning, now)
     unit = partitioned.partitioning.unit
-    of_vault = [one.span for one in partitions(connection, "pii_vault", partitioned.stream)]
-    for span in gaps(window, unit, of_vault, now):
-        connection.run(
-            "SELECT make_vault_partition(:name, CAST(:lower AS date), CAST(:upper AS date))",
-            name=partitioned.stream,
-            lower=None if span.lower == BEGINNING else span.lower.date().isoformat(),
-            upper=span.upper.date().isoformat(),
-        )
-        return True
-    of_table = [one.span for one in partitions(connection, partitioned.relation)] if partitioned.is_converted else []
-    for span in gaps(window, unit, of_table, now) if partitioned.is_converted else ():
-        connection.run(
-            "SELECT make_partition(:name, :lower, :upper)",
-            name=partitioned.stream,
-            lower=None if span.lower == BEGINNING else span.lower,
-            upper=span.upper,
-        )
-        return True
+    tables = {"make_vault_partition": ("pii_vault", partitioned.stream)}
+    if partitioned.is_converted:
+        tables["make_partition"] = (partitioned.relation, "")
+    for function, table in tables.items():
+        taken = [one.span for one in partitions(connection, *table)]
+        missing = next(gaps(wanted(partitioned.partitioning, now), unit, taken, now), None)
+        if missing is not None:
+            connection.run(
+                f"SELECT {function}(:name, :lower, :upper)",
+                name=partitioned.stream,
+                lower=None if missing.lower == BEGINNING else missing.lower.isoformat(),
+                upper=missing.upper.isoformat(),
+            )
+            return True
     return False
 
 
@@ -157,7 +152,7 @@ def wanted(partitioning: Partitioning, now: datetime) -> Span:
 
 
 def gaps(window: Span, unit: str, taken: Sequence[Span], now: datetime) -> Iterator[Span]:
-    """Yield the spans of a window that lack, no longer than a unit each; what is taken may have other bounds.
+    """Yield the spans of a window that are missing, no longer than a unit each. What is taken may have other bounds.
 
     One that has no lower bound ends where the next one begins, or with the unit before that of `now`.
     """
