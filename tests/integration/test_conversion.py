@@ -165,6 +165,15 @@ def test_what_would_stay_behind_is_refused_by_name_before_anything_is_done(
     assert kind(database) == "r"
 
 
+def test_a_unique_index_of_some_rows_alone_is_not_taken_for_the_key(
+    deploy: Deploy, database: TestDatabase, maintaining: Maintaining
+) -> None:
+    database.sql("CREATE UNIQUE INDEX few ON calls (message_id, sent_at) WHERE person <> ''")
+    deploy()
+    assert maintaining.run(NEW)["converted"] == 1
+    assert kind(database) == "p"
+
+
 def test_no_batch_fails_or_is_lost_while_a_table_is_converted(
     deploy: Deploy, database: TestDatabase, maintaining: Maintaining, environments: Callable[[], Environment]
 ) -> None:

@@ -1,8 +1,8 @@
 """The conversion of a table with rows to one with partitions, while batches are written to it.
 
 The old table becomes the first partition. It takes all rows until a boundary that lies ahead. First a constraint says
-that no row is newer than the boundary, and PostgreSQL looks whether that is true: for as long as it takes, and without
-keeping anybody out. Then the new table takes the name in one short transaction.
+that no row is newer than the boundary, and PostgreSQL looks whether that is true. That takes long, and blocks nobody.
+Then the new table takes the name in one short transaction.
 """
 
 from datetime import datetime, timedelta
@@ -15,9 +15,8 @@ from sluice.migrate.partitions import Partitioned
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection
 
-MARGIN = timedelta(
-    days=8
-)  # a message can be dated a day ahead, and the next run, which moves the boundary, is a day off
+# A message can be dated a day ahead, and the next run, which moves the boundary, is a day off.
+MARGIN = timedelta(days=8)
 
 
 def convert(database: Database, partitioned: Partitioned, deadline: Deadline) -> None:
@@ -38,8 +37,7 @@ def convert(database: Database, partitioned: Partitioned, deadline: Deadline) ->
 def has_key(connection: Connection, partitioned: Partitioned) -> bool:
     """Tell whether the table has the key that its partitions need: a deployment builds it."""
     rows: Any = connection.run(
-        "SELECT EXISTS (SELECT FROM pg_index"
-        f" WHERE indrelid = CAST(:relation AS regclass) AND indisvalid AND {partitions.IS_KEY})",
+        "SELECT EXISTS (SELECT FROM partition_keys(CAST(:relation AS regclass)) WHERE is_valid)",
         relation=partitioned.relation,
     )
     return bool(rows[0][0])

@@ -65,9 +65,8 @@ def build_keys(database: Database, deadline: Deadline) -> None:
 def _lacks_key(connection: Connection, partitioned: Partitioned) -> bool:
     """Tell whether the key must be built. What an interrupted build has left is dropped."""
     rows: Any = connection.run(
-        "SELECT indexrelid::regclass::text, indisvalid,"
-        " EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = indexrelid)"
-        f" FROM pg_index WHERE indrelid = CAST(:relation AS regclass) AND {partitions.IS_KEY}",
+        "SELECT index::text, is_valid, EXISTS (SELECT FROM pg_stat_progress_create_index WHERE index_relid = index)"
+        " FROM partition_keys(CAST(:relation AS regclass))",
         relation=partitioned.relation,
     )
     for index, is_valid, is_being_built in rows:

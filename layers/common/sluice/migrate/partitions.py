@@ -13,11 +13,6 @@ from sluice.declaration.stream import Stream
 from sluice.postgres.driver import Connection, quoted_table
 
 LOCK = 0x51CE  # deployments, and whoever makes partitions, take turns
-# The condition on pg_index for the unique index that becomes the primary key of a table with partitions.
-IS_KEY = (
-    "indisunique AND NOT indisprimary AND indnatts = 2 AND pg_get_indexdef(indexrelid, 1, false) = 'message_id'"
-    " AND pg_get_indexdef(indexrelid, 2, false) = 'sent_at'"
-)
 LONGEST_STEP = {"day": timedelta(days=1), "month": timedelta(days=31), "year": timedelta(days=366)}
 
 

@@ -58,14 +58,25 @@ CREATE FUNCTION attach_like(parent regclass, model regclass, what_is_like text, 
         END
     $$;
 
+-- The table of a stream that has partitions, or gets them. Any other stream is an error.
+CREATE FUNCTION table_of(stream_name text) RETURNS regclass
+    LANGUAGE plpgsql STABLE
+    AS $$
+        DECLARE
+            found regclass;
+        BEGIN
+            SELECT relation::regclass INTO STRICT found FROM partitioning WHERE stream = stream_name;
+            RETURN found;
+        END
+    $$;
+
 -- Makes a partition of a stream's table. Without `lower` it takes whatever is older.
 CREATE FUNCTION make_partition(stream_name text, lower timestamptz, upper timestamptz) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
         DECLARE
-            parent regclass;
+            parent regclass := table_of(stream_name);
         BEGIN
-            SELECT p.relation::regclass INTO STRICT parent FROM partitioning p WHERE stream = stream_name;
             PERFORM attach_like(
                 parent, parent, 'INCLUDING ALL EXCLUDING IDENTITY', (SELECT relname FROM pg_class WHERE oid = parent),
                 (lower AT TIME ZONE 'UTC')::date, format('FROM (%s) TO (%L)', coalesce(quote_literal(lower), 'MINVALUE'), upper)
@@ -166,7 +177,7 @@ CREATE FUNCTION delete_expired(stream_name text, first_block bigint, end_block b
     $$;
 
 -- Deletes some rows of our own tables that tell nothing any more, and returns how many.
--- The ledger's are kept for longer than any row that they tell of: with a stream's rows forever.
+-- A batch of the ledger is kept for longer than its rows. Where a stream keeps its rows forever, its batches stay too.
 CREATE FUNCTION delete_outdated(what text, most integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
@@ -200,7 +211,7 @@ CREATE FUNCTION delete_outdated(what text, most integer) RETURNS bigint
         END
     $$;
 
--- What keeps a table from being converted to one with partitions: what would be left behind with the old table.
+-- What keeps a table from getting partitions: it would stay behind with the old table.
 CREATE FUNCTION conversion_obstacles(relation regclass) RETURNS SETOF text
     LANGUAGE sql STABLE
     AS $$
@@ -239,46 +250,52 @@ CREATE FUNCTION conversion_obstacles(relation regclass) RETURNS SETOF text
         UNION ALL SELECT format('the rule %I', rulename) FROM pg_rewrite WHERE ev_class = relation
     $$;
 
--- The first step of a conversion: from now on nothing is written that would not go into the first partition.
--- The second: so it is with what is there. That blocks nobody.
+-- The unique indexes of a table that can become its primary key once it has partitions.
+CREATE FUNCTION partition_keys(relation regclass) RETURNS TABLE (index regclass, is_valid boolean)
+    LANGUAGE sql STABLE
+    AS $$
+        SELECT indexrelid::regclass, indisvalid FROM pg_index
+        WHERE indrelid = relation AND indisunique AND indimmediate AND NOT indisprimary
+        AND indpred IS NULL AND indexprs IS NULL AND indnatts = 2
+        AND pg_get_indexdef(indexrelid, 1, false) = 'message_id' AND pg_get_indexdef(indexrelid, 2, false) = 'sent_at'
+    $$;
+
+-- The first step of a conversion: from now on only rows are written that belong into the first partition.
 CREATE FUNCTION begin_conversion(stream_name text, boundary timestamptz) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
         DECLARE
-            kept partitioning;
+            old regclass := table_of(stream_name);
         BEGIN
-            SELECT * INTO STRICT kept FROM partitioning WHERE stream = stream_name;
             IF boundary < maintenance_time() + interval '2 days' THEN
                 RAISE EXCEPTION 'too early' USING ERRCODE = 'insufficient_privilege';
             END IF;
-            PERFORM lock_shortly(kept.relation);
+            PERFORM lock_shortly(old);
             EXECUTE format(
                 'ALTER TABLE %s DROP CONSTRAINT IF EXISTS sluice_conversion,'
-                ' ADD CONSTRAINT sluice_conversion CHECK (sent_at < %L) NOT VALID', kept.relation, boundary
+                ' ADD CONSTRAINT sluice_conversion CHECK (sent_at < %L) NOT VALID', old, boundary
             );
         END
     $$;
 
+-- The second step: PostgreSQL looks whether all rows that are there belong into it, too. Nobody is blocked meanwhile.
 CREATE FUNCTION check_conversion(stream_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
-        DECLARE
-            kept partitioning;
         BEGIN
-            SELECT * INTO STRICT kept FROM partitioning WHERE stream = stream_name;
-            EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT sluice_conversion', kept.relation);
+            EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT sluice_conversion', table_of(stream_name));
         END
     $$;
 
+-- Undoes these two steps, when the last one cannot be done.
 CREATE FUNCTION undo_conversion(stream_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
         DECLARE
-            kept partitioning;
+            old regclass := table_of(stream_name);
         BEGIN
-            SELECT * INTO STRICT kept FROM partitioning WHERE stream = stream_name;
-            PERFORM lock_shortly(kept.relation);
-            EXECUTE format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS sluice_conversion', kept.relation);
+            PERFORM lock_shortly(old);
+            EXECUTE format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS sluice_conversion', old);
         END
     $$;
 
@@ -287,8 +304,7 @@ CREATE FUNCTION finish_conversion(stream_name text, boundary timestamptz) RETURN
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
         DECLARE
-            kept partitioning;
-            old regclass;
+            old regclass := table_of(stream_name);
             name text;
             about record;
             key_name text;
@@ -300,8 +316,6 @@ CREATE FUNCTION finish_conversion(stream_name text, boundary timestamptz) RETURN
             obstacles text;
             has_rows boolean;
         BEGIN
-            SELECT * INTO STRICT kept FROM partitioning WHERE stream = stream_name;
-            old := kept.relation::regclass;
             PERFORM lock_shortly(old);
             SELECT c.oid, relname, nspname, relkind, pg_get_userbyid(relowner) AS owner, obj_description(c.oid, 'pg_class') AS comment
                 INTO STRICT about FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = old;
@@ -314,11 +328,8 @@ CREATE FUNCTION finish_conversion(stream_name text, boundary timestamptz) RETURN
                 RAISE EXCEPTION 'obstacles' USING ERRCODE = 'SL002', DETAIL = obstacles;
             END IF;
             SELECT conname INTO STRICT key_name FROM pg_constraint WHERE conrelid = old AND contype = 'p';
-            SELECT relname INTO STRICT key_index FROM pg_index JOIN pg_class ON oid = indexrelid
-                WHERE indrelid = old AND indisunique AND indisvalid AND indimmediate AND NOT indisprimary
-                AND indpred IS NULL AND indexprs IS NULL AND indnatts = 2
-                AND pg_get_indexdef(indexrelid, 1, false) = 'message_id'
-                AND pg_get_indexdef(indexrelid, 2, false) = 'sent_at' ORDER BY 1 LIMIT 1;
+            SELECT relname INTO STRICT key_index FROM partition_keys(old) JOIN pg_class ON oid = index
+                WHERE is_valid ORDER BY 1 LIMIT 1;
             EXECUTE format('SELECT EXISTS (SELECT FROM %s)', old) INTO has_rows;
 
             -- What goes over to the new table, as statements that name the table as it is called.
@@ -372,7 +383,7 @@ DO $$
         FOR name IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname IN (
             'partitions_of', 'attach_like', 'make_partition', 'make_vault_partition', 'lock_shortly', 'expiry_of', 'drop_partition',
             'drop_vault_partitions', 'delete_expired', 'delete_outdated', 'conversion_obstacles', 'begin_conversion', 'check_conversion',
-            'undo_conversion', 'finish_conversion', 'maintenance_time'
+            'undo_conversion', 'finish_conversion', 'maintenance_time', 'table_of', 'partition_keys'
         ) LOOP
             EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, %I, pg_temp', name, current_schema());
             EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name);
@@ -384,4 +395,4 @@ GRANT SELECT ON partitioning TO :"maintain";
 GRANT INSERT ON batch TO :"maintain";
 GRANT SELECT (id) ON batch TO :"maintain";
 GRANT INSERT (id) ON operation TO :"maintain";
-GRANT EXECUTE ON FUNCTION audit_append, maintenance_time, partitions_of, make_partition, make_vault_partition, expiry_of, drop_partition, drop_vault_partitions, delete_expired, delete_outdated, begin_conversion, check_conversion, undo_conversion, finish_conversion TO :"maintain";
+GRANT EXECUTE ON FUNCTION audit_append, maintenance_time, partitions_of, partition_keys, make_partition, make_vault_partition, expiry_of, drop_partition, drop_vault_partitions, delete_expired, delete_outdated, begin_conversion, check_conversion, undo_conversion, finish_conversion TO :"maintain";
