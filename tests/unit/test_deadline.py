@@ -1,6 +1,7 @@
 """The deadline: how much of an invocation is left."""
 
 import time
+from functools import partial
 
 import pytest
 
@@ -24,6 +25,12 @@ def test_when_nothing_is_left_it_is_an_outage(now: float) -> None:
 @pytest.mark.parametrize(("seconds", "allowed"), [(0, True), (4.9, True), (5, False), (60, False)])
 def test_work_is_allowed_that_takes_less_than_what_is_left(seconds: float, allowed: bool) -> None:
     assert Deadline(10.0, lambda: 5.0).allows(seconds) is allowed
+
+
+@pytest.mark.parametrize(("seconds", "at"), [(0.5, 5.5), (5, 10.0), (60, 10.0)])
+def test_a_part_of_the_work_gets_a_deadline_that_is_no_later(seconds: float, at: float) -> None:
+    clock = partial(float, 5)
+    assert Deadline(10.0, clock).within(seconds) == Deadline(at, clock)
 
 
 def test_a_margin_of_the_invocation_is_kept_for_the_answer() -> None:

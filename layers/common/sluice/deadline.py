@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 from sluice.failures import Outage
@@ -27,6 +27,10 @@ class Deadline:
     def of(cls, context: RemainingTime, margin_seconds: float = MARGIN_SECONDS) -> Self:
         """Return the deadline of this invocation, so long before it is ended."""
         return cls(time.monotonic() + context.get_remaining_time_in_millis() / 1000 - margin_seconds)
+
+    def within(self, seconds: float) -> Self:
+        """Return the deadline that is so long from now, or this one where it comes first."""
+        return replace(self, at=min(self.at, self.clock() + seconds))
 
     def allows(self, seconds: float) -> bool:
         """Tell whether more than that is left."""

@@ -41,7 +41,7 @@ class Breaker:
         for number, stream in enumerate(streams):
             text, pause = found.get(f"breaker/{stream}"), found.get(f"pause/{stream}")
             try:
-                share = Deadline(deadline.clock() + deadline.seconds_left() / (len(streams) - number), deadline.clock)
+                share = deadline.within(deadline.seconds_left() / (len(streams) - number))
                 conditions[stream] = self._tick(stream, text, pause, share)
             except Exception as error:  # noqa: BLE001 (it is one stream's, and the next tick tries again)
                 why = str(error) if isinstance(error, Outage) else clients.reason(error)

@@ -48,9 +48,8 @@ class Maintenance:
     def _try(self, partitioned: Partitioned, act: Callable[[Partitioned, Deadline], None]) -> None:
         """Do one thing for one stream. If it cannot be done now, the others are done."""
         seconds = min(LONGEST_SECONDS, self._deadline.seconds_left() / 2)
-        deadline = Deadline(self._deadline.clock() + seconds, self._deadline.clock)
         try:
-            act(partitioned, deadline)
+            act(partitioned, self._deadline.within(seconds))
         except Outage as outage:
             logger.warning("maintenance postponed", extra={"stream": partitioned.stream, "why": str(outage)})
             self._postponed[partitioned.stream] = str(outage)

@@ -14,7 +14,7 @@ PAUSE_SECONDS = 5
 
 def wait_for[T](work: Callable[[], T], deadline: Deadline) -> T:
     """Do the work, and do it again while AWS denies it a secret: for a minute at most. Raises what the work raises."""
-    last = Deadline(min(deadline.at, deadline.clock() + LONGEST_SECONDS), deadline.clock)
+    last = deadline.within(LONGEST_SECONDS)
     while True:
         try:
             return work()
