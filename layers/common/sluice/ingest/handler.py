@@ -44,7 +44,7 @@ class Message:
     record: SQSRecord = field(repr=False)  # as Lambda has it
     id: str
     sent_at: str
-    lacks_time: bool  # its id is its producer's, its time SQS's
+    lacks_time: bool  # its producer has given it an id, and no time
     outside: dict[str, Outside] = field(default_factory=dict, repr=False)  # what is around its records, by stream
 
 
@@ -88,6 +88,7 @@ class RecordHandler:
         self._postmark = stream.message_postmark()
         self._mask = stream.masker(keyset)
         self._partitioning = stream.partitioning
+        self._is_partitioned = stream.partitioning is not None
         self._outside = outside if any(nested.source for nested in stream.layout.nested) else None
 
     def __call__(self, record: SQSRecord) -> Handled:
@@ -99,7 +100,7 @@ class RecordHandler:
             postmark = self._postmark(body)
             if postmark is not None and postmark.fault is not None:
                 raise postmark.fault
-            if self._partitioning is not None:
+            if self._is_partitioned:
                 self._check_time(record, postmark, lacks_time(record, postmark))
             return Handled(
                 (
@@ -110,7 +111,7 @@ class RecordHandler:
                         masked.originals,
                         masked.nulled,
                         self.name,
-                        self._partitioning is not None,
+                        self._is_partitioned,
                     ),
                 )
             )
@@ -200,10 +201,11 @@ class RecordsHandler(RecordHandler):
             if own is not None and own.fault is not None:
                 raise own.fault
             at = sent_at_of_record(message.record, own, message.sent_at)
-            is_partitioned = self._partitioning is not None
-            if is_partitioned:
+            if self._is_partitioned:
                 self._check_time(message.record, own, message.lacks_time and (own is None or own.sent_at is None))
-            return MaskedRow(identity, at, masked.cells, masked.originals, masked.nulled, self.name, is_partitioned)
+            return MaskedRow(
+                identity, at, masked.cells, masked.originals, masked.nulled, self.name, self._is_partitioned
+            )
         except OF_A_USERS_CODE as error:
             rejected = rejection_of(error)
             return Refusal(rejected, self._rejection_at(place, identity, rejected), place)

@@ -126,13 +126,12 @@ def lacks_time(record: SQSRecord, postmark: Postmark | None) -> bool:
     """Tell whether a producer has given the message an id, but no time: SQS stamps each sending anew."""
     if _attribute(record, "sluice_sent_at", postmark) is not None:
         return False
-    of_sqs = str(record.raw_event["attributes"]["SentTimestamp"])
+    own_id = _attribute(record, "sluice_message_id", postmark)
     if postmark is None or postmark.identity is not None:
-        has_id, has_time = _attribute(record, "sluice_message_id", postmark), False
-    else:
-        has_id = _attribute(record, "sluice_message_id", postmark) or postmark.message_id
-        has_time = postmark.sent_at is not None and _is_plausible(postmark.sent_at, of_sqs)
-    return bool(has_id) and not has_time
+        return bool(own_id)
+    of_sqs = str(record.raw_event["attributes"]["SentTimestamp"])
+    has_time = postmark.sent_at is not None and _is_plausible(postmark.sent_at, of_sqs)
+    return bool(own_id or postmark.message_id) and not has_time
 
 
 def is_too_old(record: SQSRecord, postmark: Postmark | None, keep_for: timedelta | None) -> bool:
