@@ -1,6 +1,5 @@
 """The refusals: which reasons, at which fields; and of each what came, which rule it broke, and what to do."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Address
 
 from sluice.declaration import description, registry
+from sluice.declaration.paths import with_any_index
 from sluice.declaration.route import streams_of
 from sluice.failures import DeclarationError
 from sluice.postgres.driver import Connection
@@ -108,13 +108,13 @@ def newest_end(connection: Connection) -> str:
 
 def broken(stream: str, pointer: str) -> Broken | None:
     """Return what is declared of the field at a pointer, or None where that is the record as a whole."""
-    wanted = re.sub(r"/\d+(?=/|$)", "/*", pointer)
+    places = (pointer, with_any_index(pointer))
     try:
         declared = registry.load_queued(stream)
     except DeclarationError:
         return None
     for one in streams_of(declared):
-        found = [entry for entry in description.entries(one) if entry.pointer and entry.pointer in (pointer, wanted)]
+        found = [entry for entry in description.entries(one) if entry.pointer and entry.pointer in places]
         if found:
             rule = description.rule_text(found[0].rule, found[0].null_if)
             columns = [entry.column for entry in found]

@@ -4,7 +4,6 @@ No value that a record brings is in an answer but for the typed text itself, wit
 see. An error of a user's own code is told by its class.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,6 +12,7 @@ from zlib import crc32
 
 from sluice.declaration import description
 from sluice.declaration.description import Entry, mask_text, rule_text
+from sluice.declaration.paths import with_any_index
 from sluice.declaration.route import Queued, Route, head_of
 from sluice.failures import Rejected, Unforeseen
 from sluice.pseudonyms.keyset import TOKEN, Keyset
@@ -193,11 +193,11 @@ def _refusal(typed: Typed, findings: Findings, record: RejectedRecord, fault: Re
 
 def _rule(entries: Sequence[Entry], pointer: str) -> str:
     """Return the rule of the field that a pointer names, or leads into."""
-    steps = re.sub(r"/\d+(?=/|$)", "/*", pointer)
+    place = with_any_index(pointer)
     told = {
         rule_text(entry.rule, entry.null_if): None
         for entry in entries
-        if entry.rule and entry.pointer and (steps == entry.pointer or steps.startswith(f"{entry.pointer}/"))
+        if entry.rule and entry.pointer and (place == entry.pointer or place.startswith(f"{entry.pointer}/"))
     }
     return "; ".join(told)
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from sluice.declaration.paths import keys_of
+
 _TOKEN = re.compile(r'[ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^ \t\n\r{}\[\],:"]+)', re.DOTALL)
 _IN_STRING = re.compile(r"[^\\]+|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.", re.DOTALL)
 
@@ -102,8 +104,7 @@ class Piece:
     def _nodes(self, pointer: str) -> tuple[Sequence[Node], bool]:
         """Return the values that the pointer names; if there are none, the last value on the way, and True."""
         nodes: Sequence[Node] = [self._root] if self._root else []
-        for step in pointer.split("/")[1:]:
-            key = step.replace("~1", "/").replace("~0", "~")
+        for key in keys_of(pointer):
             below = [child for node in nodes for child in node.children.get(key, ())]
             if not below:
                 return nodes[-1:], True

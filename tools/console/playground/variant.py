@@ -16,6 +16,7 @@ from sluice import Find, Mask, NullIf, Part, Route, Rule, Stream
 from sluice.declaration import description
 from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Field, Layout
+from sluice.declaration.paths import keys_of
 from sluice.declaration.route import Queued
 from sluice.declaration.tree import Tree
 from sluice.failures import OF_A_USERS_CODE, DeclarationError
@@ -64,7 +65,7 @@ def variant(queued: Queued, changes: Mapping[str, Changes]) -> Queued:
     head, splitter = queued.head, queued.head.splitter
     namespace = {"__module__": queued.__module__, "to": {value: made[stream] for value, stream in queued.to.items()}}
     options: dict[str, Any] = {
-        "by": ".".join(step.replace("~1", "/").replace("~0", "~") for step in queued.by.split("/")[1:]),
+        "by": ".".join(keys_of(queued.by)),
         "envelope": envelopes.kind(head),
         "records": splitter.records if splitter else None,
         "ignore": head.ignored_members,

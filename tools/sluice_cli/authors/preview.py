@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from sluice.declaration.layout import Source
+from sluice.declaration.paths import keys_of
 from sluice.declaration.route import Route, head_of, wanted_of
 from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
@@ -291,10 +292,10 @@ def _around(record: Accepted) -> dict[str, Any]:
 
 def _at(document: Any, pointer: str) -> Any:
     """Return what is at a place of a record or of its shape, or what ends the way to it."""
-    for key in pointer.split("/")[1:]:
+    for key in keys_of(pointer):
         if not isinstance(document, dict):
             break
-        document = document.get(key.replace("~1", "/").replace("~0", "~"))
+        document = document.get(key)
     return document
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sluice.declaration import description
+from sluice.declaration.paths import keys_of
 from sluice.declaration.route import Route
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import json_schema
@@ -54,7 +55,7 @@ def _of_value(route: type[Route], value: str) -> Schema:
     stream = json_schema.of_stream(route.to[value])
     of_stream = {name: member for name, member in stream.items() if name not in ("$schema", "$comment")}
     leads: Schema = {"const": value}
-    for key in reversed(_keys(route)):
+    for key in reversed(keys_of(route.by)):
         leads = {"type": "object", "properties": {key: leads}, "required": [key]}
     return {"allOf": [leads, of_stream]}
 
@@ -62,13 +63,9 @@ def _of_value(route: type[Route], value: str) -> Schema:
 def leading_to(route: type[Route], value: str) -> dict[str, Any]:
     """Return the members of a record that bring it to the stream of a value."""
     members: Any = value
-    for key in reversed(_keys(route)):
+    for key in reversed(keys_of(route.by)):
         members = {key: members}
     return dict(members)
-
-
-def _keys(route: type[Route]) -> list[str]:
-    return [key.replace("~1", "/").replace("~0", "~") for key in route.by.split("/")[1:]]
 
 
 def _rows(route: type[Route]) -> list[tuple[str, str, str]]:

@@ -41,6 +41,16 @@ def pointer_of(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
+def keys_of(pointer: str) -> list[str]:
+    """Return the keys and indices that a JSON pointer consists of."""
+    return [_key(step) for step in pointer.split("/")[1:]]
+
+
+def with_any_index(pointer: str) -> str:
+    """Return a pointer as declarations have it: with `*` in the place of each index."""
+    return re.sub(r"/\d+(?=/|$)", "/*", pointer)
+
+
 def parse(path: str) -> tuple[Step, ...]:
     """Return the steps of a path. Raises DeclarationError."""
     if not path.startswith("/"):
@@ -92,7 +102,11 @@ def _step(text: str) -> Step:
         return Wild(text)
     if re.search("~(?![01*])", text):
         raise DeclarationError(f"the step {text!r} of a path must write ~ as ~0")
-    return text.replace("~*", "*").replace("~1", "/").replace("~0", "~")
+    return _key(text.replace("~*", "*"))
+
+
+def _key(step: str) -> str:
+    return step.replace("~1", "/").replace("~0", "~")
 
 
 def _specificity(steps: tuple[Step, ...]) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from sluice.declaration import masking, wire
 from sluice.declaration.envelopes import plain
 from sluice.declaration.originals import Notes
 from sluice.declaration.outside import Outside, Reader
+from sluice.declaration.paths import keys_of
 from sluice.declaration.rules import (
     EPOCHS,
     Boolean,
@@ -108,7 +109,7 @@ def _tree(plan: TreePlan, number: int) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for path, field in plan.paths.items():
         inner: Any = made
-        *way, last = [key.replace("~1", "/").replace("~0", "~") for key in path[1:].split("/")]
+        *way, last = keys_of(path)
         for key, following in zip(way, [*way[1:], last], strict=False):
             if isinstance(inner, list):
                 inner[:] = inner or [{}]
