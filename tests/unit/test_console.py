@@ -17,7 +17,7 @@ from sluice.operators.audit.ledger import COUNTS, OUTCOMES
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tests.unit.fakes import IP_TOKEN, ROOT
-from tools.console import pages, refusals, rows, runbook, streams
+from tools.console import cells, pages, refusals, runbook, streams
 from tools.console.app import application
 from tools.console.guard import HEADERS, Secrets
 from tools.console.jobs import Busy, Job, Jobs
@@ -182,10 +182,10 @@ def test_the_libraries_of_others_are_as_they_were_published(folder: Path) -> Non
 
 
 def test_a_cell_is_shown_as_its_tokens_and_what_is_around_them() -> None:
-    found = [*rows.pieces(f'["{IP_TOKEN}", null]')]
+    found = cells.pieces(f'["{IP_TOKEN}", null]')
     assert [(piece.text, piece.is_token) for piece in found] == [('["', False), (IP_TOKEN, True), ('", null]', False)]
     assert found[1].short == "t1_WkFUYRuXp…"
-    assert 0 <= found[1].hue < rows.HUES
+    assert 0 <= found[1].hue < cells.HUES
 
 
 def test_what_comes_from_a_stack_is_escaped() -> None:

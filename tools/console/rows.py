@@ -1,12 +1,10 @@
 """The rows as stored, newest first, and all rows of a token. What is kept in the clear is hidden unless asked for."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
-from zlib import crc32
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +17,7 @@ from sluice.postgres.driver import Connection, identifier, literal, quoted_table
 from sluice.pseudonyms.keyset import TOKEN
 from sluice.vault import erasures
 from tools.console import pages
+from tools.console.cells import Piece, pieces
 from tools.console.letters import REASONS
 from tools.console.site import Site, Unavailable
 from tools.sluice_cli.authors import hiding
@@ -27,26 +26,6 @@ SHOWN = 50  # rows at once
 # Of 8 KiB at a table's end, where its newest rows are: further back if what was undone or deleted is there.
 NEWEST_BLOCKS = (128, 1024, 8192, 32_768)
 NEWEST_BATCHES = 20  # in which a partitioned table's newest rows came
-HUES = 24  # colours of tokens, as the style sheet has them
-SHORT = 12  # characters of a token that are shown
-
-_SPLIT = re.compile(f"({re.sub(r'[?]P<[a-z]+>', '?:', TOKEN.pattern)})")
-
-
-class Piece(NamedTuple):
-    """A part of a cell's text: a token, or what is around it."""
-
-    text: str
-    is_token: bool = False
-
-    @property
-    def short(self) -> str:
-        return f"{self.text[:SHORT]}…"
-
-    @property
-    def hue(self) -> int:
-        """The number of the token's colour: equal values have equal colours."""
-        return crc32(self.text.encode()) % HUES
 
 
 @dataclass(frozen=True)
@@ -169,14 +148,7 @@ def _table(stream: type[Stream], found: Iterable[Sequence[Any]], show_clear: boo
 
 
 def _cell(value: Any) -> Cell:
-    return Cell([*pieces(hiding.text(value))], isinstance(value, hiding.Kept))
-
-
-def pieces(text: str) -> Iterator[Piece]:
-    """Yield a text in pieces: its tokens, and what is between them."""
-    for number, piece in enumerate(_SPLIT.split(text)):
-        if piece:
-            yield Piece(piece, number % 2 == 1)
+    return Cell(pieces(hiding.text(value)), isinstance(value, hiding.Kept))
 
 
 def declared() -> Mapping[str, type[Stream]]:

@@ -7,15 +7,14 @@ see. An error of a user's own code is told by its class.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
-from zlib import crc32
 
 from sluice.declaration import description
 from sluice.declaration.description import Entry, mask_text, rule_text
 from sluice.declaration.paths import with_any_index
 from sluice.declaration.route import Queued, Route, head_of
 from sluice.failures import Rejected, Unforeseen
-from sluice.pseudonyms.keyset import TOKEN, Keyset
+from sluice.pseudonyms.keyset import Keyset
+from tools.console.cells import Piece, pieces
 from tools.console.playground import marks
 from tools.console.playground.marks import Line, Mark
 from tools.console.playground.typed import Typed
@@ -26,15 +25,7 @@ from tools.sluice_cli.authors.messages import Message
 
 ROWS = 10  # that are shown
 REFUSALS = 50
-HUES = 24  # colours of tokens, as the console's style sheet has them
 ALWAYS = ("Records", "Rows", "Rejected")  # counts that are told even where they are 0
-
-
-class Part(NamedTuple):
-    """A part of a cell: a token, or what is between tokens."""
-
-    text: str
-    hue: int | None = None  # of a token, the same for the same one: 0 to 23
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class Made:
 class Cell:
     """A column of a row, and how it came about."""
 
-    parts: Sequence[Part]
+    pieces: Sequence[Piece]
     is_quiet: bool  # nothing is stored, or it is hidden
     made: Sequence[Made]
 
@@ -99,7 +90,7 @@ class Outcome:
     refusals: Sequence[Refusal]
     exposures: Sequence[Exposure]
     nulled: Sequence[tuple[str, int]]  # pointer, values
-    repeated: Sequence[tuple[str, Part, int]]  # of each token in more than one row: column, token, rows
+    repeated: Sequence[tuple[str, Piece, int]]  # of each token in more than one row: column, token, rows
     spaces: Sequence[Space]
 
     @property
@@ -171,7 +162,7 @@ def _outcome(findings: Findings, refusals: Sequence[Refusal], hashes_per_second:
         refusals,
         findings.exposures(),
         findings.nulled().most_common(),
-        [(column, parts(token)[0], len(places)) for column, token, places in repeated],
+        [(column, Piece(token, is_token=True), len(places)) for column, token, places in repeated],
         [_space(column, hashes_per_second) for column in findings.columns()] if findings.accepted else [],
     )
 
@@ -207,7 +198,7 @@ def _row(findings: Findings, accepted: Accepted, show_clear: bool) -> Row:
     cells = []
     for column, value in row.items():
         made = [_made(entry) for entry in findings.entries if entry.path[0] == column]
-        cells.append(Cell(parts(hiding.text(value)), value is None or isinstance(value, Kept), made))
+        cells.append(Cell(pieces(hiding.text(value)), value is None or isinstance(value, Kept), made))
     return Row(_name(accepted), cells)
 
 
@@ -221,15 +212,6 @@ def _name(record: Accepted | RejectedRecord) -> str:
     message = record.message
     place = f"line {message.line}" if message.line else message.pointer
     return " ".join(filter(None, (place, record.within.pointer if record.within else "")))
-
-
-def parts(text: str) -> list[Part]:
-    """Return a cell's text in parts, so that each token in it has a colour."""
-    found, end = [], 0
-    for token in TOKEN.finditer(text):
-        found += [Part(text[end : token.start()]), Part(token[0], crc32(token[0].encode()) % HUES)]
-        end = token.end()
-    return [part for part in [*found, Part(text[end:])] if part.text]
 
 
 def _space(column: Column, hashes_per_second: float) -> Space:

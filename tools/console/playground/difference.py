@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sluice.declaration.description import Entry, mask_text, rule_text
-from tools.console.playground.answer import Answer, Outcome, Part, Refusal, parts
+from tools.console.cells import Piece, pieces
+from tools.console.playground.answer import Answer, Outcome, Refusal
 from tools.sluice_cli.authors import hiding
 from tools.sluice_cli.authors.findings import Accepted
 
@@ -15,7 +16,7 @@ class Side:
 
     rules: str
     masks: str
-    parts: Sequence[Part]  # what is stored of the first record that both take; of a member, its whole column
+    pieces: Sequence[Piece]  # what is stored of the first record that both take; of a member, its whole column
     is_inside: bool  # a member of the objects in a column
     space: str
     reversed_in: str
@@ -35,7 +36,7 @@ class Change:
         if self.declared is None or self.tried is None:
             return True
         one, other = self.declared, self.tried
-        is_stored_otherwise = not one.is_inside and one.parts != other.parts
+        is_stored_otherwise = not one.is_inside and one.pieces != other.pieces
         return (one.rules, one.masks) != (other.rules, other.masks) or is_stored_otherwise
 
 
@@ -91,7 +92,7 @@ def _sides(outcome: Outcome, accepted: Accepted | None, show_clear: bool) -> Map
         made[column] = Side(
             "; ".join(dict.fromkeys(rule_text(entry.rule, entry.null_if) for entry in entries)),
             "; ".join(dict.fromkeys(_mask(entry) for entry in entries)),
-            parts(stored),
+            pieces(stored),
             len(path) > 1,
             worth.space if worth else "–",
             worth.reversed_in if worth else "–",
