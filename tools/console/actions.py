@@ -25,7 +25,7 @@ from tools.local.stack import Stack
 from tools.sluice_cli.authors import messages
 from tools.sluice_cli.authors.generator import NotGenerated
 from tools.sluice_cli.authors.messages import Unreadable
-from tools.sluice_cli.operators import breaker, forget, send
+from tools.sluice_cli.operators import breaker, forget, reveal, send
 from tools.sluice_cli.operators.breaker import Source, StillChanging, Switchboard
 from tools.testing.faults.postgres import FaultyPostgres
 
@@ -119,7 +119,7 @@ def _redrive(request: Request, form: Form) -> Told:
 
 def _reveal(request: Request, form: Form) -> Told:
     asked = {"tokens": [form.get("token", "")], **_why(form)}
-    answer = request.app.state.site.ask("RevealUrl", asked)
+    answer = request.app.state.site.ask(reveal.URL_OUTPUT, asked)
     if answer["altered"]:
         return told("What is sealed under this token was altered.", "bad")
     if not answer["values"]:

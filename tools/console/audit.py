@@ -7,8 +7,8 @@ from starlette.routing import Route as Address
 from tools.console import pages
 from tools.console.letters import REASONS
 from tools.console.site import Site, Unavailable
+from tools.sluice_cli.operators.audit import URL_OUTPUT
 
-URL_OUTPUT = "AuditUrl"
 SHOWN = 50  # rows
 
 

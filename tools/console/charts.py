@@ -95,10 +95,7 @@ def _or_none(by_time: dict[int, list[Any]], at: int, place: int) -> float | None
 
 def _chosen(request: Request) -> tuple[str, str, list[str]]:
     """Return the stream and the window that the address names, or else the first of each; and all streams."""
-    site: Site = request.app.state.site
-    streams = [source.stream for source in site.aws(request.app.state.flow.sources)]
-    if not streams:
-        raise Unavailable("No stream is to be seen. Does the stack run?")
+    streams = request.app.state.flow.names()
     stream, window = request.query_params.get("stream", ""), request.query_params.get("window", "")
     return stream if stream in streams else streams[0], window if window in WINDOWS else next(iter(WINDOWS)), streams
 

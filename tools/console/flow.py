@@ -19,7 +19,6 @@ from sluice.aws.queues import Queues, of_stack
 from sluice.breaker.record import Record, decode
 from sluice.breaker.record import path as breaker_path
 from sluice.declaration import registry
-from sluice.declaration.route import streams_of
 from sluice.failures import DeclarationError
 from tools.console import ledger, logs, pages
 from tools.console.actions import KINDS
@@ -27,6 +26,7 @@ from tools.console.ledger import Sum
 from tools.console.live import Live
 from tools.console.site import Site, Unavailable
 from tools.sluice_cli.operators import causes
+from tools.sluice_cli.operators import ledger as of_operators
 from tools.sluice_cli.operators.breaker import STATES, UNREADABLE, Source, Switchboard
 from tools.sluice_cli.operators.causes import Cause
 
@@ -167,6 +167,13 @@ class Flow:
             self._sources, self._sources_at = self.board.sources(), time.monotonic()
         return self._sources
 
+    def names(self) -> list[str]:
+        """Return the name of every stream, at least one. Raises Unavailable."""
+        names = [source.stream for source in self._site.aws(self.sources)]
+        if not names:
+            raise Unavailable("No stream is to be seen. Does the stack run?")
+        return names
+
     def _lane(self, source: Source, below: Mapping[str, str], told: Sequence[logs.Line]) -> Lane:
         state = event_source.state(self._site.client("lambda"), source.mapping) or "gone"
         text, paused = below.get(f"breaker/{source.stream}"), below.get(f"pause/{source.stream}")
@@ -202,13 +209,12 @@ class Flow:
         return found
 
 
-def fed(stream: str) -> tuple[str, ...]:
-    """Return the streams whose records come by a queue, and the route itself: its records of no stream go by it."""
+def fed(stream: str) -> Sequence[str]:
+    """Return the streams whose records come by a queue, and the route itself."""
     try:
-        declared = registry.load_queued(stream)
+        return [*of_operators.fed(stream)]
     except DeclarationError:
-        return (stream,)  # this checkout is of another release
-    return tuple(dict.fromkeys((stream, *(one.stream_name for one in streams_of(declared)))))
+        return [stream]
 
 
 def about(stream: str) -> str:

@@ -15,6 +15,8 @@ from sluice.ingest.ledger import first_id
 from sluice.operators.audit.ledger import COUNTS, OUTCOMES
 from sluice.postgres.driver import Connection
 from tools.console.site import Site
+from tools.sluice_cli.operators.audit import URL_OUTPUT
+from tools.sluice_cli.operators.ledger import adds_up
 
 SETTLED = timedelta(minutes=20)  # a batch has its id when it begins, and no function writes for longer than 15 minutes
 ASKED_AGAIN_SECONDS = 30  # a function is asked for the ledger: each call is one that is paid for
@@ -39,7 +41,7 @@ class Sum:
 
     @property
     def adds_up(self) -> bool:
-        return self.counts["received"] == sum(self.outcomes.values())
+        return adds_up(self.counts)
 
     @classmethod
     def of(cls, sums: Iterable["Sum"]) -> "Sum":
@@ -117,5 +119,5 @@ class Function:
 
     def _periods(self, stream: str, since: str) -> list[dict[str, int]]:
         request = {"action": "ledger", "stream": stream, "since": since, "by": "day"}
-        periods: list[dict[str, Any]] = self.site.ask("AuditUrl", request)["periods"]
+        periods: list[dict[str, Any]] = self.site.ask(URL_OUTPUT, request)["periods"]
         return [{name: period[name] for name in ("batches", *COUNTS)} for period in periods]

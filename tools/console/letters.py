@@ -10,7 +10,7 @@ from starlette.routing import Route as Address
 from sluice.operators.audit.audit_log import Reason
 from tools.console import pages
 from tools.console.site import Site, Unavailable
-from tools.sluice_cli.operators.dead_letters import GONE, URL_OUTPUT, WORDS, Total
+from tools.sluice_cli.operators.dead_letters import URL_OUTPUT, WORDS, Total, calls
 
 LISTED = 50
 REASONS = get_args(Reason.__value__)
@@ -23,20 +23,15 @@ def listed(site: Site, stream: str) -> Mapping[str, Any]:
 
 def redrive(site: Site, payload: Mapping[str, Any]) -> Total:
     """Send dead letters to their queue again, until all were looked at; a dry run is one call. Raises Unavailable."""
-    total, asked = Total(), dict(payload)
-    while True:
-        answer = site.ask(URL_OUTPUT, asked)
-        total.add(answer)
-        asked["began_at"] = answer["began_at"]
-        if answer["done"] or asked["dry_run"] or not any(answer.get(name) for name in GONE):
-            return total
+    total = Total()
+    for _ in calls(lambda asked: site.ask(URL_OUTPUT, asked), payload, total):
+        continue
+    return total
 
 
 def _page(request: Request) -> Response:
     site: Site = request.app.state.site
-    streams = [source.stream for source in site.aws(request.app.state.flow.sources)]
-    if not streams:
-        raise Unavailable("No stream is to be seen. Does the stack run?")
+    streams = request.app.state.flow.names()
     stream = request.query_params.get("stream") or streams[0]
     rejected_as = request.query_params.get("rejected_as", "")
     letters, why, more = [], "", False

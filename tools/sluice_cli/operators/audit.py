@@ -13,6 +13,8 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import deployment
 from tools.sluice_cli.operators.deployment import StackOption
 
+URL_OUTPUT = "AuditUrl"
+
 app = typer.Typer(help="Read the log of who recovered or erased what, and tell whether somebody changed it.")
 
 
@@ -32,7 +34,7 @@ def verify(
     # The newest are enough: the hash of each covers all rows before it.
     known = sorted(_heads(heads))[-MOST_HEADS:] if heads else []
     logged = [{"id": row_id, "hash": row_hash} for row_id, row_hash in known]
-    answer = deployment.call("AuditUrl", {"action": "verify", "heads": logged}, stack)
+    answer = deployment.call(URL_OUTPUT, {"action": "verify", "heads": logged}, stack)
     if as_json:
         terminal.show_json(answer)
     elif answer["intact"]:
@@ -52,7 +54,7 @@ def list_rows(
     stack: StackOption = "",
 ) -> None:
     """Show the log's rows in the order in which they were appended."""
-    rows = deployment.call("AuditUrl", {"action": "list", "after": after, "limit": limit}, stack)["rows"]
+    rows = deployment.call(URL_OUTPUT, {"action": "list", "after": after, "limit": limit}, stack)["rows"]
     if as_json:
         terminal.show_json(rows)
         return

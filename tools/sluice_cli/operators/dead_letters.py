@@ -4,7 +4,7 @@ The deployed function does it: what is in a letter never comes to this machine.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any
@@ -148,6 +148,28 @@ class Total:
             self.reasons.update(answer["reasons"])
 
 
+def calls(
+    ask: Callable[[Mapping[str, Any]], Mapping[str, Any]], payload: Mapping[str, Any], total: Total
+) -> Iterator[Mapping[str, Any]]:
+    """Call the function until it has gone through the queue, or a call changes nothing; a dry run is one call.
+
+    Yields each answer, which the total then has.
+    """
+    asked = dict(payload)
+    while True:
+        answer = ask(asked)
+        total.add(answer)
+        yield answer
+        if answer["done"] or asked["dry_run"] or not _has_gone(answer):
+            return
+        asked["began_at"] = answer["began_at"]
+
+
+def _has_gone(answer: Mapping[str, Any]) -> bool:
+    """Tell whether a call has taken letters away."""
+    return any(answer.get(name) for name in GONE)
+
+
 def _payload(action: str, stream: str, reason: str, ticket: str, ids: list[str], rejected_as: str) -> dict[str, Any]:
     payload: dict[str, Any] = {"action": action, "stream": stream, "reason": reason, "ticket": ticket}
     if ids:
@@ -158,22 +180,20 @@ def _payload(action: str, stream: str, reason: str, ticket: str, ids: list[str],
 
 
 def _until_done(payload: dict[str, Any], stack: str) -> Total:
-    """Call the function until it has gone through the queue; a dry run is one call."""
+    """Go through the queue, and tell how far it is. Ends the command where more stays than one call looks through."""
     total = Total()
     try:
-        while True:
-            answer = deployment.call(URL_OUTPUT, payload, stack)
-            total.add(answer)
-            payload = payload | {"began_at": answer["began_at"]}
+        for answer in calls(lambda asked: deployment.call(URL_OUTPUT, asked, stack), payload, total):
+            gone = sum(total.counts[name] for name in GONE)
             if answer["done"]:
-                return total
+                break
             if payload["dry_run"]:
                 terminal.note(f"Of the first {answer['looked_at']:,}: one call looks through no more.")
-                return total
-            gone = sum(total.counts[name] for name in GONE)
-            if not any(answer.get(name) for name in GONE):
+            elif _has_gone(answer):
+                terminal.note(f"{gone:,} are gone; going on.")
+            else:
                 fail(f"{gone:,} are gone; more letters stay than one call looks through: purge what is not wanted")
-            terminal.note(f"{gone:,} are gone; going on.")
+        return total
     except KeyboardInterrupt:
         fail("stopped; nothing is lost, and the same command goes on with it")
 

@@ -11,6 +11,7 @@ from sluice.declaration.route import streams_of
 from sluice.operators.audit.ledger import COUNTS, MOST_PERIODS, OUTCOMES
 from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import deployment
+from tools.sluice_cli.operators.audit import URL_OUTPUT
 from tools.sluice_cli.operators.deployment import Deployment, StackOption
 
 
@@ -28,7 +29,7 @@ def ledger(
     A line where it is not is red, and the exit code is 1. `removed` are rows that an erasure has deleted.
     """
     request = {"action": "ledger", "stream": stream, "since": terminal.moment(since).isoformat(), "by": by}
-    periods = deployment.call("AuditUrl", request, stack)["periods"]
+    periods = deployment.call(URL_OUTPUT, request, stack)["periods"]
     wrong = [period for period in periods if not adds_up(period)]
     if as_json:
         terminal.show_json(periods)
@@ -44,15 +45,23 @@ def last_hour(found: Deployment, name: str) -> dict[str, int]:
     Raises NotAnswered where the caller may not ask the function or it fails, DeclarationError where that of the route
     cannot be read.
     """
-    queued = registry.load_queued(name) if name in registry.names() else None
-    names = dict.fromkeys([name, *(stream.stream_name for stream in streams_of(queued))] if queued else [name])
     total = dict.fromkeys(COUNTS, 0)
     since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    for one in names:
+    for one in fed(name):
         request = {"action": "ledger", "stream": one, "since": since, "by": "hour"}
-        for period in deployment.answer(found, "AuditUrl", request)["periods"]:
+        for period in deployment.answer(found, URL_OUTPUT, request)["periods"]:
             total = {count: total[count] + period[count] for count in COUNTS}
     return total
+
+
+def fed(name: str) -> Iterable[str]:
+    """Return the streams whose records come by a queue, and a route itself: its records of no stream go by its name.
+
+    Raises DeclarationError where the declaration cannot be read.
+    """
+    if name not in registry.names():
+        return [name]  # the checkout is of another release
+    return dict.fromkeys([name, *(stream.stream_name for stream in streams_of(registry.load_queued(name)))])
 
 
 def adds_up(period: Mapping[str, Any]) -> bool:

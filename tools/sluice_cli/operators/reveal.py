@@ -13,6 +13,8 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import deployment
 from tools.sluice_cli.operators.deployment import ReasonOption, StackOption, TicketOption
 
+URL_OUTPUT = "RevealUrl"
+
 
 def reveal(
     tokens: Annotated[list[str], typer.Argument(metavar="TOKEN", help="At most 100.")],
@@ -25,7 +27,7 @@ def reveal(
 
     A token of a column that is not declared as recoverable cannot be turned back.
     """
-    answer = deployment.call("RevealUrl", {"tokens": tokens, "reason": reason, "ticket": ticket}, stack)
+    answer = deployment.call(URL_OUTPUT, {"tokens": tokens, "reason": reason, "ticket": ticket}, stack)
     if as_json:
         terminal.show_json(answer)
     else:
