@@ -33,9 +33,8 @@ def wrap(
     if opens is envelopes.sns:  # https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html
         notification = {"Type": "Notification", "MessageId": identity, "TopicArn": TOPIC}
         return _json({**notification, "Message": held, "Timestamp": time, **members})
-    if (
-        opens is envelopes.eventbridge
-    ):  # https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
+    # https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
+    if opens is envelopes.eventbridge:
         return _json(
             {
                 "version": "0",

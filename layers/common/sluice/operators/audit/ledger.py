@@ -10,15 +10,8 @@ from sluice.ingest.ledger import first_id
 from sluice.postgres.database import Database
 
 MOST_PERIODS = 1000  # of an answer, whose size Lambda bounds
-OUTCOMES = (
-    "written",
-    "duplicates",
-    "rejected",
-    "rejected_again",
-    "erased",
-    "expired",
-    "ignored",
-)  # of what was received
+# Of what was received.
+OUTCOMES = ("written", "duplicates", "rejected", "rejected_again", "erased", "expired", "ignored")
 COUNTS = ("received", *OUTCOMES, "removed")
 
 
