@@ -1,15 +1,17 @@
-"""Rows of a stream, locked: nobody else changes them before the transaction ends."""
+"""Rows of a stream, locked and then changed: nobody else changes them before the transaction ends."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice.postgres import sqlstate
-from sluice.postgres.cells import array_cell
+from sluice.postgres.cells import array_cell, json_cell
 from sluice.postgres.driver import Connection, DatabaseError
 
 type RowId = tuple[str, str]  # of a row: its message id and its time, as texts
 
 BEFORE_ALL: RowId = ("00000000-0000-0000-0000-000000000000", "-infinity")
+# The condition for the rows that come after one in the order of their ids; its parameters are a row's id.
+AFTER = "(message_id, sent_at) > (CAST(:message_id AS uuid), CAST(:sent_at AS timestamptz))"
 
 
 def lock(connection: Connection, table: str, rows: Sequence[RowId], columns: str, changed: str) -> Any:
@@ -36,3 +38,13 @@ def lock(connection: Connection, table: str, rows: Sequence[RowId], columns: str
         found = connection.run(f"UPDATE {table} SET {changed} = {changed} WHERE {these} RETURNING {columns}", **ids)
     connection.run("RELEASE SAVEPOINT lock")
     return found
+
+
+def change(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Give rows new values in these columns, quoted names; each row has its id beside them."""
+    connection.run(
+        f"UPDATE {table} t SET {', '.join(f'{name} = r.{name}' for name in columns)}"
+        f" FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json)) r"
+        " WHERE t.message_id = r.message_id AND t.sent_at = r.sent_at",
+        rows=str(json_cell(rows)),
+    )

@@ -15,7 +15,7 @@ from sluice.operators.call import Refused
 from sluice.operators.forget.requests import Erasure
 from sluice.postgres.cells import Cell
 from sluice.postgres.driver import Connection, identifier, quoted_table
-from sluice.postgres.row_locks import BEFORE_ALL, RowId
+from sluice.postgres.row_locks import AFTER, BEFORE_ALL, RowId
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 from sluice.vault import erasures
 
@@ -159,10 +159,9 @@ def _columns(connection: Connection, stream: type[Stream], deadline: Deadline) -
         deadline.seconds_left()
         rows: Any = connection.run(
             f"SELECT {', '.join(['message_id::text', 'sent_at::text', *columns])} FROM {table}"
-            " WHERE (message_id, sent_at) > (CAST(:after AS uuid), CAST(:after_time AS timestamptz))"
-            f" ORDER BY {table}.message_id, {table}.sent_at LIMIT {WALK_ROWS}",
-            after=after[0],
-            after_time=after[1],
+            f" WHERE {AFTER} ORDER BY {table}.message_id, {table}.sent_at LIMIT {WALK_ROWS}",
+            message_id=after[0],
+            sent_at=after[1],
         )
         yield [[[text for text in texts or () if text is not None] for texts in row[2:]] for row in rows]
         if len(rows) < WALK_ROWS:

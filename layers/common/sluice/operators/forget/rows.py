@@ -11,7 +11,7 @@ from sluice.declaration.personal import TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.operators.forget.persons import Names
 from sluice.postgres import row_locks
-from sluice.postgres.cells import array_cell, json_cell
+from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection, identifier, quoted_table
 from sluice.postgres.row_locks import BEFORE_ALL, RowId
 from sluice.vault import erasures
@@ -57,12 +57,7 @@ def erase_mentions(
     names = [str(identifier(column)) for column in stream.mentioned.columns]
     table, changed = quoted_table(stream.table), 0
     for members in _without_mentions(connection, stream, subject_tokens, sent_before):
-        connection.run(
-            f"UPDATE {table} t SET {', '.join(f'{name} = r.{name}' for name in names)}"
-            f" FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json)) r"
-            " WHERE t.message_id = r.message_id AND t.sent_at = r.sent_at",
-            rows=str(json_cell(members)),
-        )
+        row_locks.change(connection, table, names, members)
         changed += len(members)
     return changed
 
@@ -80,11 +75,10 @@ def _without_mentions(
     while True:
         found: Any = connection.run(
             f"SELECT message_id::text, sent_at::text FROM {table} WHERE ({has_one}) AND {SENT_BEFORE}"
-            " AND (message_id, sent_at) > (CAST(:after AS uuid), CAST(:after_time AS timestamptz))"
-            f" ORDER BY {table}.message_id, {table}.sent_at LIMIT {MENTIONS}",
+            f" AND {row_locks.AFTER} ORDER BY {table}.message_id, {table}.sent_at LIMIT {MENTIONS}",
             sent_before=sent_before,
-            after=after[0],
-            after_time=after[1],
+            message_id=after[0],
+            sent_at=after[1],
         )
         if not found:
             return

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from sluice.declaration.personal import SUBJECT, TextPlace, TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.postgres import row_locks
-from sluice.postgres.cells import array_cell, json_cell
+from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection, identifier, literal, quoted_table
 from sluice.postgres.row_locks import BEFORE_ALL, RowId
 from sluice.pseudonyms.keyset import TOKEN, Keyset
@@ -175,8 +175,7 @@ class StreamRows:
         message_id, sent_at = _row_id(after) if after else BEFORE_ALL
         rows: Any = connection.run(
             f"SELECT {self._columns} FROM {self._table}"
-            " WHERE (message_id, sent_at) > (CAST(:message_id AS uuid), CAST(:sent_at AS timestamptz))"
-            f" ORDER BY {self._table}.message_id, {self._table}.sent_at LIMIT {BATCH_ROWS}",
+            f" WHERE {row_locks.AFTER} ORDER BY {self._table}.message_id, {self._table}.sent_at LIMIT {BATCH_ROWS}",
             message_id=message_id,
             sent_at=sent_at,
         )
@@ -197,12 +196,7 @@ class StreamRows:
             | dict(zip(self._column_names, self._replaced(self._decoded(values), {}), strict=True))
             for message_id, sent_at, *values in locked
         ]
-        connection.run(
-            f"UPDATE {self._table} t SET {', '.join(f'{name} = r.{name}' for name in self._names)}"
-            f" FROM json_populate_recordset(NULL::{self._table}, CAST(:rows AS json)) r"
-            " WHERE t.message_id = r.message_id AND t.sent_at = r.sent_at",
-            rows=str(json_cell(members)),
-        )
+        row_locks.change(connection, self._table, self._names, members)
         return len(members)
 
     def estimate(self, connection: Connection, until: str | None = None) -> int:
