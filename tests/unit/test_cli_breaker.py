@@ -229,6 +229,24 @@ def test_a_terminal_shows_the_status_in_one_place(
     assert "Ctrl-C ends it." in later[-1]
 
 
+@pytest.mark.parametrize("end", ["Ctrl-C ends it.", "\x1b[?25l"])  # of what is on the screen when Ctrl-C comes
+def test_ctrl_c_while_the_first_look_is_drawn_leaves_the_terminal_as_it_was(
+    end: str, world: World, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(StringIO):
+        presses = iter([KeyboardInterrupt])
+
+        def flush(self) -> None:
+            if end in self.getvalue() and (press := next(self.presses, None)):
+                raise press
+
+    seen = Interrupted()
+    screen = Console(file=seen, force_terminal=True, width=120, height=40, highlight=False)
+    monkeypatch.setattr(terminal, "console", lambda: screen)
+    assert (run("status", "--watch")[0], watched.pauses) == (0, [])
+    assert seen.getvalue().rfind("\x1b[?25h") > seen.getvalue().rfind("\x1b[?25l")  # the cursor is shown again
+
+
 def test_a_ledger_that_one_may_not_read_is_told_and_the_rest_is_shown(
     world: World, watched: Watched, function: FakeDeployment
 ) -> None:

@@ -37,7 +37,7 @@ def watch(look: Callable[[], RenderableType]) -> None:
                 time.sleep(SECONDS)
                 live.update(look(), refresh=True)
     except KeyboardInterrupt:
-        return
+        screen.show_cursor()  # which stays hidden where Ctrl-C comes while the first look is drawn
 
 
 @dataclass
