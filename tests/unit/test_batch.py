@@ -1,4 +1,4 @@
-"""The batch: SQS records in, one write, exactly the failed ids out."""
+"""A batch of SQS records is written once, and reports exactly the ids that failed."""
 
 from typing import Annotated, Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What was measured in, SVG charts out: the race as bars on a logarithmic scale, growth as lines."""
+"""SVG charts of what was measured: the race as bars on a logarithmic scale, growth as lines."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The time before a function's first record: handlers in, started anew by Lambda's own runtime, milliseconds out."""
+"""The milliseconds before a function's first record: Lambda's own runtime starts each handler anew."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Where the CPU time of a record goes: each step of the product's own code, repeated alone, µs a record out."""
+"""Where the CPU time of a record goes: each step of the product's own code, repeated alone, in µs a record."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What was measured of growth in, a section of the page of Markdown out."""
+"""The section about growth of the page of Markdown, made of what was measured."""
 
 from collections.abc import Iterable, Sequence
 from operator import itemgetter

@@ -1,4 +1,4 @@
-"""The memory that a batch takes: an event of 10,000 records in a file in, the peak of a process of its own out.
+"""The memory that a batch takes: the peak of a process of its own, for an event of 10,000 records in a file.
 
 `python -m tools.bench.memory <file>` is that process.
 """

@@ -1,4 +1,4 @@
-"""A seed in, SQS events full of logins out, and what an ordinary program makes of one: plain hashes, no checks."""
+"""SQS events full of logins, by a seed; and what an ordinary program makes of one: plain hashes, no checks."""
 
 import json
 import random

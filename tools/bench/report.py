@@ -1,4 +1,4 @@
-"""What was measured in, a page of Markdown out."""
+"""The page of Markdown, made of what was measured."""
 
 from collections.abc import Iterable, Sequence
 from math import ceil

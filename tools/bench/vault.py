@@ -1,4 +1,4 @@
-"""The price of the vault: the same batch with and without one, by turns, milliseconds out."""
+"""The price of the vault: milliseconds of the same batch with and without one, by turns."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The race: contenders by turns, each writing the same logins into a table of the same size, milliseconds out."""
+"""The race: contenders write the same logins by turns, each into a table of the same size. Measured in milliseconds."""
 
 import gc
 import time

@@ -1,4 +1,4 @@
-"""The pages: templates in, answers of HTML out. Whatever comes from a stack is escaped."""
+"""The pages: HTML, made of templates. Whatever comes from a stack is escaped."""
 
 from datetime import UTC, datetime
 from pathlib import Path

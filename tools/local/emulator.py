@@ -1,4 +1,4 @@
-"""AWS on one's own machine, from a wheel: a folder in, an endpoint on a free port of 127.0.0.1 out."""
+"""AWS on one's own machine, from a wheel: it keeps a folder, and listens on a free port of 127.0.0.1."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""LocalStack's functions as processes, without Docker: an invocation in, what the function answered out.
+"""LocalStack's functions as processes, without Docker.
 
 LocalStack loads it by the name that LAMBDA_RUNTIME_EXECUTOR gives, and it runs in LocalStack's interpreter. A function
 runs in the interpreter that FUNCTIONS_PYTHON gives, with AWS's own runtime client, and gets its layers, which

@@ -1,4 +1,4 @@
-"""A deployed stack in, the settings of its functions out, as `sam local invoke --env-vars` reads them.
+"""The settings of a deployed stack's functions, as `sam local invoke --env-vars` reads them.
 
 `python -m tools.local.functions ENDPOINT_URL` prints them, for the stack that AWS_ENDPOINT_URL names. SAM runs a
 function in a container and knows no resource of the stack. ENDPOINT_URL is where that container finds AWS. The settings

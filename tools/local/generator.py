@@ -1,4 +1,4 @@
-"""A seed in, messages out: logins shaped like the original data, with repeated devices, and orders; and junk."""
+"""Messages by a seed: logins shaped like the original data, with repeated devices, and orders; and junk."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own: a folder in, a database on a free port of 127.0.0.1 out.
+"""A PostgreSQL server of one's own: it keeps a folder, and listens on a free port of 127.0.0.1.
 
 Its programs are from a wheel, or those in the folder that $SLUICE_POSTGRES_BIN names.
 """

@@ -1,4 +1,4 @@
-"""The console, opened: a stack in, the address of its page out; and Chromium, which looks at it."""
+"""The console of a stack, opened; and Chromium, which looks at it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A message's body in, its values that must be nowhere in the clear out; and whether they are somewhere in a text."""
+"""The values of a message that must be nowhere in the clear, and whether they are somewhere in a text."""
 
 import json
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""What was sent in; what is not as it must be out: in the tables, the queues, the vault, the logs and the sessions.
+"""What is not as it must be after messages were sent: in the tables, the queues, the vault, the logs and the sessions.
 
 Every valid message is one row, every invalid one a dead letter and a rejection; what was erased or purged is nowhere;
 no clear value is outside the vault.

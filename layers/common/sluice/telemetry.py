@@ -1,4 +1,4 @@
-"""Logs and metrics: ids, reasons and counts in, JSON lines out. Nothing of a record's content is ever handed in."""
+"""Logs and metrics, as JSON lines of ids, reasons and counts. Nothing of a record's content is ever handed in."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""An execution environment of a function as a process of its own: events in, answers out, killed at any moment.
+"""An execution environment of a function as a process of its own, which can be killed at any moment.
 
 `python -m tools.testing.faults.environment` is that process: a line of JSON for each event in, one for each answer out.
 """

@@ -1,4 +1,4 @@
-"""Answers to CloudFormation: a custom resource's event and the work it asks for in, one answer out, whatever happens.
+"""Answer CloudFormation once for each event of a custom resource, whatever becomes of the work.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html
 """

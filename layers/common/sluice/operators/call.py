@@ -1,4 +1,4 @@
-"""A call of a function's URL in; who calls and what is asked for out, and an answer that no cache keeps.
+"""Calls of a function's URL: who calls and what is asked for, and an answer that no cache keeps.
 
 https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
 """

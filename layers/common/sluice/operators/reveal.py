@@ -1,4 +1,4 @@
-"""Tokens in, the clear values that are sealed under them out: once the audit log says who asked for them, and why."""
+"""Reveal the clear values that are sealed under tokens. The audit log first says who asked for them, and why."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

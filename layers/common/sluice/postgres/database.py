@@ -1,4 +1,4 @@
-"""PostgreSQL: settings in, transactions out, each on a connection that is alive, verified and bounded in time."""
+"""PostgreSQL: transactions, each on a connection that is alive, verified and bounded in time."""
 
 import random
 import socket

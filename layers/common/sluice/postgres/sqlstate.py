@@ -1,4 +1,4 @@
-"""PostgreSQL's errors in, what they mean for a batch out: the one table of it.
+"""What PostgreSQL's errors mean for a batch: the one table of it.
 
 Of an error's text nothing leaves this module but codes and names: message, detail and context hold values of rows.
 https://www.postgresql.org/docs/current/errcodes-appendix.html

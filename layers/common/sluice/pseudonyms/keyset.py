@@ -1,4 +1,4 @@
-"""Clear values in, keyed tokens out: equal values of a domain are one token; without the keyset none tells whose."""
+"""Keyed tokens of clear values: equal values of a domain have one token. Without the keyset none tells whose it is."""
 
 import re
 from base64 import urlsafe_b64decode

@@ -1,4 +1,4 @@
-"""The vault: clear values in, sealed ones out; who may ask KMS for it gets them back.
+"""The vault: clear values are sealed; who may ask KMS for it gets them back.
 
 A value is sealed with AES-256-GCM under a data key of KMS, with its domain as associated data: a nonce of 12 bytes,
 then ciphertext and tag. https://docs.aws.amazon.com/kms/latest/developerguide/data-keys.html

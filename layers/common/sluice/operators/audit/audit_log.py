@@ -1,4 +1,4 @@
-"""The audit log: who did what to whose data, and why, in; a row that no one can change unnoticed out."""
+"""The audit log: it says who did what to whose data, and why. Nobody can change a row of it unnoticed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple

@@ -1,4 +1,4 @@
-"""The audit log in, as its readers see it: rows, and whether they are still what was appended, out.
+"""The audit log as its readers see it: its rows, and whether they are still what was appended.
 
 It computes what `audit_append` of migrate/sql/0004_vault.sql does, and trusts no function of the database for
 that: whoever can rewrite the rows can rewrite those, too.
