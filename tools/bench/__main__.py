@@ -80,12 +80,12 @@ def main() -> int:
         help=f"with --growth; {ROWS_A_MONTH:,} if not given",
     )
     parser.add_argument(
-        "--by-month", action="store_true", help="with --growth: leave out the one table, which takes longest to fill"
+        "--partitioned", action="store_true", help="with --growth: leave out the one table, which takes longest to fill"
     )
     given = parser.parse_args()
     with quiet(), place() as here:  # what the functions log and print goes nowhere; writing it is measured
         if given.growth:
-            for growth in _growth(here, given.growth, given.rows_a_month, is_by_month=given.by_month):
+            for growth in _growth(here, given.growth, given.rows_a_month, is_partitioned=given.partitioned):
                 _write(_earlier() | {"growth": growth})  # each size as soon as it is known
             shown = growth_report.section(growth)
         else:
@@ -160,7 +160,7 @@ def _race(here: Place, plan: Plan, records: Records) -> dict[str, Any]:
 
 
 def _growth(
-    here: Place, most_rows: int, rows_a_month: int, is_quick: bool = False, is_by_month: bool = False
+    here: Place, most_rows: int, rows_a_month: int, is_quick: bool = False, is_partitioned: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Yield what was measured of growth until now, after each size. A quick one proves that it can be done."""
     from tools.bench import growth  # after `place`, as above
@@ -171,7 +171,7 @@ def _growth(
         sizes.insert(-1, growth.Size(ERASURE_MONTHS * ERASURE_ROWS_A_MONTH, ERASURE_ROWS_A_MONTH))
     plan = growth.LITTLE if is_quick else growth.FULL
     about: dict[str, Any] = {"machine": _machine(here), "batch": plan.batch, "rounds": plan.rounds, "sizes": []}
-    for size in growth.measure(here, sizes, plan, Records(), _say, is_by_month):
+    for size in growth.measure(here, sizes, plan, Records(), _say, is_partitioned):
         about = about | {"sizes": [*about["sizes"], size]}
         yield about
 

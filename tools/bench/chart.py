@@ -13,8 +13,8 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 16, 104, 44  # px around the bars
 BAR, GAP = 24, 3
 LOWEST, HIGHEST = 1, 10_000  # µs
 GROWTH_COLOURS = {
-    ("sluice", "Sluice"): {"one": "#d1495b", "by month": "#0f7b6c"},
-    ("floor", "Floor"): {"one": "#edae49", "by month": "#8d99ae"},
+    ("sluice", "Sluice"): {"one": "#d1495b", "by month": "#0f7b6c", "by day": "#3a5ba0"},
+    ("floor", "Floor"): {"one": "#edae49", "by month": "#8d99ae", "by day": "#c5b0d5"},
 }
 
 

@@ -22,7 +22,7 @@ from tools.testing.lambda_context import LambdaContext
 
 INGEST_ROLE = "sluice-ingest"
 STREAMS = Path(__file__).with_name("streams")  # beside those of the product
-STREAMS_BY_MONTH = Path(__file__).with_name("streams_by_month")  # of the same table, which gets partitions of them
+STREAMS_BY = Path(__file__).with_name("streams_by")  # a folder for each unit of partitions, for the same table
 WITHOUT_VAULT = "without_vault"
 KEYSET, NEXT_KEYSET = "keyset", "next_keyset"  # secrets: the second one has one token key more, and that is current
 
@@ -106,15 +106,20 @@ def place() -> Iterator[Place]:
                 postgres.stop()
 
 
-def declare(folder: Path) -> None:
-    """Have the functions that are made from now on find the streams in a folder, too."""
-    if str(folder) not in streams.__path__:
-        streams.__path__.append(str(folder))
+@contextmanager
+def partitioned(unit: str | None) -> Iterator[None]:
+    """Have the functions that are made meanwhile find the streams whose table has partitions of this unit, too."""
+    folders = [str(STREAMS_BY / unit)] if unit else []
+    before = list(streams.__path__)
+    streams.__path__[:] = [*before, *folders]
+    yield
+    streams.__path__[:] = before
 
 
 def function(name: str) -> ModuleType:
     """Import functions/<name>/app.py as Lambda does at a cold start; it finds the benchmark's streams too."""
-    declare(STREAMS)
+    if str(STREAMS) not in streams.__path__:
+        streams.__path__.append(str(STREAMS))
     spec = spec_from_file_location(f"functions_{name}_app", PROJECT / "functions" / name / "app.py")
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)

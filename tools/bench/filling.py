@@ -82,9 +82,9 @@ class Filled:
     stream: type[Stream]
 
     @property
-    def is_by_month(self) -> bool:
-        """Whether table and vault have a partition for each month."""
-        return self.stream.partitioning is not None
+    def unit(self) -> str | None:
+        """What a partition of table and vault spans, if they have any."""
+        return self.stream.partitioning.unit if self.stream.partitioning else None
 
     @cached_property
     def owner(self) -> Any:
@@ -108,8 +108,8 @@ class Filled:
             self.owner.execute(f"TRUNCATE {TABLE}, pii_vault, {', '.join(BESIDE)}")
             self.owner.execute("UPDATE removal SET number = number + 1")  # who has sealed forgets that
             indexes = self._drop_indexes()
-            if self.is_by_month:
-                self._make_partitions(spans)
+            if self.unit:
+                self._make_partitions(spans, self.unit)
             for month in spans:
                 self.owner.execute(ROWS, month.parameters)
                 self.owner.execute(SEALED, month.parameters | self._place_in_vault)
@@ -119,16 +119,16 @@ class Filled:
 
     @property
     def _place_in_vault(self) -> dict[str, str | None]:
-        return {"stream": self._vault_stream, "day": None if self.is_by_month else "-infinity"}
+        return {"stream": self._vault_stream, "day": None if self.unit else "-infinity"}
 
     @property
     def _vault_stream(self) -> str:
-        return self.stream.stream_name if self.is_by_month else ""
+        return self.stream.stream_name if self.unit else ""
 
     @property
     def newest(self) -> str:
         """The table or the partition of it that the batches go to."""
-        if not self.is_by_month:
+        if not self.unit:
             return TABLE
         sent_at = datetime.fromtimestamp(FIRST_SENT_AT / 1000, UTC)
         ((relation,),) = self.owner.execute(
@@ -166,7 +166,7 @@ class Filled:
             *(definition.replace(" ON ONLY ", " ON ") for _, definition in others),
         ]
 
-    def _make_partitions(self, spans: list[Month]) -> None:
+    def _make_partitions(self, spans: list[Month], unit: str) -> None:
         """Drop the partitions that there are, and make those for the months and for a time ahead."""
         name = self.stream.stream_name
         for parent, stream in ((TABLE, ""), ("pii_vault", name)):
@@ -174,7 +174,7 @@ class Filled:
                 f"SELECT relation::text FROM partitions_of('{parent}', %s)", [stream]
             ):
                 self.owner.execute(f"DROP TABLE {relation}")
-        until = partitions.end(spans[0].lower + AHEAD, "month")
-        for lower, upper in partitions.gaps(Span(spans[-1].lower, until), "month", [], spans[0].lower):
+        until = partitions.end(spans[0].lower + AHEAD, unit)
+        for lower, upper in partitions.gaps(Span(spans[-1].lower, until), unit, [], spans[0].lower):
             self.owner.execute("SELECT make_vault_partition(%s, %s::date, %s::date)", [name, lower, upper])
             self.owner.execute("SELECT make_partition(%s, %s, %s)", [name, lower, upper])

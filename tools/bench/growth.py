@@ -1,4 +1,4 @@
-"""What the same work costs while the table of logins grows, as one table and with a partition for each month."""
+"""What the same work costs while the table of logins grows: as one table, with a partition a month, and one a day."""
 
 import json
 import time
@@ -21,12 +21,13 @@ from sluice.postgres.database import Database
 from sluice.pseudonyms import keyset_secret
 from sluice.settings import ForgetSettings, RekeySettings
 from tools.bench.contenders import Contender, floor, sluice
-from tools.bench.environment import KEYSET, NEXT_KEYSET, STREAMS_BY_MONTH, WITHOUT_VAULT, Place, declare
+from tools.bench.environment import KEYSET, NEXT_KEYSET, WITHOUT_VAULT, Place, partitioned
 from tools.bench.filling import DOMAINS, TABLE, Filled, months
 from tools.bench.records import FIRST_SENT_AT, Event, Records
 from tools.bench.writing import WARMING_RECORDS, Timing, failures
 
-SMALL, ONE, BY_MONTH = "small", "one", "by month"  # the small one has a partition for each month, too
+SMALL, ONE = "small", "one"
+UNITS = {SMALL: "month", "by month": "month", "by day": "day"}  # of the tables that have partitions
 REFERENCE_ROWS = 10_000  # in the small one, whatever the others have
 FLOOR, SLUICE, SEALING, REDELIVERED = "floor", "sluice", "sealing", "redelivered"
 ACTOR, TICKET = "benchmark", "BENCH-1"
@@ -153,15 +154,15 @@ def _measure_others(one: Grown, records: Records, plan: Plan, months_filled: int
 def _databases(here: Place) -> dict[str, Filled]:
     """Return the databases by name."""
     found = {ONE: Filled(here.with_database("one_table"), load("user_logins"))}
-    declare(STREAMS_BY_MONTH)
-    for name, database in ((SMALL, "small"), (BY_MONTH, "by_month")):
-        found[name] = Filled(here.with_database(database), load("logins_by_month"))
+    for name, unit in UNITS.items():
+        with partitioned(unit):
+            found[name] = Filled(here.with_database(name.replace(" ", "_")), load(f"logins_by_{unit}"))
     found[SMALL].owner.execute("ALTER SYSTEM SET autovacuum = off")  # not in somebody's turn
     return found
 
 
 def _fill(here: Place, databases: dict[str, Filled], size: Size) -> None:
-    """Fill the two databases at once, past the write-ahead log."""
+    """Fill the databases at once, past the write-ahead log."""
     for setting in ("wal_level = minimal", "max_wal_senders = 0"):
         databases[SMALL].owner.execute(f"ALTER SYSTEM SET {setting}")
     _restart(here, databases)
@@ -181,12 +182,13 @@ def _restart(here: Place, databases: dict[str, Filled]) -> None:
 
 def _contenders(filled: Filled) -> dict[str, Contender]:
     filled.place.enter("ingest")
-    without_vault = "without_vault_by_month" if filled.is_by_month else WITHOUT_VAULT
-    return {
-        FLOOR: floor(filled.place),
-        SLUICE: sluice(without_vault),
-        SEALING: sluice(filled.stream.stream_name),
-    }
+    without_vault = f"{WITHOUT_VAULT}_by_{filled.unit}" if filled.unit else WITHOUT_VAULT
+    with partitioned(filled.unit):
+        return {
+            FLOOR: floor(filled.place),
+            SLUICE: sluice(without_vault),
+            SEALING: sluice(filled.stream.stream_name),
+        }
 
 
 def _race(grown: dict[str, Grown], records: Records, plan: Plan) -> dict[str, dict[str, Cost]]:
@@ -250,7 +252,7 @@ def _erase(one: Grown, records: Records, logins: int, persons: int) -> dict[str,
         clock = timing if number else Timing(logins)
         answer: Any = clock.take(partial(eraser.run, ACTOR, request, _deadline()))
         addresses = len({json.loads(record["body"])["ip"] for record in event["Records"]})
-        sealed = 2 * logins if one.filled.is_by_month else addresses + 1  # by month, each month has the device
+        sealed = 2 * logins if one.filled.unit else addresses + 1  # each partition has the device
         if answer["rows"] != {one.filled.stream.stream_name: logins} or answer["values"] != sealed:
             raise AssertionError(f"{answer['rows']} rows and {answer['values']} values were erased, not {sealed}")
     database.close()
