@@ -19,19 +19,73 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from sluice.declaration import registry
+import streams
+from sluice.declaration import description, registry
 from tests.unit.cli import STREAM, TOKEN, in_envelope
-from tests.unit.fakes import LOGIN, login, sqs_record
+from tests.unit.fakes import LOGIN, ROOT, login, sqs_record
 from tests.unit.routes import IDENTIFY, TRACK, declare_route
 from tools.console import playground
+from tools.console.playground import variant
 from tools.console.playground.typed import LARGEST
 from tools.sluice_cli.authors import examples
 from tools.sluice_cli.authors.route_generator import maker
 
 pytestmark = pytest.mark.usefixtures("hashing_clock")
 
+EVENTS = ROOT / "docs" / "events"
+
 # Stands for the console's own frame.
 BASE = "<title>{% block title %}{% endblock %}</title><main>{% block content %}{% endblock %}</main>"
+
+SHAPES = '''"""Values with several shapes."""
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+from sluice import ByType, Email, Keep, Number, Part, Pseudonym, Stream, Tagged, Text, Tree, constant, derived
+
+
+class Card(Part):
+    number: Annotated[str, Text(max=19), Pseudonym()]
+
+
+class Account(Part):
+    iban: Annotated[str, Text(max=34), Pseudonym()]
+    kind = constant("account")
+
+
+class Other(Part):
+    name: Annotated[str, Text(max=20)]
+
+
+class Track(Part):
+    event: Annotated[str, Text(max=64)]
+
+
+class Author(Part):
+    email: Annotated[str, Email(), Pseudonym("author_email", domain="email")]
+
+
+class Charge(Stream, table="charges"):
+    method: Annotated[Card | Account | Other | None, Tagged("type", {"card": Card, "sepa": Account}, others=Other)]
+    call: Annotated[Track, Tagged("type", {"card": Track}, inline=True)]
+    authors: Annotated[list[Author] | str, ByType(list[Author], (Text(max=100), Pseudonym("author_name")))]
+    rating: Annotated[Decimal | str, ByType((Number(precision=3, scale=1), Keep("stars")), Text(max=16))]
+    properties: Annotated[dict[str, Any], Tree({"/email": (Email(), Pseudonym()), "/plan": Text(max=20)}, max_keys=9)]
+
+    @derived
+    def is_card(self) -> bool:
+        return isinstance(self.method, Card)
+'''
+OF_TREE = ["properties", "properties/email", "properties/plan", "properties_email"]
+CHARGE: dict[str, Any] = {
+    "type": "card",
+    "event": "paid",
+    "method": {"type": "card", "number": "4111"},
+    "authors": [{"email": "ann@example.com"}],
+    "rating": 4.5,
+    "properties": {"email": "ann@example.com", "plan": "pro"},
+}
 
 VISIT: dict[str, Any] = {"kind": "in", "version": "1.2", "guest": {"email": "ann@example.com"}}
 
@@ -448,6 +502,56 @@ def test_a_change_inside_of_a_list_shows_that_member_alone(
     text = json.dumps(VISIT | {"stops": [{"room": "b", "badge": "7"}]})
     html = answer(client, "visits", text, **{"field:visits:stops.badge": "Text(max=20), Redact()"})
     assert changed_columns(html) == ["stops[*].badge"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "changed"),
+    [
+        ("method.Card.number", "Text(max=19), Redact()", ["method_number"]),
+        ("call.Track.event", 'Text(max=64), Redact(constant="an event")', ["event"]),
+        ("authors.list.email", 'Email(), Redact("author_email")', ["authors[*].author_email"]),
+        ("rating.Number", 'Integer(max=9), Keep("stars")', ["stars"]),
+        ("rating.Number", 'Number(precision=3, scale=1), Keep("points")', ["points", "stars"]),
+        (
+            "properties",
+            'Tree({"/plan": (Text(max=20), Redact())}), Keep("properties")',
+            ["properties", "properties/email", "properties/plan", "properties_email"],
+        ),
+        (
+            "properties",
+            'Tree({"/plan": None}, others=Redact())',
+            ["properties", "properties/**", "properties/email", "properties/plan", "properties_email"],
+        ),
+    ],
+)
+def test_a_change_inside_of_a_union_or_a_tree_shows_its_columns(
+    path: str, text: str, changed: list[str], client: TestClient, declare: Callable[[str, str], None]
+) -> None:
+    declare("charges", SHAPES)
+    html = answer(client, "charges", json.dumps(CHARGE), **{f"field:charges:{path}": text})
+    assert sorted(changed_columns(html)) == changed
+    assert ("Refused by the change" in html) == ("Integer" in text)  # 4.5 is none
+
+
+def test_a_change_of_another_shape_than_the_value_has_leaves_the_row_as_it_is(
+    client: TestClient, declare: Callable[[str, str], None]
+) -> None:
+    declare("charges", SHAPES)
+    for path, text in {"method.Account.iban": "Text(max=34), Redact()", "rating.Text": "Text(max=2)"}.items():
+        html = answer(client, "charges", json.dumps(CHARGE), **{f"field:charges:{path}": text})
+        assert summary(html).endswith("Records: 1. Rows: 1. Rejected: 0.")
+        assert "Refused by the change" not in html
+
+
+@pytest.mark.parametrize("name", sorted(page.parent.name for page in EVENTS.glob("*/README.md")))
+def test_every_field_of_the_documented_events_can_be_declared_anew(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "__path__", [*streams.__path__, str(EVENTS / name)])
+    stream = registry.load(name)
+    fields = variant.changeable(stream)
+    assert len({one.path for one in fields}) == len(fields) > 10
+    for one in fields:
+        anew: Any = variant.variant(stream, {name: {one.path: one.spelled.replace("(", "( ", 1)}})
+        assert description.entries(anew) == description.entries(stream), one.path
 
 
 def test_a_change_that_is_none_shows_nothing(client: TestClient) -> None:

@@ -5,20 +5,22 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import UnionType, new_class
-from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
 import sluice
-from sluice import Find, Mask, NullIf, Part, Route, Rule, Stream
+from sluice import Find, Keep, Mask, NullIf, Part, Route, Rule, Stream
 from sluice.declaration import description
+from sluice.declaration.cases import types_of
 from sluice.declaration.inside import TokensInside
-from sluice.declaration.layout import Field, Layout
+from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.paths import keys_of
 from sluice.declaration.route import Queued
-from sluice.declaration.tree import Tree
+from sluice.declaration.tree import ByPath, Tree
+from sluice.declaration.unions import ByType, Tagged
 from sluice.failures import OF_A_USERS_CODE, DeclarationError
 from tools.sluice_cli.authors import envelopes
 
@@ -34,15 +36,17 @@ class Changeable:
     """A field, and what is declared of it, as a declaration spells it: `IpAddress(), Pseudonym("masked_ip")`."""
 
     stream: str
-    path: str  # names in the classes with dots between them, from the stream inwards
+    path: str  # names in the classes with dots between them, from the stream inwards; of a union also the shape's name
     spelled: str
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a line is too short for what is declared, as that of a tree is."""
+        return len(self.spelled) > 100
 
 
 def changeable(queued: Queued) -> list[Changeable]:
-    """Return the fields of a stream, or of a route's streams, that a variant can change.
-
-    It cannot change fields inside of unions, and trees.
-    """
+    """Return the fields of a stream, or of a route's streams."""
     streams = dict.fromkeys(queued.to.values()) if issubclass(queued, Route) else [queued]
     return [
         Changeable(stream.stream_name, path, ", ".join(map(spelled, _declared(one))))
@@ -90,6 +94,8 @@ def _options(declared: Any) -> Iterator[str]:
     own = {field.metadata.get("parameter") or field.name: field.name for field in fields(declared)}
     for name, parameter in inspect.signature(type(declared)).parameters.items():
         value = getattr(declared, own.get(name, name))
+        if isinstance(declared, Tree) and name == "paths":
+            value = dict(value)
         if parameter.kind is parameter.VAR_POSITIONAL:
             yield from map(_literal, value)
         elif value != parameter.default:
@@ -104,22 +110,55 @@ def _literal(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, tuple):
         return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_literal(key)}: {_literal(one)}' for key, one in value.items())}}}"
     return str(getattr(value, "__name__", value))
 
 
 def _declared(field: Field) -> list[Declared]:
-    """Return what the annotation of a field says; a mask's companions are not said there."""
-    masks = [mask for mask in field.masks if not isinstance(mask, TokensInside)]
+    """Return what the annotation of a field says. A mask's companions are not said there, and a tree's mask is Keep."""
+    masks = [
+        Keep(mask.column) if isinstance(mask, ByPath) else mask
+        for mask in field.masks
+        if not isinstance(mask, TokensInside) and mask != ByPath()
+    ]
     return [field.rule, *masks, *([field.null_if] if field.null_if else [])]
 
 
 def _fields(layout: Layout, before: str) -> Iterator[tuple[str, Field]]:
     for field in layout.fields:
-        if not isinstance(field.rule, Tree):
-            yield before + field.name, field
+        yield before + field.name, field
     for nested in layout.nested:
+        at = before + nested.name
         if not nested.union:
-            yield from _fields(nested.layout, f"{before}{nested.name}.")
+            yield from _fields(nested.layout, f"{at}.")
+            continue
+        for shape in _shapes(nested, nested.union):
+            if shape.field:
+                yield f"{at}.{shape.name}", shape.field
+            else:
+                yield from _fields(shape.layout, f"{at}.{shape.name}.")
+
+
+class _Shape(NamedTuple):
+    """A case of a union: a Part, a list of a Part, or a rule and its masks."""
+
+    name: str
+    declared: Any
+    layout: Layout  # of the Part
+    field: Field | None  # of the rule
+
+
+def _shapes(nested: Nested, union: Tagged | ByType) -> Iterator[_Shape]:
+    declared = types_of(union) if isinstance(union, Tagged) else union.cases
+    for one, case in zip(declared, nested.cases, strict=True):
+        layout = case.layout
+        if case.is_object:
+            yield _Shape(layout.name, one, layout, None)
+        elif layout.nested:
+            yield _Shape("list", one, layout.nested[0].layout, None)
+        else:
+            yield _Shape(type(layout.fields[0].rule).__name__, one, layout, layout.fields[0])
 
 
 def _stream(stream: type[Stream], changes: Changes) -> type[Stream]:
@@ -147,27 +186,55 @@ def _part(part: type[Part], changes: Changes, options: dict[str, Any]) -> type[P
     declared = {field.name: field for field in part.layout.fields}
     inner = {nested.name: nested for nested in part.layout.nested}
     for info in msgspec.structs.fields(part):
-        ways = [(path.partition("."), text) for path, text in changes.items()]
-        below = {rest: text for (first, _, rest), text in ways if first == info.name}
+        below = _below(changes, info.name)
         if not below:
             continue
+        hint = hints[info.name]
         if info.name in declared:
-            hint = _annotation(part, declared[info.name], hints[info.name], below[""])
+            anew = _annotation(part, declared[info.name], hint, below[""])
+        elif union := inner[info.name].union:
+            anew = _union(part, inner[info.name], union, hint, below)
         else:
             old = cast("type[Part]", inner[info.name].layout.make)
-            hint = _with(hints[info.name], old, _part(old, below, {}))
-        namespace["__annotations__"][info.name] = hint
+            anew = _with(hint, old, _part(old, below, {}))
+        namespace["__annotations__"][info.name] = anew
         field: Any = msgspec.field  # its overloads take a default or a factory, not both
         namespace[info.name] = field(name=info.encode_name, default=info.default, default_factory=info.default_factory)
     return cast("type[Part]", new_class(part.__name__, (part,), options, lambda body: body.update(namespace)))
 
 
+def _below(changes: Changes, name: str) -> Changes:
+    """Return the changes whose path begins with a name, by the rest of the path."""
+    ways = [(path.partition("."), text) for path, text in changes.items()]
+    return {rest: text for (first, _, rest), text in ways if first == name}
+
+
+def _union(part: type[Part], nested: Nested, union: Tagged | ByType, hint: Any, changes: Changes) -> Any:
+    """Return the annotation of a union some of whose shapes are declared anew."""
+    made = [(shape.declared, _shape(part, shape, _below(changes, shape.name))) for shape in _shapes(nested, union)]
+    if isinstance(union, Tagged):
+        cases = {tag: dict(made)[old] for tag, old in union.cases.items()}
+        new: Tagged | ByType = replace(union, cases=cases, others=dict(made).get(union.others))
+    else:
+        new = ByType(*(one for _, one in made))
+    type_: Any = Union[tuple(types_of(new))]  # noqa: UP007
+    type_ = list[type_] if nested.many else type_
+    metadata = [new if one == union else one for one in hint.__metadata__]
+    return Annotated[type_ | None if nested.optional else type_, *metadata]
+
+
+def _shape(part: type[Part], shape: _Shape, changes: Changes) -> Any:
+    if not changes:
+        return shape.declared
+    if shape.field:
+        return tuple(_said(part, shape.field, changes[""]))
+    made = _part(cast("type[Part]", shape.layout.make), changes, {})
+    return list[made] if shape.name == "list" else made  # type: ignore[valid-type]
+
+
 def _annotation(part: type[Part], field: Field, hint: Any, text: str) -> Any:
     """Return `Annotated[type, rule, mask, …]` of what a person typed. Raises DeclarationError."""
-    try:
-        said = _said(part, field, text)
-    except DeclarationError as error:
-        raise DeclarationError(f"{part.__name__}.{field.name}: {error}") from None
+    said = _said(part, field, text)
     type_ = get_args(hint)[0]
     made = next((one.makes for one in said if isinstance(one, Rule)), field.rule.makes)
     if made != field.rule.makes:  # the type has to go along
@@ -176,6 +243,14 @@ def _annotation(part: type[Part], field: Field, hint: Any, text: str) -> Any:
 
 
 def _said(part: type[Part], field: Field, text: str) -> list[Any]:
+    """Return the rules and masks that a person typed for a field. Raises DeclarationError."""
+    try:
+        return _read(part, field, text)
+    except DeclarationError as error:
+        raise DeclarationError(f"{part.__name__}.{field.name}: {error}") from None
+
+
+def _read(part: type[Part], field: Field, text: str) -> list[Any]:
     known = {spelled(one): one for one in _declared(field)}  # what cannot be made of its spelling is there already
     names = {name: getattr(sluice, name) for name in sluice.__all__} | vars(sys.modules[part.__module__])
     source = f"({text},)"
@@ -197,6 +272,9 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
             return -value
         case ast.Tuple(elts=elements) | ast.List(elts=elements):
             return tuple(_value(element, names) for element in elements)
+        case ast.Dict(keys=keys, values=values) if all(keys):
+            pairs = zip(keys, values, strict=True)
+            return {_value(key, names): _value(value, names) for key, value in pairs if key}
         case ast.Name(id=name) if name in names:
             return names[name]
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords) if _is_kind(names.get(name)):
