@@ -25,7 +25,7 @@ from sluice.vault.sealing import Vault
 
 @telemetry.logger.inject_lambda_context(log_event=False)  # whatever the environment says: events hold personal data
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Answer an SQS event with `{"batchItemFailures": [{"itemIdentifier": …}, …]}`: what is not in it is stored.
+    """Answer an SQS event with `{"batchItemFailures": [{"itemIdentifier": …}, …]}`: Lambda deletes all others.
 
     Raises NotAnSqsEvent for any other event, Outage when nothing could be stored: Lambda deletes no message then.
     """

@@ -1,4 +1,4 @@
-"""SQS records in, rows stored, failed items reported: Powertools' batch processing with one write for the batch."""
+"""Powertools' batch processing of SQS records, with one write for the whole batch."""
 
 import logging
 from collections import Counter, defaultdict
@@ -35,8 +35,8 @@ class StoringBatchProcessor(BatchProcessor):
     """Handles each record as its parent does, then writes the rows and the rejections of all of them at once.
 
     After `process()`, `written` tells what became of the rows, and `rejected` holds the refused records' messages, each
-    with the rejection. `received` and `ignored` count records, `nulled` by pointer the values that became NULL because
-    they were invalid, but for those of refused records.
+    with the rejection. `received` and `ignored` count records. `nulled` counts by pointer the values that became NULL
+    because they were invalid, except those of refused records.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class StoringBatchProcessor(BatchProcessor):
         self._store = store
         self._deadline = deadline
         self._request_id = request_id
-        self._known = 0  # records that are rows, and that nobody can read any more
+        self._known = 0  # messages that are rows already, and whose payloads are gone
         self.written = Written(0, 0, [], 0.0)
         self.rejected: list[tuple[SQSRecord, Rejection]] = []
         self.received = self.ignored = 0
-        self._failed_ids: set[str] = set()  # of the messages that fail though their handler did not
+        self._failed_ids: set[str] = set()  # of the messages that fail after their handler succeeded
         self.nulled: Counter[str] = Counter()
 
     def process(self) -> list[tuple[Any, ...]]:
@@ -104,15 +104,16 @@ class StoringBatchProcessor(BatchProcessor):
 
     @property
     def newly_rejected(self) -> list[Rejection]:
-        """The rejections that are to be told: a message is received ten times before it is a dead letter."""
+        """The rejections to log and count: a message is received ten times before it is a dead letter."""
         return [rejection for _, rejection in self.rejected if rejection.message_id in self.written.newly_rejected]
 
     def _raise_if_it_is_our_fault(
         self, rows: Sequence[MaskedRow], failed: Sequence[tuple[Rejected, Rejection]]
     ) -> None:
-        """Raise Outage when all records of a stream failed of something unforeseen, and its own example fails too.
+        """Raise Outage when all records of a stream failed of something unforeseen, and none of them is at fault.
 
-        A bad deployment must not empty the queue into the dead letters. A bad record must not stop the queue.
+        Then the stream's own example fails too, or the error is one of `OF_THE_CODE`. A bad deployment must not
+        empty the queue into the dead letters. A bad record must not stop the queue.
         """
         if not failed:
             return

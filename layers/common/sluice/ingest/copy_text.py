@@ -15,7 +15,7 @@ CHUNK_ROWS = 200  # Any number from 100 to 250 is as fast. One chunk for all row
 def copy_chunks(rows: Sequence[MaskedRow], last: str = "") -> Iterator[str]:
     """Return the text in chunks, so that PostgreSQL takes one in while we make the next.
 
-    `last` is the last cell of every row, if it has one that is not among its own.
+    `last` is one more cell at the end of every row; empty: there is none.
     """
     return (copy_text(chunk, last) for chunk in batched(rows, CHUNK_ROWS))
 

@@ -1,4 +1,4 @@
-"""The record handlers: from an SQS message to its masked rows, and to the rejections of those that can be none."""
+"""The record handlers turn an SQS message into masked rows, and into rejections of records that cannot be rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,16 +51,16 @@ class Message:
 class Refusal(NamedTuple):
     """A record that is at fault, and what is told of it."""
 
-    rejected: Rejected  # its pointer is that in the record
+    rejected: Rejected  # its pointer begins at the record, not at the message
     rejection: Rejection
     place: Place
 
 
 class Handled(msgspec.Struct, frozen=True, gc=False):
-    """What becomes of a message: rows, and where it holds several records perhaps refusals beside them."""
+    """What becomes of a message: its rows, and beside them refusals, if it holds several records."""
 
     rows: Sequence[MaskedRow] = ()
-    refusals: Sequence[Refusal] = ()  # the message fails of them; the rows are written
+    refusals: Sequence[Refusal] = ()  # the message is reported as failed; its rows are written
     ignored: int = 0  # records that are acknowledged, and not stored
     places: Mapping[Key, Place] | None = None  # of the rows; None where the message is the record
 
@@ -138,7 +138,7 @@ class RecordHandler:
         return False
 
     def _check_time(self, record: SQSRecord, postmark: Postmark | None, lacks_time: bool) -> None:
-        """Raise Rejected when the time cannot be a part of what makes a row one in a partitioned table."""
+        """Raise Rejected when the time cannot be in a partitioned table's key: there is none, or it is too old."""
         if lacks_time:
             raise Rejected("no_time", "/sluice_sent_at")
         if postmark and self._partitioning and is_too_old(record, postmark, self._partitioning.keep_for):
@@ -149,12 +149,12 @@ class RecordHandler:
         return self._rejection(identity, below(place.pointer, rejected), shape)
 
     def _rejection(self, identity: str, rejected: Rejected, shape: dict[str, object]) -> Rejection:
-        # Cut to the table's columns: a rule of one's own, or an object deep in others, may exceed them.
+        # Cut to the table's columns: the reason of a user's own rule, or the pointer of a deep field, may be longer.
         return Rejection(identity, self.name, rejected.reason[:64], rejected.pointer[:256], shape)
 
 
 class RecordsHandler(RecordHandler):
-    """The function from an SQS message with several records. It raises Rejected when nothing of the message is good."""
+    """The function from an SQS message with several records. It raises Rejected when the whole message is at fault."""
 
     def __init__(self, stream: type[Stream], keyset: Keyset, splitter: Splitter) -> None:
         super().__init__(stream, keyset)
@@ -227,7 +227,7 @@ class RecordsHandler(RecordHandler):
 
 
 class _Routing(RecordHandler):
-    """What is asked of a row's or an error's stream, where there are several."""
+    """Asks the handler of a row's or an error's stream, where a queue has several streams."""
 
     _handlers: Mapping[str, RecordHandler]  # by stream
 

@@ -109,14 +109,14 @@ class _Insertion:
         return _Attempt(rows[: self._most_rows], is_merge)
 
     def _make(self, attempt: _Attempt) -> Fault | None:
-        """Write the rows, or return what is wrong with some of them, and then none is written."""
+        """Write the rows. If some are at fault, write none, and return what is wrong."""
         write = self._table.merge if attempt.is_merge else self._table.copy
         try:
             outcome = write(self._connection, next(self._savepoints), attempt.rows, self._batch_id)
         except DatabaseError as error:
             fault = self._table.fault(error, len(attempt.rows), attempt.is_merge)
             if fault is None:
-                raise  # the database says what this outage means
+                raise  # `Database.transact` decides what this error means
             outcome = fault
         if isinstance(outcome, Fault):
             self._connection.run("ROLLBACK TO SAVEPOINT attempt")

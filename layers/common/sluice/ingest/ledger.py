@@ -17,7 +17,7 @@ from sluice.declaration.stream import Stream
 from sluice.ingest.rows import MaskedRow, Rejection
 from sluice.postgres.driver import Connection, literal
 
-# An id is a time and a random number, so each client makes its own and they grow with the time.
+# An id is a time and a random number. So each client makes its own ids, and they grow with the time.
 BEGINNING = 1_767_225_600_000  # milliseconds since 1970: 1 January 2026; 41 bits last for 69 years
 RANDOM_BITS = 22
 
@@ -45,7 +45,7 @@ def note_removed(connection: Connection, rows: Mapping[str, int]) -> None:
 
 
 def _insertion(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the statement that inserts rows, but for those that an earlier try has inserted."""
+    """Return the statement that inserts rows, except those that an earlier try has inserted."""
     named = ", ".join(columns)
     return (
         f"INSERT INTO batch ({named}) SELECT {named} FROM json_populate_recordset("
@@ -57,15 +57,15 @@ def _insertion(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str
 class Batch:
     """A batch as it came in."""
 
-    stream: str  # its queue's: a stream, or a route to several
+    stream: str  # the name of the queue's stream, or of its route to several
     request_id: str = ""
     ignored: int = 0  # records
-    known: int = 0  # records that are rows, and that nobody can read any more
+    known: int = 0  # messages that are rows already, and whose payloads are gone
     id: int = field(default_factory=_new_id)  # one for all tries to write it
 
 
 class Outcome(NamedTuple):
-    """What became of the records of a batch, but for those that are ignored."""
+    """What became of the records of a batch, except those that are ignored."""
 
     rows: Sequence[MaskedRow]  # all of them
     written: Sequence[MaskedRow]
@@ -73,7 +73,7 @@ class Outcome(NamedTuple):
     expired: Sequence[MaskedRow]
     refused: Sequence[MaskedRow]  # by PostgreSQL
     rejections: Sequence[Rejection]  # of records that are no rows
-    newly_rejected: Set[str]  # the message ids of both, where they were not rejected for the same reason before
+    newly_rejected: Set[str]  # message ids of the two above, unless rejected for the same reason before
 
 
 class Ledger:
@@ -86,7 +86,7 @@ class Ledger:
     def append(
         self, connection: Connection, batch: Batch, outcome: Outcome, key_number: int | None, milliseconds: float
     ) -> None:
-        """Have what became of a batch written with the COMMIT, once: an earlier answer may be lost."""
+        """Have what became of a batch written with the COMMIT, and only once, even if a COMMIT's answer is lost."""
         of_batch = {
             "id": batch.id,
             "request_id": batch.request_id,

@@ -52,11 +52,11 @@ def sqs_records(event: Any) -> list[dict[str, Any]]:
 
 
 def message_id(record: SQSRecord, postmark: Postmark | None = None) -> str:
-    """Return the UUID that makes the message one; `postmark` is what its body says of it.
+    """Return the UUID that identifies the message; `postmark` is what the message's body says of it.
 
     That is its attribute `sluice_message_id`, else the identity in the record, else the id in its envelope, else the id
-    that SQS gave it. SNS and EventBridge may deliver one message twice, under two ids of SQS. An id that is no UUID
-    stands for a UUIDv5 of it. Raises Rejected when the attribute is empty.
+    that SQS gave it. SNS and EventBridge may deliver one message twice, under two ids of SQS. A UUIDv5 stands for an id
+    that is no UUID. Raises Rejected when the attribute is empty.
     """
     identity = _attribute(record, "sluice_message_id", postmark)
     if identity is None and postmark is not None:
@@ -90,9 +90,9 @@ def sent_at(record: SQSRecord, postmark: Postmark | None = None) -> str:
     """Return when the message was first sent, in ISO 8601 and UTC, to the millisecond.
 
     That is its attribute `sluice_sent_at`, else the time in the record, else the time in its envelope, else
-    SentTimestamp. The attribute is in milliseconds since 1970. Raises Rejected when it is not, or when it or the time
-    in the record cannot be: a time in seconds would be one of January 1970, before every erasure, and the message would
-    not be stored.
+    SentTimestamp. The attribute is in milliseconds since 1970. Raises Rejected when it is not, and when the attribute
+    or the time in the record is before 2001 or more than a day ahead. A time in seconds, for example, would be in
+    January 1970, and so before every erasure.
     """
     of_sqs = str(record.raw_event["attributes"]["SentTimestamp"])
     timestamp = _attribute(record, "sluice_sent_at", postmark)
@@ -111,9 +111,9 @@ def sent_at(record: SQSRecord, postmark: Postmark | None = None) -> str:
 
 
 def sent_at_of_record(record: SQSRecord, own: Postmark | None, of_message: str) -> str:
-    """Return when one of several records was sent: the time in it goes before all that is said of the message.
+    """Return when one of several records was sent: the time in the record takes precedence over the message's.
 
-    So a redrive, which says when the message was sent, changes nothing. Raises Rejected when that time cannot be.
+    So a redrive, which says when the message was sent, changes nothing. Raises Rejected as `sent_at` does.
     """
     if own is None or own.sent_at is None:
         return of_message
@@ -135,7 +135,7 @@ def lacks_time(record: SQSRecord, postmark: Postmark | None) -> bool:
 
 
 def is_too_old(record: SQSRecord, postmark: Postmark | None, keep_for: timedelta | None) -> bool:
-    """Tell whether the time in a record was older than what is kept when SQS first got it. A redrive says when."""
+    """Tell whether a record was too old to be kept when SQS first got it. A redriven message says when that was."""
     if keep_for is None or postmark is None or postmark.sent_at is None or not postmark.time_pointer:
         return False
     first = _attribute(record, "sluice_sent_at", None)
@@ -146,7 +146,7 @@ def is_too_old(record: SQSRecord, postmark: Postmark | None, keep_for: timedelta
 def outside(record: SQSRecord) -> Outside:
     """Return what is outside of a message's record: its body as the envelope, and its attributes.
 
-    Those of SQS are there by their names. A redrive brings the ones that the message had when it was sent first.
+    SQS's attributes go by their own names. A redriven message brings those that it had when it was first sent.
     """
     own = record.raw_event.get("messageAttributes") or {}
     producers = {name: _value(one) for name, one in own.items() if not name.startswith(OURS)}
@@ -171,7 +171,7 @@ def _id_of_sqs(record: SQSRecord) -> str:
 
 
 def _is_plausible(milliseconds: int, of_sqs: str) -> bool:
-    """Tell whether a message can have been sent then: since 2001, and not a day after SQS got it."""
+    """Tell whether a message can have been sent then: since 2001, and at most a day after SQS got it."""
     return EARLIEST <= milliseconds <= int(of_sqs) + DAY
 
 

@@ -27,9 +27,9 @@ def count_batch(
 ) -> None:
     """Log and count what became of a batch of SQS records; the metrics go out as Embedded Metric Format.
 
-    All counts are of records: `received` where they are not one in each message, `rejected_again` those that were
-    rejected for the same reason before. `nulled` counts by pointer the values that became NULL because they were
-    invalid.
+    All counts are of records. `received` counts all of them; None: each message holds one. `rejected_again` counts
+    those that were rejected for the same reason before. `nulled` counts by pointer the values that became NULL because
+    they were invalid.
     """
     for rejection in rejections:
         logger.warning("record rejected", extra=msgspec.structs.asdict(rejection))

@@ -1,4 +1,4 @@
-"""A batch of messages that may only point to their bodies: these are read first, and deleted last if so declared."""
+"""A batch of messages that may point to bodies in S3: the bodies are read first, and deleted last if so declared."""
 
 from collections.abc import Mapping
 from itertools import batched
@@ -52,7 +52,7 @@ class OffloadedBatchProcessor(StoringBatchProcessor):
 
     A message whose payload could not be read this time is left out, and comes again. An object is deleted after its
     message, and the message after the commit. So whatever ends the function, no message that comes again finds its
-    object gone. One that SQS delivers twice may: it is a duplicate if it is a row by its own id.
+    object gone. A message that SQS delivers twice may find it gone, and is a duplicate if its id is that of a row.
     """
 
     def __init__(self, store: Store, deadline: Deadline, payloads: Payloads, request_id: str = "") -> None:
@@ -91,7 +91,7 @@ class OffloadedBatchProcessor(StoringBatchProcessor):
         return {"batchItemFailures": [*super().response()["batchItemFailures"], *again]}
 
     def _done(self, faults: Mapping[str, Rejected]) -> set[str]:
-        """Return SQS's ids of the messages whose objects are gone because they are rows."""
+        """Return SQS's ids of the messages whose objects are gone because the messages are rows already."""
         missing = {
             record["messageId"]: id_of_row_or_rejection(SQSRecord(record))
             for record in self.records

@@ -42,13 +42,13 @@ class Payloads:
 
     @property
     def at_once(self) -> int:
-        """How many of the largest fit into a batch."""
+        """How many payloads of the largest size fit into a batch."""
         return MOST_BYTES // self._offloaded.max_bytes
 
     def read(self, bodies: Sequence[str], deadline: Deadline) -> list[str | Rejected | Unread]:
         """Return what each body is or points to, or why that cannot be had.
 
-        Raises Outage when S3 has given nothing of all that is there.
+        Raises Outage when payloads could not be read, and S3 has answered for none.
         """
         pointers = {index: pointer for index, body in enumerate(bodies) if (pointer := pointer_in(body)) is not None}
         if not pointers:
@@ -134,7 +134,7 @@ class _Room:
         self._left = size
         self._lock = Lock()
         self.is_full = False
-        self.has_answer = False  # S3 has answered for one object: what it does not for others is not an outage
+        self.has_answer = False  # S3 has answered for one object: then its failure for others is no outage
 
     def take(self, size: int) -> bool:
         """Take so many bytes, unless fewer are left."""

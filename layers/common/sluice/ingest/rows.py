@@ -5,7 +5,7 @@ import msgspec
 from sluice.declaration.originals import Originals
 from sluice.declaration.stream import Row
 
-type Key = tuple[str, str, str]  # of a row: what makes it one among those of all streams
+type Key = tuple[str, str, str]  # identifies a row: its stream, its message id, and where partitioned its time
 
 NOTHING = Originals()
 
@@ -13,7 +13,7 @@ NOTHING = Originals()
 class MaskedRow(msgspec.Struct, frozen=True, gc=False):
     """One row of a stream's table. Its cells are masked: the store takes nothing else.
 
-    Beside them it carries the originals of its tokens to the vault, which seals them.
+    A row also carries the originals of its tokens, for the vault to seal.
     """
 
     message_id: str  # a UUID
@@ -22,7 +22,7 @@ class MaskedRow(msgspec.Struct, frozen=True, gc=False):
     originals: Originals = NOTHING
     nulled: tuple[str, ...] = ()  # pointers of the fields whose value broke its rule and became NULL
     stream: str = ""  # the name of its stream; a store of one stream does not need it
-    is_partitioned: bool = False  # by time: then the time is a part of what makes the row one
+    is_partitioned: bool = False  # by time: then the time is part of the key
 
     @property
     def key(self) -> Key:

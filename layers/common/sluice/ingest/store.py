@@ -28,7 +28,7 @@ from sluice.vault.sealing import SHARED, Place, Sealed, Vault, WrappedDataKey
 
 
 class Written(NamedTuple):
-    """What became of the rows of a batch: together they are all of them."""
+    """What became of the rows of a batch: each is written, a duplicate, refused, erased or expired."""
 
     written: int
     duplicates: int
@@ -186,7 +186,7 @@ class Store:
     def _without_erased(
         self, connection: Connection, ordered: dict[StreamTable, list[MaskedRow]], newest_erasure: datetime
     ) -> dict[StreamTable, list[MaskedRow]]:
-        """Return the rows without the mentions of people who were erased after they were sent."""
+        """Return the rows without the mentions of people who were erased after the row was sent."""
         rows = chain.from_iterable(ordered.values())
         oldest = min((datetime.fromisoformat(row.sent_at) for row in rows), default=newest_erasure)
         if oldest >= newest_erasure:
@@ -199,7 +199,7 @@ class Store:
         return {table: [without(row) for row in several] for table, several in ordered.items()}
 
     def _verify_again(self, connection: Connection, generation: int) -> None:
-        """Compare the keyset in the transaction that writes, unless the database can have no other one since."""
+        """Compare the keyset in the transaction that writes, unless that of the database cannot have changed since."""
         if generation != self._verified_in:
             check_values.check(connection, self._keyset)
             self._verified_in = generation
@@ -266,7 +266,7 @@ def _outcome(
     rejections: Sequence[Rejection],
     newly_rejected: Set[str],
 ) -> Outcome:
-    """Return what became of each of the rows: two with one id have one outcome."""
+    """Return what became of each row. Two rows with one key are erased, expired or refused together."""
     refused = {row.key for row, _ in inserted.refused}
     return Outcome(
         rows=rows,

@@ -1,7 +1,7 @@
 """A stream's table, as ingest writes it: rows are copied or merged, and what goes wrong is traced to the row at fault.
 
-The table may have triggers of its owner's own. What they raise is the row's fault. What they drop, delete or give
-another key without an error is found by a look at the rows that are there.
+The table may have triggers of its owner's own. An error that they raise is the row's fault. A row that they drop,
+delete or give another key without an error is found by a look at the rows that are there.
 """
 
 import re
@@ -26,8 +26,8 @@ NOT_STORED = "not_stored"  # the reason: a trigger kept the row out
 
 KEY_BY_TIME = ", ".join(OWN_COLUMNS)  # the primary key of a table with partitions by time
 
-# The triggers that an INSERT can fire, but for those that PostgreSQL makes for constraints: a partition may have one of
-# its own. To go from the triggers to their roots costs nothing as long as there are few; down the partitions 70 µs.
+# The triggers that an INSERT can fire, except those that PostgreSQL makes for constraints. A partition may have one of
+# its own. To go from the triggers up to their roots costs nothing if there are few; to go down the partitions, 70 µs.
 TRIGGERS = (
     "SELECT 1 FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 > 0"
     " AND coalesce(pg_partition_root(tgrelid), tgrelid) = coalesce(pg_partition_root({oid}), {oid})"
@@ -68,10 +68,10 @@ class StreamTable:
         )
 
     def in_order(self, rows: Sequence[MaskedRow]) -> list[MaskedRow]:
-        """Return the rows sorted, and of two that are one row the first.
+        """Return the rows sorted by their key, and only the first of those with one key.
 
-        Two environments that wrote the same rows in opposite orders would wait for each other: a deadlock. COPY fills
-        one partition after the other, so by time first.
+        Two environments that wrote the same rows in opposite orders would wait for each other: a deadlock. Rows of
+        partitions are sorted by time first, because COPY fills one partition after the other.
         """
         if self.partitioning is None:
             one_by_id = {row.message_id: row for row in reversed(rows)}
@@ -146,9 +146,9 @@ class StreamTable:
         return {message_ids[place] for place in self._there(connection, rows, "message_id")}
 
     def fault(self, error: DatabaseError, rows: int, is_merge: bool) -> Fault | None:
-        """Return what is wrong with one of so many rows, or None when no row is at fault: it is an outage then.
+        """Return what is wrong with one of so many rows. None: it is an outage, and no row is at fault.
 
-        An internal error of a COPY may be Citus's word for anything that a worker refuses. The merge tells what it is.
+        Citus reports all that a worker refuses of a COPY as an internal error. The merge tells what it is.
         """
         meaning = sqlstate.meaning(error, is_of_the_row=True)
         if meaning is Meaning.OUTAGE and sqlstate.of(error) == sqlstate.INTERNAL_ERROR and not is_merge:
@@ -186,8 +186,8 @@ class StreamTable:
     def _place(self, error: DatabaseError) -> tuple[int | None, str]:
         """Return the line (from 1) and the column that a COPY's error names, if it does so without a doubt.
 
-        They are in the last entry of the context. The entries before it may quote what a trigger makes of a row, and
-        the last one quotes the row, so any of it may look like an entry, too.
+        They are in the last entry of the context. The entries before may quote what a trigger makes of a row, and the
+        last one quotes the row itself. What is quoted may look like an entry, and then nothing is certain.
         """
         context = sqlstate.fields(error).get("W", "")
         entry = self._last_entry.search(context)
@@ -196,9 +196,9 @@ class StreamTable:
         return int(entry["line"]), entry["column"] or ""
 
     def _column(self, error: DatabaseError) -> str:
-        """Return the column of this table that an error names, if any, or nothing.
+        """Return the column of this table that an error names, or an empty text.
 
-        A partition has a name of its own. But the context of its errors begins with the COPY, and that of the errors of
+        An error of a partition names the partition, and its context begins with the COPY. The context of an error of
         another table, which a trigger wrote to, begins with the trigger.
         """
         fields = sqlstate.fields(error)

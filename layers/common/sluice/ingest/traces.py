@@ -1,4 +1,4 @@
-"""The trace header that a producer's message brings, of which nothing counts but what has X-Ray's form.
+"""The trace header that a producer's message brings. Only the parts in X-Ray's form count.
 
 https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
 """
@@ -16,7 +16,7 @@ _PART = re.compile(rf"{_ROOT.pattern}|Parent=[0-9a-f]{{16}}|Sampled=[01]")
 
 
 def roots(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the ids of the traces that SQS records belong to, each once, and no more than a few."""
+    """Return the ids of the traces that SQS records belong to, each once, and at most `MOST`."""
     headers = dict.fromkeys(header for record in records if (header := record["attributes"].get(HEADER)))
     found = (match[1] for header in headers for part in _parts(header) if (match := _ROOT.fullmatch(part)))
     return list(islice(dict.fromkeys(found), MOST))

@@ -1,4 +1,4 @@
-"""Rejected messages in, visible again at once: they reach the dead-letter queue in seconds, not after ten timeouts."""
+"""Make rejected messages visible again at once: they become dead letters in seconds, not after ten timeouts."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from sluice.telemetry import logger
 
 
 def release(records: Iterable[SQSRecord], deadline: Deadline) -> None:
-    """Set the visibility timeout of the messages to 0, as far as time and SQS allow: those left over come later."""
+    """Set the visibility timeout of the messages to 0, as far as time and SQS allow: the others reappear later."""
     receipts: dict[str, list[str]] = defaultdict(list)
     for record in records:
         receipts[record.event_source_arn].append(record.receipt_handle)
@@ -27,7 +27,7 @@ def release(records: Iterable[SQSRecord], deadline: Deadline) -> None:
                     for number, handle in enumerate(ten)
                 ]
                 clients.client("sqs").change_message_visibility_batch(QueueUrl=queue_url(queue_arn), Entries=entries)
-    except clients.errors() as error:  # none of them is worth a failed batch
+    except clients.errors() as error:  # no such error is worth a failed batch
         logger.warning("rejected messages not released", error=clients.reason(error))
 
 
