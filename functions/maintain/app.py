@@ -1,4 +1,4 @@
-"""Look after the tables, every day and after each deployment: partitions ahead, and nothing that has expired."""
+"""Look after the tables, every day and after each deployment: make partitions ahead, drop what has expired."""
 
 from collections.abc import Mapping
 from functools import cache

@@ -25,19 +25,19 @@ class Deadline:
 
     @classmethod
     def of(cls, context: RemainingTime, margin_seconds: float = MARGIN_SECONDS) -> Self:
-        """Return the deadline of this invocation, so long before it is ended."""
+        """Return the deadline of this invocation: the margin before Lambda ends it."""
         return cls(time.monotonic() + context.get_remaining_time_in_millis() / 1000 - margin_seconds)
 
     def within(self, seconds: float) -> Self:
-        """Return the deadline that is so long from now, or this one where it comes first."""
+        """Return the deadline that is so many seconds from now, or this one if it is earlier."""
         return replace(self, at=min(self.at, self.clock() + seconds))
 
     def allows(self, seconds: float) -> bool:
-        """Tell whether more than that is left."""
+        """Tell whether more than so many seconds are left."""
         return self.at - self.clock() > seconds
 
     def seconds_left(self) -> float:
-        """Return how long is left, more than 0. Raises Outage when nothing is."""
+        """Return how many seconds are left, more than 0. Raises Outage when nothing is."""
         left = self.at - self.clock()
         if left <= 0:
             raise Outage("out of time")

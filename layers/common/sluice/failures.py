@@ -32,12 +32,12 @@ class Rejected(Exception):
         self.pointer = pointer
 
     def at(self, pointer: str) -> "Rejected":
-        """Return the same rejection, of what is found below `pointer`."""
+        """Return the same rejection, with `pointer` before its own pointer."""
         return Rejected(self.reason, pointer + self.pointer)
 
 
 class Unforeseen(Rejected):
-    """Code that nobody foresaw to fail has failed of the record, such as a rule or an envelope of a user's own.
+    """Code failed of the record in a way that nobody foresaw, such as a user's own rule or envelope.
 
     `cause` is the class of its error. The error's text may quote the record, so it is told nowhere.
     """
@@ -53,8 +53,7 @@ class Unforeseen(Rejected):
 def rejection_of(error: BaseException) -> Rejected:
     """Return an error of a user's own code as the rejection of the record that it was given.
 
-    A user's own `Rejected` whose reason is no printable text, or whose pointer is none that can be stored, is an error
-    as any other.
+    A user's own `Rejected` whose reason is not printable, or whose pointer cannot be stored, counts as any other error.
     """
     if isinstance(error, Rejected) and _is_printable(error.reason) and _is_storable(error.pointer):
         return error
@@ -66,7 +65,7 @@ def _is_printable(reason: object) -> bool:
 
 
 def _is_storable(pointer: object) -> bool:
-    """Tell whether PostgreSQL takes a text. A key that is declared may well hold what is not printable."""
+    """Tell whether PostgreSQL takes a text. A declared key may hold characters that are not printable."""
     return isinstance(pointer, str) and not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in pointer)
 
 
@@ -77,7 +76,7 @@ OF_A_USERS_CODE = (Exception, SystemExit)
 class Outage(Exception):
     """Something that the whole batch needs is missing: the invocation fails, and every message comes again.
 
-    Its text begins with what that is, and never holds a value of a record.
+    Its text begins with what is missing, and never holds a value of a record.
     """
 
     @property

@@ -99,7 +99,7 @@ class IngestSettings(_FunctionSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TripSettings(_FunctionSettings):
-    """What the ingest function is told for a trip of the breaker. Nothing of it is required: another may be missing."""
+    """What the ingest function is told for a trip of the breaker. All is optional: a missing setting trips it, too."""
 
     stream_or_unknown: str
     breaker_parameter: str | None
@@ -208,7 +208,7 @@ def _daily_limit(environment: Environment) -> int:
 
 
 def _code_version(environment: Environment) -> str:
-    """Return names and versions of the layers, as they end their ARNs."""
+    """Return names and versions of the layers: the ends of their ARNs."""
     return " ".join(arn.rpartition(":layer:")[2] for arn in environment.get("LAYERS", "").split())
 
 

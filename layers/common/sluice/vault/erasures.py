@@ -1,4 +1,4 @@
-"""Erasures: what is remembered of them in PostgreSQL, and the lock between them and whoever writes rows or tokens."""
+"""Erasures: what is remembered of them in PostgreSQL, and the lock between them and all who write rows or tokens."""
 
 from collections.abc import Collection, Container, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -14,13 +14,13 @@ from sluice.postgres.driver import Connection, identifier, literal, quoted_table
 from sluice.pseudonyms.keyset import Keyset
 
 LOCK = 0x51CD  # shared by those who write rows or tokens, exclusive for those who erase or sweep them
-MAINTENANCE_LOCK = 0x51D0  # of those who erase, and of those who drop partitions: no batch waits for both
+MAINTENANCE_LOCK = 0x51D0  # those who erase and those who drop partitions take turns: no batch waits for both
 
 
 class State(NamedTuple):
     """What a batch must know of erasures before it writes."""
 
-    vault_generation: int  # one more with each erasure, sweep and new keyset: sealed values may be gone
+    vault_generation: int  # grows with each erasure, sweep and new keyset: then sealed values may be gone
     newest: datetime | None  # when the last person was erased
     domains: frozenset[str]  # those, of the given ones, with values that must not be sealed again
 
@@ -41,8 +41,8 @@ def share(connection: Connection, domains: Sequence[str] = ()) -> State:
 def exclude(connection: Connection) -> None:
     """Keep all writers of rows and tokens out until this transaction ends.
 
-    Afterwards they do not take for granted that what they sealed before is still there, nor that their keyset is the
-    database's.
+    Afterwards the writers assume neither that the values which they sealed are still there, nor that their keyset is
+    the database's.
     """
     connection.run(f"SELECT pg_advisory_xact_lock({MAINTENANCE_LOCK})")
     connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
@@ -59,7 +59,7 @@ def erased(connection: Connection, subject_tokens: Iterable[str]) -> dict[str, d
 
 
 def since(connection: Connection, keyset: Keyset, moment: datetime) -> dict[str, datetime]:
-    """Return when persons were erased after a moment, by all of their tokens that a row can have."""
+    """Return who was erased after a moment, and when: by each token of a person that a row can have."""
     rows: Any = connection.run(
         "SELECT subject_token, erased_at FROM erasure WHERE erased_at > :moment ORDER BY erased_at", moment=moment
     )
@@ -84,7 +84,7 @@ def sent_before[Name: Hashable](
 
 
 def remember(connection: Connection, subject_token: str, erased_at: datetime) -> None:
-    """Remember an erasure, so that what was sent before it is not stored. Of two of a person the later counts."""
+    """Remember an erasure, so that what was sent before it is not stored. A person's latest erasure counts."""
     connection.run(
         "INSERT INTO erasure (subject_token, erased_at) VALUES (:subject_token, :erased_at)"
         " ON CONFLICT (subject_token) DO UPDATE SET erased_at = greatest(erasure.erased_at, excluded.erased_at)",
@@ -106,7 +106,7 @@ def erased_values(connection: Connection, keyset: Keyset, originals: Collection[
 
 
 def remember_values(connection: Connection, tokens: Mapping[str, Iterable[str]]) -> None:
-    """Remember what identifies a person who was erased, as tokens by domain: others do not have it sealed again."""
+    """Remember what identifies a person who was erased, as tokens by domain: rows of others do not seal it again."""
     pairs = [(token, domain) for domain, several in tokens.items() for token in several]
     connection.run(
         "INSERT INTO erased_value (token, domain)"
@@ -119,7 +119,7 @@ def remember_values(connection: Connection, tokens: Mapping[str, Iterable[str]])
 def tokens_in_rows(streams: Iterable[type[Stream]], domains: Container[str] | None = None) -> str:
     """Return the query for every token in a row of these streams, as its one column `token`.
 
-    With `domains` for theirs alone: where a column holds one token each, it is looked up by the column's index.
+    `domains` limits it to their tokens. A condition on `token` uses the index of a column that holds one token each.
     """
     selects = [
         f"SELECT {tokens_at(place)} AS token FROM {quoted_table(stream.table)}"
@@ -141,7 +141,7 @@ def has_token(place: TokenPlace, tokens: Sequence[str]) -> str:
 
 
 def tokens_at(place: TokenPlace) -> str:
-    """Return the expression for a row's tokens in one place: a row for each where they are many."""
+    """Return the SQL expression for a row's tokens in one place; where they are many, it returns a row for each."""
     column = str(identifier(place.column))
     if place.is_json:
         return f"jsonb_path_query({column}::jsonb, {literal(f'lax {_json_path(place)}')}) #>> '{{}}'"
@@ -149,7 +149,7 @@ def tokens_at(place: TokenPlace) -> str:
 
 
 def _json_path(place: TokenPlace) -> str:
-    """Return the path to the tokens, which may be in lists of lists: there are no other texts."""
+    """Return the JSON path to the tokens, which may be in lists of lists. No other texts are in that place."""
     members = "".join(f".{_json(member)}[*]" for member in place.path)
     return f'$[*]{members}.** ? (@.type() == "string")'
 

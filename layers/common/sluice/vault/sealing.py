@@ -1,4 +1,4 @@
-"""The vault: clear values are sealed; who may ask KMS for it gets them back.
+"""The vault: it seals clear values. Those who may use its KMS key get them back.
 
 A value is sealed with AES-256-GCM under a data key of KMS, with its domain as associated data: a nonce of 12 bytes,
 then ciphertext and tag. https://docs.aws.amazon.com/kms/latest/developerguide/data-keys.html
@@ -31,7 +31,7 @@ class Altered(Exception):
 class Place(NamedTuple):
     """Where in the vault a value is sealed: with the rows of a stream that were sent on a day.
 
-    It goes with them. Streams without partitions share one place, where a value is sealed once.
+    The value is dropped with these rows. Streams without partitions share one place, where a value is sealed once.
     """
 
     stream: str
@@ -62,10 +62,10 @@ class DataKey:
     """A data key in the clear, in memory alone: it seals and opens."""
 
     def __init__(self, wrapped: WrappedDataKey, plaintext: bytes) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # not to start, but to seal
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # here: a function starts without it
 
         self.wrapped = wrapped
-        self.expires_at = time.time() + DATA_KEY_SECONDS  # by the wall: an environment may be frozen for long
+        self.expires_at = time.time() + DATA_KEY_SECONDS  # by the wall clock: an environment may be frozen for long
         self.values = 0
         self._aes = AESGCM(plaintext)
 
@@ -77,7 +77,7 @@ class DataKey:
         return Sealed(original.token, original.domain, sealed, place)
 
     def open(self, sealed: bytes, domain: str) -> str:
-        """Return the clear value. Raises Altered when it was sealed otherwise."""
+        """Return the clear value. Raises Altered when it was not sealed under this data key and domain."""
         from cryptography.exceptions import InvalidTag
 
         try:
@@ -125,7 +125,7 @@ class Vault:
 
     @property
     def wrapped_data_key(self) -> WrappedDataKey:
-        """The data key as the database may have it. Raises Outage when there is none."""
+        """The data key as KMS wrapped it, for the database. Raises Outage when there is none."""
         return self._key().wrapped
 
     @property
