@@ -63,7 +63,7 @@ def answer[T: msgspec.Struct](
 def caller(event: object, allow_unverified: bool) -> str:
     """Return the ARN of who calls, as Lambda verified it for a URL with AWS_IAM. Raises Refused when there is none.
 
-    Whoever may invoke the function without its URL can write here what they like: the policies must not allow that.
+    A caller who may invoke the function without its URL can claim any ARN: the policies must not allow that.
     """
     arn = event
     for name in ("requestContext", "authorizer", "iam", "userArn"):

@@ -91,13 +91,13 @@ class Revealer:
         }
 
     def _forms(self, asked: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Yield each token with every one that its entry may have by now: itself, and those under newer token keys."""
+        """Yield each token with every token that its entry may have by now: itself, and those of newer token keys."""
         for token in asked:
             yield token, token
             yield from ((token, later) for newer in self._newer for later in newer(token))
 
     def _open(self, found: Mapping[str, Sequence[Found]], deadline: Deadline) -> dict[str, dict[str, str]]:
-        """Return the answer's member for each token whose entries are all what was sealed under it."""
+        """Return the answer's member for each token, unless somebody altered one of its entries."""
         wrapped = {
             entry.data_key.id: entry.data_key for entries in found.values() for entry in entries if entry.data_key
         }
@@ -108,7 +108,7 @@ class Revealer:
             try:
                 data_keys[key_id] = open_data_key(wrapped_key, self._settings.vault)
             except Altered:
-                continue  # so is whatever was sealed under it
+                continue  # then all that was sealed under it counts as altered
         opened = {}
         for token, entries in found.items():
             try:

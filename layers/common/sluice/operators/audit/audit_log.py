@@ -73,7 +73,8 @@ def append(connection: Connection, entry: Entry, daily_limit: int | None = None)
 
 
 def log_head(head: Head) -> None:
-    """Log the newest row, after it was committed: where the owner of the database has no say, so that no row of it can
-    be replaced unnoticed.
+    """Log the newest row, after it was committed.
+
+    The database's owner cannot change that log. So nobody can replace rows of the audit log unnoticed.
     """
     logger.info("audit head", extra={"audit_id": head.id, "audit_hash": head.hash})

@@ -1,7 +1,7 @@
 """The audit log as its readers see it: its rows, and whether they are still what was appended.
 
-It computes what `audit_append` of migrate/sql/0004_vault.sql does, and trusts no function of the database for
-that: whoever can rewrite the rows can rewrite those, too.
+It computes the hashes as `audit_append` of migrate/sql/0004_vault.sql does. It trusts no function of the database:
+somebody who can rewrite the rows can rewrite the functions, too.
 """
 
 from collections import defaultdict
@@ -65,7 +65,7 @@ class Row:
         return int(str(self.fields[0]))
 
     def computed_hash(self) -> str:
-        """Return the hash that the row must have: each text has its length in bytes before it, and none is `-`."""
+        """Return the hash that the row must have: each text follows its length in bytes, and NULL is `-`."""
         texts = [None if field is None else field.encode() for field in (self.previous_hash, *self.fields)]
         return sha256(b"".join(b"-" if text is None else b"%d:%b" % (len(text), text) for text in texts)).hexdigest()
 
@@ -115,12 +115,12 @@ def _rows(connection: Connection, deadline: Deadline) -> Iterator[Row]:
     while True:
         deadline.seconds_left()
         page: Any = connection.run(
-            # Before Christ YYYY is the same, so that a row could be moved there.
+            # YYYY is the same before Christ: without the CASE a row could be moved there unnoticed.
             "SELECT id::text, CASE WHEN at > '2000-01-01' THEN"
             """ to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END,"""
             " actor::text, action::text, reason::text, ticket::text, subject_token::text, tokens::text, counts::text,"
             " encode(previous_hash, 'hex'), encode(hash, 'hex')"
-            f" FROM audit_log l WHERE l.id > :after ORDER BY l.id LIMIT {MOST_ROWS}",  # `id` alone is the text
+            f" FROM audit_log l WHERE l.id > :after ORDER BY l.id LIMIT {MOST_ROWS}",  # `id` alone is the text above
             after=after,
         )
         for row in page:

@@ -10,7 +10,7 @@ from sluice.ingest.ledger import first_id
 from sluice.postgres.database import Database
 
 MOST_PERIODS = 1000  # of an answer, whose size Lambda bounds
-# Of what was received.
+# What became of the records that were received.
 OUTCOMES = ("written", "duplicates", "rejected", "rejected_again", "erased", "expired", "ignored")
 COUNTS = ("received", *OUTCOMES, "removed")
 

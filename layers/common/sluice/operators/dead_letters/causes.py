@@ -15,7 +15,7 @@ from sluice.postgres.driver import Connection
 
 
 class Cause(NamedTuple):
-    """Why a letter is dead. One that was never rejected is of an unknown cause: an outage used up its receives."""
+    """Why a letter is dead. Without a rejection the cause is unknown: an outage used up the letter's receives."""
 
     reason: str = "unknown"
     pointer: str = ""
@@ -24,7 +24,7 @@ class Cause(NamedTuple):
 
     @property
     def reasons(self) -> frozenset[str]:
-        """All that is remembered."""
+        """All reasons that are remembered."""
         return self.others | {self.reason}
 
 
@@ -45,7 +45,7 @@ def ids(queued: Queued, letter: Letter) -> set[str]:
 
 
 def read(connection: Connection, queued: Queued, letters: Sequence[Letter]) -> Mapping[Letter, Cause]:
-    """Return the cause of each letter of a queue: of several the newest."""
+    """Return the newest cause of each letter of a queue."""
     letters_by_id = defaultdict(list)
     for letter in letters:
         for message_id in ids(queued, letter):

@@ -42,7 +42,7 @@ class DeadLetters:
         def postmark_of(body: str) -> Postmark | None:
             return stream_of(body).message_postmark()(body)
 
-        # A list tells nothing of the bodies but ids and times.
+        # A list needs the bodies only for ids and times.
         is_read = not isinstance(request, List) or any(map(_knows_by_body, streams_of(queued)))
         found = payloads.of(queued, self._payload_bucket) if is_read else None
         with DeadLetterQueue(self._queues[request.stream], deadline, postmark_of, wanted, found) as queue:

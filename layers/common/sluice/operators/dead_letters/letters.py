@@ -1,6 +1,6 @@
 """A dead-letter queue: letters received, and hidden from all others until they are sent on, deleted or released.
 
-Of a group of a FIFO queue SQS gives at most ten letters, and more only once those are deleted.
+SQS gives at most ten letters of a FIFO queue's message group, and more only once those are deleted.
 """
 
 import json
@@ -26,7 +26,7 @@ from sluice.telemetry import logger
 NOTHING_ELSE = Wanted()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CALL_LETTERS = 10  # SQS gives and takes no more at once
-CALL_BYTES = 262_144  # it takes a MiB at once, from older queues a quarter of that; a larger letter goes alone
+CALL_BYTES = 262_144  # SQS takes a MiB at once, from older queues a quarter of that; a larger letter goes alone
 PAGE_BYTES = 32 * 1024 * 1024  # of bodies in memory
 MOST_HELD = 100_000  # letters; SQS hides 120,000 of a queue at most
 ATTRIBUTES = ("SentTimestamp", "ApproximateReceiveCount", "MessageGroupId", traces.HEADER)  # of SQS
@@ -40,11 +40,11 @@ TOO_LARGE = ("BatchRequestTooLong", "InvalidParameterValue")  # the older protoc
 class Letter:
     """A dead letter. Its body and attributes are clear personal data, so no representation shows them."""
 
-    record: SQSRecord = field(repr=False)  # as ingest reads it: its body is that which its payload holds
+    record: SQSRecord = field(repr=False)  # as ingest reads it: with the payload as its body
     attributes: dict[str, Any] = field(repr=False)  # as SQS has them
     postmark: Postmark | None = field(default=None, repr=False)  # what its body says of it
     wanted: Wanted = NOTHING_ELSE
-    pointer: str | None = field(default=None, repr=False)  # the body as SQS has it, where that points to the other
+    pointer: str | None = field(default=None, repr=False)  # the body as SQS has it, where it points to a payload
     fault: Rejected | None = None  # why its payload cannot be had
 
     @property
@@ -58,7 +58,7 @@ class Letter:
 
     @property
     def ids(self) -> set[str]:
-        """The ids that its rejection may have: its own, and that from when the identity in it could not be read."""
+        """The ids that its rejection may have: its own, and that without the identity, if that could not be read."""
         earlier = self.postmark and self.postmark._replace(identity=None)
         return {self.message_id, message.id_of_row_or_rejection(self.record, earlier)}
 
@@ -99,14 +99,14 @@ class Letter:
         return len(self.sent_body.encode(errors="surrogatepass"))
 
     def redriven_attributes(self) -> dict[str, Any]:
-        """Return what it is sent with: the attributes that keep its id and time, and those that it has."""
+        """Return the attributes to send it with: those that keep its id and time, and its own."""
         sent_at = str((self.sent_at - EPOCH) // timedelta(milliseconds=1))
         ours = {"sluice_message_id": _text(self.message_id), "sluice_sent_at": _text(sent_at)}
         of_sqs = {name: self.record.raw_event["attributes"].get(name) for name in self.wanted.of_sqs}
         if of_sqs:
             ours[message.FIRST_ATTRIBUTES] = _text(json.dumps({name: one for name, one in of_sqs.items() if one}))
         read = {name: self.attributes[name] for name in self.wanted.of_producers if name in self.attributes}
-        # Its own take precedence over ours of one name; of more than SQS takes the last go, which ingest never reads.
+        # Its own replace ours of the same name. If they are too many for SQS, the last go, which ingest never reads.
         return dict(islice((ours | read | self.attributes).items(), MOST_ATTRIBUTES))
 
 
@@ -130,14 +130,14 @@ class DeadLetterQueue:
         self._postmark_of = postmark_of
         self._deadline = deadline
         self._held: dict[str, str] = {}  # receipt handles by SQS's message id
-        self._heads: set[str] = set()  # of those held in a FIFO queue: behind them their groups may go on
+        self._heads: set[str] = set()  # of letters of a FIFO queue: more of their groups may be behind them
         self.is_exhausted = False  # nothing more is visible
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Make visible what is held, as far as time and SQS allow: the others are so within minutes."""
+        """Make visible what is held, as far as time and SQS allow: the rest reappears within minutes."""
         try:
             for handles in batched(self._held.values(), CALL_LETTERS):
                 if not self._deadline.allows(5):  # seconds: what one call may take
@@ -150,7 +150,7 @@ class DeadLetterQueue:
 
     @property
     def has_more(self) -> bool:
-        """Whether to receive on."""
+        """Whether to go on receiving."""
         seconds = 0 if self._payloads is None else START_SECONDS
         return not self.is_exhausted and len(self._held) < MOST_HELD and self.has_time(seconds)
 
@@ -174,7 +174,7 @@ class DeadLetterQueue:
                 QueueUrl=self._queues.dead_letters,
                 MaxNumberOfMessages=wanted,
                 VisibilityTimeout=int(self._deadline.seconds_left()) + HIDDEN_SECONDS,
-                WaitTimeSeconds=1,  # else SQS asks some of its servers alone, and nothing may be but little
+                WaitTimeSeconds=1,  # else SQS asks only some of its servers, and an empty answer may be wrong
                 MessageSystemAttributeNames=list(dict.fromkeys([*ATTRIBUTES, *self._wanted.of_sqs])),
                 MessageAttributeNames=["All"],
             ).get("Messages", [])
@@ -226,7 +226,7 @@ class DeadLetterQueue:
         if letter.group_id is not None:
             sent["MessageGroupId"] = letter.group_id
         if _is_fifo(self._queues.queue):
-            # Not the one it had: within five minutes SQS would take the letter for itself, and drop it.
+            # Not the id that it had: within five minutes SQS would drop the letter as a duplicate of itself.
             sent["MessageDeduplicationId"] = letter.sqs_message_id
         return sent
 

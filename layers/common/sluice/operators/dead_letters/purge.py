@@ -14,7 +14,7 @@ from sluice.postgres.driver import Connection
 
 
 class Purger(Worker):
-    """Deletes letters, if asked so those of one person alone.
+    """Deletes letters, on request only those of one person.
 
     Raises Refused for a request that wants a person whom the stream cannot name, or all letters without `all`.
     """

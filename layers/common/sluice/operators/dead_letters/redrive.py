@@ -50,9 +50,9 @@ class Redriver(Worker):
         )
 
     def _erased(self, connection: Connection, candidates: Iterable[Candidate]) -> set[Letter]:
-        """Return the letters all of whose records were sent before a person whom they are about was erased."""
+        """Return the letters all of whose records are about a person who was erased after the letter was sent."""
         if any(stream.splitter and stream.postmark.time for stream in streams_of(self._call.queued)):
-            return set()  # each record has a time of its own: ingest tells
+            return set()  # each record has a time of its own: ingest decides
         sent = {
             (letter, index): (subjects, letter.sent_at)
             for letter, _, records in candidates

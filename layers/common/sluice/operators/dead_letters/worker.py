@@ -1,7 +1,7 @@
 """What redrive and purge share: page after page of dead letters is decided on, audited, then changed.
 
-The audit log is written before a letter is touched. So what it says of a page may be more than what was then done, if
-the call was ended in between, and is never less.
+The audit log is written before a letter is touched. So it may say more of a page than was done, if the call ended in
+between, and never less.
 """
 
 import time

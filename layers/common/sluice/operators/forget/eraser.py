@@ -1,8 +1,8 @@
 """The erasure of persons: their rows and sealed values are deleted, the erasure is remembered and logged.
 
 An erasure reaches the rows of every declared stream that names its subject, and the mentions of the person in the rows
-of others. It reaches the sealed values that identify the person, whoever uses them. It also reaches the other sealed
-values of the tokens in the person's rows, unless a row of another stream or person uses them.
+of others. It reaches the sealed values that identify the person, even if others use them. It also reaches the other
+sealed values of the tokens in the person's rows, unless a row of another stream or person uses them.
 
 It does not reach queues and dead letters: what was sent before the erasure is not stored when it is taken in. Nor does
 it reach the database's write-ahead log, replicas and backups (see `Repeat`), streams without a subject, rows that
@@ -129,7 +129,7 @@ class Eraser:
             sent_since = sum(count_rows(connection, *named) for named in person.subjects.items())
             if person.sent_before:
                 outcome.stays["rows_sent_since"] += sent_since
-            for domain, several in person.values.items():  # whoever came back gave them anew
+            for domain, several in person.values.items():  # a person who came back gave them anew
                 (tokens if sent_since else identifying)[domain].update(several)
             for stream in [stream for stream in self._all_streams if stream.mentioned.paths]:
                 changed = erase_mentions(connection, stream, person.subject_tokens, person.sent_before)

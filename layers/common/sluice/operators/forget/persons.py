@@ -21,7 +21,7 @@ from sluice.vault import erasures
 
 WALK_ROWS = 20_000  # read at once, where persons are looked for by their tokens
 
-type Names = Mapping[SubjectField, Sequence[Cell]]  # what the columns of a stream's subject have of a person
+type Names = Mapping[SubjectField, Sequence[Cell]]  # what the columns of a stream's subject hold for a person
 type Subjects = Mapping[type[Stream], Names]
 type Values = Mapping[str, Sequence[str]]  # tokens by domain, those under the current token key last
 
@@ -32,7 +32,7 @@ class Person(NamedTuple):
     subject_tokens: Sequence[str]  # the current one last
     values: Values  # what identifies the person: the tokens of all masks of the subjects' fields
     erased_at: datetime
-    sent_before: datetime | None  # rows that were sent later stay; None: none stays
+    sent_before: datetime | None  # rows that were sent later stay; None: no row stays
     subjects: Subjects
 
     @property
@@ -72,7 +72,7 @@ def of_text(streams: Iterable[type[Stream]], keyset: Keyset, text: str) -> list[
 def of_erasures(keyset: Keyset, logged: Iterable[Erasure]) -> dict[str, Erasure]:
     """Return each person's last erasure, by the token under the current token key; its tokens are under that key, too.
 
-    Raises Refused when a token is of a newer one: nobody could say whose it is.
+    Raises Refused when a token is of a newer key: nobody could say whose it is.
     """
     found: dict[str, Erasure] = {}
     for erasure in logged:

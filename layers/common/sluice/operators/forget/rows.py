@@ -118,7 +118,7 @@ def _count(connection: Connection, stream: type[Stream], condition: str, paramet
 def _is_about(stream: type[Stream], names: Names) -> tuple[str, dict[str, str]]:
     """Return the condition that a row is a person's, and its parameters.
 
-    It is theirs when the first field of the subject that is present names them.
+    A row is the person's when the first field of its subject that is present names the person.
     """
     alternatives, parameters, absent = ["false"], {}, ""
     for number, field in enumerate(stream.subject.fields if stream.subject else ()):

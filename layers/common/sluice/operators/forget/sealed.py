@@ -52,7 +52,7 @@ def erase_sealed(
     unused_rekeyed = [token for token in forms.rekeyed if forms.value_of[token] not in used_values]
     _delete(connection, "rekeyed_token WHERE old_token", unused_rekeyed)
 
-    # If a row has a token that its value is not sealed under, it needs the value under any of its tokens.
+    # A row may have a token that its value is not sealed under. Then the value stays under all of its tokens.
     needed_values = forms.values(used - sealed)
     own_values = forms.values([token for several in identifying.values() for token in several])
     gone = [
@@ -79,7 +79,7 @@ def sweep(connection: Connection, streams: Iterable[type[Stream]]) -> tuple[int,
 
 
 def older_forms(connection: Connection, keyset: Keyset, values: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the tokens by which the vault has these values, which come as their current tokens: that one is last."""
+    """Return all tokens that the vault has for these values, given as current tokens; the current one is last."""
     found: dict[str, list[str]] = {}
     for domain, current in values.items():
         newer = keyset.newer(domain)

@@ -40,7 +40,7 @@ class Keys:
     def run(self, actor: str, request: Request, deadline: Deadline) -> dict[str, Any]:
         """Do what is asked for, as far as there is time, once the audit log has the call. Raises Outage.
 
-        What is done has rows of its own. The same call, made again, goes on with it.
+        What is done has rows of its own there. The same call, made again, goes on with the work.
         """
         entry = Entry(actor=actor, action=request.action, reason=request.reason, ticket=request.ticket)
         secret_id = self.settings.token_key_secret_id

@@ -28,7 +28,7 @@ class TokenKeyAdder:
     def add(self, entry: Entry, deadline: Deadline) -> dict[str, Any]:
         """Add a token key, remember it in the database, and only then make it current; return how many there are.
 
-        If an earlier call has added one and not made it current, that one is taken. Raises Outage.
+        A token key that an earlier call added, and did not make current, is taken. Raises Outage.
         """
         number, head = self.database.transact_once(lambda connection: self._remember(connection, entry), deadline)
         audit_log.log_head(head)
@@ -40,7 +40,7 @@ class TokenKeyAdder:
         number = keyset.current + 1
         if number not in keyset.keys:
             keyset = Keyset({**keyset.keys, number: secrets.token_urlsafe(RANDOM_BYTES)}, keyset.current)
-            keyset_secret.put(self.secret_id, keyset)  # first: a token key that the database remembers must be there
+            keyset_secret.put(self.secret_id, keyset)  # first: the secret must hold what the database remembers
         check_values.remember(connection, keyset)
         entry = msgspec.structs.replace(entry, action="key_added", counts={"key_number": number})
         return number, audit_log.append(connection, entry)

@@ -31,8 +31,8 @@ from sluice.pseudonyms.keyset_secret import KeysetVersion
 from sluice.vault import erasures
 
 BATCH_SECONDS = 5  # what a batch may take
-STANDING_SECONDS = 2  # that the look at how far it has come may take
-EMPTIED_ROWS = 10_000  # of `rekeyed_token`, a transaction
+STANDING_SECONDS = 2  # what it may take to see how far the work has come
+EMPTIED_ROWS = 10_000  # of `rekeyed_token`, in a transaction
 
 type Step = Literal["map", "apply", "wait", "empty"]
 
@@ -43,7 +43,7 @@ class Progress(msgspec.Struct):
     key_number: int  # of the token key that is taken into use
     step: Step
     place: str  # the name of a table
-    after: str | None  # the primary key of the last row of it that is done
+    after: str | None  # the primary key of the last row of that table that is done
     began_at: datetime  # when `map` began
     changed: int  # rows, since then
     changed_ever: int  # rows, in all repetitions
@@ -64,14 +64,14 @@ class Standing(NamedTuple):
     step: str | None  # None: no work is going on
     table: str | None = None  # that `map` or `apply` is at
     share: float | None = None  # of the rows of all tables, done in this step
-    at: float = 0  # seconds on a clock that only goes on
+    at: float = 0  # seconds on the monotonic clock
 
     def told(self) -> dict[str, Any]:
-        """Return it for an answer."""
+        """Return the members of an answer that tell it."""
         return {"step": self.step, "table": self.table, "share": None if self.share is None else round(self.share, 4)}
 
     def seconds_left(self, before: "Standing") -> int | None:
-        """Return how long the step goes on at the pace since then, or None where that cannot be told."""
+        """Return how long the step goes on at the pace since `before`, or None where that cannot be told."""
         if self.share is None or before.share is None or self.step != before.step or self.share <= before.share:
             return None
         return round((1 - self.share) * (self.at - before.at) / (self.share - before.share))

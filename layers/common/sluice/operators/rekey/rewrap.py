@@ -16,7 +16,7 @@ from sluice.postgres.driver import Connection
 from sluice.settings import VaultSettings
 from sluice.vault.sealing import WrappedDataKey
 
-BATCH_DATA_KEYS = 100  # a transaction; they take 1 to 2 s of calls to KMS
+BATCH_DATA_KEYS = 100  # in a transaction; they take 1 to 2 s of calls to KMS
 BATCH_SECONDS = 10  # what a batch may take
 
 

@@ -17,7 +17,7 @@ from sluice.postgres.row_locks import BEFORE_ALL, RowId
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 
 LONGEST_PLACE = 63  # characters, as the column of `rekeying`; a table with its schema can be longer
-BATCH_ROWS = 1000  # a transaction; an erasure waits for as long as it takes
+BATCH_ROWS = 1000  # in a transaction, for which an erasure waits
 
 
 class Batch(NamedTuple):
@@ -75,7 +75,7 @@ class SealedValues:
         return _estimate(connection, "pii_vault", "token", until)
 
     def read(self, connection: Connection, after: str | None) -> Batch:
-        # A token is in several partitions, and must not be parted by the end of a batch.
+        # A token can be in several partitions. DISTINCT, so that no batch ends between its entries.
         rows = _next(connection, "DISTINCT token, domain", "pii_vault", "token", after)
         return _batch(
             [token for token, _ in rows], {token: self.successors.of(domain, token) for token, domain in rows}
@@ -237,7 +237,7 @@ def tables(streams: Iterable[type[Stream]], keyset: Keyset) -> list[TokenTable]:
 
 
 def _next(connection: Connection, columns: str, table: str, primary_key: str, after: str | None) -> Any:
-    """Return the rows after that one, in the order of the primary key, whose index has them."""
+    """Return the rows after that one, in the order of the primary key, by its index."""
     order = f"ORDER BY {primary_key} LIMIT {BATCH_ROWS}"
     if after is None:
         return connection.run(f"SELECT {columns} FROM {table} {order}") or []
@@ -252,7 +252,7 @@ def _estimate(connection: Connection, table: str, primary_key: str, until: str |
 
 
 def _row_id(text: str) -> RowId:
-    """Return the id that a text is. One of an earlier version has no time: all rows of the message are before it."""
+    """Return the id that a text is. An earlier version's has no time, and comes after all rows of the message."""
     message_id, _, sent_at = text.partition(" ")
     return message_id, sent_at or "infinity"
 
