@@ -25,8 +25,8 @@ from sluice.pseudonyms.keyset import Keyset
 from sluice.settings import BreakerSettings
 from sluice.vault.sealing import Vault
 
-# These may be the fault of the made-up message, unless real ones failed for the same reason: a missing partition (if a
-# constraint is named, it is one of the vault's), and the stream's own code. What a trigger raises refuses a row alone.
+# These may be the fault of the made-up message, unless real ones failed for the same reason: a missing partition, and
+# the stream's own code. A 23514 that names a constraint is of the vault. What a trigger raises refuses a row alone.
 OF_THE_MESSAGE = ("database: SQLSTATE 23514", "every record failed")
 
 
@@ -55,7 +55,7 @@ def run(name: str, why: str, deadline: Deadline, settings: BreakerSettings) -> N
 
 
 def _row(stream: type[Stream], keyset: Keyset, why: str) -> MaskedRow:
-    """Return the row of a message that the stream accepts, or a row of NULLs: if that is refused, it proves as much."""
+    """Return the row of a message that the stream accepts, or a row of NULLs. A refusal of that one proves as much."""
     try:
         masked = witness.mask(stream, keyset)
         cells, originals = masked.cells, masked.originals
@@ -81,6 +81,6 @@ def _lacking(stream: type[Stream], keyset: Keyset, originals: Originals) -> Iter
 
 
 def _is_real(outage: str, why: str) -> bool:
-    """Tell whether real messages would meet this outage too, by why they failed."""
+    """Tell whether real messages would meet this outage too; `why` is why the breaker tripped."""
     made_up = [start for start in OF_THE_MESSAGE if outage.startswith(start) and ", constraint " not in outage]
     return not made_up or made_up[0] in why

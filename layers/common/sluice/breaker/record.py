@@ -20,12 +20,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     why: str  # the outage's text, which holds no value
     tripped_at: Moment
     trips: int = 1  # in a row
-    probe_at: Moment  # not before that
+    probe_at: Moment  # no probe before that
     half_open_at: Moment | None = None
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """A person's own switch: the mapping stays disabled until the same person, or another one, takes this away."""
+    """A person's own switch: the mapping stays disabled until somebody takes this away."""
 
     stream: str
     mapping: str
@@ -55,6 +55,6 @@ def encode(state: Record | Pause) -> str:
 
 
 def _renamed(members: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's members by today's names: the first release, which an update meets, said "reopened"."""
+    """Return a record's members by today's names: an update may meet "reopened", of the first release."""
     renamed = {"half_open_at" if name == "reopened_at" else name: value for name, value in members.items()}
     return renamed | {"state": "half_open"} if renamed.get("state") == "reopened" else renamed

@@ -49,7 +49,7 @@ class Breaker:
                 conditions[stream] = None
             if text is not None:
                 is_open = int(conditions[stream] not in ("half_open", "closed"))
-                telemetry.count("BreakerOpen", is_open)  # the maximum is that of all streams, for one alarm
+                telemetry.count("BreakerOpen", is_open)  # of all streams, for one alarm on the maximum
                 telemetry.count("BreakerOpen", is_open, stream=stream)
         return conditions
 
@@ -65,7 +65,7 @@ class Breaker:
             return "closed"
         if record.state == "half_open" and state not in event_source.OFF:
             return self._close(record) if self._is_quiet(record) else "half_open"
-        if state != "Disabled":  # or still Disabling: Lambda would not let us enable it
+        if state != "Disabled":  # on, or still Disabling: Lambda would not let us enable it
             event_source.disable(self._functions, record.mapping)
             return "open"
         if record.state == "open" and self._now() < record.probe_at:
@@ -100,7 +100,7 @@ class Breaker:
     def _close(self, record: Record) -> Condition:
         name = parameter(self._stack, "breaker", record.stream)
         parameters.delete(self._ssm, name)
-        if event_source.state(self._functions, record.mapping) in event_source.OFF:  # it has tripped at this moment
+        if event_source.state(self._functions, record.mapping) in event_source.OFF:  # it has tripped meanwhile
             parameters.write(self._ssm, name, encode(record))
             return "open"
         logger.warning("breaker closed", stream=record.stream, why=record.why)

@@ -13,7 +13,7 @@ from sluice.pseudonyms import keyset_secret
 from sluice.settings import SettingError, TripSettings
 from sluice.telemetry import logger
 
-LONGEST_WAIT_EXPONENT = 5  # minutes: 1, 2, 4, 8, 16, 30
+LONGEST_WAIT_EXPONENT = 5  # of 2; waits in minutes: 1, 2, 4, 8, 16, 30
 LONGEST_WAIT = timedelta(minutes=30)
 
 
@@ -29,7 +29,7 @@ def tripping(settings: TripSettings, records: Sequence[Mapping[str, Any]], funct
         outage = _outage_of(error)
         stream = settings.stream_or_unknown
         telemetry.count_outage(stream, outage)
-        keyset_secret.forget()  # it may be what is wrong, and be mended before its five minutes are over
+        keyset_secret.forget()  # the keyset may be wrong, and be mended before its five minutes in memory are over
         if settings.breaker_parameter and records:
             try:
                 queue_arn = records[0]["eventSourceARN"]

@@ -24,21 +24,21 @@ class Json(str):
 
 
 def cell_of(value: Any) -> Cell:
-    """Return what a user's own function made as PostgreSQL takes it: lists and objects as JSON.
+    """Return what a user's own function made as a cell: lists and objects as JSON.
 
-    Raises Rejected for U+0000, which PostgreSQL cannot store, and TypeError or ValueError for what is no data at all:
-    it would stop the whole batch, or be stored as something else.
+    Raises Rejected for U+0000, which PostgreSQL cannot store, and TypeError or ValueError for any other value that no
+    cell can hold. Such a value would stop the whole batch, or be stored as something else.
     """
     if isinstance(value, Json):
         return value
     value = msgspec.to_builtins(value, builtin_types=(Decimal,))  # dates, UUIDs and the like become texts
     if isinstance(value, str):
-        value.encode()  # no lone surrogate
+        value.encode()  # raises for a lone surrogate
         if "\0" in value:
             raise Rejected("nul_character")
     elif isinstance(value, int):
         if value not in INTEGERS:
-            str(value)  # no more digits than Python writes
+            str(value)  # raises for more digits than Python writes
     else:
         _refuse_odd_numbers(value)
     is_cell = value is None or (isinstance(value, str | int | Decimal) and not isinstance(value, bool))
@@ -62,7 +62,7 @@ def json_cell(value: Any) -> Json:
 
 
 def json_member(cell: Cell) -> object:
-    """Return a cell as a member of a JSON object: JSON text is no string there."""
+    """Return a cell as a member of a JSON object: JSON text goes in as it is."""
     return msgspec.Raw(cell.encode()) if isinstance(cell, Json) else cell
 
 

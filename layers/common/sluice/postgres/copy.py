@@ -1,4 +1,4 @@
-"""COPY … FROM STDIN in one round trip, by pg8000's lower calls."""
+"""COPY … FROM STDIN in one round trip, by pg8000's low-level calls."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from sluice.postgres.driver import Connection, DatabaseError
 class Copied(NamedTuple):
     """What PostgreSQL answers."""
 
-    rows: int  # of the rows that it took; a row that a trigger suppressed is none of them
+    rows: int  # how many it took, without those that a trigger suppressed
     found: list[list[Any]]  # by a SELECT before the COPY
 
 

@@ -23,10 +23,10 @@ from sluice.settings import DatabaseSettings
 
 SCHEMA = "public"  # what Sluice's tables and functions are in
 
-# What our statements, and pg8000, depend on. A role's and a database's defaults can be changed by others, and a pooler
-# gives each transaction the session of whom it likes: so each transaction sets all of it, for itself alone.
+# What our statements and pg8000 depend on. Others can change the defaults of a role and of a database, and a pooler may
+# give a transaction any session. So each transaction sets all of these, for itself alone.
 SETTINGS = {
-    "search_path": f"{SCHEMA}, pg_temp",  # last, so that a temporary table is never taken for one of ours
+    "search_path": f"{SCHEMA}, pg_temp",  # pg_temp last: a temporary table is never taken for ours
     "client_encoding": "'UTF8'",  # the server converts from and to its own encoding
     "DateStyle": "'ISO, YMD'",
     "IntervalStyle": "postgres",
@@ -46,7 +46,7 @@ PROOF_SECONDS = 5  # in which a connection that was kept proves that it is alive
 RDS_AUTHORITIES = Path(__file__).with_name("rds-global-bundle.pem")
 
 
-# What an error says that has no words of its own, by where we meet it.
+# Hints for errors whose SQLSTATE alone says too little, by where they occur.
 AT_CONNECT = {
     "28000": "no such role, it may not log in, the server wants TLS, or pg_hba.conf has no line for it",
     "3D000": "no such database",
@@ -58,7 +58,7 @@ UNANSWERED = "database: the answer to COMMIT is lost; see in the audit log wheth
 
 
 class CommitUnanswered(Outage):
-    """The connection was lost when COMMIT had been sent: what was done may be done, or not."""
+    """The connection was lost after COMMIT was sent: the transaction may be committed, or not."""
 
 
 class Database:
@@ -73,9 +73,9 @@ class Database:
     def transact[T](self, work: Callable[[Connection], T], deadline: Deadline, undo: bool = False) -> T:
         """Run `work` in a transaction and return its result once that is committed, or with `undo` rolled back.
 
-        What is worth it is tried again while time is left: a serialization failure, a deadlock, a lock that somebody
-        holds; a connection kept from before that proves dead, or leads to a server that takes no writes, once. Raises
-        Outage for everything else.
+        While time is left, `work` is tried again after a serialization failure, a deadlock, a lock or a statement that
+        took too long. It is tried once more on a new connection, if one kept from before proves dead or its server
+        takes no writes. Raises Outage for everything else.
         """
         kept = self._connection is not None
         attempt = 0
@@ -102,7 +102,7 @@ class Database:
                     continue
                 self._roll_back()
                 attempt += 1
-                # Seconds; the jitter parts those who met once.
+                # Seconds. The jitter keeps two transactions that collided from colliding again.
                 pause = random.uniform(0, min(0.05 * 2**attempt, 1))  # nosec B311  # no secret
                 if meaning is not Meaning.TRY_AGAIN or not deadline.allows(pause):
                     raise outage(error) from None
@@ -203,7 +203,7 @@ class _Once[T]:
     def __call__(self, connection: Connection) -> T:
         """Do the work and return its result, or that of the try that was committed after all.
 
-        The table's key has us wait for a transaction that is still to commit: no look-up would see it.
+        The key of `operation` has the INSERT wait for an earlier try that is still to commit. No look-up would see it.
         """
         connection.run("INSERT INTO operation (id) VALUES (:id) ON CONFLICT DO NOTHING", id=self._id)
         if connection.row_count or not self._results:
@@ -212,14 +212,14 @@ class _Once[T]:
 
 
 def now(connection: Connection) -> datetime:
-    """Return the time by the server's clock: a transaction's own is that of its beginning, before it got its locks."""
+    """Return the time by the server's clock. SQL's `now()` is from before the transaction got its locks."""
     rows: Any = connection.run("SELECT clock_timestamp()")
     moment: datetime = rows[0][0]
     return moment
 
 
 def outage(error: Exception, hints: Mapping[str, str] = MappingProxyType({})) -> Outage:
-    """Return the outage that says what PostgreSQL refused, by code, names and hint alone, or that it is gone."""
+    """Return the outage: what PostgreSQL refused, by code, names and hint alone, or that the connection is lost."""
     if isinstance(error, DatabaseError):
         hint = hints.get(sqlstate.of(error), "")
         return Outage(f"database: {sqlstate.describe(error)}" + (f", {hint}" if hint else ""))
@@ -233,7 +233,7 @@ def _cut_at(until: float, sock: socket.socket) -> Iterator[None]:
     The socket's own time limit is for each call alone, so an answer that comes piece by piece outlasts it.
     """
     is_over = Event()
-    same = sock.dup()  # TLS takes the socket itself away
+    same = sock.dup()  # TLS detaches the socket itself
 
     def cut() -> None:
         is_over.set()

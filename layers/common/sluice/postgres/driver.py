@@ -19,14 +19,14 @@ __all__ = ["Connection", "DatabaseError", "InterfaceError", "identifier", "liter
 
 # https://www.postgresql.org/docs/current/protocol-message-formats.html (ReadyForQuery)
 IN_TRANSACTION = b"T"
-ANSWER_SECONDS = 0.5  # so long before the deadline a statement ends: the server can still say why
+ANSWER_SECONDS = 0.5  # a statement ends so long before the deadline: the server can still say why
 FAREWELL_SECONDS = 1.0  # to roll back or say goodbye when the time is over
-TIMER_SECONDS = 0.05  # we may wait so much longer than until the deadline
+TIMER_SECONDS = 0.05  # by which a wait may exceed the deadline
 RENEWAL_SECONDS = 1.0  # a time limit that was set so long ago is set again
 
 
 class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no types
-    """A connection on which neither we nor the server do anything for longer than until the deadline.
+    """A connection on which neither we nor the server work beyond the deadline.
 
     Every statement takes one round trip. With pg8000 alone, one with parameters takes three.
     """
@@ -50,7 +50,7 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
         statements = ["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"]
         if self._knows_transaction_timeout:
             latest = _milliseconds(seconds + FAREWELL_SECONDS)
-            # A timer that runs already, as a role may have it, keeps its time: only 0 stops it.
+            # A transaction_timeout that runs already, as by a role's setting, keeps its time: only 0 stops it.
             statements += ["SET LOCAL transaction_timeout = 0", f"SET LOCAL transaction_timeout = {latest}"]
         statements += [f"SET LOCAL {name} = {value}" for name, value in settings.items()]
         self._wait_until(began + answer_seconds)
@@ -93,7 +93,7 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
         """Send a simple query, and before it how long it may take."""
         self._renew_limit()
         super().send_QUERY(sql)
-        if sql.startswith("ROLLBACK TO"):  # to a savepoint, and to the time limit of then
+        if sql.startswith("ROLLBACK TO"):  # to a savepoint: it also brings back the time limit of then
             self._limited_at = 0.0
 
     def execute_unnamed(self, statement: str, vals: Any = (), oids: Any = (), stream: Any = None) -> Context:
@@ -126,7 +126,7 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
             try:
                 super().handle_messages(Context("SET"))
             except DatabaseError:
-                with suppress(DatabaseError):  # that the transaction has failed
+                with suppress(DatabaseError):  # it only says that the transaction has failed
                     super().handle_messages(context)
                 raise
         super().handle_messages(context)
@@ -134,7 +134,7 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
     def handle_PARAMETER_STATUS(self, data: bytes, context: Context) -> None:
         """Note what the server says of itself, but not its client_encoding.
 
-        That is UTF8 in each of our transactions. A pooler need not tell what it is in the session that it gives us.
+        That is UTF8 in each of our transactions. A pooler need not tell that of the session which it gives us.
         """
         if not data.startswith(b"client_encoding\0"):
             super().handle_PARAMETER_STATUS(data, context)
@@ -154,7 +154,7 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
 
     @property
     def announced_pid(self) -> int:
-        """The process id that the server gave when it was connected to; a pooler gives one of its own, or 0."""
+        """The process id that the server gave when we connected; a pooler gives one of its own, or 0."""
         return int.from_bytes((self._backend_key_data or b"")[:4], signed=True)
 
     @property
@@ -176,7 +176,7 @@ class Connection(native.Connection):  # type: ignore[misc]  # pg8000 has no type
 
 
 class _Wire(io.RawIOBase):
-    """A socket as a file. To read and to write raises TimeoutError at a moment, however much has come by then."""
+    """A socket as a file. Reads and writes raise TimeoutError from `until` on, however much has come by then."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.until = 0.0  # by `time.monotonic`
@@ -201,7 +201,7 @@ class _Wire(io.RawIOBase):
         now = time.monotonic()
         if now >= self.until:
             raise TimeoutError
-        if self._set_for != self.until or now - self._set_at > TIMER_SECONDS:  # it takes a call of the system
+        if self._set_for != self.until or now - self._set_at > TIMER_SECONDS:  # a system call
             self._socket.settimeout(self.until - now)
             self._set_for, self._set_at = self.until, now
 

@@ -17,8 +17,8 @@ AFTER = "(message_id, sent_at) > (CAST(:message_id AS uuid), CAST(:sent_at AS ti
 def lock(connection: Connection, table: str, rows: Sequence[RowId], columns: str, changed: str) -> Any:
     """Lock these rows in the order of their ids, and return their columns, an SQL list.
 
-    A SELECT locks no rows of a table that Citus has distributed (0A000). There an UPDATE does, which leaves the column
-    `changed` as it is. It keeps no order. So it may meet somebody in a deadlock, after which the transaction is tried
+    On a table that Citus has distributed, SELECT … FOR UPDATE fails (0A000). There an UPDATE locks the rows: it sets
+    the column `changed` to itself. An UPDATE keeps no order, so it may end in a deadlock. Then the transaction is tried
     again.
     """
     these = (

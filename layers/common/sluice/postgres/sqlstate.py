@@ -1,6 +1,6 @@
 """What PostgreSQL's errors mean for a batch: the one table of it.
 
-Of an error's text nothing leaves this module but codes and names: message, detail and context hold values of rows.
+Only an error's codes and names may be logged or told: its message, detail and context hold values of rows.
 https://www.postgresql.org/docs/current/errcodes-appendix.html
 https://www.postgresql.org/docs/current/protocol-error-fields.html
 """
@@ -22,7 +22,7 @@ class Meaning(Enum):
     OUTAGE = "something that the whole batch needs is missing: every message comes again"
 
 
-# By what the SQLSTATE begins with; the first that fits counts, and what fits none is an outage.
+# By how the SQLSTATE begins: the first that fits counts. An SQLSTATE that fits none is an outage.
 TABLE = (
     ("23505", Meaning.DUPLICATE),  # unique violation: of the primary key, or else the merge raises it again
     ("21", Meaning.REFUSED),  # cardinality violation, such as two rows where a trigger asked for one
@@ -38,7 +38,7 @@ TABLE = (
     ("40P01", Meaning.TRY_AGAIN),  # deadlock
     ("55P03", Meaning.TRY_AGAIN),  # lock timeout
     ("57014", Meaning.TRY_AGAIN),  # statement timeout
-    ("25006", Meaning.RECONNECT),  # the server takes no writes: the connection may be of before a failover
+    ("25006", Meaning.RECONNECT),  # the server takes no writes: the connection may be from before a failover
     ("28P01", Meaning.CREDENTIALS),  # wrong password
     ("28000", Meaning.CREDENTIALS),  # no such role, or it may not log in
 )
@@ -59,7 +59,7 @@ OF_A_WORKER = "ReportResultError"  # Citus passes on what a worker says of a sta
 
 
 def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
-    """Return what an error means. Only one `of the row`, raised while rows are written, can be the row's fault."""
+    """Return what an error means. It can be the row's fault only if it was raised while rows were written."""
     if isinstance(error, InterfaceError | OSError):
         return Meaning.RECONNECT
     if not isinstance(error, DatabaseError):
@@ -76,7 +76,7 @@ def meaning(error: Exception, is_of_the_row: bool = False) -> Meaning:
 
 
 def meaning_of_begin(error: Exception) -> Meaning:
-    """Return what an error means that a transaction's beginning has met: a standby refuses READ WRITE as 0A000."""
+    """Return what an error at a transaction's beginning means: a standby refuses READ WRITE as 0A000."""
     if isinstance(error, DatabaseError) and of(error) == NOT_SUPPORTED:
         return Meaning.RECONNECT
     return meaning(error)
@@ -88,7 +88,7 @@ def of(error: DatabaseError) -> str:
 
 
 def _lacks_partition(error: DatabaseError) -> bool:
-    """Tell whether there is no partition for a row. Of a worker we know that if it says so in English, the default."""
+    """Tell whether no partition takes a row. Citus's workers say it in the message alone, in English by default."""
     found = fields(error)
     if found.get("R") == OF_A_WORKER:
         return str(found.get("M", "")).startswith("no partition of relation ")
