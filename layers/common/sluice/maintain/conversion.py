@@ -20,7 +20,7 @@ MARGIN = timedelta(days=8)
 
 
 def convert(database: Database, partitioned: Partitioned, deadline: Deadline) -> None:
-    """Convert a stream's table. What was interrupted begins anew. Raises Outage when others hold the table too long."""
+    """Convert a stream's table. An interrupted conversion begins anew. Raises Outage if others hold it too long."""
     boundary = database.transact(lambda connection: _boundary(connection, partitioned), deadline)
     try:
         for step, parameters in (
@@ -44,7 +44,7 @@ def has_key(connection: Connection, partitioned: Partitioned) -> bool:
 
 
 def _boundary(connection: Connection, partitioned: Partitioned) -> datetime:
-    """Return when the first partition ends: with the unit that is under way once the margin is over."""
+    """Return when the first partition ends: with the unit (day, month or year) in which the margin ends."""
     return partitions.end(partitions.moment(connection) + MARGIN, partitioned.partitioning.unit)
 
 

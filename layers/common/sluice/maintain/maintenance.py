@@ -15,14 +15,14 @@ from sluice.postgres.driver import Connection
 from sluice.telemetry import count, logger
 
 LONGEST_SECONDS = 120  # of one act: somebody may hold the table all the time
-SETTLED = timedelta(hours=1)  # after a declaration the functions that write are new, whatever the deployment does
+SETTLED = timedelta(hours=1)  # after a declaration: by then all functions that write run the new code
 
 
 class Maintenance:
     """The tables with partitions, as the maintain role may look after them."""
 
     def __init__(self, database: Database, deadline: Deadline, new: Collection[str] | None = None) -> None:
-        """`new` names the streams whose functions a deployment has just made new: it looks after these alone."""
+        """`new` names the streams whose functions a deployment has just replaced: only these are looked after."""
         self._database = database
         self._deadline = deadline
         self._new = new
@@ -46,7 +46,7 @@ class Maintenance:
         return told
 
     def _try(self, partitioned: Partitioned, act: Callable[[Partitioned, Deadline], None]) -> None:
-        """Do one thing for one stream. If it cannot be done now, the others are done."""
+        """Do one thing for one stream. If it cannot be done now, the rest of the work goes on."""
         seconds = min(LONGEST_SECONDS, self._deadline.seconds_left() / 2)
         try:
             act(partitioned, self._deadline.within(seconds))

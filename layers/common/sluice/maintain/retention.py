@@ -1,7 +1,7 @@
 """Retention: partitions whose rows have all expired are dropped, with the sealed values that belong to these rows.
 
-Each goes in a transaction of its own, which the audit log and the ledger tell of. No batch waits for it longer than for
-the lock that it asks for: 0.3 seconds. If it does not get it, it tries again.
+Each goes in a transaction of its own, which the audit log and the ledger tell of. The transaction waits 0.3 seconds for
+its lock, and batches wait behind it for no longer. If it does not get the lock, it tries again.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from sluice.vault import erasures
 ACTOR = "maintenance"  # in the audit log: nobody has called it
 NO_TICKET = "none"
 BLOCKS = 2_000  # of 8 KB, in which expired rows are deleted at once
-ROWS = 10_000  # of our own tables, at once
+ROWS = 10_000  # of our own tables, deleted at once
 OUTDATED = ("operation", "rejection", "batch", "pii_vault_key")
 
 
@@ -33,7 +33,7 @@ class Dropped(NamedTuple):
 
 
 def drop_expired(database: Database, partitioned: Partitioned, deadline: Deadline) -> Iterator[Dropped]:
-    """Drop the stream's partitions that have expired, the oldest first. Raises Outage when one cannot be had."""
+    """Drop the stream's partitions that have expired, the oldest first. Raises Outage when one cannot be dropped."""
     for partition in database.transact(lambda connection: partitions.expired(connection, partitioned), deadline):
 
         def drop(connection: Connection, partition: Partition = partition) -> tuple[Dropped, Head]:

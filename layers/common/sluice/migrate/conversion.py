@@ -1,7 +1,7 @@
 """The conversion of a table to one with partitions, as far as a deployment goes.
 
-An empty table is converted at once. One with rows gets the key that the partitions need beside the one that it has, and
-works as before. `sluice.maintain` does the rest, once the functions that write to it are new.
+An empty table is converted at once. A table with rows keeps its primary key, gets the unique index that partitions need
+beside it, and works as before. `sluice.maintain` does the rest, once the functions that write to it are new.
 """
 
 from functools import partial
@@ -48,9 +48,9 @@ def obstacles(connection: Connection, stream: type[Stream]) -> list[str]:
 
 
 def build_keys(database: Database, deadline: Deadline) -> None:
-    """Have the keys built that the partitions need, where they lack; nobody waits for that meanwhile.
+    """Have the missing unique indexes built that the partitions need; nobody waits for that meanwhile.
 
-    When the deadline is near the server goes on alone. Nothing depends on it: the maintenance goes on once it is done.
+    After the deadline the server goes on alone. No deployment waits for it: the maintenance converts the table later.
     """
     for partitioned in database.transact(partitions.declared, deadline):
         if not partitioned.is_converted and database.transact(partial(_lacks_key, partitioned=partitioned), deadline):

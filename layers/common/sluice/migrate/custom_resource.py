@@ -51,7 +51,7 @@ def answer(
     answered = threading.Event()
 
     def send(status: str, reason: str, data: Mapping[str, Any]) -> None:
-        with sending:  # who comes second waits until the first answer is out: Lambda freezes what has returned
+        with sending:  # the second caller waits for the first answer: Lambda freezes a function that has returned
             if not answered.is_set():
                 answered.set()
                 _send(event, physical_id, status, reason, data)
@@ -93,5 +93,5 @@ def _send(event: Mapping[str, Any], physical_id: str, status: str, reason: str, 
             request = Request(event["ResponseURL"], json.dumps(body).encode(), {"Content-Type": ""}, method="PUT")
             with urlopen(request, timeout=5):  # nosec B310  # the address is CloudFormation's own
                 return
-        except (OSError, HTTPException, ValueError) as error:  # the text quotes a URL that is none
+        except (OSError, HTTPException, ValueError) as error:  # the text of a ValueError quotes the URL
             logger.warning("no answer sent", error=type(error).__name__, attempts_left=attempts_left)

@@ -18,13 +18,13 @@ def remember(connection: Connection, keyset: Keyset, roles: Mapping[str, Credent
     """Store the check value of every token key that is new to the database.
 
     A database that holds no token takes any keyset in the place of the one that it knows. Call it when the roles have
-    their rights, which tell where tokens can be. Raises MigrationFailed when there are tokens, and a token key is
-    another one or missing.
+    their rights, which tell where tokens can be. Raises MigrationFailed when there are tokens, and a token key has
+    changed or is missing.
     """
     wrong = _wrong(connection, keyset)
     if wrong:
         erasures.exclude(connection)  # No batch is being written, and the next one compares its keyset again.
-        connection.run("LOCK TABLE token_key")  # Whoever else has compared theirs is done writing.
+        connection.run("LOCK TABLE token_key")  # Others who have compared their keyset are done writing.
         if table := _table_with_rows(connection, roles):
             raise MigrationFailed(
                 f"keyset: {wrong}: {table} has rows; restore the keyset, or deploy to an empty database"

@@ -1,4 +1,4 @@
-"""The login roles: made where one is missing, each with the password of its secret, its rights to come in, no settings.
+"""The login roles. Missing ones are made; each gets its secret's password, the rights to come in and our settings.
 
 A role may change its own password and settings, and PostgreSQL offers no way to forbid that. So every deployment sets
 all of them anew.
@@ -17,7 +17,7 @@ from sluice.postgres.database import SCHEMA, SETTINGS
 from sluice.postgres.driver import Connection, DatabaseError, identifier, literal
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts off what is longer (https://www.postgresql.org/docs/current/limits.html)
-ADMIN_IS_NEEDED = 160_000  # from this version on CREATEROLE alone changes no role: it takes ADMIN on it
+ADMIN_IS_NEEDED = 160_000  # from this version on a change of a role takes ADMIN on it beside CREATEROLE
 
 
 class _Known(NamedTuple):
@@ -46,9 +46,9 @@ def make_roles(connection: Connection, roles: Mapping[str, Credentials]) -> None
 
 
 def set_role(connection: Connection, credentials: Credentials, login_by_iam: bool) -> None:
-    """Bring the login role to what it must be, but for how it logs in: see `set_iam`. Raises MigrationFailed.
+    """Bring the login role to what it must be, except how it logs in: see `set_iam`. Raises MigrationFailed.
 
-    The server is sent the password's verifier alone.
+    Only the password's verifier is sent to the server.
     """
     name = credentials.username
     role = identifier(name)
@@ -146,7 +146,7 @@ def _keep_admin(connection: Connection, name: str, known: _Known, login_by_iam: 
 
 
 def _let_in(connection: Connection, name: str, database: str) -> None:
-    """Give the role the database and the schema, of which PUBLIC may have been deprived. Raises MigrationFailed."""
+    """Let the role into the database and the schema: PUBLIC may have lost these rights. Raises MigrationFailed."""
     rights = (f"CONNECT ON DATABASE {identifier(database)}", f"USAGE ON SCHEMA {SCHEMA}")
     role = identifier(name)
     connection.run("; ".join(f"GRANT {right} TO {role}" for right in rights))

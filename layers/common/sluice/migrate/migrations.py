@@ -20,7 +20,7 @@ from sluice.postgres.sqlstate import Meaning
 
 FOLDERS = {"sluice": "migrate/sql", "streams": "migrations"}  # of each package, in the order in which it is applied
 
-# The first release numbered both together, and did not say which was whose.
+# The first release numbered the files of both packages together, and did not say whose a file was. These are Sluice's.
 OF_THE_FIRST_RELEASE = ("0001_sluice.sql", "0004_vault.sql", "0005_dead_letters.sql")
 
 
@@ -34,7 +34,7 @@ class Migration(NamedTuple):
 
     @property
     def checksum(self) -> str:
-        """What tells that the text was changed: the SHA-256 of it, in hexadecimal.
+        """The SHA-256 of the text, in hexadecimal: it tells whether the text was changed.
 
         Line endings and white space at the end of a line or of the text do not count: editors and Git change them.
         """
@@ -109,7 +109,7 @@ def versions(connection: Connection) -> Versions:
 
 
 def not_applied(connection: Connection) -> list[str]:
-    """Return the names of the migrations that a database lacks, which may be any one."""
+    """Return the names of the migrations that a database lacks. It may be one without Sluice."""
     known = [_has_column(connection, column) for column in ("number", "package")]
     rows: Any = []
     if all(known):
@@ -157,7 +157,7 @@ def _compare_texts(connection: Connection) -> None:
 
 
 def _applied(connection: Connection) -> list[tuple[Migration, str, str | None]]:
-    """Return the files whose number was applied, each with the name and the checksum of then."""
+    """Return the files whose number was applied, each with the name and the checksum that it had then."""
     rows: Any = connection.run("SELECT package, number, name, checksum FROM migration") or []
     applied = {(package, number): (name, checksum) for package, number, name, checksum in rows}
     return [
@@ -217,7 +217,7 @@ def _apply(connection: Connection, name: str, sql: str) -> None:
 
 
 def _run(connection: Connection, sql: str) -> None:
-    """Run a file at once, or statement by statement where Citus wants that: it changes a distributed table."""
+    """Run a file at once, or statement by statement where Citus wants that, as for a distributed table."""
     connection.run("SAVEPOINT file")
     try:
         connection.run(sql)

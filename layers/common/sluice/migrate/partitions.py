@@ -1,7 +1,7 @@
 """The partitions of the streams' tables and of the vault. They are made before anything needs them.
 
-A partition spans a day, a month or a year, in UTC. They begin with what is kept, and end after `AHEAD`. Where rows are
-kept forever, the first one takes whatever is older than those that were made beforehand.
+A partition spans a day, a month or a year, in UTC. Partitions reach from the oldest rows kept to `AHEAD` of now. If
+rows are kept forever, the first partition has no lower bound.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from sluice.declaration.partitioning import AHEAD, Partitioning
 from sluice.declaration.stream import Stream
 from sluice.postgres.driver import Connection, quoted_table
 
-LOCK = 0x51CE  # deployments, and whoever makes partitions, take turns
+LOCK = 0x51CE  # those who deploy and those who make partitions take turns
 LONGEST_STEP = {"day": timedelta(days=1), "month": timedelta(days=31), "year": timedelta(days=366)}
 
 
@@ -75,7 +75,7 @@ def declared(connection: Connection) -> list[Partitioned]:
 
 
 def make_next(connection: Connection, partitioned: Partitioned) -> bool:
-    """Make the first partition that is missing, of the vault before the table, and tell whether one was."""
+    """Make the first missing partition, the vault's before the table's, and tell whether one was missing."""
     connection.run(f"SELECT pg_advisory_xact_lock({LOCK})")
     now = moment(connection)
     unit = partitioned.partitioning.unit
@@ -140,7 +140,7 @@ def moment(connection: Connection) -> datetime:
 
 
 def wanted(partitioning: Partitioning, now: datetime) -> Span:
-    """Return what there must be partitions for."""
+    """Return the span that partitions must cover."""
     expiry = partitioning.expiry(now)
     lower = begin(expiry, partitioning.unit) if expiry else BEGINNING
     return Span(lower, end(now + AHEAD, partitioning.unit))
@@ -149,7 +149,7 @@ def wanted(partitioning: Partitioning, now: datetime) -> Span:
 def gaps(window: Span, unit: str, taken: Sequence[Span], now: datetime) -> Iterator[Span]:
     """Yield the spans of a window that are missing, no longer than a unit each. What is taken may have other bounds.
 
-    One that has no lower bound ends where the next one begins, or with the unit before that of `now`.
+    A span without a lower bound ends where the unit of `now` begins, or before that where the next span begins.
     """
     at = window.lower
     for span in [*sorted(taken), Span(window.upper, window.upper)]:
@@ -162,7 +162,7 @@ def gaps(window: Span, unit: str, taken: Sequence[Span], now: datetime) -> Itera
 
 
 def begin(at: datetime, unit: str) -> datetime:
-    """Return when the unit began that a moment is in."""
+    """Return when the unit begins that a moment is in."""
     start = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return start if unit == "day" else start.replace(day=1) if unit == "month" else start.replace(month=1, day=1)
 

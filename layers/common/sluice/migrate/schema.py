@@ -69,7 +69,7 @@ def apply(database: Database, roles: Mapping[str, Credentials], deadline: Deadli
         return migrations.apply_next(connection, roles)
 
     logins.check_names(roles)
-    database.transact(make_roles, deadline)  # committed: a refusal names statements on roles that must exist then
+    database.transact(make_roles, deadline)  # committed first: what a refusal advises to run needs the roles
     database.transact(prepare, deadline)
     while database.transact(apply_next, deadline):
         pass

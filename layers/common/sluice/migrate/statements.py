@@ -15,7 +15,7 @@ PART = re.compile(
 
 
 def statements(sql: str) -> Iterator[str]:
-    """Yield the statements, each at the place where it stands in the text, for the positions that errors name.
+    """Yield the statements. White space stands for the text before each, so that errors name the right positions.
 
     A statement that has a semicolon of another kind, as in BEGIN ATOMIC, is cut into two that PostgreSQL does not take.
     """

@@ -23,7 +23,7 @@ KINDS = {
 PARTITIONED = "p"
 BY_TIME = "RANGE (sent_at)"
 
-# Our own tables that Citus must leave alone: a role may write some columns only, and Citus adds those with a default.
+# Our own tables that Citus must leave alone: roles may write some columns only, and Citus also writes the defaults.
 LOCAL = (
     *("audit_log", "batch", "declaration", "erased_value", "erasure", "migration", "operation", "partitioning"),
     *("pii_vault", "pii_vault_key", "pii_vault_shared", "rekeying", "removal", "token_key"),
@@ -104,7 +104,7 @@ def found(connection: Connection, stream: type[Stream]) -> dict[str, Found] | No
 
 
 def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> None:
-    """Give the roles what their work on the stream's table takes, and take back what it took once.
+    """Grant the roles the rights that their work on the stream's table takes, and revoke all others.
 
     `findings` has told before whether the owner may do that.
     """
@@ -131,7 +131,7 @@ def rights(stream: type[Stream], is_partitioned: bool) -> dict[str, Rights]:
     mentions = list(stream.mentioned.columns)
     changed = [*dict.fromkeys([*tokens, *texts])]
     found: dict[str, Rights] = {
-        # Where it is partitioned, or will be, the time is part of the key, or may be.
+        # The time may be part of the key of a table that is or will be partitioned.
         "ingest": {
             "INSERT": [],
             "SELECT": [*(OWN_COLUMNS if is_partitioned or stream.partitioning else OWN_COLUMNS[:1])],
@@ -173,7 +173,7 @@ def look_up(connection: Connection, stream: type[Stream]) -> Relation | None:
 
 
 def _columns(connection: Connection, relation: Relation) -> Iterator[Found]:
-    """Yield the columns; of a domain the type below it, of an array the type of its elements."""
+    """Yield the columns. A domain goes by the type below it, an array by the type of its elements."""
     rows: Any = connection.run(
         "WITH RECURSIVE attribute AS ("
         "SELECT attnum, atttypid AS type, atttypmod AS modifier, attnotnull AS not_null FROM pg_attribute"
@@ -232,7 +232,7 @@ def _of_relation(
 
 
 def _bound_by_row_security(connection: Connection, relation: Relation, roles: Mapping[str, Credentials]) -> list[str]:
-    """Return which of the roles that use the table row-level security applies to."""
+    """Return the roles that use the table and that row-level security applies to."""
     names = [roles[role].username for role in ("ingest", "forget", "rekey") if role in roles]
     rows = connection.run("SELECT rolname::text FROM pg_roles WHERE rolbypassrls OR rolsuper") or []
     return [name for name in names if [name] not in rows]
@@ -243,7 +243,7 @@ def _of_key(
 ) -> Iterator[str]:
     table = stream.table
     if not {*OWN_COLUMNS} <= found.keys():
-        return  # the columns are told as lacking
+        return  # `_of_columns` tells which are missing
     for column, wanted in zip(OWN_COLUMNS, ("uuid", "timestamptz"), strict=True):
         type_ = found[column].type
         if type_.is_array or type_.name != wanted or type_.modifier not in (-1, 6):
@@ -271,7 +271,7 @@ def _of_key(
 
 
 def _of_partitions(connection: Connection, relation: Relation, stream: type[Stream]) -> Iterator[str]:
-    """Tell what is not as the declaration's partitions need it. A table without partitions gets them."""
+    """Tell what is in the way of the declared partitions. A table without partitions gets them later."""
     if stream.partitioning is None:
         return
     rows: Any = connection.run(

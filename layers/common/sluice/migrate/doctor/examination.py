@@ -38,7 +38,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class BadRequest(Exception):
-    """The event asks for an examination in a way that there is none: says which rule it breaks."""
+    """The event does not ask for a valid examination: says which rule it breaks."""
 
 
 def answer(asked: object, settings: MigrateSettings, deadline: Deadline) -> Mapping[str, Any]:

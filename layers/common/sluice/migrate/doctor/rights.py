@@ -36,7 +36,7 @@ def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
     own = set(_of_product(connection, subject))
     wanted = own | set(_of_streams(connection, subject))
     relations = {right.relation for right in wanted}
-    yield from _of_owner(connection, {right.relation for right in own})  # `tables` tells it of the streams'
+    yield from _of_owner(connection, {right.relation for right in own})  # `tables` tells it of the streams' tables
     if not subject.is_deployed:
         yield Finding(AREA, "good", f"{len(relations)} tables are there to grant rights on")
         return
@@ -96,7 +96,7 @@ def _rights(subject: Subject, role: str, relation: int | None, given: tables.Rig
 
 
 def _lacking(connection: Connection, wanted: Iterable[Right]) -> set[Right]:
-    """Return the rights that are there in no way, such as of a table or by membership."""
+    """Return the rights that a role has in no way, neither on the whole table nor by membership."""
     rows: Any = connection.run(
         'SELECT rolname::text, privilege, relation, "column" FROM jsonb_to_recordset(CAST(:wanted AS jsonb))'
         ' AS w(role text, privilege text, relation bigint, "column" text) JOIN pg_roles ON rolname = role'

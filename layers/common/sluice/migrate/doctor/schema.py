@@ -44,7 +44,7 @@ def _of_partitions(connection: Connection) -> Iterator[Finding]:
     """Look for tables that lack partitions which ingest needs today, and for what the maintenance has not done."""
     there: Any = connection.run("SELECT to_regprocedure('partitions_of(regclass, text)') IS NOT NULL")
     if not there[0][0]:
-        return  # in a database of before
+        return  # the database is of an earlier release
     now = partitions.moment(connection)
     days = partitions.overdue(connection)
     for partitioned in partitions.declared(connection):

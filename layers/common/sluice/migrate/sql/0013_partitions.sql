@@ -1,5 +1,5 @@
--- Partitions by time: who makes and drops them needs the rights of the tables' owner, and gets no more of these than
--- the functions below. They look names up in this schema alone, and take the time from the server.
+-- Partitions by time. To make and drop them takes the rights of the tables' owner. The role maintain gets no more of
+-- these than the functions below. They look names up in this schema alone, and take the time from the server.
 
 -- The streams whose tables have partitions, as their declarations say.
 CREATE TABLE partitioning (
@@ -16,7 +16,7 @@ ALTER TABLE batch ADD COLUMN expired integer NOT NULL DEFAULT 0;
 -- The time by which rows expire.
 CREATE FUNCTION maintenance_time() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now()';
 
--- The partitions of a table by time, or of the vault those of a stream. One without bounds has infinite ones.
+-- The partitions of a table by time, or of the vault those of a stream. A bound that a partition lacks is NULL.
 CREATE FUNCTION partitions_of(parent regclass, of_stream text DEFAULT '')
     RETURNS TABLE (relation regclass, lower timestamptz, upper timestamptz)
     LANGUAGE sql STABLE
@@ -30,7 +30,7 @@ CREATE FUNCTION partitions_of(parent regclass, of_stream text DEFAULT '')
         WHERE inhparent = parent AND bound IS NOT NULL AND coalesce(bound[1], '') = of_stream
     $$;
 
--- Makes a table like another one, and attaches it: that blocks nobody, as CREATE TABLE with PARTITION OF would.
+-- Makes a table like another one, and attaches it. That blocks nobody; CREATE TABLE with PARTITION OF would.
 CREATE FUNCTION attach_like(parent regclass, model regclass, what_is_like text, base text, lower date, bounds text)
     RETURNS void
     LANGUAGE plpgsql
@@ -70,7 +70,7 @@ CREATE FUNCTION table_of(stream_name text) RETURNS regclass
         END
     $$;
 
--- Makes a partition of a stream's table. Without `lower` it takes whatever is older.
+-- Makes a partition of a stream's table. Without `lower` the partition takes all older rows.
 CREATE FUNCTION make_partition(stream_name text, lower timestamptz, upper timestamptz) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
@@ -101,8 +101,8 @@ CREATE FUNCTION make_vault_partition(stream_name text, lower date, upper date) R
         END
     $$;
 
--- Has the transaction wait for a lock that nobody else gets beside it. Whoever comes after it waits, too: so not for long.
--- An autovacuum gives way to a lock that blocks nobody but it, after a second. That one is waited for first.
+-- Takes an exclusive lock on a table within 0.3 seconds, or fails: all who come after the request wait, too.
+-- Before that it takes a lock that blocks no reads and no writes: an autovacuum gives way to that one after a second.
 CREATE FUNCTION lock_shortly(relation regclass) RETURNS void
     LANGUAGE plpgsql
     AS $$ BEGIN
@@ -116,8 +116,9 @@ CREATE FUNCTION expiry_of(stream_name text) RETURNS timestamptz
     LANGUAGE sql STABLE
     AS $$ SELECT maintenance_time() - keep_for FROM partitioning WHERE stream = stream_name $$;
 
--- Drops the partitions of the vault that expired with the rows they belong to, and returns how many values were in them.
--- Of a partition without a lower bound, as a converted table is, expired rows are deleted one by one: none belongs to it.
+-- Drops the partitions of the vault that expired with their rows, and returns how many values were in them.
+-- The table's partition without a lower bound, as a converted table is, keeps none of them: its expired rows are deleted
+-- one by one.
 CREATE FUNCTION drop_vault_partitions(stream_name text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
@@ -156,7 +157,7 @@ CREATE FUNCTION drop_partition(stream_name text, partition regclass, OUT removed
         END
     $$;
 
--- Deletes expired rows from the partition without a lower bound, as a converted table is, within blocks of its file.
+-- Deletes expired rows from the partition without a lower bound, as a converted table is, in some blocks of its file.
 CREATE FUNCTION delete_expired(stream_name text, first_block bigint, end_block bigint, OUT removed bigint, OUT blocks bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
@@ -200,7 +201,7 @@ CREATE FUNCTION delete_outdated(what text, most integer) RETURNS bigint
                             - ('1 ' || unit)::interval - interval '2 days'
                         LIMIT most
                     ));
-                WHEN 'pii_vault_key' THEN  -- one of a day ago seals nothing any more
+                WHEN 'pii_vault_key' THEN  -- a data key seals for an hour
                     DELETE FROM pii_vault_key WHERE id IN (
                         SELECT id FROM pii_vault_key k WHERE created_at < maintenance_time() - interval '2 days'
                         AND NOT EXISTS (SELECT FROM pii_vault v WHERE v.key_id = k.id) LIMIT most
@@ -278,7 +279,7 @@ CREATE FUNCTION begin_conversion(stream_name text, boundary timestamptz) RETURNS
         END
     $$;
 
--- The second step: PostgreSQL looks whether all rows that are there belong into it, too. Nobody is blocked meanwhile.
+-- The second step: PostgreSQL looks whether all rows that are there belong into the first partition, too. Nobody waits.
 CREATE FUNCTION check_conversion(stream_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
@@ -299,7 +300,7 @@ CREATE FUNCTION undo_conversion(stream_name text) RETURNS void
         END
     $$;
 
--- The last step: a new table takes the name, and the old one becomes its first partition. An empty one is dropped.
+-- The last step: a new table takes the name. The old one becomes its first partition, or is dropped if it is empty.
 CREATE FUNCTION finish_conversion(stream_name text, boundary timestamptz) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
@@ -332,7 +333,7 @@ CREATE FUNCTION finish_conversion(stream_name text, boundary timestamptz) RETURN
                 WHERE is_valid ORDER BY 1 LIMIT 1;
             EXECUTE format('SELECT EXISTS (SELECT FROM %s)', old) INTO has_rows;
 
-            -- What goes over to the new table, as statements that name the table as it is called.
+            -- What goes over to the new table, as statements on the name, which the new table has by then.
             after := ARRAY(SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = old AND NOT tgisinternal)
                 || ARRAY(SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', name, conname, pg_get_constraintdef(oid))
                     FROM pg_constraint WHERE conrelid = old AND contype = 'f')
