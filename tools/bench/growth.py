@@ -163,14 +163,15 @@ def _databases(here: Place) -> dict[str, Filled]:
 
 def _fill(here: Place, databases: dict[str, Filled], size: Size) -> None:
     """Fill the databases at once, past the write-ahead log."""
-    for setting in ("wal_level = minimal", "max_wal_senders = 0"):
-        databases[SMALL].owner.execute(f"ALTER SYSTEM SET {setting}")
+    settings = {"wal_level": "minimal", "max_wal_senders": "0", "max_locks_per_transaction": "1024"}
+    for name, value in settings.items():
+        databases[SMALL].owner.execute(f"ALTER SYSTEM SET {name} = {value}")
     _restart(here, databases)
     with ThreadPoolExecutor() as threads:
         grown = [filled for name, filled in databases.items() if name != SMALL]
         list(threads.map(lambda filled: filled.fill(size.rows, size.rows_a_month), grown))
-    for setting in ("wal_level", "max_wal_senders"):
-        databases[SMALL].owner.execute(f"ALTER SYSTEM RESET {setting}")
+    for name in settings:
+        databases[SMALL].owner.execute(f"ALTER SYSTEM RESET {name}")
     _restart(here, databases)
 
 
