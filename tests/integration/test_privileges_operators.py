@@ -142,6 +142,8 @@ MUST_NOT = {
         "UPDATE user_logins SET user_id = ''",
         "DELETE FROM user_logins",
         "INSERT INTO user_logins DEFAULT VALUES",
+        "UPDATE pii_vault SET token = token",
+        "DELETE FROM pii_vault",
         "INSERT INTO pii_vault_key DEFAULT VALUES",
         "DELETE FROM pii_vault_key",
         "DELETE FROM token_key",

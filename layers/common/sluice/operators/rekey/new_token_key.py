@@ -14,7 +14,7 @@ from sluice.postgres.driver import Connection
 from sluice.pseudonyms import check_values, keyset_secret
 from sluice.pseudonyms.keyset import Keyset
 
-LOCK = 0x51D0  # two callers who add a token key take turns
+LOCK = 0x51D1  # two callers who add a token key take turns
 RANDOM_BYTES = 48  # 64 characters of base64url
 
 
