@@ -26,6 +26,7 @@ from tools.console.live import Live
 from tools.console.site import Site, Unavailable
 from tools.sluice_cli.operators import causes
 from tools.sluice_cli.operators.deployment import Deployment
+from tools.testing.aws.service import refusal
 
 PORT = 8484
 HOST = f"127.0.0.1:{PORT}"
@@ -54,10 +55,35 @@ class Answer:
         return self.body.decode()
 
 
+@dataclass
+class Refusing:
+    """A session of boto3 whose every call is refused."""
+
+    code: str = "AccessDenied"
+
+    def client(self, service: str, **options: Any) -> Any:
+        return self
+
+    def __getattr__(self, operation: str) -> Any:
+        def refuse(*arguments: Any, **parameters: Any) -> Any:
+            raise refusal(self.code, operation)
+
+        return refuse
+
+
+def site(session: Any, may_change: bool = False) -> Site:
+    """Return a stack without a database."""
+    return Site(Deployment(session, None, "sluice"), None, None, may_change)
+
+
 def ask(path: str, method: str = "GET", query: str = "", **headers: str) -> Answer:
-    """Ask the console of a stack without a database, as an ASGI server does."""
-    session: Any = Session()
-    app = application(Site(Deployment(session, None, "sluice"), None, None, may_change=False), PORT, SECRETS)
+    """Ask the console of a stack that must not be looked at."""
+    return ask_of(site(Session()), path, method, query, **headers)
+
+
+def ask_of(site: Site, path: str, /, method: str = "GET", query: str = "", body: str = "", **headers: str) -> Answer:
+    """Ask the console of a stack, as an ASGI server does."""
+    app = application(site, PORT, SECRETS)
     sent = {"host": HOST} | {name.replace("_", "-"): value for name, value in headers.items()}
     scope = {
         "type": "http",
@@ -69,7 +95,7 @@ def ask(path: str, method: str = "GET", query: str = "", **headers: str) -> Answ
     }
     answer = Answer()
 
-    received: Iterator[Message] = iter([{"type": "http.request", "body": b"", "more_body": False}])
+    received: Iterator[Message] = iter([{"type": "http.request", "body": body.encode(), "more_body": False}])
 
     async def receive() -> Message:
         return next(received, {"type": "http.disconnect"})
@@ -165,6 +191,42 @@ def test_what_cannot_be_seen_is_an_empty_state_that_says_what_to_do() -> None:
 
 
 # What is shipped with it
+
+
+PAGES = ("/", "/rows", "/tokens", "/refusals", "/refusals/one", "/dead-letters", "/charts", "/charts/data", "/audit")
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/streams", "/runbook", "/playground/"])
+@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "ExpiredToken"])
+def test_without_rights_every_page_says_so_instead_of_failing(path: str, code: str) -> None:
+    query = "stream=user_logins&reason=missing&pointer=/ip&list=yes&entry=AgeAlarm"
+    query += f"&token={IP_TOKEN}" if path == "/tokens" else ""
+    answer = ask_of(site(Refusing(code)), path, query=query, **COOKIE)
+    assert answer.status == (503 if path == "/charts/data" else 200)
+    told = ("Your rights do not allow this", "AWS does not answer: ExpiredToken", "--database", code)
+    assert any(one in answer.text for one in told) == (path in PAGES), answer.text
+
+
+ACTIONS = {
+    "send": "stream=user_logins&kind=good&count=1",
+    "pause": "stream=user_logins",
+    "resume": "stream=user_logins",
+    "redrive": "stream=user_logins&reason=operations&ticket=OPS-1",
+    "reveal": f"token={IP_TOKEN}&reason=support_request&ticket=OPS-1",
+    "forget": "subject=ann&reason=data_subject_request&ticket=OPS-1",
+    "outage": "",
+    "lock": "stream=user_logins",
+    "start-over": "confirmed=yes",
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_with_changes_allowed_but_no_rights_nothing_is_done_and_the_page_says_why(action: str) -> None:
+    own = {"x_csrf_token": SECRETS.csrf, "origin": f"http://{HOST}", **COOKIE}
+    answer = ask_of(site(Refusing(), may_change=True), f"/do/{action}", "POST", "", ACTIONS[action], **own)
+    assert (answer.status, 'class="note bad"' in answer.text) == (200, True)
+    wanted = ("Your rights do not allow this", "AccessDenied", "with the embedded stack alone")
+    assert any(one in answer.text for one in wanted), answer.text
 
 
 @pytest.mark.parametrize("folder", VENDORED, ids=["console", "tests"])

@@ -122,9 +122,9 @@ def _page(request: Request) -> Response:
 
 def _data(request: Request) -> Response:
     site: Site = request.app.state.site
-    stream, name, _ = _chosen(request)
-    window = WINDOWS[name]
     try:
+        stream, name, _ = _chosen(request)
+        window = WINDOWS[name]
         found = points(site, flow.fed(stream), window)
         told = [line for line in trips(site, [stream], window) if line.message == "breaker opened"]
     except Unavailable as error:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -20,10 +20,11 @@ from sluice.breaker.record import Record, decode
 from sluice.breaker.record import path as breaker_path
 from sluice.declaration import registry
 from sluice.failures import DeclarationError
-from tools.console import ledger, logs, pages
+from tools.console import ledger, metrics, pages
 from tools.console.actions import KINDS
 from tools.console.ledger import Sum
 from tools.console.live import Live
+from tools.console.metrics import CloudWatch, Figures
 from tools.console.site import Site, Unavailable
 from tools.sluice_cli.operators import causes
 from tools.sluice_cli.operators import ledger as of_operators
@@ -33,7 +34,6 @@ from tools.sluice_cli.operators.causes import Cause
 LOOK_SECONDS = 1.0  # on this machine
 LOOK_SECONDS_OF_AWS = 10.0  # where each call is paid for
 FIRST_PICTURE_SECONDS = 0.5  # a page waits no longer for what AWS and the database say
-OUTAGES_SINCE = timedelta(minutes=15)
 SOURCES_SECONDS = 60  # streams come and go with a deployment
 
 
@@ -63,12 +63,16 @@ class Lane:
     paused_at: str
     cause: Cause | None
     sums: Mapping[str, Sum]  # of each stream that the queue feeds
-    outages: int  # of the last minutes; each is an invocation that failed
-    newest_outage: str
+    figures: Figures
 
     @property
     def sum(self) -> Sum:
         return Sum.of(self.sums.values())
+
+    @property
+    def oldest_seconds(self) -> float | None:
+        """How long the oldest message had waited in the last minutes."""
+        return self.sum.age_seconds if self.figures.oldest_seconds is None else self.figures.oldest_seconds
 
     @property
     def is_read(self) -> bool:
@@ -99,6 +103,7 @@ class Seen:
 
     lanes: Sequence[Lane]
     ledger_source: str
+    metrics_source: str = ""
     problems: Sequence[str] = ()
 
 
@@ -112,6 +117,7 @@ class Flow:
         self._queues: dict[str, str] = {}
         self._ledger: ledger.Tables | ledger.Function | None = None
         self._sums: Mapping[str, Sum] = {}  # as they were last seen
+        self._cloudwatch = None if site.is_embedded else CloudWatch(site, self.sources)
 
     @cached_property
     def board(self) -> Switchboard:
@@ -139,27 +145,39 @@ class Flow:
                 lambda: parameters.read_below(self._site.client("ssm"), breaker_path(self._site.name))
             )
         except Unavailable as error:
-            return Seen((), "", [str(error)])
+            return Seen((), "", problems=[str(error)])
         if self._ledger is None:
-            named = [name for source in sources for name in fed(source.stream)]
-            self._ledger = ledger.Tables(self._site) if self._site.database else ledger.Function(self._site, named)
+            self._ledger = (
+                ledger.Tables(self._site) if self._site.database else ledger.Function(self._site, self._names)
+            )
         known = self._ledger  # it may be forgotten meanwhile
-        told: list[logs.Line] = []
         try:
             self._sums = known.sums()
         except Unavailable as error:
             problems.append(f"{error} Records, rows and batches are as they were last seen.")
-        try:
-            told = [line for line in logs.lines(self._site, OUTAGES_SINCE) if line.message == "outage"]
-        except Unavailable as error:
-            problems.append(f"The logs cannot be read. {error}")
+        figures, metrics_source = self._figures(sources, known, problems)
         lanes = []
         for source in sources:
             try:
-                lanes.append(self._site.aws(lambda source=source: self._lane(source, below, told)))  # type: ignore[misc]
+                lanes.append(self._site.aws(lambda source=source: self._lane(source, below, figures)))  # type: ignore[misc]
             except Unavailable as error:
                 problems.append(f"{source.stream}: {error}")
-        return Seen(lanes, known.source, problems)
+        return Seen(lanes, known.source, metrics_source, problems)
+
+    def _figures(
+        self, sources: Sequence[Source], known: ledger.Tables | ledger.Function, problems: list[str]
+    ) -> tuple[Mapping[str, Figures], str]:
+        """Return how functions and queues did, and who says so. Add to the problems what keeps it from being known."""
+        if self._cloudwatch is not None:
+            try:
+                return self._cloudwatch.figures(), self._cloudwatch.source
+            except Unavailable as error:
+                problems.append(f"CloudWatch cannot be read. {error} Errors are the outages in the logs.")
+        try:
+            return metrics.counted(self._site, {source.stream: fed(source.stream) for source in sources}, known)
+        except Unavailable as error:
+            problems.append(f"The logs cannot be read. {error}")
+            return {}, ""
 
     def sources(self) -> Sequence[Source]:
         """Return the source of every stream. May raise `clients.errors()`."""
@@ -174,7 +192,10 @@ class Flow:
             raise Unavailable("No stream is to be seen. Does the stack run?")
         return names
 
-    def _lane(self, source: Source, below: Mapping[str, str], told: Sequence[logs.Line]) -> Lane:
+    def _names(self) -> list[str]:
+        return [name for source in self.sources() for name in fed(source.stream)]
+
+    def _lane(self, source: Source, below: Mapping[str, str], figures: Mapping[str, Figures]) -> Lane:
         state = event_source.state(self._site.client("lambda"), source.mapping) or "gone"
         text, paused = below.get(f"breaker/{source.stream}"), below.get(f"pause/{source.stream}")
         record = decode(text)
@@ -182,7 +203,6 @@ class Flow:
         cause = causes.of_stop(source.stream, paused is not None, why, state in event_source.OFF, source.failure)
         attributes = self._attributes(source.queue_arn)
         redrive = json.loads(attributes.get("RedrivePolicy", "{}")).get("deadLetterTargetArn")
-        outages = [line for line in told if line.stream == source.stream]
         return Lane(
             stream=source.stream,
             about=about(source.stream),
@@ -194,8 +214,7 @@ class Flow:
             paused_at=str(json.loads(paused).get("paused_at", "?")) if paused else "",
             cause=cause,
             sums={name: self._sums.get(name, ledger.EMPTY) for name in fed(source.stream)},
-            outages=len(outages),
-            newest_outage=outages[-1].why if outages else "",
+            figures=figures.get(source.stream, metrics.UNKNOWN),
         )
 
     def _attributes(self, queue_arn: str) -> Mapping[str, str]:

@@ -3,17 +3,18 @@
 It reads each batch once. What is older than any running transaction can be is summed up and kept.
 """
 
-import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
 
 from sluice.ingest.ledger import first_id
 from sluice.operators.audit.ledger import COUNTS, OUTCOMES
+from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection
+from tools.console.seldom import Seldom
 from tools.console.site import Site
 from tools.sluice_cli.operators.audit import URL_OUTPUT
 from tools.sluice_cli.operators.ledger import adds_up
@@ -81,6 +82,18 @@ class Tables:
             self._settled_before = max(until, self._settled_before)
             return {stream: Sum.of(sums) for stream, sums in newer.items()}
 
+    def batches(self, streams: Sequence[str], since: timedelta) -> int:
+        """Return how many batches had records of one of these streams in that time. Raises Unavailable."""
+        rows: Any = self._site.read(
+            lambda connection: connection.run(
+                "SELECT count(DISTINCT id) FROM batch"
+                " WHERE id >= :first AND stream = ANY(CAST(:names AS varchar[])) AND received > 0",
+                first=first_id(int((datetime.now(UTC) - since).timestamp() * 1000)),
+                names=array_cell(streams),
+            )
+        )
+        return int(rows[0][0])
+
     def _read(self, connection: Connection, until: int) -> list[tuple[str, bool, Sum]]:
         sums = ", ".join(f"coalesce(sum({name}), 0)" for name in COUNTS)
         rows: Any = connection.run(
@@ -97,27 +110,21 @@ class Tables:
         ]
 
 
-@dataclass
 class Function:
     """The ledger, as the audit function tells it to those who may call it."""
 
-    site: Site
-    streams: Iterable[str]
     source = "the audit function, for the last 30 days, asked every 30 seconds"
-    _known: Mapping[str, Sum] = field(default_factory=dict)
-    _asked_at: float = 0.0
 
-    def sums(self) -> Mapping[str, Sum]:
-        """Return the sum of each stream that is in the ledger. Raises Unavailable."""
-        if not self._asked_at or time.monotonic() - self._asked_at > ASKED_AGAIN_SECONDS:
-            self._asked_at = time.monotonic()
-            since = (datetime.now(UTC) - SINCE).isoformat()
-            self._known = {
-                stream: Sum.of(Sum(period) for period in self._periods(stream, since)) for stream in self.streams
-            }
-        return self._known
+    def __init__(self, site: Site, streams: Callable[[], Sequence[str]]) -> None:
+        self._site = site
+        self._streams = streams
+        self.sums = Seldom(self._asked, ASKED_AGAIN_SECONDS)  # of each stream
+
+    def _asked(self) -> Mapping[str, Sum]:
+        since = (datetime.now(UTC) - SINCE).isoformat()
+        return {stream: Sum.of(Sum(period) for period in self._periods(stream, since)) for stream in self._streams()}
 
     def _periods(self, stream: str, since: str) -> list[dict[str, int]]:
         request = {"action": "ledger", "stream": stream, "since": since, "by": "day"}
-        periods: list[dict[str, Any]] = self.site.ask(URL_OUTPUT, request)["periods"]
+        periods: list[dict[str, Any]] = self._site.ask(URL_OUTPUT, request)["periods"]
         return [{name: period[name] for name in ("batches", *COUNTS)} for period in periods]

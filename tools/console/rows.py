@@ -19,6 +19,7 @@ from sluice.vault import erasures
 from tools.console import pages
 from tools.console.cells import Piece, pieces
 from tools.console.letters import REASONS
+from tools.console.live import Live
 from tools.console.site import Site, Unavailable
 from tools.sluice_cli.authors import hiding
 
@@ -162,15 +163,29 @@ def declared() -> Mapping[str, type[Stream]]:
     return found
 
 
-def _page(request: Request) -> Response:
-    site: Site = request.app.state.site
+def _asked(request: Request) -> tuple[Table, list[str], dict[str, bool]]:
+    """Return the table that is asked for, the names of all streams, and what else the address says."""
     streams = declared()
-    name, show_clear = request.query_params.get("stream", ""), request.query_params.get("clear") == "yes"
-    stream = streams.get(name) or next(iter(streams.values()), None)
+    stream = streams.get(request.query_params.get("stream", "")) or next(iter(streams.values()), None)
     if stream is None:
         raise Unavailable("No stream is declared in layers/streams.")
-    table = newest(site, stream, show_clear)
-    return pages.page(request, "rows.html", table=table, streams=[*streams], show_clear=show_clear)
+    chosen = {name: request.query_params.get(name) == "yes" for name in ("clear", "follow")}
+    return newest(request.app.state.site, stream, chosen["clear"]), [*streams], chosen
+
+
+def _page(request: Request) -> Response:
+    table, streams, chosen = _asked(request)
+    return pages.page(request, "rows.html", table=table, streams=streams, **chosen)
+
+
+def _live(request: Request) -> Response:
+    def look() -> str:
+        try:
+            return pages.render("rows_newest.html", table=_asked(request)[0])
+        except Unavailable as error:
+            return pages.render("told.html", text=str(error), kind="bad")
+
+    return Live(look, request.app.state.flow.seconds, request.app.state.closing).stream(str)
 
 
 def _token(request: Request) -> Response:
@@ -206,4 +221,4 @@ def _token(request: Request) -> Response:
 
 def routes() -> list[Address]:
     """Return the addresses of this view."""
-    return [Address("/rows", _page), Address("/tokens", _token)]
+    return [Address("/rows", _page), Address("/rows/live", _live), Address("/tokens", _token)]
