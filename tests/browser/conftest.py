@@ -63,7 +63,7 @@ class Visitor:
     def traffic(self) -> str:
         """Return all addresses that were asked for, and what each of them answers but for the stream of events."""
         pages = [one for one in dict.fromkeys(self.addresses) if one.startswith(self.base) and "/do/" not in one]
-        answers = [self.page.request.get(one).text() for one in pages if not one.endswith("/flow/live")]
+        answers = [self.page.request.get(one).text() for one in pages if not urlsplit(one).path.endswith("/live")]
         return "\n".join([*pages, *answers])
 
 

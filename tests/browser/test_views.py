@@ -15,7 +15,7 @@ VIEWS = (
     "/",
     "/rows?stream=user_logins",
     "/playground/?stream=orders",
-    "/rows?stream=orders&clear=yes",
+    "/rows?stream=orders&clear=yes&follow=yes",
     "/refusals",
     "/refusals/one?stream=user_logins&reason=not_an_ip_address&pointer=/ip",
     "/dead-letters?stream=user_logins",
@@ -25,6 +25,22 @@ VIEWS = (
     "/runbook?entry=The+server+cannot+be+reached",
     "/tokens?token=nothing",
 )
+
+
+LOGIN: dict[str, Any] = {
+    "user_id": "kn4ry-5d1f-user",
+    "device_type": "android",
+    "ip": "203.0.113.199",
+    "device_id": "device",
+    "app_version": "2.3.0",
+    "locale": None,
+}
+
+
+def send(stack: Stack, record: dict[str, Any]) -> str:
+    """Send a login, and return the id of its message, which is that of its row."""
+    sent = stack.client("sqs").send_message(QueueUrl=stack.queues["user_logins"].queue, MessageBody=json.dumps(record))
+    return str(sent["MessageId"])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,7 +58,8 @@ def some_records(stack: Stack, address: str, chromium: Any) -> None:
     visitor.page.context.close()
 
 
-@pytest.mark.parametrize(("width", "theme"), [(360, "light"), (1280, "dark"), (2560, "light")])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280, 2560])
 def test_no_view_has_a_finding_of_axe_and_each_fits(width: int, theme: str, chromium: Any, address: str) -> None:
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
     visitor = Visitor(address, context.new_page())
@@ -93,6 +110,15 @@ def test_what_is_kept_in_the_clear_is_hidden_until_it_is_asked_for(visitor: Visi
     shown = visitor.text("table.rows")
     assert not [one for one in ids if len(one) > 8 and one in hidden]
     assert [one for one in ids if one in shown]
+
+
+def test_new_rows_show_by_themselves_once_they_are_followed(visitor: Visitor, stack: Stack) -> None:
+    visitor.go("/rows?stream=user_logins")
+    visitor.page.get_by_role("link", name="Follow new rows").click()
+    visitor.page.get_by_role("link", name="Stop following").wait_for()
+    message_id = send(stack, LOGIN)
+    visitor.page.locator("table.rows td", has_text=message_id).wait_for(timeout=30_000)
+    assert LOGIN["user_id"] not in visitor.text("table.rows")  # what is hidden stays hidden
 
 
 def test_a_token_leads_to_all_its_rows_in_all_streams(visitor: Visitor, stack: Stack) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -49,6 +50,7 @@ def test_the_sums_are_those_of_all_batches_however_often_they_are_read(
     assert sums[-1].age_seconds is not None
     ((settled,),) = database.sql("SELECT count(*) FROM batch WHERE id < :id", id=tables._settled_before)
     assert settled == 3  # the next time they are not read again
+    assert [tables.batches([name], timedelta(minutes=15)) for name in ("user_logins", "orders")] == [3, 0]
 
 
 def test_the_newest_rows_come_first_and_what_is_in_the_clear_is_hidden(site: Site, ingest: Environment) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+from tools.local.emulator import CREDENTIALS, REGION
 from tools.local.stack import Stack, write_private
 from tools.project import PROJECT
 
@@ -27,11 +28,25 @@ def console_of(stack: Stack) -> Iterator[str]:
     """Serve the console of a stack, and yield the address that it shows; end it as Ctrl-C does."""
     connections = stack.folder / "connections.json"
     write_private(connections, json.dumps(stack.connections))
+    with _console(["--connections", str(connections)], {}) as address:
+        yield address
+
+
+@contextmanager
+def operators_console_of(stack: Stack, *options: str) -> Iterator[str]:
+    """Serve the console as an operator starts it, who knows the stack's name and has credentials of AWS."""
+    own = {"AWS_ENDPOINT_URL": stack.emulator.endpoint_url, "AWS_DEFAULT_REGION": REGION, **CREDENTIALS}
+    with _console(["--stack", stack.name, *options], own) as address:
+        yield address
+
+
+@contextmanager
+def _console(options: list[str], environment: dict[str, str]) -> Iterator[str]:
     path = [PROJECT, PROJECT / "layers" / "common", PROJECT / "layers"]
     with subprocess.Popen(
-        [sys.executable, "-m", "tools.console", "--connections", str(connections)],
+        [sys.executable, "-m", "tools.console", *options],
         cwd=PROJECT,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))} | environment,
         stdout=subprocess.PIPE,
         text=True,
     ) as console:
