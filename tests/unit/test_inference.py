@@ -16,7 +16,8 @@ from sluice.failures import Rejected
 from tests.unit.samples import calls
 from tools.sluice_cli.authors import table_sql, throwaway
 from tools.sluice_cli.authors.new import declaration, examples, samples
-from tools.sluice_cli.authors.new.plan import Planner, snake
+from tools.sluice_cli.authors.new.names import snake
+from tools.sluice_cli.authors.new.planner import Planner
 from tools.sluice_cli.authors.new.wrapping import Wrapping
 
 KEYSET = throwaway.keyset()

@@ -18,7 +18,9 @@ from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Message, Unreadable
 from tools.sluice_cli.authors.new import declaration, examples, files, samples, wrapping
 from tools.sluice_cli.authors.new.files import NotWritten
-from tools.sluice_cli.authors.new.plan import CLASSES, ObjectPlan, Planner, pascal
+from tools.sluice_cli.authors.new.names import CLASSES, pascal
+from tools.sluice_cli.authors.new.plan import ObjectPlan
+from tools.sluice_cli.authors.new.planner import Planner
 from tools.sluice_cli.authors.new.wrapping import Opened, Wrapping
 from tools.template import FILE, NoSuchPlace, with_stream
 

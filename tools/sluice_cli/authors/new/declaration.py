@@ -14,6 +14,7 @@ from sluice.declaration.rules import Each
 from sluice.declaration.stream import Stream
 from tools.project import PROJECT
 from tools.sluice_cli.authors.marks import MARK
+from tools.sluice_cli.authors.new.names import literal
 from tools.sluice_cli.authors.new.plan import Member, ObjectPlan, TreePlan, UnionPlan
 from tools.sluice_cli.authors.new.wrapping import Wrapping
 
@@ -155,25 +156,22 @@ class _Classes:
         )
 
     def _line(self, member: Member, is_renamed: bool) -> str:
-        null = " | None" if member.optional else ""
+        null, default = " | None" if member.optional else "", _default(member, is_renamed)
         if isinstance(member, TreePlan):
-            default = _default(member, False, is_renamed)
             return f"{member.name}: Annotated[dict[str, Any]{null}, Tree({{\n{_branches(member)}}})]{default}"
         if isinstance(member, ObjectPlan):
             if member.is_around:
                 return f"{member.name}: Annotated[{self._part(member, 'What is around a record')}, FROM_ENVELOPE]"
             part = self._part(member)
-            annotation = (f"list[{part}]" if member.many else part) + null
-            return f"{member.name}: {annotation}{_default(member, member.many, is_renamed)}"
+            return f"{member.name}: {f'list[{part}]' if member.many else part}{null}{default}"
         if isinstance(member, UnionPlan):
             type_, source = self._union(member)
-            inner, is_list, told = f"{type_}{null}, {source}", member.many, member.told
+            inner, told = f"{type_}{null}, {source}", member.told
         else:
             type_ = re.sub(r"\bdate\b", self._date, member.guess.type) + null
             null_if = ['NullIf("blank")'] if member.guess.has_blanks else []
             inner = ", ".join([type_, member.guess.source, *null_if, *member.masks])
-            is_list, told = isinstance(member.guess.rule, Each), member.concern.told if member.concern else ""
-        default = _default(member, is_list, is_renamed)
+            told = member.concern.told if member.concern else ""
         mark = f"  # {MARK} {told}" if told else ""
         line = f"{member.name}: Annotated[{inner}]{default}{mark}"
         if len(line) <= LONGEST_LINE:
@@ -189,7 +187,7 @@ def _branches(plan: TreePlan) -> str:
         uses = [*filter(None, [value.guess.source]), *value.masks] or ["Keep()"]
         use = f"({', '.join(uses)})" if len(uses) > 1 else uses[0]
         mark = f"  # {MARK} {value.concern.told}" if value.concern else ""
-        lines.append(f"{_literal(path)}: {use},{mark}\n")
+        lines.append(f"{literal(path)}: {use},{mark}\n")
     return "".join(lines)
 
 
@@ -210,16 +208,12 @@ def _rename(plan: ObjectPlan) -> str:
     return ""
 
 
-def _default(member: Member, is_list: bool, is_renamed: bool) -> str:
+def _default(member: Member, is_renamed: bool) -> str:
     """Return what stands behind a field's annotation: what it is when it is missing, and what its key is called."""
-    empty = is_list and not member.optional
+    empty = member.many and not member.optional
     if is_renamed or member.name == member.key:
         return f" = {[] if empty else None}" if member.absent else ""
-    options = [f"name={_literal(member.key)}"]
+    options = [f"name={literal(member.key)}"]
     if member.absent:
         options.append("default_factory=list" if empty else "default=None")
     return f" = msgspec.field({', '.join(options)})"
-
-
-def _literal(text: str) -> str:
-    return repr(text) if text.isprintable() else ascii(text)

@@ -47,9 +47,9 @@ class Concern(NamedTuple):
     held: tuple[str, ...] = ()  # kinds of what is inside of a text, if all of it can be found there
 
 
-def concern(path: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Concern | None:
+def concern(keys: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Concern | None:
     """Return what a place seems to hold of a person, or None where nothing speaks for it."""
-    rule, keys = guess.rule.element, [key for key in path if key != "*"]
+    rule = guess.rule.element
     by_name = detection.kind_of_name(".".join(keys)) or ("free_text" if keys[-1] in FREE_TEXTS else None)
     if isinstance(rule, Timestamp | Date):
         return _named(by_name) if by_name == "birth_date" else None

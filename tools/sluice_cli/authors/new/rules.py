@@ -85,7 +85,7 @@ def guess(place: Place) -> Guess:
 
 
 def _guess(place: Place, values: Sequence[Scalar]) -> Guess:
-    last = (detection.words(next(key for key in reversed(place.path) if key != "*")) or [""])[-1]
+    last = (detection.words(place.keys[-1]) or [""])[-1]
     types = {type(value) for value in values}
     if types == {bool}:
         return Guess(Boolean(), "Boolean()")

@@ -18,6 +18,7 @@ MANY_KEYS = 24  # more are a map, where most of them are missing from most objec
 TAGS = frozenset(("type", "kind", "name", "key", "object", "event"))  # keys that often say what an object is
 MOST_TAGS = 8
 LONGEST_KEY = 64  # characters; what is longer is no name
+DEEPEST = 20  # keys from the record inwards
 
 DECODER = msgspec.json.Decoder(float_hook=Decimal)  # with all digits
 
@@ -42,6 +43,11 @@ class Place:
     def pointer(self) -> str:
         """The place as a JSON pointer (RFC 6901)."""
         return "".join(map(pointer_of, self.path))
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the path, without the elements of lists."""
+        return [key for key in self.path if key != "*"]
 
     @property
     def present(self) -> list[Scalar]:

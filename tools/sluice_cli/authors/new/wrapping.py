@@ -7,6 +7,7 @@ import msgspec
 
 from sluice.declaration.ignored import Members, matcher
 from tools.sluice_cli.authors.new import samples
+from tools.sluice_cli.authors.new.names import literal
 
 LISTS = ("Records", "batch")  # what AWS and most producers call a list of records
 AROUND = {"sns": ("Subject",), "eventbridge": ("detail-type", "source")}  # what AWS puts there and no column has
@@ -40,7 +41,7 @@ class Wrapping(NamedTuple):
 
     def options(self) -> list[str]:
         """Return the options of the stream as a declaration has them."""
-        listed = [f"records=listed({_literal(self.key)})"] if self.key else []
+        listed = [f"records=listed({literal(self.key)})"] if self.key else []
         members = "".join(f"{dict(one)}, " for one in self.ignore)
         return [*listed, *([f"ignore=({members.rstrip()})"] if members else [])]
 
@@ -108,7 +109,3 @@ def _decoded(body: str | bytes) -> Any:
         return samples.DECODER.decode(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _literal(text: str) -> str:
-    return repr(text) if text.isprintable() else ascii(text)

@@ -1,0 +1,81 @@
+"""Names what is declared: the classes, their fields and the columns, each by a name that nothing else has."""
+
+import keyword
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import sluice
+from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.stream import Part, Stream
+from tools.sluice_cli.authors.new.rules import Undeclarable
+
+LONGEST_IDENTIFIER = 63  # bytes, of PostgreSQL
+CLASSES = frozenset({*sluice.__all__, "Decimal", "Annotated"})
+NAMES = frozenset(
+    {*dir(Stream), *Part.__annotations__, *Stream.__annotations__}
+    | {*"bool datetime eventbridge float int list msgspec sns str".split()}
+)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where the members of an object stand, as columns and as fields."""
+
+    columns: set[str]  # those taken, which are added to
+    prefix: str = ""  # of the columns' names
+    path: str | None = None  # of names in the classes, each with a dot behind it; None: a stream cannot name them
+
+    def inside(self, name: str) -> "Scope":
+        """Return the scope of the members of an object in this one."""
+        path = None if self.path is None else f"{self.path}{name}."
+        return Scope(self.columns, f"{self.prefix}{name}_", path)
+
+    def without_path(self) -> "Scope":
+        return replace(self, path=None)
+
+    def refuse_taken(self, name: str) -> None:
+        """Raise Undeclarable when a field cannot have its own column."""
+        column = self.prefix + name
+        if column in self.columns or len(column) > LONGEST_IDENTIFIER:
+            raise Undeclarable("the name of its column is taken or too long")
+
+    def take(self, name: str) -> None:
+        self.columns.add(self.prefix + name)
+
+
+def snake(key: str) -> str:
+    """Return a key as the name of a field and a column: small ASCII letters, digits and underscores."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", key).lower()
+    name = re.sub(r"[^a-z0-9]+", "_", parted).strip("_")
+    if not name:
+        return "field"
+    return f"n_{name}" if name[0].isdigit() else name
+
+
+def pascal(name: str) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+
+
+def free(name: str, taken: Iterable[str]) -> str:
+    """Return a name that is not taken and no word of Python."""
+    taken = {*taken, *keyword.kwlist}
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found
+
+
+def column(name: str, taken: set[str]) -> str:
+    """Return a column's name that is not taken, and short enough for PostgreSQL."""
+    name = f"record_{name}" if name in taken and name in OWN_COLUMNS else name
+    longest = LONGEST_IDENTIFIER - len("_99")
+    while len(name) > longest and "_" in name:
+        name = name.partition("_")[2]
+    return free(name[:longest], taken)
+
+
+def literal(text: str) -> str:
+    """Return a text as Python spells it."""
+    return repr(text) if text.isprintable() else ascii(text)
