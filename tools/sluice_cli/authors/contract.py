@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sluice.declaration import description, registry
+from sluice.declaration import description, registry, wire
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.masks import Mask
 from sluice.declaration.route import Queued, Route
@@ -48,16 +48,11 @@ def of_stream(stream: type[Stream]) -> Contract:
         }
         for entry in entries
     }
+    head = description.head(stream)
     contract = {
-        "table": stream.table,
-        "envelope": stream.unwrap.__name__,
+        **{name: head[name] for name in ("table", "envelope", "mentions", "identity", "time", "records", "ignore")},
         "subject": " or ".join(stream.subject.paths) if stream.subject else None,
-        "mentions": stream.mentioned.paths,
-        "identity": ".".join(stream.postmark.identity.path) if stream.postmark.identity else None,
-        "time": ".".join(stream.postmark.time.path) if stream.postmark.time else None,
         "keep_for": stream.partitioning.keep_for.days if stream.partitioning and stream.partitioning.keep_for else None,
-        "records": stream.splitter.name if stream.splitter else None,
-        "ignore": list(stream.ignored_members),
         "offloaded": str(stream.offloaded) if stream.offloaded else None,
         "fields": dict(_fields(stream.layout)),
         "columns": columns,
@@ -155,8 +150,7 @@ def _value(rule: Rule) -> Contract:
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Any:
-    value = info.default if info.default_factory is msgspec.NODEFAULT else info.default_factory()
-    return None if info.required else msgspec.to_builtins(value)
+    return None if info.required else msgspec.to_builtins(wire.default(info))
 
 
 def _rule(rule: Any) -> Contract:
@@ -337,10 +331,8 @@ def _source(column: Contract) -> tuple[Any, ...]:
 
 
 def _of_column(old: Contract, new: Contract) -> Iterator[Change]:
-    if _kind_of(old["type"]) != _kind_of(new["type"]):
-        yield Change(True, f"is {new['type']} now, was {old['type']}")
-    elif old["type"] != new["type"]:
-        yield Change(False, f"is {new['type']} now, was {old['type']}")
+    if old["type"] != new["type"]:
+        yield Change(_kind_of(old["type"]) != _kind_of(new["type"]), f"is {new['type']} now, was {old['type']}")
     if old["nullable"] != new["nullable"]:
         yield Change(new["nullable"], "can be null now" if new["nullable"] else "is never null now")
     if old["pointer"] != new["pointer"]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.declaration import description
+from sluice.declaration import description, wire
 from sluice.declaration.envelopes import plain
 from sluice.declaration.layout import Case, Field, Layout, Nested
 from sluice.declaration.rules import (
@@ -45,7 +45,6 @@ from sluice.declaration.rules.rule import is_ours
 from sluice.declaration.stream import Stream
 from sluice.declaration.tree import Scalar, Tree
 from sluice.declaration.unions import Tagged
-from sluice.declaration.wire import Numeric
 
 type Schema = dict[str, Any]
 
@@ -164,10 +163,7 @@ def _in_any_case(text: str) -> str:
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Schema:
-    if info.required:
-        return {}
-    value = info.default if info.default_factory is msgspec.NODEFAULT else info.default_factory()
-    return {"default": msgspec.to_builtins(value)}
+    return {} if info.required else {"default": msgspec.to_builtins(wire.default(info))}
 
 
 def _of_kind(rule: Rule) -> Schema:
@@ -251,7 +247,7 @@ def _units(moment: datetime, epoch: str) -> int | float:
 
 def _of_type(accepts: Any) -> Schema:
     """Return the schema of what a rule of one's own gets, as far as one can be made."""
-    if accepts is Numeric:
+    if accepts is wire.Numeric:
         return {"type": ["number", "string"]}
     try:
         made = msgspec.json.schema(accepts)

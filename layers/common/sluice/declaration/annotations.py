@@ -6,7 +6,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from sluice.declaration import cases
+from sluice.declaration import cases, wire
 from sluice.declaration.layout import Case, Derived, Field, Layout, Nested, Prefix, Source
 from sluice.declaration.masks import Keep, Mask
 from sluice.declaration.rules import Each, NullIf, Rule
@@ -47,7 +47,7 @@ def _member(info: msgspec.structs.FieldInfo, annotation: Any) -> Field | Nested:
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     types = [option for option in options if option is not NoneType]
     optional = len(types) < len(options)
-    default = info.default if info.default_factory is msgspec.NODEFAULT else info.default_factory()
+    default = wire.default(info)
     if default is None and not optional:
         raise DeclarationError("the default None needs a type with `| None`")
     layout, many = _inner_layout(types)
@@ -187,17 +187,17 @@ def _inner_layout(types: list[Any]) -> tuple[Layout | None, bool]:
 def _wire_type(part: type[msgspec.Struct], members: tuple[Field | Nested, ...]) -> type[msgspec.Struct]:
     """Return the type that the decoder checks: JSON types only, since the rules know the rest."""
     defaults = {info.name: (info.default, info.default_factory) for info in msgspec.structs.fields(part)}
-    wire: list[tuple[str, Any, Any]] = []
+    made: list[tuple[str, Any, Any]] = []
     for member in members:
         if isinstance(member, Nested) and member.source:
-            wire.append((member.name, Any, msgspec.field(name=member.key, default=None)))  # see outside.Reader
+            made.append((member.name, Any, msgspec.field(name=member.key, default=None)))  # see outside.Reader
             continue
         if isinstance(member, Nested) and member.inline:
             continue
         accepted = member.accepts
         default, factory = defaults[member.name]
         field: Any = msgspec.field  # its overloads take a default or a factory, not both
-        wire.append(
+        made.append(
             (
                 member.name,
                 accepted | None if member.optional and accepted is not msgspec.Raw else accepted,  # Raw holds null too
@@ -208,5 +208,5 @@ def _wire_type(part: type[msgspec.Struct], members: tuple[Field | Nested, ...]) 
     inline = (key for member in members if isinstance(member, Nested) for key in cases.keys_of(member))
     for number, key in enumerate(dict.fromkeys(key for key in inline if key not in declared)):
         missing = msgspec.field(name=key, default=msgspec.UNSET)
-        wire.append((f"inline_{number}_", msgspec.Raw | msgspec.UnsetType, missing))
-    return msgspec.defstruct(part.__name__, wire, frozen=True, kw_only=True)
+        made.append((f"inline_{number}_", msgspec.Raw | msgspec.UnsetType, missing))
+    return msgspec.defstruct(part.__name__, made, frozen=True, kw_only=True)

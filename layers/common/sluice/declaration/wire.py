@@ -24,6 +24,11 @@ class Numeric(metaclass=_Unchecked):
     """
 
 
+def default(info: msgspec.structs.FieldInfo) -> Any:
+    """Return what a field is where its member is missing, or NODEFAULT where that must not be."""
+    return info.default if info.default_factory is msgspec.NODEFAULT else info.default_factory()
+
+
 def is_null(value: object) -> bool:
     """Tell whether a member is null, be it decoded or not."""
     return value is None or (isinstance(value, msgspec.Raw) and bytes(value) == b"null")
