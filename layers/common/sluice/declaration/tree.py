@@ -174,9 +174,9 @@ class Tree(Rule):
         return paths.way([paths.parse(branch.path) for branch in self.branches])
 
     @cached_property
-    def _readers(self) -> list[Callable[[Any], Any]]:
-        """The functions from a value at each path to its canonical value."""
-        return [_reader(branch.rule) if branch.rule else _nothing for branch in self.branches]
+    def _readers(self) -> list[Callable[[Any], Any] | None]:
+        """The functions from a value at each path to its canonical value; None where nothing is kept."""
+        return [_reader(branch.rule) if branch.rule else None for branch in self.branches]
 
     def canonical(self, value: msgspec.Raw | dict[str, Any], /) -> Kept:
         text = bytes(value) if isinstance(value, msgspec.Raw) else _encode(value)
@@ -227,9 +227,8 @@ class ByPath(Mask):
 class _Walk:
     """The way through one tree, which finds what is kept."""
 
-    def __init__(self, rule: Tree, root: Place, readers: list[Callable[[Any], Any]]) -> None:
+    def __init__(self, rule: Tree, root: Place, readers: list[Callable[[Any], Any] | None]) -> None:
         self._rule, self._root, self._readers = rule, root, readers
-        self._branches = rule.branches
         self._left = rule.max_keys
 
     def tree(self, members: dict[str, Any]) -> Kept:
@@ -238,13 +237,12 @@ class _Walk:
 
     def _value(self, value: Any, place: Place, levels: int) -> tuple[Any, Shape]:
         """Return what is kept of a value, and its shape, which is None where nothing is."""
-        branch = None if place.path is None else self._branches[place.path]
-        is_named = branch is not None and branch.rule is not None
+        read = None if place.path is None else self._readers[place.path]
         if isinstance(value, (dict, list)) and not place.is_whole:  # `dict | list` is made anew each time
-            return self._inner(value, place, levels, is_named)
-        if place.path is None or not is_named:
+            return self._inner(value, place, levels, is_named=read is not None)
+        if place.path is None or read is None:
             return None, None
-        kept = None if value is None else self._readers[place.path](value)
+        kept = None if value is None else read(value)
         return kept, Leaf(place.path, kept)
 
     def _inner(self, value: dict[str, Any] | list[Any], place: Place, levels: int, is_named: bool) -> tuple[Any, Shape]:
@@ -405,10 +403,6 @@ def _count(value: Any) -> int:
     if isinstance(value, dict):
         return len(value) + sum(map(_count, value.values()))
     return len(value) + sum(map(_count, value)) if isinstance(value, list) else 0
-
-
-def _nothing(value: Any) -> None:
-    """Make nothing of a value that is not kept."""
 
 
 def _storable(text: str) -> str:
