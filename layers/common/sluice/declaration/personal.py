@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from sluice.declaration.inside import TokensInside
-from sluice.declaration.layout import Case, Column, Field, Layout, Nested, named_fields
-from sluice.declaration.masks import Keep, Pseudonym, Redact
+from sluice.declaration.layout import Column, Field, Layout, Nested, named_fields
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.rules import INVALID, Each, Rule
 from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError
@@ -142,37 +142,36 @@ class Mentions:
         return left
 
 
-def token_places(
-    layout: Layout, prefix: str = "", column: str = "", path: tuple[str, ...] = ()
-) -> Iterator[TokenPlace]:
-    """Yield all places of tokens, going the way that `Layout.columns` goes, and into lists of objects too."""
-    for field in layout.fields:
-        for mask in field.masks:
-            if isinstance(mask, Pseudonym | TokensInside):
-                name, domain = mask.column_of(prefix + field.name), mask.domain_of(field.name)
-                if len(domain) > LONGEST_DOMAIN:
-                    raise DeclarationError(f"{layout.name}.{field.name}: a domain has at most 64 characters")
-                where = (column, (*path, name)) if column else (name, ())
-                is_inside = isinstance(mask, TokensInside)
-                is_json = bool(column) or (not is_inside and field.rule.is_json)
-                is_array = not is_json and (is_inside or field.rule.element is not field.rule)
-                yield TokenPlace(*where, domain, mask.recoverable, is_array, is_json)
-    for nested in layout.nested:
-        for case, before, its_column, its_path in _inside(nested, prefix, column, path):
-            yield from token_places(case.layout, before, its_column, its_path)
+class _Written(NamedTuple):
+    """Where a mask writes: to a column, or to a member of the objects in a column of JSON."""
+
+    part: str  # the class that declares it
+    field: Field
+    mask: Mask
+    column: str
+    path: tuple[str, ...]  # of members, where the column is JSON
 
 
-def text_places(layout: Layout, prefix: str = "", column: str = "", path: tuple[str, ...] = ()) -> Iterator[TextPlace]:
-    """Yield all places of tokens inside of texts, going the same way."""
-    for field in layout.fields:
-        for mask in field.masks:
-            if any(isinstance(one, TokensInside) for one in mask.companions(field.name, field.rule)):
-                name = mask.column_of(prefix + field.name)
-                where = (column, (*path, name)) if column else (name, ())
-                yield TextPlace(*where, bool(column) or field.rule.is_json)
-    for nested in layout.nested:
-        for case, before, its_column, its_path in _inside(nested, prefix, column, path):
-            yield from text_places(case.layout, before, its_column, its_path)
+def token_places(layout: Layout) -> Iterator[TokenPlace]:
+    """Yield all places of tokens, those in lists of objects too."""
+    for place in _written(layout):
+        field, mask = place.field, place.mask
+        if isinstance(mask, Pseudonym | TokensInside):
+            domain = mask.domain_of(field.name)
+            if len(domain) > LONGEST_DOMAIN:
+                raise DeclarationError(f"{place.part}.{field.name}: a domain has at most 64 characters")
+            is_inside = isinstance(mask, TokensInside)
+            is_json = bool(place.path) or (not is_inside and field.rule.is_json)
+            is_array = not is_json and (is_inside or field.rule.element is not field.rule)
+            yield TokenPlace(place.column, place.path, domain, mask.recoverable, is_array, is_json)
+
+
+def text_places(layout: Layout) -> Iterator[TextPlace]:
+    """Yield all places of tokens inside of texts, those in lists of objects too."""
+    for place in _written(layout):
+        field = place.field
+        if any(isinstance(one, TokensInside) for one in place.mask.companions(field.name, field.rule)):
+            yield TextPlace(place.column, place.path, bool(place.path) or field.rule.is_json)
 
 
 def distinct_places(layout: Layout) -> tuple[TokenPlace, ...]:
@@ -296,16 +295,19 @@ def _without(value: Any, path: tuple[str, ...], tokens: Collection[str]) -> Any:
     return None if value in tokens else value
 
 
-def _inside(
-    nested: Nested, prefix: str, column: str, path: tuple[str, ...]
-) -> Iterator[tuple[Case, str, str, tuple[str, ...]]]:
-    """Yield each case of an object, or of a list of them, with prefix, column and path of what is inside."""
-    name = prefix + nested.name
-    for case, before, _ in nested.inside(prefix):
-        if not nested.many:
-            yield case, before, column, path
-        else:
-            yield (case, "", column, (*path, name)) if column else (case, "", name, ())
+def _written(layout: Layout, prefix: str = "", column: str = "", path: tuple[str, ...] = ()) -> Iterator[_Written]:
+    """Yield where each mask writes, going the way that `Layout.places` goes, and into lists of objects too."""
+    for field in layout.fields:
+        for mask in field.masks:
+            name = mask.column_of(prefix + field.name)
+            yield _Written(layout.name, field, mask, column or name, (*path, name) if column else ())
+    for nested in layout.nested:
+        name = prefix + nested.name
+        for case, before, _ in nested.inside(prefix):
+            if nested.many:
+                yield from _written(case.layout, "", column or name, (*path, name) if column else ())
+            else:
+                yield from _written(case.layout, before, column, path)
 
 
 def _is_empty(column: Column) -> bool:
