@@ -19,7 +19,7 @@ from tools.console.playground import marks
 from tools.console.playground.marks import Line, Mark
 from tools.console.playground.typed import Typed
 from tools.sluice_cli.authors import hiding, space
-from tools.sluice_cli.authors.findings import Accepted, Column, Exposure, Findings, RejectedRecord
+from tools.sluice_cli.authors.findings import Accepted, Column, Exposure, Findings, Record, RejectedRecord
 from tools.sluice_cli.authors.hiding import Kept
 from tools.sluice_cli.authors.messages import Message
 
@@ -207,7 +207,7 @@ def _made(entry: Entry) -> Made:
     return Made(entry.column, pointer, rule_text(entry.rule, entry.null_if), mask_text(entry))
 
 
-def _name(record: Accepted | RejectedRecord) -> str:
+def _name(record: Record) -> str:
     """Return which of the typed records it is; nothing where there is one alone."""
     message = record.message
     place = f"line {message.line}" if message.line else message.pointer

@@ -37,30 +37,35 @@ type Clear = Mapping[At, Sequence[Any]]  # canonical values
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """A message that would become a row. It holds clear values."""
+class Record:
+    """A message, or one of several records in it. It holds clear values."""
 
     message: Message
-    row: MaskedRow = field(repr=False)
-    clear: Clear = field(repr=False)
-    within: Place | None = None  # where in its message, if that holds several records
+    within: Place | None  # where in its message, if that holds several records
 
     @property
     def place(self) -> str:
         return self.message.place + (self.within.pointer if self.within else "")
+
+    @property
+    def text(self) -> str:
+        """The record, of a message with one record in its envelope."""
+        return self.within.text if self.within else self.message.body
 
 
 @dataclass(frozen=True)
-class RejectedRecord:
-    """A message, or one of several records in it, that would become none."""
+class Accepted(Record):
+    """A record that would become a row."""
 
-    message: Message
-    rejected: Rejected
-    within: Place | None = None  # as above; the pointer of the rejection is that in the record
+    row: MaskedRow = field(repr=False)
+    clear: Clear = field(repr=False)
 
-    @property
-    def place(self) -> str:
-        return self.message.place + (self.within.pointer if self.within else "")
+
+@dataclass(frozen=True)
+class RejectedRecord(Record):
+    """A record that would become none."""
+
+    rejected: Rejected  # its pointer is that in the record
 
     @property
     def pointer(self) -> str:
@@ -118,15 +123,15 @@ class Findings:
                 handled = handle(message.record)
             except Rejected as rejected:
                 if handle.rejection(message.record, rejected).stream == name:
-                    self.rejected.append(RejectedRecord(message, rejected))
+                    self.rejected.append(RejectedRecord(message, None, rejected))
                     self.messages.append(message)
                 continue
             self.ignored += handled.ignored if route is None or stream is route.head else 0
             refusals = [one for one in handled.refusals if one.rejection.stream == name]
-            self.rejected += [RejectedRecord(message, one.rejected, one.place) for one in refusals]
+            self.rejected += [RejectedRecord(message, one.place, one.rejected) for one in refusals]
             for row in [one for one in handled.rows if one.stream == name]:
                 within = handled.places[row.key] if handled.places is not None else None
-                self.accepted.append(Accepted(message, row, _canonical(stream, message, within), within))
+                self.accepted.append(Accepted(message, within, row, _canonical(stream, message, within)))
             self.messages += [message] * (self.records > before)
 
     @property
@@ -134,11 +139,9 @@ class Findings:
         """How many records there are; a message that is rejected as a whole counts as one."""
         return len(self.accepted) + len(self.rejected) + self.ignored
 
-    def shape(self, record: Accepted | RejectedRecord) -> dict[str, object]:
+    def shape(self, record: Record) -> dict[str, object]:
         """Return what ingest would tell of a record's form."""
-        if record.within:
-            return self.stream.shape(record.within.text, envelope=plain)
-        return self.stream.shape(record.message.body)
+        return self.stream.shape(record.text, envelope=plain if record.within else None)
 
     def row(self, accepted: Accepted, show_clear: bool) -> dict[str, Any]:
         """Return a row as it would be stored, but with Kept for what would be in the clear."""
@@ -159,9 +162,8 @@ class Findings:
 
     def faults(self, record: RejectedRecord) -> list[Rejected]:
         """Return all that is wrong with a record, of each field the first fault."""
-        if record.within is None:
-            return faults.of(self.stream, record.message.body, self._keyset, record.rejected)
-        found = faults.of(self.stream, record.within.text, self._keyset, record.rejected, envelope=plain)
+        envelope = plain if record.within else None
+        found = faults.of(self.stream, record.text, self._keyset, record.rejected, envelope)
         return [faults.moved(record.told(fault), fault) for fault in found]
 
     def nulled(self) -> Counter[str]:

@@ -16,7 +16,7 @@ from sluice.ingest.message import outside
 from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import declarations, messages, space, throwaway
 from tools.sluice_cli.authors.faults import cause
-from tools.sluice_cli.authors.findings import Accepted, Column, Findings, RejectedRecord
+from tools.sluice_cli.authors.findings import Accepted, Column, Findings, Record, RejectedRecord
 from tools.sluice_cli.authors.hiding import Kept, plain, text
 from tools.sluice_cli.authors.messages import Unreadable
 
@@ -136,7 +136,7 @@ def _show_rejected(findings: Findings, show_clear: bool) -> None:
     table = terminal.table("Rejected", "Record", "Because", "Field", "Shape", *["Input"] * show_clear)
     for record in findings.rejected[:LISTED]:
         shape = json.dumps(findings.shape(record))
-        given = [_text(record)] if show_clear else []
+        given = [record.text] if show_clear else []
         for number, fault in enumerate(findings.faults(record)):
             of_record, of_shape = (record.place, [shape, *given]) if number == 0 else ("", [])
             line = (of_record, _because(fault, show_clear), fault.pointer or "(the record)", *of_shape)
@@ -265,17 +265,13 @@ def _json_fault(fault: Rejected, show_clear: bool) -> dict[str, str]:
     return {"reason": fault.reason, "pointer": fault.pointer} | ({"exception": exception} if exception else {})
 
 
-def _input(record: Accepted | RejectedRecord, show_clear: bool) -> dict[str, str]:
-    return {"input": _text(record)} if show_clear else {}
-
-
-def _text(record: Accepted | RejectedRecord) -> str:
-    return record.within.text if record.within else record.message.body
+def _input(record: Record, show_clear: bool) -> dict[str, str]:
+    return {"input": record.text} if show_clear else {}
 
 
 def _document(stream: type[Stream], record: Accepted) -> Any:
     try:
-        return msgspec.json.decode(record.within.text if record.within else stream.unwrap(record.message.body))
+        return msgspec.json.decode(record.text if record.within else stream.unwrap(record.text))
     except (ValueError, RecursionError, Rejected):
         return None
 
