@@ -171,16 +171,15 @@ class _Examples:
                 cause = f" ({rejected.cause})" if isinstance(rejected, Unforeseen) else ""
                 yield f"is refused: {_place(rejected.reason + cause, rejected.pointer)}, must be {expected(example)}"
         else:
+            if found is None and example.ignored:
+                return
             wanted = [example.row] if isinstance(example.row, dict) else example.rows
-            if found is None or not isinstance(wanted, list):
-                if found is not None or example.ignored is msgspec.UNSET:
-                    yield f"{_told(found)}, must be {expected(example)}"
-            elif len(found) != len(wanted):
+            if found is None or not isinstance(wanted, list) or len(found) != len(wanted):
                 yield f"{_told(found)}, must be {expected(example)}"
-            else:
-                yield from self._of_streams(example, [made.stream for made in found])
-                for row, made in zip(wanted, found, strict=True):
-                    yield from self._of_row(number, row, made.row)
+                return
+            yield from self._of_streams(example, [made.stream for made in found])
+            for row, made in zip(wanted, found, strict=True):
+                yield from self._of_row(number, row, made.row)
 
     def _become(self, example: Example) -> list[_Made] | None:
         """Return the rows that an example becomes, or None when it is ignored. Raises Rejected."""
