@@ -18,7 +18,7 @@ from sluice.aws import event_source, parameters
 from sluice.aws.queues import Queues, of_stack
 from sluice.breaker.record import Record, decode
 from sluice.breaker.record import path as breaker_path
-from sluice.declaration import registry
+from sluice.declaration import description, registry
 from sluice.failures import DeclarationError
 from tools.console import ledger, metrics, pages
 from tools.console.actions import KINDS
@@ -239,7 +239,7 @@ def fed(stream: str) -> Sequence[str]:
 def about(stream: str) -> str:
     """Return what its declaration says a stream is about."""
     try:
-        return " ".join((registry.load_queued(stream).__doc__ or "").split("\n\n")[0].split())
+        return description.about(registry.load_queued(stream))
     except DeclarationError:
         return "This checkout does not declare it: is it of another release than the stack?"
 
