@@ -212,7 +212,7 @@ def _of_relation(
         )
     if relation.rule:
         yield f"the table {table} has the rule {relation.rule}, which COPY does not follow; make it a trigger"
-    bound = _bound_by_row_security(connection, relation, roles) if relation.has_row_security else []
+    bound = _bound_by_row_security(connection, roles) if relation.has_row_security else []
     if relation.has_row_security and (bound or not roles):
         yield (
             f"the table {table} has row-level security, under which ingest cannot COPY and forget finds no row;"
@@ -231,7 +231,7 @@ def _of_relation(
         )
 
 
-def _bound_by_row_security(connection: Connection, relation: Relation, roles: Mapping[str, Credentials]) -> list[str]:
+def _bound_by_row_security(connection: Connection, roles: Mapping[str, Credentials]) -> list[str]:
     """Return the roles that use the table and that row-level security applies to."""
     names = [roles[role].username for role in ("ingest", "forget", "rekey") if role in roles]
     rows = connection.run("SELECT rolname::text FROM pg_roles WHERE rolbypassrls OR rolsuper") or []
