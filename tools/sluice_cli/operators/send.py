@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sluice.aws import clients
+from sluice.aws import clients, queues
 from sluice.declaration.outside import OF_PRODUCERS, Wanted
 from sluice.declaration.route import Queued, head_of, reader_of, wanted_of
 from sluice.ingest.message import FIRST_ATTRIBUTES
@@ -171,24 +171,15 @@ def _is_refused(error: Exception) -> bool:
 
 def batches(made: Iterable[Message], most: int) -> Iterator[list[Message]]:
     """Yield the messages in batches that one request takes."""
-    batch: list[Message] = []
-    size = 0
-    for message in made:
-        if batch and (len(batch) == most or size + message.size > LARGEST_REQUEST):
-            yield batch
-            batch, size = [], 0
-        batch.append(message)
-        size += message.size
-    if batch:
-        yield batch
+    return queues.batches(made, lambda message: message.size, most, LARGEST_REQUEST)
 
 
-def _own_id(has_time: bool) -> dict[str, dict[str, str]]:
+def _own_id(has_time: bool) -> Attributes:
     """Return the attributes of a new id; with a time, which is a part of what makes a row one in a table by time."""
     own = {"sluice_message_id": str(uuid4())}
     if not has_time:
         own["sluice_sent_at"] = str(int(time.time() * 1000))
-    return {name: {"DataType": "String", "StringValue": value} for name, value in own.items()}
+    return _of_texts(own)
 
 
 def made(queued: Queued, given: Sequence[Given], selection: Selection) -> Iterator[Message]:
@@ -277,6 +268,10 @@ def as_sent(message: Mapping[str, Any]) -> Attributes:
     texts = {name: str(value) for name, value in (message.get(OF_PRODUCERS) or {}).items() if value is not None}
     if of_sqs:
         texts[FIRST_ATTRIBUTES] = json.dumps(of_sqs)
+    return _of_texts(texts)
+
+
+def _of_texts(texts: Mapping[str, str]) -> Attributes:
     return {name: {"DataType": "String", "StringValue": text} for name, text in texts.items()}
 
 

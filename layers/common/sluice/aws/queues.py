@@ -1,6 +1,6 @@
-"""The queues of a stack's streams, as parameters of SSM name them: the template makes one for each stream."""
+"""The queues of a stack's streams, as parameters of SSM name them, and what one call of SQS takes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -30,3 +30,17 @@ def of_stack(ssm: Any, stack: str) -> Mapping[str, Queues]:
         raise Outage(f"ssm: {clients.reason(error)}") from None  # the text may hold ids of the account
     except msgspec.DecodeError:
         raise Outage(f"ssm: a parameter below {path(stack)} does not name the queues of a stream") from None
+
+
+def batches[T](messages: Iterable[T], size: Callable[[T], int], most: int, largest_bytes: int) -> Iterator[list[T]]:
+    """Yield as many messages together as one call takes. A message that is larger goes alone."""
+    batch: list[T] = []
+    batch_bytes = 0
+    for message in messages:
+        if batch and (len(batch) == most or batch_bytes + size(message) > largest_bytes):
+            yield batch
+            batch, batch_bytes = [], 0
+        batch.append(message)
+        batch_bytes += size(message)
+    if batch:
+        yield batch

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice.aws import clients
+from sluice.aws import clients, queues
 from sluice.aws.queues import Queues
 from sluice.deadline import Deadline
 from sluice.declaration.envelopes import Postmark
@@ -256,16 +256,7 @@ class DeadLetterQueue:
 
 def batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
     """Yield as many letters together as one call takes."""
-    taken: list[Letter] = []
-    size = 0
-    for letter in letters:
-        if taken and (len(taken) == CALL_LETTERS or size + letter.body_bytes > CALL_BYTES):
-            yield taken
-            taken, size = [], 0
-        taken.append(letter)
-        size += letter.body_bytes
-    if taken:
-        yield taken
+    return queues.batches(letters, lambda letter: letter.body_bytes, CALL_LETTERS, CALL_BYTES)
 
 
 def _letter(
