@@ -19,14 +19,11 @@ from sluice.declaration.rules import (
     LARGEST_INTEGER,
     Boolean,
     Card,
-    CaseFolded,
-    Custom,
     Date,
     Each,
     Email,
     Float,
     Iban,
-    Id,
     Integer,
     IpAddress,
     Number,
@@ -36,8 +33,8 @@ from sluice.declaration.rules import (
     Text,
     Timestamp,
     Uuid,
-    Version,
 )
+from sluice.declaration.rules.rule import is_ours
 from sluice.declaration.scrub import Scrub
 from sluice.declaration.tree import ByPath
 
@@ -285,49 +282,60 @@ def _of_mask(mask: Mask | None, rule: Rule) -> tuple[Cells, bool]:
 
 def _kept(rule: Rule) -> Cells:
     """Return the cells of a rule's canonical values. A rule of one's own may make anything."""
-    kind = type(rule)
-    if kind is Phone:
-        return _texts(PHONE_CHARACTERS)
-    if kind in (Text, CaseFolded, Id, Email, Version, Custom):
-        return _texts(rule.max)  # type: ignore[attr-defined]
-    if isinstance(rule, Integer) and kind is Integer:
-        return _integers(rule.min, rule.max)
-    if isinstance(rule, Number) and kind is Number:
-        high = 10 ** (rule.precision - rule.scale) - 1
-        wanted = f"numeric({rule.precision},{rule.scale})"
-        return Numbers(wanted, rule.precision + 3, -high, high, rule.scale)
-    if isinstance(rule, OneOf) and kind is OneOf:
-        return _choices(*rule.choices)
-    plain: dict[type[Rule], Cells] = {
-        Boolean: BOOLEANS,
-        Date: DATES,
-        Float: FLOATS,
-        Card: _texts(CARD_CHARACTERS),
-        Iban: _texts(IBAN_CHARACTERS),
-        IpAddress: Of("inet", 39, types=("inet", "cidr")),
-        Uuid: Of("uuid", 36, types=("uuid",)),
-        Timestamp: Moments("timestamptz", 32),
-    }
-    return plain.get(kind, ANYTHING)
+    match rule:
+        case _ if not is_ours(rule):
+            return ANYTHING
+        case Phone():
+            return _texts(PHONE_CHARACTERS)
+        case Card():
+            return _texts(CARD_CHARACTERS)
+        case Iban():
+            return _texts(IBAN_CHARACTERS)
+        case Text():
+            return _texts(rule.max)
+        case Integer():
+            return _integers(rule.min, rule.max)
+        case Number():
+            high = 10 ** (rule.precision - rule.scale) - 1
+            wanted = f"numeric({rule.precision},{rule.scale})"
+            return Numbers(wanted, rule.precision + 3, -high, high, rule.scale)
+        case OneOf():
+            return _choices(*rule.choices)
+        case Boolean():
+            return BOOLEANS
+        case Date():
+            return DATES
+        case Float():
+            return FLOATS
+        case IpAddress():
+            return Of("inet", 39, types=("inet", "cidr"))
+        case Uuid():
+            return Of("uuid", 36, types=("uuid",))
+        case Timestamp():
+            return Moments("timestamptz", 32)
+    return ANYTHING
 
 
 def _truncated(rule: Rule, to: int | str | None) -> Cells:
     """Return the cells of what `Truncate` leaves."""
-    kind, kept = type(rule), _kept(rule)
-    if kind is IpAddress:
-        return Of("cidr", 43, types=("cidr", "inet"))
-    if kind is Timestamp:
-        return Moments("timestamptz", 32, str(to))
-    if kind in (Date, Float):
-        return kept
+    kept = _kept(rule)
+    match rule:
+        case _ if kept is ANYTHING:
+            return ANYTHING
+        case IpAddress():
+            return Of("cidr", 43, types=("cidr", "inet"))
+        case Timestamp():
+            return Moments("timestamptz", 32, str(to))
+        case Date() | Float():
+            return kept
+        case Email():
+            return _texts((kept.longest or 0) - len("a@"))
     if isinstance(kept, Numbers) and isinstance(to, int):
         high = kept.high // to * to
-        if kind is Integer:  # of a bigint's own bounds nothing lower is asked
+        if isinstance(rule, Integer):  # of a bigint's own bounds nothing lower is asked
             low = kept.low // to * to
             return _integers(low if low >= -LARGEST_BIGINT - 1 else kept.low, high)
         return Numbers(f"numeric({len(str(high))},0)", len(str(high)) + 1, -high, high)
-    if kind is Email:
-        return _texts((kept.longest or 0) - len("a@"))
     return _texts(min(to, kept.longest)) if kept.longest is not None and isinstance(to, int) else ANYTHING
 
 
