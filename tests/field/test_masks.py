@@ -32,7 +32,8 @@ from sluice.declaration.rules import (
     Uuid,
     Version,
 )
-from sluice.declaration.tree import Scalar, Tree
+from sluice.declaration.rules.scalar import Scalar
+from sluice.declaration.tree import Tree
 from sluice.failures import Rejected
 from sluice.postgres.cells import json_cell, json_member
 from sluice.pseudonyms.keyset import Keyset

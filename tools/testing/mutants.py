@@ -59,7 +59,14 @@ GROUPS = {
         "unit/test_records unit/test_envelope unit/test_outside unit/test_subjects unit/test_people_in_unions",
     ),
     "trees": (
-        ["declaration/tree.py", "declaration/cases.py", "declaration/unions.py", "declaration/paths.py"],
+        [
+            "declaration/tree.py",
+            "declaration/kept.py",
+            "declaration/rules/scalar.py",
+            "declaration/cases.py",
+            "declaration/unions.py",
+            "declaration/paths.py",
+        ],
         "unit/test_tree unit/test_canary_of_trees unit/test_unions unit/test_people_in_unions unit/test_prefix",
     ),
     "layout": (

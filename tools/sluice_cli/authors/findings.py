@@ -12,13 +12,14 @@ from sluice.declaration import cases, description, paths, reading, wire
 from sluice.declaration.description import Entry
 from sluice.declaration.envelopes import plain
 from sluice.declaration.inside import TokensInside
+from sluice.declaration.kept import Kept, Leaf, Shape, leaves
 from sluice.declaration.layout import Derived, Layout
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
 from sluice.declaration.outside import Reader, below
 from sluice.declaration.route import Route
 from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Stream
-from sluice.declaration.tree import ByPath, Kept, Leaf, Shape, Tree, leaves
+from sluice.declaration.tree import ByPath, Tree
 from sluice.failures import Rejected
 from sluice.ingest.batch import record_handler
 from sluice.ingest.handler import Place

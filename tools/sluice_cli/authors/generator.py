@@ -41,9 +41,10 @@ from sluice.declaration.rules import (
     Version,
 )
 from sluice.declaration.rules.rule import is_ours
+from sluice.declaration.rules.scalar import Scalar
 from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Masker, Stream
-from sluice.declaration.tree import Scalar, Tree
+from sluice.declaration.tree import Tree
 from sluice.declaration.unions import Tagged
 from sluice.failures import OF_A_USERS_CODE, Rejected, rejection_of
 from sluice.postgres.cells import json_cell

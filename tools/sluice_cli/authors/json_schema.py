@@ -42,8 +42,9 @@ from sluice.declaration.rules import (
     Version,
 )
 from sluice.declaration.rules.rule import is_ours
+from sluice.declaration.rules.scalar import Scalar
 from sluice.declaration.stream import Stream
-from sluice.declaration.tree import Scalar, Tree
+from sluice.declaration.tree import Tree
 from sluice.declaration.unions import Tagged
 
 type Schema = dict[str, Any]

@@ -50,6 +50,13 @@ def text(value: str) -> str:
     return canonical
 
 
+def storable(value: str) -> str:
+    """Return a text as it is. Raises Rejected when it holds U+0000, which PostgreSQL cannot store."""
+    if "\0" in value:
+        raise Rejected("nul_character")
+    return value
+
+
 def _normalised(value: str) -> str:
     # Python's time grows by the square of the combining marks in a row: 100,000 take ten seconds, too long for a batch.
     if len(value) > _LONG and any(

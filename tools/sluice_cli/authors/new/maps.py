@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from sluice.declaration.rules import Text
-from sluice.declaration.tree import Scalar
+from sluice.declaration.rules.scalar import Scalar
 from tools.sluice_cli.authors.new import fields, masks, rules
 from tools.sluice_cli.authors.new.names import LONGEST_IDENTIFIER, Scope, snake
 from tools.sluice_cli.authors.new.plan import FieldPlan, LeftOut, TreePlan
