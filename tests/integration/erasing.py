@@ -13,7 +13,7 @@ from sluice.declaration.rules import Each, Email, IpAddress, Text, Uuid
 from sluice.declaration.scrub import Find, Scrub
 from sluice.declaration.stream import Part, Stream
 from sluice.declaration.tree import Tree
-from sluice.migrate import tables
+from sluice.migrate import rights
 from tests.integration.databases import LOGINS, TestDatabase
 from tests.integration.environment import Environment
 
@@ -75,7 +75,7 @@ CREATE TABLE visits (
 def make_visits(database: TestDatabase) -> None:
     """Deploy the stream of visits."""
     database.sql(VISITS)
-    tables.grant(database.owner, Visit, LOGINS)
+    rights.grant(database.owner, Visit, LOGINS)
 
 
 @dataclass

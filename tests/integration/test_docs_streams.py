@@ -24,7 +24,7 @@ from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
 from sluice.ingest.batch import record_handler
 from sluice.ingest.rows import MaskedRow
-from sluice.migrate import tables
+from sluice.migrate import rights
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
@@ -136,7 +136,7 @@ def test_every_example_does_what_it_says(
         for sql in example.sql:
             assert declared
             database.sql(sql)
-            tables.grant(database.owner, declared, LOGINS)
+            rights.grant(database.owner, declared, LOGINS)
             seen["tables"] += "CREATE TABLE" in sql
         if not example.json:
             continue

@@ -40,7 +40,7 @@ from sluice.declaration.rules import (
 from sluice.declaration.stream import Masked, Part, Row, Stream
 from sluice.failures import Rejected
 from sluice.ingest.rows import MaskedRow
-from sluice.migrate import tables
+from sluice.migrate import rights
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
@@ -245,7 +245,7 @@ def test_what_a_rule_accepts_arrives_as_it_was_and_all_else_is_refused_where_it_
         " sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY)"
     )
     stream = stream_of(kind.rule)
-    tables.grant(database.owner, stream, LOGINS)
+    rights.grant(database.owner, stream, LOGINS)
     store = open_store(stream)
     mask = stream.masker(Keyset.parse(KEYSET))
     ids = map(numbered, count())
@@ -314,7 +314,7 @@ def test_what_a_rule_refuses_is_stored_as_null_and_all_else_as_it_was(
         " sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY)"
     )
     stream: type[Stream] = declare(Stream, NULLABLE, dict.fromkeys(NULLABLE), table="everything")
-    tables.grant(database.owner, stream, LOGINS)
+    rights.grant(database.owner, stream, LOGINS)
     store, mask, ids = open_store(stream), stream.masker(Keyset.parse(KEYSET)), map(numbered, count())
 
     @given(anything, st.lists(anything | st.integers(), max_size=4) | anything)

@@ -15,7 +15,7 @@ from sluice.declaration.stream import Masked, Row, Stream
 from sluice.declaration.tree import Tree
 from sluice.failures import Rejected
 from sluice.ingest.rows import MaskedRow
-from sluice.migrate import tables
+from sluice.migrate import rights
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import OpenStore, write
@@ -167,7 +167,7 @@ def test_what_a_tree_keeps_arrives_as_it_was_and_nothing_else_does(
     stored: list[Any] = []
     refused: list[Rejected] = []
     declared: Any = stream_of({"/x": Pseudonym(domain="d")})
-    tables.grant(database.owner, declared, LOGINS)
+    rights.grant(database.owner, declared, LOGINS)
     store = open_store(declared)
 
     masks = st.dictionaries(paths, st.sampled_from(MASKS), min_size=1, max_size=5)

@@ -7,7 +7,7 @@ from sluice.deadline import Deadline
 from sluice.declaration.rules import Each, Text
 from sluice.declaration.scrub import Scrub
 from sluice.declaration.stream import Stream
-from sluice.migrate import tables
+from sluice.migrate import rights, tables
 from sluice.operators.forget.eraser import Eraser
 from sluice.operators.forget.requests import Erase
 from sluice.operators.reveal import Request, Revealer
@@ -47,7 +47,7 @@ def visit(visitor: str | None, note: str | None, *words: str) -> dict[str, Any]:
 
 def test_a_text_is_stored_with_its_tokens_and_their_arrays(database: TestDatabase, open_store: OpenStore) -> None:
     database.sql(table_sql.create_table(Note))
-    tables.grant(database.owner, Note, LOGINS)
+    rights.grant(database.owner, Note, LOGINS)
     assert tables.findings(database.owner, Note, {}) == []
     put(
         open_store,

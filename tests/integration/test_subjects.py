@@ -18,7 +18,7 @@ from sluice.declaration.rules import Each, Email, Integer, Text, Uuid
 from sluice.declaration.scrub import Find, Scrub
 from sluice.declaration.stream import Part, Stream
 from sluice.ingest.store import Store
-from sluice.migrate import tables
+from sluice.migrate import rights
 from sluice.operators.forget import rows as rows_module
 from sluice.operators.forget.eraser import Eraser
 from sluice.operators.forget.requests import Erase, Erasure, Repeat
@@ -193,7 +193,7 @@ class World:
 def world(database: TestDatabase, fake_aws: FakeAws, settings: str, open_store: OpenStore) -> Iterator[World]:
     for stream in STREAMS:
         database.sql(table_sql.create_table(stream))
-        tables.grant(database.owner, stream, LOGINS)
+        rights.grant(database.owner, stream, LOGINS)
     world = World(database, fake_aws, settings, open_store)
     with world.opened:
         yield world

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Part, Stream
-from sluice.migrate import tables
+from sluice.migrate import rights, tables
 from sluice.operators.reveal import Request, Revealer
 from sluice.postgres.database import Database
 from sluice.pseudonyms.keyset import Keyset
@@ -37,7 +37,7 @@ def test_tokens_inside_of_a_tree_are_found_by_their_array_and_revealed(
     database: TestDatabase, open_store: OpenStore, deadline: Deadline
 ) -> None:
     database.sql(table_sql.create_table(Sighting))
-    tables.grant(database.owner, Sighting, LOGINS)
+    rights.grant(database.owner, Sighting, LOGINS)
     assert tables.findings(database.owner, Sighting, {}) == []
     gate = {"gate": {"email": "ada@example.com", "ip": "203.0.113.7", "name": "Ada"}}
     records = [

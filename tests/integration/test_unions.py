@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sluice.declaration.stream import Part, Stream
 from sluice.declaration.unions import Tagged
-from sluice.migrate import tables
+from sluice.migrate import rights, tables
 from sluice.operators.forget.eraser import Eraser
 from sluice.operators.forget.requests import Erase
 from sluice.operators.rekey.rekeyer import Rekeyer
@@ -53,7 +53,7 @@ def payments(database: TestDatabase) -> None:
     """Deploy the stream of payments."""
     database.sql(table_sql.create_table(Payment))
     assert tables.findings(database.owner, Payment, {}) == []
-    tables.grant(database.owner, Payment, LOGINS)
+    rights.grant(database.owner, Payment, LOGINS)
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_column_of_two_cases_holds_the_values_of_both(database: TestDatabase, 
     assert findings(database, *streams) == []
     for stream, bodies in list(zip(streams, records, strict=True))[:: len(streams) // 12]:
         database.sql(f"DROP TABLE IF EXISTS either; {table_sql.create_table(stream)}")
-        tables.grant(database.owner, stream, LOGINS)
+        rights.grant(database.owner, stream, LOGINS)
         rows = masked(stream, OLD, dict(enumerate(bodies, 1)))
         assert write(open_store(stream), rows, in_seconds(60)) == (2, 0, [])
 

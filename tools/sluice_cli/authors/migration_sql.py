@@ -11,8 +11,8 @@ from sluice.declaration.column_types import Arrays, Cells, Choices, Column, Colu
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.masks import Keep
 from sluice.declaration.stream import Stream
-from sluice.migrate import tables
-from sluice.migrate.tables import Found
+from sluice.migrate import catalogue, tables
+from sluice.migrate.catalogue import Found
 from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.driver import Connection, DatabaseError
@@ -53,7 +53,7 @@ class Migration(NamedTuple):
 
 def of_stream(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> Migration:
     """Return the migration. It is tried in the transaction, which the caller undoes."""
-    found = tables.found(connection, stream)
+    found = catalogue.found(connection, stream)
     steps = [Step(table_sql.create_table(stream))] if found is None else list(_steps(connection, stream, found))
     connection.run("SAVEPOINT migration")
     tried = [_tried(connection, step) for step in steps]

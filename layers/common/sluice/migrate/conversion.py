@@ -10,7 +10,7 @@ from typing import Any
 from sluice.deadline import Deadline
 from sluice.declaration.stream import Stream
 from sluice.failures import Outage
-from sluice.migrate import partitions, tables
+from sluice.migrate import catalogue, partitions
 from sluice.migrate.partitions import Partitioned
 from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection, identifier
@@ -35,7 +35,7 @@ def convert_empty(connection: Connection) -> None:
 
 def obstacles(connection: Connection, stream: type[Stream]) -> list[str]:
     """Return what keeps the stream's table from being converted: a sentence each, which says what to do."""
-    relation = tables.look_up(connection, stream)
+    relation = catalogue.look_up(connection, stream)
     known: Any = connection.run("SELECT to_regprocedure('conversion_obstacles(regclass)') IS NOT NULL")
     if stream.partitioning is None or relation is None or relation.is_partitioned or not known[0][0]:
         return []

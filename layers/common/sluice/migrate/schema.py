@@ -7,7 +7,7 @@ from sluice.deadline import Deadline
 from sluice.declaration import description
 from sluice.declaration.registry import load_all, load_as_brought
 from sluice.declaration.stream import Stream
-from sluice.migrate import conversion, logins, migrations, partitions, tables
+from sluice.migrate import conversion, logins, migrations, partitions, rights, tables
 from sluice.migrate import keyset as keysets
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
@@ -38,7 +38,7 @@ def migrate(
         partitions.declare(connection, streams)
         conversion.convert_empty(connection)
         for stream in streams:
-            tables.grant(connection, stream, roles)
+            rights.grant(connection, stream, roles)
         keysets.remember(connection, keyset, roles)
         return migrations.versions(connection)
 

@@ -1,15 +1,17 @@
-"""The streams' tables: each compared with its declaration, and the roles' rights on it."""
+"""The streams' tables: each compared with its declaration."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from sluice.declaration import column_types
-from sluice.declaration.column_types import TEXTS, Choices, Column, ColumnType
+from sluice.declaration.column_types import TEXTS, Choices, Column
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.stream import Stream
+from sluice.migrate import catalogue
+from sluice.migrate.catalogue import PARTITIONED, Found, Relation
 from sluice.postgres.cells import array_cell
 from sluice.postgres.credentials import Credentials
-from sluice.postgres.driver import Connection, DatabaseError, identifier, literal, quoted_table
+from sluice.postgres.driver import Connection, DatabaseError, literal
 
 KINDS = {
     "v": "a view",
@@ -20,7 +22,6 @@ KINDS = {
     "I": "an index",
     "c": "a type",
 }
-PARTITIONED = "p"
 BY_TIME = "RANGE (sent_at)"
 
 # Our own tables that Citus must leave alone: roles may write some columns only, and Citus also writes the defaults.
@@ -29,48 +30,15 @@ LOCAL = (
     *("pii_vault", "pii_vault_key", "pii_vault_shared", "rekeying", "removal", "token_key"),
 )
 
-type Rights = dict[str, list[str]]  # by privilege the columns; none: all of the table
-
-
-class Relation(NamedTuple):
-    """What the catalogue says of a table."""
-
-    oid: int
-    kind: str
-    unlogged: str | None  # this table, or a partition of it
-    has_row_security: bool
-    has_children: bool  # that inherit from it
-    rule: str | None
-    owner: str
-    user: str  # who asks
-    can_grant: bool
-    schema: str
-    can_grant_schema: bool
-
-    @property
-    def is_partitioned(self) -> bool:
-        return self.kind == PARTITIONED
-
-
-class Found(NamedTuple):
-    """A column of a table."""
-
-    name: str
-    type: ColumnType
-    not_null: bool
-    has_default: bool
-    is_generated: bool
-    is_always_identity: bool
-
 
 def findings(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> list[str]:
     """Compare a stream with its table, and return what does not fit: a sentence each, which says what to change."""
-    relation = look_up(connection, stream)
+    relation = catalogue.look_up(connection, stream)
     if relation is None:
         return [f"{stream.__name__}: there is no table {stream.table}"]
     if relation.kind in KINDS:
         return [f"{stream.__name__}: {stream.table} is {KINDS[relation.kind]}; a stream needs a table"]
-    found = {column.name: column for column in _columns(connection, relation)}
+    found = {column.name: column for column in catalogue.columns(connection, relation)}
     told = [
         *_of_relation(connection, relation, stream, roles),
         *_of_key(connection, relation, stream, found),
@@ -95,104 +63,6 @@ def distributed(connection: Connection) -> list[str]:
         f"the table {name} is distributed, and Sluice needs it on the coordinator; SELECT undistribute_table('{name}')"
         for (name,) in rows
     ]
-
-
-def found(connection: Connection, stream: type[Stream]) -> dict[str, Found] | None:
-    """Return the columns of a stream's table by name; None where there is no table."""
-    relation = look_up(connection, stream)
-    return None if relation is None else {column.name: column for column in _columns(connection, relation)}
-
-
-def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> None:
-    """Grant the roles the rights that their work on the stream's table takes, and revoke all others.
-
-    `findings` has told before whether the owner may do that.
-    """
-    table = quoted_table(stream.table)
-    relation = look_up(connection, stream)
-    schema = stream.table.rpartition(".")[0]
-    for role, given in rights(stream, relation is not None and relation.is_partitioned).items():
-        name = identifier(roles[role].username)
-        right = ", ".join(
-            f"{privilege} ({', '.join(str(identifier(column)) for column in columns)})" if columns else privilege
-            for privilege, columns in given.items()
-        )
-        if schema:
-            connection.run(f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {name}")
-        # Both are committed at once. REVOKE takes back the rights on single columns, too.
-        connection.run(f"REVOKE ALL ON {table} FROM {name}; GRANT {right} ON {table} TO {name}")
-
-
-def rights(stream: type[Stream], is_partitioned: bool) -> dict[str, Rights]:
-    """Return what the work on a stream's table takes, by role."""
-    tokens = sorted({place.column for place in stream.token_places})
-    texts = sorted({place.column for place in stream.text_places})
-    subject = [field.column for field in stream.subject.fields] if stream.subject else []
-    mentions = list(stream.mentioned.columns)
-    changed = [*dict.fromkeys([*tokens, *texts])]
-    found: dict[str, Rights] = {
-        # The time may be part of the key of a table that is or will be partitioned.
-        "ingest": {
-            "INSERT": [],
-            "SELECT": [*(OWN_COLUMNS if is_partitioned or stream.partitioning else OWN_COLUMNS[:1])],
-        },
-        "forget": {"DELETE": [], "SELECT": [*dict.fromkeys([*OWN_COLUMNS, *subject, *tokens, *mentions])]},
-        "rekey": {"SELECT": [*dict.fromkeys([*OWN_COLUMNS, *changed])]},
-    }
-    if mentions:
-        found["forget"]["UPDATE"] = mentions
-    if changed:
-        found["rekey"]["UPDATE"] = changed
-    return found
-
-
-def look_up(connection: Connection, stream: type[Stream]) -> Relation | None:
-    """Return what the catalogue says of a stream's table, or None where there is none."""
-    schema, _, name = stream.table.rpartition(".")
-    # to_regclass() fails, rather than finds nothing, in a schema that the owner may not use.
-    rows = connection.run(
-        "SELECT c.oid::bigint, c.relkind::text,"
-        " (SELECT min(p.oid::regclass::text) FROM pg_class p WHERE p.relkind = 'r' AND p.relpersistence = 'u'"
-        " AND (p.oid = c.oid OR p.oid IN (SELECT relid FROM pg_partition_tree(c.oid)))),"
-        " c.relrowsecurity,"
-        " c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),"
-        " (SELECT min(rulename) FROM pg_rewrite WHERE ev_class = c.oid AND c.relkind IN ('r', 'p'))::text,"
-        " pg_get_userbyid(c.relowner)::text, current_user::text,"
-        " pg_has_role(c.relowner, 'USAGE') OR (SELECT bool_and(has_table_privilege(c.oid, p || ' WITH GRANT OPTION'))"
-        " FROM unnest(ARRAY['INSERT', 'SELECT', 'UPDATE', 'DELETE']) p),"
-        " n.nspname::text,"
-        " pg_has_role(n.nspowner, 'USAGE') OR has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION')"
-        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE CASE :schema WHEN '' THEN c.oid = to_regclass(:table)"
-        " ELSE n.nspname = :schema AND c.relname = :name END",
-        schema=schema,
-        name=name,
-        table=str(identifier(name)),
-    )
-    return Relation(*rows[0]) if rows else None
-
-
-def _columns(connection: Connection, relation: Relation) -> Iterator[Found]:
-    """Yield the columns. A domain goes by the type below it, an array by the type of its elements."""
-    rows: Any = connection.run(
-        "WITH RECURSIVE attribute AS ("
-        "SELECT attnum, atttypid AS type, atttypmod AS modifier, attnotnull AS not_null FROM pg_attribute"
-        " WHERE attrelid = CAST(:oid AS oid) AND attnum > 0 AND NOT attisdropped"
-        " UNION ALL SELECT attnum, typbasetype, typtypmod, not_null OR typnotnull"
-        " FROM attribute JOIN pg_type t ON t.oid = type WHERE typtype = 'd')"
-        " SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), e.typname::text, b.modifier,"
-        " t.typcategory = 'A', e.typtype NOT IN ('b', 'e') OR e.typtype = 'b'"
-        " AND e.typnamespace <> 'pg_catalog'::regnamespace AND e.typname <> 'citext',"
-        " b.not_null, a.atthasdef AND a.attgenerated = '' OR a.attidentity <> '', a.attgenerated <> '',"
-        " a.attidentity = 'a'"
-        " FROM attribute b JOIN pg_attribute a ON a.attrelid = CAST(:oid AS oid) AND a.attnum = b.attnum"
-        " JOIN pg_type t ON t.oid = b.type AND t.typtype <> 'd'"
-        " JOIN pg_type e ON e.oid = CASE t.typcategory WHEN 'A' THEN t.typelem ELSE t.oid END"
-        " ORDER BY a.attnum",
-        oid=relation.oid,
-    )
-    for name, spelled, base, modifier, is_array, is_foreign, *rest in rows:
-        yield Found(name, ColumnType(spelled, base, modifier, is_array, is_foreign), *rest)
 
 
 def _of_relation(

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sluice.migrate import migrations, tables
+from sluice.migrate import catalogue, migrations, rights
 from sluice.migrate.doctor.finding import Finding
 from sluice.migrate.doctor.subject import Subject
+from sluice.migrate.rights import Rights
 from sluice.postgres.cells import array_cell
 from sluice.postgres.database import SCHEMA
 from sluice.postgres.driver import Connection
@@ -53,7 +54,7 @@ def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
 class _Grant(NamedTuple):
     """A GRANT of a migration of the product."""
 
-    given: tables.Rights
+    given: Rights
     is_of_function: bool
     things: list[str]
     roles: list[str]  # as the migrations call them
@@ -79,16 +80,16 @@ def _of_product(connection: Connection, subject: Subject) -> Iterator[Right]:
 def _of_streams(connection: Connection, subject: Subject) -> Iterator[Right]:
     """Yield what a deployment grants on the streams' tables, as far as these are there."""
     for stream in subject.streams:
-        if relation := tables.look_up(connection, stream):
-            for role, given in tables.rights(stream, relation.is_partitioned).items():
+        if relation := catalogue.look_up(connection, stream):
+            for role, given in rights.of_stream(stream, relation.is_partitioned).items():
                 yield from _rights(subject, role, relation.oid, given)
 
 
-def _parsed(privileges: str) -> tables.Rights:
+def _parsed(privileges: str) -> Rights:
     return {name: columns.split(", ") if columns else [] for name, columns in PRIVILEGE.findall(privileges)}
 
 
-def _rights(subject: Subject, role: str, relation: int | None, given: tables.Rights) -> Iterator[Right]:
+def _rights(subject: Subject, role: str, relation: int | None, given: Rights) -> Iterator[Right]:
     if relation is not None and role in subject.roles:
         for privilege, columns in given.items():
             for column in columns or [""]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sluice.migrate import migrations, partitions, tables
+from sluice.migrate import catalogue, migrations, partitions, tables
 from sluice.migrate.doctor.finding import Finding, Severity
 from sluice.migrate.doctor.subject import Subject
 from sluice.postgres.cells import array_cell
@@ -24,7 +24,7 @@ def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
         yield Finding(AREA, "fails", sentence, advice="Without that the next deployment fails.")
     yield from _of_streams(connection, subject, are_to_come=bool(lacking) and not subject.is_deployed)
     yield from _of_partitions(connection)
-    found = [relation.oid for stream in subject.streams if (relation := tables.look_up(connection, stream))]
+    found = [relation.oid for stream in subject.streams if (relation := catalogue.look_up(connection, stream))]
     yield from _of_indexes(connection, found)
     yield from _of_triggers(connection, found)
 
@@ -33,7 +33,7 @@ def _of_streams(connection: Connection, subject: Subject, are_to_come: bool) -> 
     """Compare each stream with its table. What migrations that are to come may still change is no failure yet."""
     severity: Severity = "warns" if are_to_come else "fails"
     for stream in subject.streams:
-        if are_to_come and tables.look_up(connection, stream) is None:
+        if are_to_come and catalogue.look_up(connection, stream) is None:
             continue
         for sentence in tables.findings(connection, stream, {}):
             advice = "`sluice check` tells whether the migrations to come change that." if are_to_come else ""
