@@ -70,7 +70,7 @@ GROUPS = {
         "unit/test_tree unit/test_canary_of_trees unit/test_unions unit/test_people_in_unions unit/test_prefix",
     ),
     "layout": (
-        ["declaration/layout.py", "declaration/annotations.py", "declaration/column_types.py"],
+        [f"declaration/{name}.py" for name in ("layout", "annotations", "collisions", "column_types")],
         "unit/test_declaration unit/test_stream unit/test_kinds unit/test_unions",
     ),
 }

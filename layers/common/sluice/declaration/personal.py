@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sluice.declaration.inside import TokensInside
-from sluice.declaration.layout import Column, Field, Layout, Nested, named_fields
-from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
+from sluice.declaration.layout import Field, Layout, Nested, named_fields
+from sluice.declaration.masks import Keep, Mask, Pseudonym
 from sluice.declaration.rules import INVALID, Each, Rule
 from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError
@@ -187,16 +187,6 @@ def distinct_places(layout: Layout) -> tuple[TokenPlace, ...]:
     return tuple(found.values())
 
 
-def differ(one: Column, other: Column) -> str:
-    """Tell why two cases of a union cannot write one column; nothing where they can."""
-    if _is_empty(one) or _is_empty(other):
-        return ""
-    tokens = [_tokens(column) for column in (one, other)]
-    if tokens[0] != tokens[1]:
-        return "not both as tokens of one domain, recoverable or not"
-    return "" if _holds(one) == _holds(other) else "one is a list and the other is none"
-
-
 def subject(stream: Layout, paths: Sequence[str]) -> Subject | None:
     """Return the subject that the stream names: the fields that say whose a record is. Raises DeclarationError."""
     if len(set(paths)) < len(paths):
@@ -308,25 +298,6 @@ def _written(layout: Layout, prefix: str = "", column: str = "", path: tuple[str
                 yield from _written(case.layout, "", column or name, (*path, name) if column else ())
             else:
                 yield from _written(case.layout, before, column, path)
-
-
-def _is_empty(column: Column) -> bool:
-    return isinstance(column.mask, Redact) and column.mask.constant is None
-
-
-def _tokens(column: Column) -> tuple[str, bool] | None:
-    """Return the domain of a column's tokens, and whether they are recoverable; None where it has none."""
-    if isinstance(column.mask, Pseudonym | TokensInside) and isinstance(column.declared, Field):
-        return column.mask.domain_of(column.declared.name), column.mask.recoverable
-    return None
-
-
-def _holds(column: Column) -> str:
-    if isinstance(column.declared, Field) and isinstance(column.declared.rule, Each):
-        return "json" if column.declared.rule.json else "array"
-    if isinstance(column.mask, TokensInside):
-        return "array"
-    return "json" if isinstance(column.declared, Nested) else "one"
 
 
 def _replace_everywhere(value: Any, change: Callable[[str], str]) -> Any:

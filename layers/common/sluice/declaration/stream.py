@@ -1,13 +1,14 @@
 """A stream is declared once: what a record looks like, what is personal in it, which table its rows go to."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, cast, dataclass_transform, get_type_hints
 
 import msgspec
 
 from sluice.declaration import (
     annotations,
+    collisions,
     diagnosis,
     envelopes,
     ignored,
@@ -22,7 +23,7 @@ from sluice.declaration import (
 from sluice.declaration import records as records_
 from sluice.declaration.envelopes import Envelope, Postmark, plain
 from sluice.declaration.ignored import Members
-from sluice.declaration.layout import OWN_COLUMNS, At, Column, Derived, Layout
+from sluice.declaration.layout import OWN_COLUMNS, Derived, Layout
 from sluice.declaration.offloading import ToS3
 from sluice.declaration.originals import Notes, Originals
 from sluice.declaration.outside import Outside
@@ -103,7 +104,7 @@ class _PartType(msgspec.StructMeta):
         outside.check(declared.layout, is_stream, envelope, splitter)
         if not isinstance(batch, str) or "\0" in batch or batch in OWN_COLUMNS:
             raise DeclarationError(f"{name}: the batch must be the name of a column, such as batch_id")
-        _check_columns(declared.layout, (*OWN_COLUMNS, batch) if is_stream else ())
+        collisions.check(declared.layout, (*OWN_COLUMNS, batch) if is_stream else ())
         of_a_stream = {
             "subject": subject,
             "mentions": mentions,
@@ -282,51 +283,3 @@ def _check_names(declared: Any) -> None:
         raise DeclarationError(
             f"{declared.__name__}.{name}: this name is taken, choose one with msgspec.field(name={name!r})"
         )
-
-
-def _check_columns(layout: Layout, own: tuple[str, ...]) -> None:
-    """Raise DeclarationError when a column is written twice, or is one that Sluice writes itself.
-
-    Two cases of a union may write one column, where it holds the same kind of thing.
-    """
-    _check_places(layout.name, layout.places(), own)
-    for nested in layout.nested:
-        if nested.many and nested.union:
-            _check_places(layout.name, nested.places(At()), ())
-
-
-def _check_places(name: str, places: Iterable[Column], own: tuple[str, ...]) -> None:
-    found: dict[str, list[Column]] = {}
-    for column in places:
-        if column.name in own:
-            change = "name another column in its mask" if column.mask else "give it another name"
-            raise DeclarationError(
-                f"{name}: {column.source} is written to the column {column.name},"
-                f" which Sluice writes itself in every table; {change}"
-            )
-        others = found.setdefault(column.name, [])
-        for other in others:
-            if not other.excludes(column):
-                raise DeclarationError(f"{name}: {_collision(other, column)}")
-            if differ := personal.differ(other, column):
-                raise DeclarationError(
-                    f"{name}: {other.source} and {column.source} are both written to the column {column.name}, but"
-                    f" {differ}; name another column in a mask of one of them"
-                )
-        others.append(column)
-
-
-def _collision(one: Column, other: Column) -> str:
-    """Tell which two things are written to one column, and what to change."""
-    if one.source == other.source:
-        return f"two masks of {one.source} write to the column {one.name}; name another column in one of them"
-    both = f"{one.source} and {other.source} are both written to the column {one.name}"
-    field, is_same_part = one.source.rpartition(".")[2], one.part == other.part
-    if one.is_named and other.is_named and is_same_part and other.source.endswith(f".{field}"):
-        return (
-            f"{both}, which a mask of {one.part}.{field} names; leave the name out there,"
-            " so that each object's name goes before the field's, or declare a Part for each"
-        )
-    if one.mask or other.mask:
-        return f"{both}; name another column in a mask of one of them"
-    return f"{both}; give one of them another name"
