@@ -33,6 +33,10 @@ VAULT_CASES = {
     "half sealed by another": "Half of the values sealed by another environment, half new",
 }
 
+# At most so many times as long, by records and by case.
+FLOOR_GOALS = ((10, 2.5), (100, 3), (1_000, 1.8), (10_000, 1.8))
+VAULT_GOALS = (("known", 1.2), ("half new", 1.8))
+
 # https://aws.amazon.com/lambda/pricing/ for us-east-1, arm64, the first 7.5 billion GB-seconds of a month
 DOLLARS_PER_MILLION_GB_SECONDS = 13.3334
 DOLLARS_PER_MILLION_REQUESTS = 0.20
@@ -186,10 +190,6 @@ def goals(measured: Measured) -> list[Sequence[str]]:
         ),
     ]
     return [goal(*about) for about in most]
-
-
-FLOOR_GOALS = ((10, 2.5), (100, 3), (1_000, 1.8), (10_000, 1.8))
-VAULT_GOALS = (("known", 1.2), ("half new", 1.8))
 
 
 def _times_without(cases: Measured, case: str) -> float:
