@@ -74,7 +74,7 @@ def look_up(connection: Connection, stream: type[Stream]) -> Relation | None:
 
 
 def columns(connection: Connection, relation: Relation) -> Iterator[Found]:
-    """Yield the columns; of a domain the type below it, of an array the type of its elements."""
+    """Yield the columns. A domain goes by the type below it, an array by the type of its elements."""
     rows: Any = connection.run(
         "WITH RECURSIVE attribute AS ("
         "SELECT attnum, atttypid AS type, atttypmod AS modifier, attnotnull AS not_null FROM pg_attribute"

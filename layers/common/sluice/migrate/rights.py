@@ -12,7 +12,7 @@ type Rights = dict[str, list[str]]  # by privilege the columns; none: all of the
 
 
 def grant(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> None:
-    """Give the roles what their work on the stream's table takes, and take back what it took once.
+    """Grant the roles the rights that their work on the stream's table takes, and revoke all others.
 
     `tables.findings` has told before whether the owner may do that.
     """
@@ -39,7 +39,7 @@ def of_stream(stream: type[Stream], is_partitioned: bool) -> dict[str, Rights]:
     mentions = list(stream.mentioned.columns)
     changed = [*dict.fromkeys([*tokens, *texts])]
     found: dict[str, Rights] = {
-        # Where it is partitioned, or will be, the time is part of the key, or may be.
+        # The time may be part of the key of a table that is or will be partitioned.
         "ingest": {
             "INSERT": [],
             "SELECT": [*(OWN_COLUMNS if is_partitioned or stream.partitioning else OWN_COLUMNS[:1])],
