@@ -103,6 +103,7 @@ def test_fields_are_spelled_as_a_declaration_spells_them(declare: Callable[[str,
         Changeable("badges", "badge", 'Badge(), Keep("badge")'),
         Changeable("badges", "holder", 'Text(max=12), Pseudonym(domain="subject"), Keep("initial", as_=shorter)'),
         Changeable("badges", "note", 'Text(max=99), Scrub(Find(Email(), Pseudonym(domain="email"))), NullIf("blank")'),
+        Changeable("badges", "rest", 'Tree({"/a": Redact()})'),
         Changeable("badges", "at", "Timestamp(), Keep()"),
         Changeable("badges", "lists", 'Each(Text(max=3)), Keep(), NullIf("invalid")'),
     ]

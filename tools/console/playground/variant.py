@@ -24,7 +24,7 @@ from sluice.declaration.unions import ByType, Tagged
 from sluice.failures import OF_A_USERS_CODE, DeclarationError
 from tools.sluice_cli.authors import envelopes
 
-POSITIONAL = ("column", "rule", "mask")  # options that a declaration gives without their name
+POSITIONAL = ("column", "rule", "mask", "paths")  # options that a declaration gives without their name
 KINDS = (Rule, Mask, NullIf, Find)
 
 type Declared = Rule | Mask | NullIf
