@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +100,14 @@ def test_the_schema_refuses_what_no_case_takes(changes: dict[str, object]) -> No
     validator = Draft202012Validator(json_schema.of_stream(Payment))
     assert list(validator.iter_errors(json.loads(payment()))) == []
     assert list(validator.iter_errors(json.loads(payment(**changes)))) != []
+
+
+@pytest.mark.parametrize("tag", ["To", "straße", "of fish", "a.b|c^", "ΣΑΣ", "K", "ŉ", "ǰ", "ΐ", "İ", "x-ﬁ", "DŽ"])
+def test_a_folded_tag_is_matched_in_any_case_and_nothing_else_is(tag: str) -> None:
+    pattern = re.compile(f"^(?:{json_schema.in_any_case(tag)})$")
+    near = {tag + "s", tag[1:], tag.replace("a", "b"), tag[:-1] + "X", re.sub("[.|]", "x", tag), tag.replace("^", "")}
+    for one in {tag, tag.upper(), tag.lower(), tag.title(), tag.casefold(), tag.swapcase(), *near}:
+        assert bool(pattern.search(one)) == (one.casefold() == tag.casefold()), one
 
 
 def test_all_faults_are_told_each_in_its_case(keyset: Keyset) -> None:

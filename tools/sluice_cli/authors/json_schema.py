@@ -4,9 +4,10 @@ A record that validates is accepted, except for what no schema can say: `descrip
 validates once it is in its canonical form: in NFC, without white space around it.
 """
 
-import re
+import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -141,7 +142,7 @@ def _of_tagged(union: Tagged, case: Case) -> Schema:
     tags = [*(case.tags or union.cases)]
     tag: Schema = {"const": tags[0]} if len(tags) == 1 else {"enum": tags}
     if union.fold:
-        tag = {"pattern": f"^(?:{'|'.join(_in_any_case(text) for text in tags)})$"}
+        tag = {"pattern": f"^(?:{'|'.join(in_any_case(text) for text in tags)})$"}
     if not case.tags:
         tag = {"not": tag}
     made["properties"] |= {union.key: {"type": _TYPES_OF_TAGS[type(tags[0])]} | tag}
@@ -157,10 +158,33 @@ def _of_json_type(case: Case) -> Schema:
     return types | _of_member(case.layout.members[0])
 
 
-def _in_any_case(text: str) -> str:
-    """Return the pattern of a text that may be in upper and lower case, as ECMA 262 has patterns."""
-    either = (f"[{one.lower()}{one.upper()}]" if one.isalpha() else one for one in text)
-    return "".join(re.sub(r"^([\\^$.|?*+()\[\]{}/])$", r"\\\1", one) for one in either)
+def in_any_case(text: str) -> str:
+    """Return the pattern of all texts that are the same in upper and lower case, as ECMA 262 has patterns."""
+    folded, made = text.casefold(), ""
+    while folded:
+        several = next((folded[:most] for most in (3, 2) if folded[:most] in _folded_from()), folded[0])
+        either = "".join(map(_either_case, several))
+        if len(several) > 1:  # as `ss`, to which ß folds
+            either = f"(?:{either}|[{_folded_from()[several]}])"
+        made, folded = made + either, folded[len(several) :]
+    return made
+
+
+def _either_case(one: str) -> str:
+    if one in _folded_from():
+        return f"[{one}{_folded_from()[one]}]"
+    return f"\\{one}" if one in r"\^$.|?*+()[]{}/" else one
+
+
+@cache
+def _folded_from() -> dict[str, str]:
+    """Return the characters that Unicode folds to a text, by the text."""
+    found: dict[str, str] = {}
+    for code in range(sys.maxunicode + 1):
+        one = chr(code)
+        if (folded := one.casefold()) != one:
+            found[folded] = found.get(folded, "") + one
+    return found
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Schema:
