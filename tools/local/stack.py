@@ -122,14 +122,16 @@ class Stack:
         # In a file, because every user of this machine sees the command line.
         overrides = self.folder / "parameters.yaml"
         write_private(overrides, json.dumps(self.all_parameters(parameters)))
-        deployed = sam(
-            *("deploy", "--template-file", str(self.folder / "build" / "template.yaml")),
-            *("--config-file", str(PROJECT / "samconfig.toml"), "--config-env", "local"),
-            *("--stack-name", self.name, "--parameter-overrides", overrides.as_uri()),
-            AWS_ENDPOINT_URL=self.emulator.endpoint_url,
-            SAM_CLI_POLL_DELAY="0.5",  # seconds
-        )
-        overrides.unlink()
+        try:
+            deployed = sam(
+                *("deploy", "--template-file", str(self.folder / "build" / "template.yaml")),
+                *("--config-file", str(PROJECT / "samconfig.toml"), "--config-env", "local"),
+                *("--stack-name", self.name, "--parameter-overrides", overrides.as_uri()),
+                AWS_ENDPOINT_URL=self.emulator.endpoint_url,
+                SAM_CLI_POLL_DELAY="0.5",  # seconds
+            )
+        finally:
+            overrides.unlink()
         if deployed.returncode != 0:
             why = "\n".join(self._failures()) or deployed.stdout.rpartition("Error: ")[2]
             raise NotStarted(f"sam deploy failed:\n{why}")
