@@ -263,6 +263,7 @@ def test_a_number_has_its_thousands_apart(value: int, shown: str) -> None:
     ("value", "shown"),
     [
         (None, "–"),
+        ("?", "?"),
         ("2026-01-31T10:30:00.123+01:00", "2026-01-31 09:30:00"),
         (datetime(2026, 1, 31, 9, 30, tzinfo=UTC), "2026-01-31 09:30:00"),
     ],

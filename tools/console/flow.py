@@ -26,7 +26,7 @@ from tools.console.ledger import Sum
 from tools.console.live import Live
 from tools.console.metrics import CloudWatch, Figures
 from tools.console.site import Site, Unavailable
-from tools.sluice_cli.operators import causes
+from tools.sluice_cli.operators import breaker, causes
 from tools.sluice_cli.operators import ledger as of_operators
 from tools.sluice_cli.operators.breaker import STATES, UNREADABLE, Source, Switchboard
 from tools.sluice_cli.operators.causes import Cause
@@ -211,7 +211,7 @@ class Flow:
             visibility_seconds=int(attributes.get("VisibilityTimeout", 0)),
             mapping_state=state,
             record=record,
-            paused_at=str(json.loads(paused).get("paused_at", "?")) if paused else "",
+            paused_at="" if paused is None else breaker.paused_at(paused),
             cause=cause,
             sums={name: self._sums.get(name, ledger.EMPTY) for name in fed(source.stream)},
             figures=figures.get(source.stream, metrics.UNKNOWN),

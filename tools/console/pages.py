@@ -54,10 +54,13 @@ def number(value: int) -> str:
 
 
 def moment(value: datetime | str | None) -> str:
-    """Return a time in UTC to the second, as `2026-01-31 09:30:00`, or a dash where there is none."""
+    """Return a time in UTC to the second, as `2026-01-31 09:30:00`, a dash where there is none, or `?`."""
     if not value:
         return "–"
-    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:  # somebody else has written it
+        return "?"
     return f"{at.astimezone(UTC) if at.tzinfo else at:%Y-%m-%d %H:%M:%S}"
 
 

@@ -206,13 +206,14 @@ def status_of(board: Switchboard, source: Source) -> dict[str, Any]:
         "runbook": cause.entry if cause else "",
         "tripped_at": record.tripped_at if record and record.why != UNREADABLE else None,
         "trips": record.trips if record else 0,
-        "paused_at": _paused_at(paused) if paused is not None else None,
+        "paused_at": paused_at(paused) if paused is not None else None,
         "waiting": waiting,
         "dead_letters": dead_letters,
     }
 
 
-def _paused_at(text: str) -> str:
+def paused_at(text: str) -> str:
+    """Return since when a stream is paused, by its parameter, or `?` if that cannot be read."""
     try:
         return str(json.loads(text)["paused_at"])
     except (ValueError, LookupError, TypeError):
