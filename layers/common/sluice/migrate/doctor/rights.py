@@ -19,7 +19,7 @@ from sluice.postgres.database import SCHEMA
 from sluice.postgres.driver import Connection
 
 AREA = "rights"
-GRANT = re.compile(r"^GRANT ([^;]+) ON (FUNCTION )?([^;]+) TO ([^;]+);", re.MULTILINE)
+GRANT = re.compile(r"^(GRANT|REVOKE) ([^;]+) ON (FUNCTION )?([^;]+) (?:TO|FROM) ([^;]+);", re.MULTILINE)
 PRIVILEGE = re.compile(r"([A-Z]+)(?: \(([^)]+)\))?")
 
 
@@ -34,7 +34,7 @@ class Right(NamedTuple):
 
 def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
     """Compare what the roles may do with what their work takes. Before a deployment, the tables' owner alone counts."""
-    own = set(_of_product(connection, subject))
+    own = _of_product(connection, subject)
     wanted = own | set(_of_streams(connection, subject))
     relations = {right.relation for right in wanted}
     yield from _of_owner(connection, {right.relation for right in own})  # `tables` tells it of the streams' tables
@@ -52,8 +52,9 @@ def findings(connection: Connection, subject: Subject) -> Iterator[Finding]:
 
 
 class _Grant(NamedTuple):
-    """A GRANT of a migration of the product."""
+    """A GRANT of a migration of the product, or a REVOKE that takes back what an earlier one granted."""
 
+    is_taken_back: bool
     given: Rights
     is_of_function: bool
     things: list[str]
@@ -62,19 +63,22 @@ class _Grant(NamedTuple):
 
 def _grants() -> list[_Grant]:
     return [
-        _Grant(_parsed(privileges), bool(function), things.split(", "), re.findall(r':"(\w+)"', roles))
+        _Grant(word == "REVOKE", _parsed(given), bool(function), things.split(", "), re.findall(r':"(\w+)"', roles))
         for migration in migrations.of_product()
-        for privileges, function, things, roles in GRANT.findall(migration.sql)
+        for word, given, function, things, roles in GRANT.findall(migration.sql)
     ]
 
 
-def _of_product(connection: Connection, subject: Subject) -> Iterator[Right]:
-    """Yield what the migrations grant on Sluice's own tables, as far as these are there."""
+def _of_product(connection: Connection, subject: Subject) -> set[Right]:
+    """Return what the migrations grant on Sluice's own tables, as far as these are there."""
+    found: set[Right] = set()
     for grant in _grants():
         for name in grant.things if not grant.is_of_function else []:
             rows: Any = connection.run("SELECT to_regclass(:name)::oid::bigint", name=name)
             for role in grant.roles:
-                yield from _rights(subject, role, rows[0][0], grant.given)
+                rights_of_role = set(_rights(subject, role, rows[0][0], grant.given))
+                found = found - rights_of_role if grant.is_taken_back else found | rights_of_role
+    return found
 
 
 def _of_streams(connection: Connection, subject: Subject) -> Iterator[Right]:
@@ -139,7 +143,7 @@ def _of_owner(connection: Connection, relations: Iterable[int]) -> Iterator[Find
 
 def _of_functions(connection: Connection, subject: Subject) -> Iterator[Finding]:
     """Look at the functions whose execution the migrations grant: to those roles, and to nobody else."""
-    grants = [grant for grant in _grants() if grant.is_of_function]
+    grants = [grant for grant in _grants() if grant.is_of_function and not grant.is_taken_back]
     wanted = sorted({(name, role) for grant in grants for name in grant.things for role in grant.roles})
     for name, role in [*wanted, *((name, "public") for name in sorted({name for name, _ in wanted}))]:
         rows: Any = connection.run(

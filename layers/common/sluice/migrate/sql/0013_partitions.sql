@@ -312,6 +312,7 @@ CREATE FUNCTION finish_conversion(stream_name text, boundary timestamptz) RETURN
             key_index text;
             before text;
             statement text;
+            grantee_name text;
             after text[];
             trigger_names text[];
             obstacles text;
@@ -369,6 +370,12 @@ CREATE FUNCTION finish_conversion(stream_name text, boundary timestamptz) RETURN
                 EXECUTE statement;
             END LOOP;
             IF has_rows THEN
+                FOR grantee_name IN SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
+                    FROM pg_class c, aclexplode(relacl || ARRAY(
+                        SELECT one FROM pg_attribute, unnest(attacl) one WHERE attrelid = old)) WHERE c.oid = old AND grantee <> relowner
+                LOOP
+                    EXECUTE format('REVOKE ALL ON %s FROM %s CASCADE', old, grantee_name);  -- the new table has granted it
+                END LOOP;
                 EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (MINVALUE) TO (%L)', name, old, boundary);
                 EXECUTE format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS sluice_conversion', old);
             ELSE
