@@ -133,7 +133,8 @@ def test_what_belongs_to_the_table_goes_over_to_the_new_one(
     assert {name: database.sql(query) for name, query in of_table.items()} == before
     assert kind(database) == "p"
     of_old = {  # the rights are on the table now, and no longer on what is its first partition
-        "table": "SELECT grantee FROM pg_class, aclexplode(relacl) WHERE relname = 'calls_before' AND grantee <> relowner",
+        "table": "SELECT grantee FROM pg_class, aclexplode(relacl)"
+        " WHERE pg_class.oid = 'calls_before'::regclass AND grantee <> relowner",
         "columns": "SELECT attacl FROM pg_attribute WHERE attrelid = 'calls_before'::regclass AND attacl::text <> '{}'",
     }
     assert [database.sql(query) for query in of_old.values()] == [[], []]

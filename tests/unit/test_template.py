@@ -32,6 +32,8 @@ from tools.sluice_cli.authors.template import DEFAULTS, OPTIONS
 from tools.template import with_streams
 
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+# Its parameters, and of what holds data that by which CloudFormation knows it, in a stack called sluice.
+FIRST_RELEASE: dict[str, Any] = json.loads((PROJECT / "tests" / "unit" / "first_release.json").read_text())
 
 # What can be given is named by nothing but the parameter of SSM that says which one is in use.
 IN_USE = {
@@ -335,6 +337,23 @@ def test_what_cannot_be_made_again_outlives_the_stack_unless_its_creation_fails(
         ["StorageKey", "VaultKey", "KeysetSecret", *trails, *of_type("AWS::SQS::Queue")], "RetainExceptOnCreate"
     )
     assert all(RESOURCES[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
+
+
+@pytest.mark.parametrize("name", FIRST_RELEASE["resources"])
+def test_an_update_of_the_first_release_replaces_nothing_that_holds_data(name: str) -> None:
+    # What is generated is generated anew where this changes: of the keyset, no token could be made again.
+    identity = ("QueueName", "FifoQueue", "Name", "LogGroupName", "SecretString", "GenerateSecretString")
+    resource = RESOURCES[name]
+    kept = {key: resolved(value) for key, value in resource["Properties"].items() if key in identity}
+    assert {"Type": resource["Type"], **kept} == FIRST_RELEASE["resources"][name]
+
+
+def test_the_parameters_of_the_first_release_that_are_gone_are_documented_and_no_new_one_must_be_given() -> None:
+    guide = (PROJECT / "docs" / "operations.md").read_text().partition("### From the first release")[2]
+    gone = {*FIRST_RELEASE["parameters"]} - {*TEMPLATE["Parameters"]}
+    assert [name for name in gone if f"`{name}`" not in guide] == []
+    new = {name for name, parameter in TEMPLATE["Parameters"].items() if "Default" not in parameter}
+    assert new <= {*FIRST_RELEASE["parameters"]}
 
 
 @pytest.mark.parametrize("name", IN_USE)
