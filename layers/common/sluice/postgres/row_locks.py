@@ -5,7 +5,7 @@ from typing import Any
 
 from sluice.postgres import sqlstate
 from sluice.postgres.cells import array_cell, json_cell
-from sluice.postgres.driver import Connection, DatabaseError
+from sluice.postgres.driver import Connection, DatabaseError, literal
 
 type RowId = tuple[str, str]  # of a row: its message id and its time, as texts
 
@@ -23,6 +23,7 @@ def lock(connection: Connection, table: str, rows: Sequence[RowId], columns: str
     """
     these = (
         "(message_id, sent_at) IN (SELECT * FROM unnest(CAST(:message_ids AS uuid[]), CAST(:times AS timestamptz[])))"
+        f" AND sent_at {_between([time for _, time in rows])}"
     )
     ids = {"message_ids": array_cell([one for one, _ in rows]), "times": array_cell([time for _, time in rows])}
     connection.run("SAVEPOINT lock")
@@ -45,6 +46,16 @@ def change(connection: Connection, table: str, columns: Sequence[str], rows: Seq
     connection.run(
         f"UPDATE {table} t SET {', '.join(f'{name} = r.{name}' for name in columns)}"
         f" FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json)) r"
-        " WHERE t.message_id = r.message_id AND t.sent_at = r.sent_at",
+        " WHERE t.message_id = r.message_id AND t.sent_at = r.sent_at"
+        f" AND t.sent_at {_between([str(row['sent_at']) for row in rows])}",
         rows=str(json_cell(rows)),
     )
+
+
+def _between(times: Sequence[str]) -> str:
+    """Return the condition that says within which times rows are, so that PostgreSQL plans for their partitions alone.
+
+    The times are texts of PostgreSQL, all in UTC: they sort as the times do.
+    """
+    first, last = (literal(end(times, default="infinity")) for end in (min, max))
+    return f"BETWEEN {first} AND {last}"

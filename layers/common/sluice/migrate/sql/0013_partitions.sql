@@ -434,5 +434,5 @@ GRANT INSERT ON batch TO :"maintain";
 GRANT SELECT (id) ON batch TO :"maintain";
 GRANT INSERT (id) ON operation TO :"maintain";
 GRANT EXECUTE ON FUNCTION audit_append, maintenance_time, partitions_of, partition_keys, make_partition, make_vault_partition, expiry_of, drop_partition, drop_vault_partitions, delete_expired, delete_outdated, begin_conversion, check_conversion, undo_conversion, finish_conversion TO :"maintain";
-GRANT EXECUTE ON FUNCTION rekey_vault TO :"rekey";
+GRANT EXECUTE ON FUNCTION partitions_of, rekey_vault TO :"rekey";
 REVOKE SELECT (tableoid), UPDATE (token), DELETE ON pii_vault FROM :"rekey";

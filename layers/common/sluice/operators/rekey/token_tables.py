@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -72,7 +72,7 @@ class SealedValues:
     name: str = "pii_vault"
 
     def estimate(self, connection: Connection, until: str | None = None) -> int:
-        return _estimate(connection, "pii_vault", "token", until)
+        return _estimate(connection, "pii_vault", _until("token", until))
 
     def read(self, connection: Connection, after: str | None) -> Batch:
         # A token can be in several partitions. DISTINCT, so that no batch ends between its entries.
@@ -99,7 +99,7 @@ class ErasedPersons:
     name: str = "erasure"
 
     def estimate(self, connection: Connection, until: str | None = None) -> int:
-        return _estimate(connection, "erasure", "subject_token", until)
+        return _estimate(connection, "erasure", _until("subject_token", until))
 
     def read(self, connection: Connection, after: str | None) -> Batch:
         tokens = [token for (token,) in _next(connection, "subject_token", "erasure", "subject_token", after)]
@@ -128,7 +128,7 @@ class ErasedValues:
     name: str = "erased_value"
 
     def estimate(self, connection: Connection, until: str | None = None) -> int:
-        return _estimate(connection, "erased_value", "token", until)
+        return _estimate(connection, "erased_value", _until("token", until))
 
     def read(self, connection: Connection, after: str | None) -> Batch:
         rows = _next(connection, "token, domain", "erased_value", "token", after)
@@ -172,20 +172,28 @@ class StreamRows:
         self._columns = ", ".join(["message_id::text", "sent_at::text", *texts])
 
     def read(self, connection: Connection, after: str | None) -> Batch:
-        message_id, sent_at = _row_id(after) if after else BEFORE_ALL
-        rows: Any = connection.run(
-            f"SELECT {self._columns} FROM {self._table}"
-            f" WHERE {row_locks.AFTER} ORDER BY {self._table}.message_id, {self._table}.sent_at LIMIT {BATCH_ROWS}",
-            message_id=message_id,
-            sent_at=sent_at,
-        )
         tokens: dict[str, str] = {}
-        row_ids = []
-        for message_id, sent_at, *values in rows:
+        row_ids, last_id = [], None
+        for message_id, sent_at, *values in self._next(connection, _row_id(after) if after else BEFORE_ALL):
+            last_id = f"{message_id} {sent_at}"
             decoded = self._decoded(values)
             if self._replaced(decoded, tokens) != decoded:
-                row_ids.append(f"{message_id} {sent_at}")
-        return Batch(f"{message_id} {sent_at}" if rows else None, tokens, row_ids)
+                row_ids.append(last_id)
+        return Batch(last_id, tokens, row_ids)
+
+    def _next(self, connection: Connection, after: RowId) -> Any:
+        """Return the rows after that one, partition by partition: a batch that changes rows in all of them is slow."""
+        for span in _spans(connection, self._table, after):
+            rows: Any = connection.run(
+                f"SELECT {self._columns} FROM {self._table} WHERE {span.condition} AND {row_locks.AFTER}"
+                f" ORDER BY {self._table}.message_id, {self._table}.sent_at LIMIT {BATCH_ROWS}",
+                message_id=after[0],
+                sent_at=after[1],
+            )
+            if rows:
+                return rows
+            after = BEFORE_ALL
+        return []
 
     def rewrite(self, connection: Connection, batch: Batch, is_settled: bool) -> int:
         # The owner of the table may change a row at the same time.
@@ -200,7 +208,13 @@ class StreamRows:
         return len(members)
 
     def estimate(self, connection: Connection, until: str | None = None) -> int:
-        return _estimate(connection, self._table, "message_id", _row_id(until)[0] if until else None)
+        if not until:
+            return _estimate(connection, self._table, "true")
+        row_id = _row_id(until)
+        span = next(_spans(connection, self._table, row_id), Span())
+        of_span = f"{span.condition} AND message_id <= {literal(row_id[0])}"
+        before = f"sent_at < {literal(span.lower)} OR " if span.lower else ""
+        return _estimate(connection, self._table, f"{before}{of_span}")
 
     def _decoded(self, values: Sequence[Any]) -> list[Any]:
         return [
@@ -236,6 +250,35 @@ def tables(streams: Iterable[type[Stream]], keyset: Keyset) -> list[TokenTable]:
     return [SealedValues(successors), ErasedPersons(successors), ErasedValues(successors), *of_streams]
 
 
+class Span(NamedTuple):
+    """The times of a partition's rows. None: it has no bound."""
+
+    lower: str | None = None
+    upper: str | None = None
+
+    @property
+    def condition(self) -> str:
+        """The same in SQL."""
+        found = [f"sent_at >= {literal(self.lower)}"] if self.lower else []
+        found += [f"sent_at < {literal(self.upper)}"] if self.upper else []
+        return " AND ".join(found) or "true"
+
+
+def _spans(connection: Connection, table: str, after: RowId) -> Iterator[Span]:
+    """Yield the span of the partition that has a row, and those of later ones. A table without partitions has one."""
+    rows: Any = connection.run(
+        "SELECT lower::text, upper::text, upper <= CAST(:after AS timestamptz)"
+        " FROM partitions_of(CAST(:name AS regclass)) ORDER BY lower NULLS FIRST",
+        name=table,
+        after=after[1],
+    )
+    if not rows:
+        yield Span()
+    for lower, upper, is_before in rows:
+        if not is_before:
+            yield Span(lower, upper)
+
+
 def _next(connection: Connection, columns: str, table: str, primary_key: str, after: str | None) -> Any:
     """Return the rows after that one, in the order of the primary key, by its index."""
     order = f"ORDER BY {primary_key} LIMIT {BATCH_ROWS}"
@@ -244,17 +287,20 @@ def _next(connection: Connection, columns: str, table: str, primary_key: str, af
     return connection.run(f"SELECT {columns} FROM {table} WHERE {primary_key} > :after {order}", after=after) or []
 
 
-def _estimate(connection: Connection, table: str, primary_key: str, until: str | None) -> int:
+def _until(primary_key: str, until: str | None) -> str:
+    return f"{primary_key} <= {literal(until)}" if until else "true"
+
+
+def _estimate(connection: Connection, table: str, condition: str) -> int:
     """Return how many rows PostgreSQL expects by its statistics: to count them would take as long as to read them."""
-    condition = f" WHERE {primary_key} <= {literal(until)}" if until else ""
-    rows: Any = connection.run(f"EXPLAIN (FORMAT JSON) SELECT FROM {table}{condition}")
+    rows: Any = connection.run(f"EXPLAIN (FORMAT JSON) SELECT FROM {table} WHERE {condition}")
     return int(rows[0][0][0]["Plan"]["Plan Rows"])
 
 
 def _row_id(text: str) -> RowId:
-    """Return the id that a text is. An earlier version's has no time, and comes after all rows of the message."""
+    """Return the id that a text is. An earlier version's has no time, and so tells no partition: all begins anew."""
     message_id, _, sent_at = text.partition(" ")
-    return message_id, sent_at or "infinity"
+    return (message_id, sent_at) if sent_at else BEFORE_ALL
 
 
 def _batch(row_ids: Sequence[str], current: Mapping[str, str]) -> Batch:
