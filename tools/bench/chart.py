@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from math import ceil, log10
+from math import ceil, log2, log10
 from typing import Any
 
 from tools.bench.growth_report import TABLES, by_rows, times
@@ -12,6 +12,8 @@ WIDTH, HEIGHT = 860, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 104, 44  # px around the bars
 BAR, GAP = 24, 3
 LOWEST, HIGHEST = 1, 10_000  # µs
+LOWEST_POWER = -1  # of two: half of the time
+LINE_OF_TEXT = 12  # px
 GROWTH_COLOURS = {
     ("sluice", "Sluice"): {"one": "#d1495b", "by month": "#0f7b6c", "by day": "#3a5ba0"},
     ("floor", "Floor"): {"one": "#edae49", "by month": "#8d99ae", "by day": "#c5b0d5"},
@@ -37,13 +39,13 @@ def growth_chart(sizes: Iterable[dict[str, Any]]) -> str:
         for case, _ in GROWTH_COLOURS
         for of in TABLES
     }
-    highest = ceil(max(value for points in values.values() for _, value in points))
+    highest = ceil(log2(max(value for points in values.values() for _, value in points)))
     legend = [
         (f"{writer}: {label.lower()}", GROWTH_COLOURS[case, writer][of])
         for case, writer in GROWTH_COLOURS
         for of, label in TABLES.items()
     ]
-    about = "Time of a batch, of that into 10,000 rows in the same rounds (lowest of the runs)"
+    about = "Time of a batch, of that into 10,000 rows in the same rounds (lowest; each line is twice the one below)"
     lines = zip(values.values(), legend, strict=True)
     return _svg(
         "Time of a batch by the rows that are there",
@@ -51,6 +53,7 @@ def growth_chart(sizes: Iterable[dict[str, Any]]) -> str:
             *_legend(about, legend),
             *_growth_scale(shown, highest),
             *(part for points, (_, colour) in lines for part in _line(points, colour, highest)),
+            *_line_ends([points[-1] for points in values.values() if points], highest),
         ],
     )
 
@@ -77,10 +80,10 @@ def _legend(about: str, entries: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _growth_scale(sizes: list[dict[str, Any]], highest: int) -> Iterator[str]:
-    for value in range(highest + 1):
-        y = _growth_y(value, highest)
+    for power in range(LOWEST_POWER, highest + 1):
+        y = _growth_y(2**power, highest)
         yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
-        yield _text(LEFT - 8, y + 4, f"{value} ×", anchor="end")
+        yield _text(LEFT - 8, y + 4, f"{2**power:g} ×", anchor="end")
     for number, size in enumerate(sizes):
         yield _text(_growth_x(number, len(sizes)), HEIGHT - 18, f"{size['rows']:,} rows", anchor="middle")
 
@@ -91,8 +94,14 @@ def _line(values: list[tuple[float, float]], colour: str, highest: int) -> Itera
         yield f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="2"/>'
     for x, y in points:
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>'
-    if points:
-        yield _text(points[-1][0] + 8, points[-1][1] + 4, f"{values[-1][1]:.1f}")
+
+
+def _line_ends(values: list[tuple[float, float]], highest: int) -> Iterator[str]:
+    """Yield the number at the end of each line, the lowest first, none over another."""
+    above = float(HEIGHT)
+    for x, value in sorted(values, key=lambda end: end[1]):
+        above = min(_growth_y(value, highest) + 4, above - LINE_OF_TEXT)
+        yield _text(x + 8, above, f"{value:.1f}")
 
 
 def _growth_x(number: int, sizes: int) -> float:
@@ -100,7 +109,8 @@ def _growth_x(number: int, sizes: int) -> float:
 
 
 def _growth_y(value: float, highest: int) -> float:
-    return HEIGHT - BOTTOM - value / highest * (HEIGHT - TOP - BOTTOM)
+    share = (log2(value) - LOWEST_POWER) / (highest - LOWEST_POWER)
+    return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
 
 def _scale() -> Iterator[str]:
