@@ -117,7 +117,7 @@ class Flow:
         self._queues: dict[str, str] = {}
         self._ledger: ledger.Tables | ledger.Function | None = None
         self._sums: Mapping[str, Sum] = {}  # as they were last seen
-        self._cloudwatch = None if site.is_embedded else CloudWatch(site, self.sources)
+        self._cloudwatch = None if site.is_emulated else CloudWatch(site, self.sources)
 
     @cached_property
     def board(self) -> Switchboard:

@@ -1,5 +1,6 @@
 """The site: the deployed stack that the console shows, and what it may read and change of it."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,11 @@ class Site:
     @property
     def is_embedded(self) -> bool:
         return self.embedded is not None
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether an emulator stands for AWS: it keeps no metrics."""
+        return bool(self.deployment.endpoint_url or os.environ.get("AWS_ENDPOINT_URL"))
 
     @cached_property
     def _clients(self) -> dict[str, Any]:
