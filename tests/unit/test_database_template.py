@@ -35,6 +35,14 @@ def let_through(endpoint: dict[str, Any]) -> set[str]:
     return {action for one in endpoint["PolicyDocument"]["Statement"] for action in listed(one["Action"])}
 
 
+def test_a_proxy_logs_in_as_the_owner_and_as_every_role() -> None:
+    logins = [name for name, one in TEMPLATE["Resources"].items() if one["Type"] == "AWS::SecretsManager::Secret"]
+    of_roles = {*logins} - {"OwnerSecret", "KeysetSecret"}
+    owner, *roles = (one["SecretArn"] for one in RESOURCES["Proxy"]["Properties"]["Auth"])
+    assert owner["Fn::If"][0] == "IsAurora"
+    assert roles == [{"Fn::Select": [number, {"Ref": "ProxySecretArns"}]} for number in range(len(of_roles))]
+
+
 def test_the_outputs_are_parameters_of_the_template() -> None:
     assert DATABASE["Outputs"].keys() == {
         "DatabaseHost",
