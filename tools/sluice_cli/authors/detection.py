@@ -211,7 +211,8 @@ _NAMES = _table(
     ip="ip, ip address, ip addr, ipaddress, ipaddr, remote addr, remote address, forwarded for",
     location="latitude, longitude, lat, lon, lng, coordinate, gps, geo point, geolocation, lat lng, lat lon",
     user_id="username, user name, login, screen name, screenname, handle, userid, customerid, uid, user, visitor id,"
-    "anonymous id, anonymousid, session id, sessionid, cookie id, external id, distinct id",
+    "anonymous id, anonymousid, session id, sessionid, cookie id, external id, distinct id,"
+    "loyalty no, loyalty number, loyalty id, loyalty card, membership no, membership number, membership id",
     device_id="device id, deviceid, device uid, device uuid, imei, imsi, iccid, idfa, idfv, gaid, aaid, udid,"
     "android id, advertising id, advertiser id, ad id, device token, push token, registration token, mac,"
     "mac address, macaddress, device serial, serial number, dev eui, device eui, hardware id, fingerprint,"
@@ -219,6 +220,7 @@ _NAMES = _table(
     tax_id="ssn, social security, social security number, tin, itin, tax id, taxid, tax number, tax no, nino,"
     "national id, national insurance number, national identifier, identity number, passport, passport number,"
     "passport no, cpf, nif, driver license, driver licence, license number, licence number, pesel, bsn,"
+    "vat, vat id, vatid, vat no, vat number,"
     "personnummer, aadhaar, aadhar, fiscal code, codice fiscale, id card, identity card",
     card="card number, cardnumber, credit card, creditcard, credit card number, debit card, card no, pan",
     iban="iban, account number, bank account, bank account number, accountnumber, routing number",

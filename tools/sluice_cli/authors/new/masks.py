@@ -1,5 +1,6 @@
 """Proposes masks for what samples seem to hold of a person."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from sluice.declaration.rules import (
 from sluice.declaration.search import Search
 from tools.sluice_cli.authors import detection
 from tools.sluice_cli.authors.new.rules import OF_CHOICES, Guess
-from tools.sluice_cli.authors.new.samples import Scalar
+from tools.sluice_cli.authors.new.samples import Place, Scalar
 
 RECOVERABLE = (("email", Email), ("phone", Phone))
 FINDS = {  # what can be found inside of a text, and what is proposed to stand in its place
@@ -47,8 +48,13 @@ class Concern(NamedTuple):
     held: tuple[str, ...] = ()  # kinds of what is inside of a text, if all of it can be found there
 
 
-def concern(keys: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Concern | None:
-    """Return what a place seems to hold of a person, or None where nothing speaks for it."""
+def concern(
+    keys: Sequence[str], guess: Guess, values: Sequence[Scalar], names: frozenset[str] = frozenset()
+) -> Concern | None:
+    """Return what a place seems to hold of a person, or None where nothing speaks for it.
+
+    `names` are the words of persons' names elsewhere in the samples: no form tells such a name inside of a text.
+    """
     rule = guess.rule.element
     by_name = detection.kind_of_name(".".join(keys)) or ("free_text" if keys[-1] in FREE_TEXTS else None)
     if isinstance(rule, Timestamp | Date):
@@ -65,10 +71,10 @@ def concern(keys: Sequence[str], guess: Guess, values: Sequence[Scalar]) -> Conc
     if not isinstance(rule, Text | Uuid | IpAddress):
         return None
     if by_name:
-        return (_held(texts) if by_name == "free_text" else None) or _named(by_name)
+        return (_held(texts, names) if by_name == "free_text" else None) or _named(by_name)
     if isinstance(rule, Uuid):
         return None
-    return _of_text(keys, texts)
+    return _of_text(keys, texts, names)
 
 
 def masks(
@@ -110,12 +116,27 @@ def _call(name: str, *options: str) -> str:
     return f"{name}({', '.join(option for option in options if option)})"
 
 
-def _of_text(keys: Sequence[str], texts: Sequence[str]) -> Concern | None:
+def words_of_names(place: Place) -> frozenset[str]:
+    """Return the words of all persons' names in samples, in small letters."""
+    inner = [*place.members.values(), *([place.elements] if place.elements else [])]
+    found = frozenset[str]().union(*map(words_of_names, inner))
+    if detection.kind_of_name(".".join(place.keys)) == "name":
+        found |= {word for value in place.scalars for word in _words(str(value))}
+    return found
+
+
+def _words(text: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[^\W\d_]{3,}", text)}
+
+
+def _of_text(keys: Sequence[str], texts: Sequence[str], names: frozenset[str]) -> Concern | None:
     """Return what a text holds that has neither a form nor a name that tells."""
-    if held := _held(texts):
+    if held := _held(texts, names):
         return held
     if any("://" in value for value in texts):
         return Concern("url", "a URL, which may name a person")
+    if detection.is_person(keys[-1]):
+        return Concern("user_id", "names a person")
     is_kind = {*detection.words(keys[-1])[-1:]} <= OF_CHOICES
     if len(keys) > 1 and detection.is_person(keys[-2]) and not is_kind:
         return Concern("person", "told of a person")
@@ -124,14 +145,17 @@ def _of_text(keys: Sequence[str], texts: Sequence[str]) -> Concern | None:
     return None
 
 
-def _held(texts: Sequence[str]) -> Concern | None:
+def _held(texts: Sequence[str], names: frozenset[str]) -> Concern | None:
     """Return what stands inside of texts, by its form."""
     held = sorted(set().union(*map(detection.find, texts)) & detection.PERSONAL)
     if not held:
         return None
-    told = f"holds {' and '.join(detection.WORDS[kind] for kind in held)}"
+    *others, last = [detection.WORDS[kind] for kind in held]
+    if any(names & _words(text) for text in texts):
+        return Concern("words", f"holds {', '.join([*others, last])} and a name")
+    told = f"holds {', '.join(others)} and {last}" if others else f"holds {last}"
     if {*held} <= FINDS.keys() and not any(map(detection.detect, texts)) and _are_found(held, texts):
-        return Concern("words", f"{told}, and maybe names, which nothing finds", tuple(held))
+        return Concern("words", f"{told}; names and addresses in it stay readable", tuple(held))
     return Concern("words", told)
 
 

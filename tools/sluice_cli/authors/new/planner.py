@@ -37,11 +37,13 @@ class Planner:
     batch: str = ""  # the column of a row's batch
     _classes: set[str] = field(default_factory=set)
     _people: set[Scalar] = field(default_factory=set, repr=False)  # clear values of the subject
+    _names: frozenset[str] = field(default=frozenset(), repr=False)  # words of persons' names
 
     def plan(self, root: Place, around: Sequence[Mapping[str, Any]] = ()) -> ObjectPlan:
         """Return the plan of a record; `around` is what there is around records."""
         self._classes = {*names.CLASSES, self.stream_class}
         self._people = {value for keys in self.subject for value in _values_of(root, keys.split("."))}
+        self._names = masks.words_of_names(root)
         columns = {*OWN_COLUMNS}
         members = self._record(root, Scope(columns, path=""))
         outside = self._around(around, {*root.members, *(member.name for member in members)}, columns)
@@ -208,7 +210,7 @@ class Planner:
     def _field(self, place: Place, name: str, scope: Scope, wanted: str) -> FieldPlan:
         """Return the plan of a value, or of a list of values, in the wanted column if that is free."""
         guess, values = fields.rule(place)
-        concern = masks.concern(place.keys, guess, values)
+        concern = masks.concern(place.keys, guess, values, self._names)
         self.questions += fields.questions(place, guess, values, concern)
         columns, by_default = scope.columns, scope.prefix + name
         column = names.column(scope.prefix + wanted, columns)
