@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -120,7 +121,7 @@ class Stack:
     def deploy(self, parameters: Mapping[str, str]) -> str:
         """Deploy what is built, the first time or again, and return what SAM said. Raises NotStarted."""
         # In a file, because every user of this machine sees the command line.
-        overrides = self.folder / "parameters.yaml"
+        overrides, began = self.folder / "parameters.yaml", datetime.now(UTC)
         write_private(overrides, json.dumps(self.all_parameters(parameters)))
         try:
             deployed = sam(
@@ -133,7 +134,7 @@ class Stack:
         finally:
             overrides.unlink()
         if deployed.returncode != 0:
-            why = "\n".join(self._failures()) or deployed.stdout.rpartition("Error: ")[2]
+            why = "\n".join(self._failures(began)) or deployed.stdout.rpartition("Error: ")[2]
             raise NotStarted(f"sam deploy failed:\n{why}")
         (stack,) = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -183,8 +184,8 @@ class Stack:
             **parameters,
         }
 
-    def _failures(self) -> list[str]:
-        """Return a line for each resource that failed, the first first."""
+    def _failures(self, began: datetime) -> list[str]:
+        """Return a line for each resource that has failed since then, the first first."""
         cloudformation = self.client("cloudformation")
         try:
             pages = list(cloudformation.get_paginator("describe_stack_events").paginate(StackName=self.name))
@@ -193,7 +194,9 @@ class Stack:
         return [
             f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
             for event in reversed([event for page in pages for event in page["StackEvents"]])
-            if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
+            if event["ResourceStatus"].endswith("_FAILED")
+            and event.get("ResourceStatusReason")
+            and event["Timestamp"] >= began.replace(microsecond=0)
         ]
 
 
