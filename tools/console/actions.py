@@ -156,7 +156,7 @@ def _outage(request: Request, form: Form) -> Told:
                 job.told = f"stopped; it starts again in {left} s"
         finally:
             server.start_again()
-            job.told = "it runs again; the next good probe starts the queue"
+            job.told = "it runs again; a probe starts the queue within a minute"
 
     _jobs(request).start("PostgreSQL", work, alone=True)
     return told(f"PostgreSQL is stopped for {OUTAGE_SECONDS} seconds. Send some messages, and watch the breaker.")
@@ -176,7 +176,7 @@ def _lock(request: Request, form: Form) -> Told:
             for left in job.seconds(LOCK_SECONDS):
                 job.told = f"locked against writes for {left} s more"
             owner.run("ROLLBACK")
-        job.told = "unlocked; the next good probe starts the queue"
+        job.told = "unlocked; a probe starts the queue within a minute"
 
     _jobs(request).start(f"Table {', '.join(tables)}", work, alone=True)
     return told(f"Locked for {LOCK_SECONDS} seconds. A batch tries for a minute; then the breaker trips.")

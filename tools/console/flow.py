@@ -57,7 +57,6 @@ class Lane:
     about: str
     queue: Depth
     dead_letters: Depth
-    visibility_seconds: int  # for which SQS hides what it has handed out
     mapping_state: str
     record: Record | None  # of its breaker, where that is not closed
     paused_at: str
@@ -208,7 +207,6 @@ class Flow:
             about=about(source.stream),
             queue=_depth(attributes),
             dead_letters=_depth(self._attributes(redrive) if redrive else {}),
-            visibility_seconds=int(attributes.get("VisibilityTimeout", 0)),
             mapping_state=state,
             record=record,
             paused_at="" if paused is None else breaker.paused_at(paused),

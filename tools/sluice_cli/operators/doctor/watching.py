@@ -52,7 +52,8 @@ def _of_topic(site: Site, topic: str) -> Iterator[Finding]:
 
 def schedule(site: Site) -> Iterator[Finding]:
     """Look at whether the breaker is called every minute."""
-    yield Finding("schedule", "good", f"{len(site.of_type('Events::Rule'))} rule")
+    rules = len(site.of_type("Events::Rule"))
+    yield Finding("schedule", "good", f"{rules} rule{'s' * (rules != 1)}")
     for name, rule in site.of_type("Events::Rule").items():
         state = site.client("events").describe_rule(Name=rule.rpartition("|")[2])["State"]
         if state == "DISABLED":
