@@ -81,7 +81,7 @@ def test_a_redrive_calls_until_it_is_done_and_tells_the_whole(function: FakeFunc
         "sent to the queue │ 1,234",
         "dropped: the person was erased since │ 1",
         "sent since this began: they stay │ 2",
-        "would still fail: out_of_range │ 4",
+        "stay, since they would still fail: out_of_range │ 4",
     ):
         assert line in shown
 

@@ -171,6 +171,21 @@ def test_what_may_be_personal_is_masked_and_marked(values: list[Any], key: str, 
     assert [one for one in planned([{key: value} for value in values])[1].splitlines() if "confirm" in one][1:] == []
 
 
+def test_a_text_with_a_name_of_the_samples_is_redacted_however_much_else_can_be_found_in_it() -> None:
+    record = {"requester": {"fullName": "Ingrid Berg"}, "words": "mail ann@example.com, regards"}
+    _, kept = planned([record])
+    _, redacted = planned([record, record | {"words": "mail ann@example.com, regards, INGRID"}])
+    assert "Scrub(Find(Email()" in kept and "names and addresses in it stay readable" in kept
+    assert "Scrub(" not in redacted and "holds an e-mail address and a name" in redacted
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("assignee", "m.berg"), ("loyaltyNo", "LY96234074"), ("vatId", "DE811907980")]
+)
+def test_a_key_that_names_a_person_or_a_number_of_one_is_marked(key: str, value: str) -> None:
+    assert "# confirm:" in planned([{key: value}])[1]
+
+
 def test_what_is_told_of_a_person_is_masked() -> None:
     _, text = planned(
         [{"customer": {"tier": "gold", "city": "Paris", "age": 7, "vip": True}, "shop": {"city": "Paris"}}]

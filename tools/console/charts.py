@@ -19,7 +19,7 @@ from sluice.postgres.driver import Connection
 from tools.console import flow, logs, pages, refusals
 from tools.console.site import Site, Unavailable
 
-MOST_REASONS = 6  # lines of a chart that can be told apart
+MOST_REASONS = 6  # lines of a chart that can be told apart; the page says so
 
 
 class Window(NamedTuple):

@@ -60,7 +60,8 @@ def _page(request: Request) -> Response:
 def told(total: Total) -> list[tuple[str, int]]:
     """Return what the calls of a redrive have done, in words."""
     done = [(words, total.counts[name]) for name, words in WORDS.items() if total.counts[name]]
-    return done + [(f"would still fail: {reason}", count) for reason, count in sorted(total.reasons.items())]
+    failing = [(f"stay, since they would still fail: {reason}", count) for reason, count in total.reasons.items()]
+    return done + sorted(failing)
 
 
 def routes() -> list[Address]:

@@ -246,6 +246,7 @@ def show_console(stack: Stack) -> None:
             page.terminate()
             page.wait()
     finally:
+        console.print("Stopping the stack …")
         down()
 
 

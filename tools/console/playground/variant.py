@@ -1,6 +1,7 @@
 """Variants: a declaration with other rules or masks for some of its fields, made in memory alone."""
 
 import ast
+import difflib
 import inspect
 import json
 import sys
@@ -275,7 +276,10 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
         case ast.Dict(keys=keys, values=values) if all(keys):
             pairs = zip(keys, values, strict=True)
             return {_value(key, names): _value(value, names) for key, value in pairs if key}
-        case ast.Name(id=name) if name in names:
+        case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)) if name not in names:
+            near = difflib.get_close_matches(name, [*names, "True", "False", "None"], 1)
+            raise DeclarationError(f"{name} is not known here" + (f"; did you mean {near[0]}?" if near else ""))
+        case ast.Name(id=name):
             return names[name]
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords) if _is_kind(names.get(name)):
             positional = [_value(argument, names) for argument in arguments]

@@ -83,7 +83,7 @@ def redrive(
     """
     payload = _payload("redrive", stream, reason, ticket, id, rejected_as) | {"rate": rate}
     total = _until_done(payload | {"dry_run": dry_run}, stack)
-    _show(total, "would still fail", dry_run)
+    _show(total, "stay, since they would still fail", dry_run)
     raise typer.Exit(terminal.REJECTED if total.reasons or total.stays else 0)
 
 
