@@ -66,7 +66,7 @@ Bytes on disk, in MB: rows, their indexes, the vault, its index.
 A new token key goes through all rows and the whole vault in batches of 1,000, a transaction each: once to remember
 which token is now which (map), once to rewrite them (apply). Thousands in a second, and the minutes for all of them at
 that pace. Then it reads all of them twice more, to see that nothing is left; that is not in the minutes. A call goes on
-where the one before ended, and `sluice keys rekey` says how far it is.
+where the one before ended, and `sluice keys rekey` says how far it is.{growth.get("rekey_note", "")}
 
 {table(("Rows", "Rows a month", "Table", "Rows: map", "apply", "Vault: map", "apply", "Minutes"), _rekey_rows(sizes))}
 """
