@@ -52,7 +52,8 @@ GROUPS = {
     ),
     "masks": (
         ["declaration/masks.py", "declaration/masking.py", "declaration/scrub.py", "declaration/search.py"],
-        "unit/test_masks unit/test_scrub unit/test_kinds unit/test_canary unit/test_rules",
+        "unit/test_masks unit/test_scrub unit/test_kinds unit/test_canary unit/test_rules unit/test_null_if"
+        " unit/test_tree",
     ),
     "records": (
         ["declaration/records.py", "declaration/postmark.py", "declaration/envelopes.py", "declaration/whose.py"],
