@@ -36,7 +36,7 @@ demo: setup ## send 1,000 messages through the whole system on this machine; ARG
 redeploy: setup ## build and deploy what has changed to the stack that `make demo ARGS=--keep` left; queues and rows stay
 	@$(BIN)/python -m tools.local.redeploy
 
-test: setup ## run the tests, on a real PostgreSQL and the deployed template, in six minutes; ARGS go to pytest
+test: setup ## run the tests, on a real PostgreSQL and the deployed template, in six to ten minutes; ARGS go to pytest
 	$(BIN)/python -m pytest $(PARALLEL) -m "not long" $(TESTS) $(ARGS)
 
 test-all: setup ## these and all documented commands, deployments, outages, and what needs Docker or LocalStack

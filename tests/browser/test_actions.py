@@ -38,7 +38,7 @@ def send(visitor: Visitor, kind: str, count: int, rate: str = "") -> None:
     visitor.page.get_by_label("Stream").select_option("user_logins")
     visitor.page.get_by_label("Made-up records").select_option(kind)
     visitor.page.get_by_label("How many").fill(str(count))
-    visitor.page.get_by_label("A second, at most").fill(rate)
+    visitor.page.get_by_label("Messages a second, at most").fill(rate)
     visitor.page.get_by_role("button", name="Send", exact=True).click()
     visitor.page.locator("#sent .note").wait_for()
 

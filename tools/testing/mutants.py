@@ -5,6 +5,7 @@ modules; names of groups take these alone, and keep what the page says of the ot
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ COPY = STATE / "mutants"  # mutmut finds packages in src/ alone, so the copy has
 PAGE = PROJECT / "docs" / "mutants.md"
 RESULTS = PROJECT / "docs" / "mutants.json"
 PRODUCT = Path("layers/common/sluice")
+SECONDS = 600  # that the tests of a group may take
 HEAD = """\
 # Mutants
 
@@ -116,11 +118,30 @@ def mutmut(*arguments: str) -> str:
     return ran.stdout
 
 
-def mutants() -> Iterator[Mutant]:
-    """Yield what mutmut has found."""
+def survives(name: str, tests: str) -> bool:
+    """Tell whether a mutant survives in a process of its own too.
+
+    mutmut forks for each mutant, once all is imported: what runs while a declaration is read it changes too late.
+    """
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-o", "pythonpath=. src tests/declared"]
+    ran = subprocess.run(
+        [*command, "-p", "no:cacheprovider", *(f"tests/{test}.py" for test in tests.split())],
+        cwd=COPY / "mutants",
+        env=os.environ | {"MUTANT_UNDER_TEST": name},
+        check=False,
+        capture_output=True,
+        timeout=SECONDS,
+    )
+    return ran.returncode == 0
+
+
+def mutants(tests: str) -> Iterator[Mutant]:
+    """Yield what mutmut has found with these tests."""
     for line in mutmut("results", "--all", "true").splitlines():
         if found := re.fullmatch(r"\s*(sluice\.\S+): (.+)", line):
             name, outcome = found.groups()
+            if outcome == "survived" and not survives(name, tests):
+                outcome = "killed"
             module, _, rest = name.rpartition(".")
             function = re.sub(r"^xǁ(\w+)ǁ", r"\1.", re.sub(r"__mutmut_\d+$", "", rest)).removeprefix("x_")
             mutant = Mutant(module.removeprefix("sluice.").replace(".", "/") + ".py", function, outcome)
@@ -174,7 +195,7 @@ def main(names: Sequence[str]) -> None:
     for name in names or GROUPS:
         prepare(*GROUPS[name])
         mutmut("run", "--max-children", "1")
-        found = list(mutants())
+        found = list(mutants(GROUPS[name][1]))
         kept |= result(found)
         RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
         PAGE.write_text(page(kept))
