@@ -245,8 +245,8 @@ def show_console(stack: Stack) -> None:
         finally:  # Ctrl-C in the terminal reaches it too; a signal to this process alone does not
             page.terminate()
             page.wait()
+            console.print("Stopping the stack …")
     finally:
-        console.print("Stopping the stack …")
         down()
 
 

@@ -25,7 +25,6 @@ from tools.sluice_cli.terminal import run
 app = typer.Typer(
     help="Declare streams, look at what they make of records, and run what is deployed.",
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,  # they show local variables, which may hold a record
     context_settings={"help_option_names": ["-h", "--help"]},
 )
