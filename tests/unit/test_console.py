@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.types import Message
 
 from sluice.operators.audit.ledger import COUNTS, OUTCOMES
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tests.unit.fakes import IP_TOKEN, ROOT
-from tools.console import cells, pages, refusals, runbook, streams
+from tools.console import cells, pages, refusals, rows, runbook, streams
 from tools.console.app import application
 from tools.console.guard import HEADERS, Secrets
 from tools.console.jobs import Busy, Job, Jobs
@@ -227,6 +228,13 @@ def test_with_changes_allowed_but_no_rights_nothing_is_done_and_the_page_says_wh
     assert (answer.status, 'class="note bad"' in answer.text) == (200, True)
     wanted = ("Your rights do not allow this", "AccessDenied", "with the embedded stack alone")
     assert any(one in answer.text for one in wanted), answer.text
+
+
+def test_rows_that_cannot_be_read_say_why_while_they_are_followed() -> None:
+    app = application(site(Session()), PORT, SECRETS)
+    request = Request({"type": "http", "query_string": b"stream=user_logins&follow=yes", "app": app})
+    shown = rows.followed(request)
+    assert ('class="note bad"' in shown, "sluice console --database" in shown) == (True, True)
 
 
 @pytest.mark.parametrize("folder", VENDORED, ids=["console", "tests"])

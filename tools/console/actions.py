@@ -5,7 +5,6 @@ operators' functions alone, with the rights of whoever started it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +19,7 @@ from sluice.failures import DeclarationError
 from sluice.postgres.driver import quoted_table
 from tools.console import letters, pages
 from tools.console.jobs import Busy, Job, Jobs
+from tools.console.pages import Told, told
 from tools.console.site import Site, Unavailable
 from tools.local.stack import Stack
 from tools.sluice_cli.authors import messages
@@ -43,14 +43,6 @@ type Form = Mapping[str, str]
 
 class Wrong(Exception):
     """What was filled in cannot be done: says why."""
-
-
-class Told(dict[str, Any]):
-    """What the page says of what was done: `text`, `kind` and more."""
-
-
-def told(text: str, kind: str = "good", **more: Any) -> Told:
-    return Told(text=text, kind=kind, **({"lines": [], "values": []} | more))
 
 
 def _send(request: Request, form: Form) -> Told:

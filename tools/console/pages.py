@@ -48,6 +48,15 @@ def render(template: str, **context: Any) -> str:
     return _environment.get_template(template).render(context)
 
 
+class Told(dict[str, Any]):
+    """What the page says of what was done, for `told.html`: `text`, `kind` and more."""
+
+
+def told(text: str, kind: str = "good", **more: Any) -> Told:
+    """Return what the page is to say. `kind` is good, warn or bad."""
+    return Told(text=text, kind=kind, **({"lines": [], "values": []} | more))
+
+
 def number(value: int) -> str:
     """Return a number with its thousands apart, by a space that does not break: 1 234 567."""
     return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

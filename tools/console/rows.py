@@ -179,13 +179,16 @@ def _page(request: Request) -> Response:
 
 
 def _live(request: Request) -> Response:
-    def look() -> str:
-        try:
-            return pages.render("rows_newest.html", table=_asked(request)[0])
-        except Unavailable as error:
-            return pages.render("told.html", text=str(error), kind="bad")
+    live = Live(lambda: followed(request), request.app.state.flow.seconds, request.app.state.closing)
+    return live.stream(str)
 
-    return Live(look, request.app.state.flow.seconds, request.app.state.closing).stream(str)
+
+def followed(request: Request) -> str:
+    """Return the newest rows as a part of the page, or why they cannot be read."""
+    try:
+        return pages.render("rows_newest.html", table=_asked(request)[0])
+    except Unavailable as error:
+        return pages.render("told.html", **pages.told(str(error), "bad"))
 
 
 def _token(request: Request) -> Response:
