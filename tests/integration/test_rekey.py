@@ -28,7 +28,7 @@ from sluice.vault.sealing import WrappedDataKey, open_data_key
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tests.integration.citus import distributed
-from tests.integration.databases import TestDatabase, in_seconds
+from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.integration.environment import VAULT_KEY, OpenStore, write
 from tests.integration.erasing import CALLER, Visit, make_visits
 from tests.integration.messages import KEY, login, numbered
@@ -213,6 +213,47 @@ def test_numbers_in_json_keep_all_their_digits(rekeying: Rekeying) -> None:
     rekeying.rekey()
     expected = rekeying.database.value("SELECT CAST(:trips AS jsonb)::text", trips=trips % new)
     assert rekeying.database.sql("SELECT DISTINCT trips::text FROM visits") == [[expected]]
+
+
+def test_a_row_gets_its_tokens_whatever_time_its_owner_has_given_it(rekeying: Rekeying) -> None:
+    ids = [found for (found,) in rekeying.database.sql("SELECT message_id::text FROM user_logins ORDER BY message_id")]
+    times = {0: "12000-01-01", 4: "0100-01-01 BC", 5: "0044-01-01 BC", 8: "infinity", 9: "-infinity"}
+    for place, time in times.items():
+        rekeying.database.sql(
+            "UPDATE user_logins SET sent_at = CAST(:time AS timestamptz) WHERE message_id = CAST(:id AS uuid)",
+            time=time,
+            id=ids[place],
+        )
+    rekeying.key_becomes_current()
+    rekeying.rekey()
+    assert rekeying.database.value("SELECT count(*) FROM user_logins WHERE masked_ip LIKE 't1%'") == 0
+    assert rekeying.database.value("SELECT count(*) FROM user_logins WHERE masked_ip LIKE 't2%'") == len(ids)
+
+
+PARTITIONED_BY_THE_OWNER = (
+    "RANGE (sent_at); CREATE TABLE early PARTITION OF parted FOR VALUES FROM (MINVALUE) TO ('2020-01-01');"
+    "CREATE TABLE others PARTITION OF parted DEFAULT",
+    "RANGE (message_id); CREATE TABLE low PARTITION OF parted FOR VALUES FROM (MINVALUE) TO"
+    " ('00000000-0000-0000-0000-000000000006'); CREATE TABLE high PARTITION OF parted FOR VALUES FROM"
+    " ('00000000-0000-0000-0000-000000000006') TO (MAXVALUE)",
+    "HASH (message_id); CREATE TABLE half PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+    "CREATE TABLE other PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+)
+
+
+@pytest.mark.parametrize("partitions", PARTITIONED_BY_THE_OWNER, ids=["default", "ids", "hashes"])
+def test_all_rows_get_their_tokens_however_the_owner_has_partitioned_the_table(
+    partitions: str, rekeying: Rekeying
+) -> None:
+    rekeying.database.sql(
+        f"CREATE TABLE parted (LIKE user_logins INCLUDING DEFAULTS) PARTITION BY {partitions};"
+        "INSERT INTO parted SELECT * FROM user_logins; ALTER TABLE user_logins RENAME TO whole;"
+        f"ALTER TABLE parted RENAME TO user_logins; GRANT SELECT, UPDATE ON user_logins TO {LOGINS['rekey'].username}"
+    )
+    rekeying.key_becomes_current()
+    assert rekeying.rekey()["done"]
+    tokens = {row[0][:3] for row in rekeying.database.sql("SELECT masked_ip FROM user_logins")}
+    assert (tokens, rekeying.database.value("SELECT count(*) FROM user_logins")) == ({"t2_"}, 11)
 
 
 def test_what_is_no_token_of_ours_stays_as_it_is(rekeying: Rekeying) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sluice.failures import DeclarationError
 
+BY_TIME = "RANGE (sent_at)"  # how a table is partitioned, as pg_get_partkeydef tells it
 UNITS = ("day", "month", "year")  # as PostgreSQL's date_trunc() has them
 LONGEST_DAYS = 36_500
 AHEAD = timedelta(days=92)  # for which there are partitions beforehand

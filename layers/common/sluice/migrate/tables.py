@@ -6,6 +6,7 @@ from typing import Any
 from sluice.declaration import column_types
 from sluice.declaration.column_types import TEXTS, Choices, Column
 from sluice.declaration.layout import OWN_COLUMNS
+from sluice.declaration.partitioning import BY_TIME
 from sluice.declaration.stream import Stream
 from sluice.migrate import catalogue
 from sluice.migrate.catalogue import PARTITIONED, Found, Relation
@@ -22,7 +23,6 @@ KINDS = {
     "I": "an index",
     "c": "a type",
 }
-BY_TIME = "RANGE (sent_at)"
 
 # Our own tables that Citus must leave alone: roles may write some columns only, and Citus also writes the defaults.
 LOCAL = (

@@ -13,9 +13,10 @@ from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.operators.call import Refused
 from sluice.operators.forget.requests import Erasure
+from sluice.postgres import stream_rows
 from sluice.postgres.cells import Cell
 from sluice.postgres.driver import Connection, identifier, quoted_table
-from sluice.postgres.row_locks import AFTER, BEFORE_ALL, RowId
+from sluice.postgres.stream_rows import BEFORE_ALL, RowId
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 from sluice.vault import erasures
 
@@ -157,11 +158,8 @@ def _columns(connection: Connection, stream: type[Stream], deadline: Deadline) -
     after: RowId = BEFORE_ALL
     while True:
         deadline.seconds_left()
-        rows: Any = connection.run(
-            f"SELECT {', '.join(['message_id::text', 'sent_at::text', *columns])} FROM {table}"
-            f" WHERE {AFTER} ORDER BY {table}.message_id, {table}.sent_at LIMIT {WALK_ROWS}",
-            message_id=after[0],
-            sent_at=after[1],
+        rows: Any = stream_rows.following(
+            connection, table, ", ".join(["message_id::text", "sent_at::text", *columns]), after, WALK_ROWS
         )
         yield [[[text for text in texts or () if text is not None] for texts in row[2:]] for row in rows]
         if len(rows) < WALK_ROWS:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from sluice.declaration.personal import TokenPlace
 from sluice.declaration.stream import Stream
 from sluice.operators.forget.persons import Names
-from sluice.postgres import row_locks
+from sluice.postgres import stream_rows
 from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection, identifier, quoted_table
-from sluice.postgres.row_locks import BEFORE_ALL, RowId
+from sluice.postgres.stream_rows import BEFORE_ALL, RowId
 from sluice.vault import erasures
 
 type Tokens = Mapping[str, Collection[str]]  # by domain
@@ -57,7 +57,7 @@ def erase_mentions(
     names = [str(identifier(column)) for column in stream.mentioned.columns]
     table, changed = quoted_table(stream.table), 0
     for members in _without_mentions(connection, stream, subject_tokens, sent_before):
-        row_locks.change(connection, table, names, members)
+        stream_rows.change(connection, table, names, members)
         changed += len(members)
     return changed
 
@@ -73,17 +73,15 @@ def _without_mentions(
     has_one = _has_one(stream.mentioned.places, subject_tokens)
     after: RowId = BEFORE_ALL
     while True:
-        found: Any = connection.run(
-            f"SELECT message_id::text, sent_at::text FROM {table} WHERE ({has_one}) AND {SENT_BEFORE}"
-            f" AND {row_locks.AFTER} ORDER BY {table}.message_id, {table}.sent_at LIMIT {MENTIONS}",
+        found: Any = stream_rows.following(
+            *(connection, table, "message_id::text, sent_at::text", after, MENTIONS),
+            condition=f"({has_one}) AND {SENT_BEFORE}",
             sent_before=sent_before,
-            message_id=after[0],
-            sent_at=after[1],
         )
         if not found:
             return
         members = []
-        for message_id, sent_at, *values in row_locks.lock(connection, table, found, selected, one_column):
+        for message_id, sent_at, *values in stream_rows.lock(connection, table, found, selected, one_column):
             decoded = dict(zip(columns, map(_decoded, values, columns.values()), strict=True))
             without = stream.mentioned.without(decoded, subject_tokens)
             members.append({"message_id": message_id, "sent_at": sent_at, **without})

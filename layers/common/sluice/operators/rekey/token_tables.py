@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -10,10 +10,12 @@ from typing import Any, NamedTuple, Protocol
 
 from sluice.declaration.personal import SUBJECT, TextPlace, TokenPlace
 from sluice.declaration.stream import Stream
-from sluice.postgres import row_locks
+from sluice.operators.rekey import spans
+from sluice.operators.rekey.spans import Span
+from sluice.postgres import stream_rows
 from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection, identifier, literal, quoted_table
-from sluice.postgres.row_locks import BEFORE_ALL, RowId
+from sluice.postgres.stream_rows import BEFORE_ALL, RowId
 from sluice.pseudonyms.keyset import TOKEN, Keyset
 
 LONGEST_PLACE = 63  # characters, as the column of `rekeying`; a table with its schema can be longer
@@ -182,13 +184,10 @@ class StreamRows:
         return Batch(last_id, tokens, row_ids)
 
     def _next(self, connection: Connection, after: RowId) -> Any:
-        """Return the rows after that one, partition by partition: a batch that changes rows in all of them is slow."""
-        for span in _spans(connection, self._table, after):
-            rows: Any = connection.run(
-                f"SELECT {self._columns} FROM {self._table} WHERE {span.condition} AND {row_locks.AFTER}"
-                f" ORDER BY {self._table}.message_id, {self._table}.sent_at LIMIT {BATCH_ROWS}",
-                message_id=after[0],
-                sent_at=after[1],
+        """Return the rows after that one, partition by partition."""
+        for span in spans.since(connection, self._table, after[1]):
+            rows = stream_rows.following(
+                connection, self._table, self._columns, after, BATCH_ROWS, condition=span.condition
             )
             if rows:
                 return rows
@@ -198,20 +197,20 @@ class StreamRows:
     def rewrite(self, connection: Connection, batch: Batch, is_settled: bool) -> int:
         # The owner of the table may change a row at the same time.
         rows = [_row_id(row_id) for row_id in batch.row_ids]
-        locked = row_locks.lock(connection, self._table, rows, self._columns, self._names[0])
+        locked = stream_rows.lock(connection, self._table, rows, self._columns, self._names[0])
         members = [
             {"message_id": message_id, "sent_at": sent_at}
             | dict(zip(self._column_names, self._replaced(self._decoded(values), {}), strict=True))
             for message_id, sent_at, *values in locked
         ]
-        row_locks.change(connection, self._table, self._names, members)
+        stream_rows.change(connection, self._table, self._names, members)
         return len(members)
 
     def estimate(self, connection: Connection, until: str | None = None) -> int:
         if not until:
             return _estimate(connection, self._table, "true")
         row_id = _row_id(until)
-        span = next(_spans(connection, self._table, row_id), Span())
+        span = next(spans.since(connection, self._table, row_id[1]), Span())
         of_span = f"{span.condition} AND message_id <= {literal(row_id[0])}"
         before = f"sent_at < {literal(span.lower)} OR " if span.lower else ""
         return _estimate(connection, self._table, f"{before}{of_span}")
@@ -248,35 +247,6 @@ def tables(streams: Iterable[type[Stream]], keyset: Keyset) -> list[TokenTable]:
     successors = Successors(keyset)
     of_streams = [StreamRows(stream, successors) for stream in streams if stream.token_places]
     return [SealedValues(successors), ErasedPersons(successors), ErasedValues(successors), *of_streams]
-
-
-class Span(NamedTuple):
-    """The times of a partition's rows. None: it has no bound."""
-
-    lower: str | None = None
-    upper: str | None = None
-
-    @property
-    def condition(self) -> str:
-        """The same in SQL."""
-        found = [f"sent_at >= {literal(self.lower)}"] if self.lower else []
-        found += [f"sent_at < {literal(self.upper)}"] if self.upper else []
-        return " AND ".join(found) or "true"
-
-
-def _spans(connection: Connection, table: str, after: RowId) -> Iterator[Span]:
-    """Yield the span of the partition that has a row, and those of later ones. A table without partitions has one."""
-    rows: Any = connection.run(
-        "SELECT lower::text, upper::text, upper <= CAST(:after AS timestamptz)"
-        " FROM partitions_of(CAST(:name AS regclass)) ORDER BY lower NULLS FIRST",
-        name=table,
-        after=after[1],
-    )
-    if not rows:
-        yield Span()
-    for lower, upper, is_before in rows:
-        if not is_before:
-            yield Span(lower, upper)
 
 
 def _next(connection: Connection, columns: str, table: str, primary_key: str, after: str | None) -> Any:

@@ -1,5 +1,6 @@
-"""Rows of a stream, locked and then changed: nobody else changes them before the transaction ends."""
+"""Rows of a stream by their ids: read one batch after the other, locked, and changed."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +11,28 @@ from sluice.postgres.driver import Connection, DatabaseError, literal
 type RowId = tuple[str, str]  # of a row: its message id and its time, as texts
 
 BEFORE_ALL: RowId = ("00000000-0000-0000-0000-000000000000", "-infinity")
-# The condition for the rows that come after one in the order of their ids; its parameters are a row's id.
-AFTER = "(message_id, sent_at) > (CAST(:message_id AS uuid), CAST(:sent_at AS timestamptz))"
+# A time of four digits' years, as PostgreSQL writes it in UTC: such texts sort as the times do.
+ORDINARY_TIME = re.compile(r"\d{4}-\d\d-\d\d [\d:.]+\+00")
+
+
+def following(
+    connection: Connection,
+    table: str,
+    columns: str,
+    after: RowId,
+    most: int,
+    condition: str = "true",
+    **parameters: Any,
+) -> Any:
+    """Return the columns, an SQL list, of the next rows after one in the order of their ids, at most so many."""
+    return connection.run(
+        f"SELECT {columns} FROM {table} WHERE ({condition})"
+        " AND (message_id, sent_at) > (CAST(:message_id AS uuid), CAST(:sent_at AS timestamptz))"
+        f" ORDER BY {table}.message_id, {table}.sent_at LIMIT {most}",
+        message_id=after[0],
+        sent_at=after[1],
+        **parameters,
+    )
 
 
 def lock(connection: Connection, table: str, rows: Sequence[RowId], columns: str, changed: str) -> Any:
@@ -23,7 +44,7 @@ def lock(connection: Connection, table: str, rows: Sequence[RowId], columns: str
     """
     these = (
         "(message_id, sent_at) IN (SELECT * FROM unnest(CAST(:message_ids AS uuid[]), CAST(:times AS timestamptz[])))"
-        f" AND sent_at {_between([time for _, time in rows])}"
+        f" AND {_within('sent_at', [time for _, time in rows])}"
     )
     ids = {"message_ids": array_cell([one for one, _ in rows]), "times": array_cell([time for _, time in rows])}
     connection.run("SAVEPOINT lock")
@@ -47,15 +68,16 @@ def change(connection: Connection, table: str, columns: Sequence[str], rows: Seq
         f"UPDATE {table} t SET {', '.join(f'{name} = r.{name}' for name in columns)}"
         f" FROM json_populate_recordset(NULL::{table}, CAST(:rows AS json)) r"
         " WHERE t.message_id = r.message_id AND t.sent_at = r.sent_at"
-        f" AND t.sent_at {_between([str(row['sent_at']) for row in rows])}",
+        f" AND {_within('t.sent_at', [str(row['sent_at']) for row in rows])}",
         rows=str(json_cell(rows)),
     )
 
 
-def _between(times: Sequence[str]) -> str:
+def _within(column: str, times: Sequence[str]) -> str:
     """Return the condition that says within which times rows are, so that PostgreSQL plans for their partitions alone.
 
-    The times are texts of PostgreSQL, all in UTC: they sort as the times do.
+    The owner of a table may have given a row any time, such as one before Christ. Then the condition says nothing.
     """
-    first, last = (literal(end(times, default="infinity")) for end in (min, max))
-    return f"BETWEEN {first} AND {last}"
+    if not times or not all(map(ORDINARY_TIME.fullmatch, times)):
+        return "true"
+    return f"{column} BETWEEN {literal(min(times))} AND {literal(max(times))}"
