@@ -1,6 +1,5 @@
 """The site: the deployed stack that the console shows, and what it may read and change of it."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -46,7 +45,7 @@ class Site:
     @property
     def is_emulated(self) -> bool:
         """Whether an emulator stands for AWS: it keeps no metrics."""
-        return bool(self.deployment.endpoint_url or os.environ.get("AWS_ENDPOINT_URL"))
+        return self.deployment.emulator is not None
 
     @cached_property
     def _clients(self) -> dict[str, Any]:

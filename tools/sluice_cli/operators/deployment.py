@@ -41,6 +41,11 @@ class Deployment:
     endpoint_url: str | None  # of an emulator
     stack: str
 
+    @property
+    def emulator(self) -> str | None:
+        """The address of the emulator that stands for AWS, if one does."""
+        return self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
+
     def client(self, service: str, **options: Any) -> Any:
         """Return a boto3 client of the service."""
         session: Any = self.session  # it knows services by literal names only
@@ -129,9 +134,8 @@ def _post(deployment: Deployment, url: str, payload: Mapping[str, Any]) -> tuple
     if credentials is None:
         raise NoCredentialsError
     host = urlsplit(url).netloc
-    emulator = deployment.endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
-    if emulator:
-        url = emulator  # no name service knows the hosts of its URLs; it looks at the header
+    if deployment.emulator:
+        url = deployment.emulator  # no name service knows the hosts of its URLs; it looks at the header
     request = AWSRequest(
         "POST", url.rstrip("/") + "/", {"Content-Type": "application/json", "Host": host}, json.dumps(payload).encode()
     )
