@@ -27,6 +27,7 @@ WORDS = {
     "newer": "sent since this began: they stay",
     "subject_unknown": "do not say whose they are: they stay",
 }
+STILL_FAILING = "stay, since they would still fail"  # of a redrive; the reason follows
 
 app = typer.Typer(
     help="List dead letters, send them to their queue again, or delete them. What changes them is audited."
@@ -83,7 +84,7 @@ def redrive(
     """
     payload = _payload("redrive", stream, reason, ticket, id, rejected_as) | {"rate": rate}
     total = _until_done(payload | {"dry_run": dry_run}, stack)
-    _show(total, "stay, since they would still fail", dry_run)
+    _show(total, STILL_FAILING, dry_run)
     raise typer.Exit(terminal.REJECTED if total.reasons or total.stays else 0)
 
 
