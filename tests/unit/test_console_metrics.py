@@ -111,7 +111,7 @@ def test_where_cloudwatch_keeps_nothing_the_ledger_and_the_logs_stand_for_it(mon
     here = site(FakeAws(told=[outage, outage, {**outage, "message": "breaker opened"}]))
     fed = {"logins": ["logins"], "orders": ["orders", "returns"]}
     tables = Tables(here)
-    monkeypatch.setattr(tables, "batches", lambda names, since: 10 * len(names))
+    monkeypatch.setattr(tables, "batches", lambda fed, since: {queue: 10 * len(names) for queue, names in fed.items()})
     figures, source = metrics.counted(here, fed, tables)
     assert figures == {"logins": Figures(12, 2), "orders": Figures(20, 0)}
     assert source == "batches in the ledger and outages in the functions' logs"

@@ -147,7 +147,7 @@ class Flow:
             return Seen((), "", problems=[str(error)])
         if self._ledger is None:
             self._ledger = (
-                ledger.Tables(self._site) if self._site.database else ledger.Function(self._site, self._names)
+                ledger.Tables(self._site) if self._site.database else ledger.Function(self._site, self._all_fed)
             )
         known = self._ledger  # it may be forgotten meanwhile
         try:
@@ -191,7 +191,8 @@ class Flow:
             raise Unavailable("No stream is to be seen. Does the stack run?")
         return names
 
-    def _names(self) -> list[str]:
+    def _all_fed(self) -> list[str]:
+        """Return the names of all streams that a queue feeds. May raise `clients.errors()`."""
         return [name for source in self.sources() for name in fed(source.stream)]
 
     def _lane(self, source: Source, below: Mapping[str, str], figures: Mapping[str, Figures]) -> Lane:

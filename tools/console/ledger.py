@@ -82,17 +82,20 @@ class Tables:
             self._settled_before = max(until, self._settled_before)
             return {stream: Sum.of(sums) for stream, sums in newer.items()}
 
-    def batches(self, streams: Sequence[str], since: timedelta) -> int:
-        """Return how many batches had records of one of these streams in that time. Raises Unavailable."""
-        rows: Any = self._site.read(
-            lambda connection: connection.run(
+    def batches(self, fed: Mapping[str, Sequence[str]], since: timedelta) -> Mapping[str, int]:
+        """Return how many batches of each queue had records of a stream that it feeds. Raises Unavailable."""
+        first = first_id(int((datetime.now(UTC) - since).timestamp() * 1000))
+
+        def count(connection: Connection, names: Sequence[str]) -> int:
+            rows: Any = connection.run(
                 "SELECT count(DISTINCT id) FROM batch"
                 " WHERE id >= :first AND stream = ANY(CAST(:names AS varchar[])) AND received > 0",
-                first=first_id(int((datetime.now(UTC) - since).timestamp() * 1000)),
-                names=array_cell(streams),
+                first=first,
+                names=array_cell(names),
             )
-        )
-        return int(rows[0][0])
+            return int(rows[0][0])
+
+        return self._site.read(lambda connection: {queue: count(connection, names) for queue, names in fed.items()})
 
     def _read(self, connection: Connection, until: int) -> list[tuple[str, bool, Sum]]:
         sums = ", ".join(f"coalesce(sum({name}), 0)" for name in COUNTS)

@@ -75,10 +75,10 @@ def counted(
     Raises Unavailable if the logs cannot be read.
     """
     outages = Counter(line.stream for line in logs.lines(site, SINCE) if line.message == "outage")
-    batches: dict[str, int] = {}
+    batches: Mapping[str, int] = {}
     if isinstance(known, Tables):
         with suppress(Unavailable):  # the page says already that the ledger cannot be read
-            batches = {stream: known.batches(names, SINCE) for stream, names in fed.items()}
+            batches = known.batches(fed, SINCE)
     figures = {
         stream: Figures(batches[stream] + outages[stream] if stream in batches else None, outages[stream])
         for stream in fed
