@@ -179,6 +179,16 @@ def test_a_text_with_a_name_of_the_samples_is_redacted_however_much_else_can_be_
     assert "Scrub(" not in redacted and "holds an e-mail address and a name" in redacted
 
 
+def test_in_a_map_a_text_with_a_name_of_the_samples_is_redacted_too() -> None:
+    def proposed(words: str) -> str:
+        maps = [{"plan": "pro", "reply": words, "n": [n, "x"][n % 2], f"k{n}": 1} for n in range(8)]
+        records = [{"fullName": "Ingrid Berg", "x": n, "event": {"properties": one}} for n, one in enumerate(maps)]
+        return planned(records)[1].partition('"/reply"')[2].partition('"/n"')[0]
+
+    assert "Scrub(Find(Email()" in proposed("mail ann@example.com, regards")
+    assert "Redact()" in (named := proposed("mail ann@example.com, regards, INGRID")) and "and a name" in named
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("assignee", "m.berg"), ("loyaltyNo", "LY96234074"), ("vatId", "DE811907980")]
 )

@@ -16,15 +16,18 @@ RAREST_OF_A_MAP = 20  # keys that fewer than one of so many objects have are not
 ANY_VALUE = Guess(Scalar(), "")  # that a mask alone takes
 
 
-def plan(place: Place, name: str, scope: Scope, left_out: list[LeftOut]) -> TreePlan:
-    """Return the plan of a map; what it leaves out is added. Raises Undeclarable."""
+def plan(place: Place, name: str, scope: Scope, left_out: list[LeftOut], persons: frozenset[str]) -> TreePlan:
+    """Return the plan of a map; what it leaves out is added. Raises Undeclarable.
+
+    `persons` are the words of persons' names in all samples.
+    """
     scope.refuse_taken(name)
     column, columns = scope.prefix + name, scope.columns
     least = max(1 + (place.objects > FEW_OBJECTS), place.objects // RAREST_OF_A_MAP)
     paths: dict[str, FieldPlan] = {}
     for one in _values(place, least):
         try:
-            planned = _value(one)
+            planned = _value(one, persons)
         except Undeclarable as error:
             left_out.append(LeftOut(one.pointer, str(error)))
             continue
@@ -51,7 +54,7 @@ def _values(place: Place, least: int) -> Iterator[Place]:
             yield member
 
 
-def _value(place: Place) -> FieldPlan:
+def _value(place: Place, persons: frozenset[str]) -> FieldPlan:
     """Return how a value in a map is declared: by a rule, or by a mask alone where none takes all samples."""
     key = place.keys[-1]
     try:
@@ -62,7 +65,7 @@ def _value(place: Place) -> FieldPlan:
         if place.lengths:
             raise
         guess, values = ANY_VALUE, place.scalars
-    concern = masks.concern(place.keys, guess if guess.source else Guess(Text(max=1000), ""), values)
+    concern = masks.concern(place.keys, guess if guess.source else Guess(Text(max=1000), ""), values, persons)
     domain = fields.domain(place, key, concern) or (snake(key) if snake(key) != key else "")
     made = masks.masks(concern, guess, None, "", domain)[:1]
     return FieldPlan(place, key, guess, made, concern)

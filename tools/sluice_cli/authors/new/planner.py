@@ -130,7 +130,7 @@ class Planner:
         if (found := shapes.by_tag(place)) and not self._names_inside(place):
             return self._tagged(place, *found, name, scope.inside(name))
         if place.objects and place.is_map():
-            return maps.plan(place, name, scope, self.left_out)
+            return maps.plan(place, name, scope, self.left_out, self._names)
         return self._of_one_type(place, name, scope)
 
     def _of_one_type(self, place: Place, name: str, scope: Scope, column: str = "") -> Case | UnionPlan:
