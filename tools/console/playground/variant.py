@@ -1,32 +1,26 @@
 """Variants: a declaration with other rules or masks for some of its fields, made in memory alone."""
 
-import ast
-import difflib
-import inspect
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from types import UnionType, new_class
 from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
 import sluice
-from sluice import Find, Keep, Mask, NullIf, Part, Route, Rule, Stream
+from sluice import Keep, Mask, NullIf, Part, Route, Rule, Stream
 from sluice.declaration import description
 from sluice.declaration.cases import types_of
 from sluice.declaration.inside import TokensInside
 from sluice.declaration.layout import Field, Layout, Nested
 from sluice.declaration.paths import keys_of
 from sluice.declaration.route import Queued
-from sluice.declaration.tree import ByPath, Tree
+from sluice.declaration.tree import ByPath
 from sluice.declaration.unions import ByType, Tagged
-from sluice.failures import OF_A_USERS_CODE, DeclarationError
+from sluice.failures import DeclarationError
+from tools.console.playground.spelling import read, spelled
 from tools.sluice_cli.authors import envelopes
-
-POSITIONAL = ("column", "rule", "mask", "paths")  # options that a declaration gives without their name
-KINDS = (Rule, Mask, NullIf, Find)
 
 type Declared = Rule | Mask | NullIf
 type Changes = Mapping[str, str]  # from the path of a field to what is declared of it instead
@@ -77,43 +71,6 @@ def variant(queued: Queued, changes: Mapping[str, Changes]) -> Queued:
         "offloaded": head.offloaded,
     }
     return cast("type[Route]", new_class(queued.__name__, (Route,), options, lambda body: body.update(namespace)))
-
-
-def spelled(declared: object) -> str:
-    """Return a rule or a mask as a declaration spells it, without the options that are as they are by default.
-
-    One of a user's own need not have the options that it was made with: then it is spelled without any.
-    """
-    try:
-        given = list(_options(declared))
-    except OF_A_USERS_CODE:
-        given = []
-    return f"{type(declared).__name__}({', '.join(given)})"
-
-
-def _options(declared: Any) -> Iterator[str]:
-    own = {field.metadata.get("parameter") or field.name: field.name for field in fields(declared)}
-    for name, parameter in inspect.signature(type(declared)).parameters.items():
-        value = getattr(declared, own.get(name, name))
-        if isinstance(declared, Tree) and name == "paths":
-            value = dict(value)
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            yield from map(_literal, value)
-        elif value != parameter.default:
-            is_first = name in POSITIONAL and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-            yield _literal(value) if is_first else f"{name}={_literal(value)}"
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, KINDS):
-        return spelled(value)
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_literal(key)}: {_literal(one)}' for key, one in value.items())}}}"
-    return str(getattr(value, "__name__", value))
 
 
 def _declared(field: Field) -> list[Declared]:
@@ -245,62 +202,11 @@ def _annotation(part: type[Part], field: Field, hint: Any, text: str) -> Any:
 
 def _said(part: type[Part], field: Field, text: str) -> list[Any]:
     """Return the rules and masks that a person typed for a field. Raises DeclarationError."""
+    own = vars(sys.modules[part.__module__])
     try:
-        return _read(part, field, text)
+        return read(text, _declared(field), {name: getattr(sluice, name) for name in sluice.__all__} | own)
     except DeclarationError as error:
         raise DeclarationError(f"{part.__name__}.{field.name}: {error}") from None
-
-
-def _read(part: type[Part], field: Field, text: str) -> list[Any]:
-    known = {spelled(one): one for one in _declared(field)}  # what cannot be made of its spelling is there already
-    names = {name: getattr(sluice, name) for name in sluice.__all__} | vars(sys.modules[part.__module__])
-    source = f"({text},)"
-    try:
-        tree = ast.parse(source, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        tree = None
-    if not isinstance(tree, ast.Tuple):
-        raise DeclarationError("write it as in a declaration: rules and masks with commas between them")
-    return [known.get(ast.get_source_segment(source, one) or "") or _value(one, names) for one in tree.elts]
-
-
-def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    """Return what an expression stands for: of calls, only those of rules and masks. Raises DeclarationError."""
-    match node:
-        case ast.Constant(value=str() | int() | float() | None as value):
-            return value
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-            return -value
-        case ast.Tuple(elts=elements) | ast.List(elts=elements):
-            return tuple(_value(element, names) for element in elements)
-        case ast.Dict(keys=keys, values=values) if all(keys):
-            pairs = zip(keys, values, strict=True)
-            return {_value(key, names): _value(value, names) for key, value in pairs if key}
-        case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)) if name not in names:
-            near = difflib.get_close_matches(name, [*names, "True", "False", "None"], 1)
-            raise DeclarationError(f"{name} is not known here" + (f"; did you mean {near[0]}?" if near else ""))
-        case ast.Name(id=name):
-            return names[name]
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords) if _is_kind(names.get(name)):
-            positional = [_value(argument, names) for argument in arguments]
-            named = {one.arg: _value(one.value, names) for one in keywords if one.arg}
-            return _made(names[name], positional, named)
-    raise DeclarationError("write it as in a declaration: rules and masks, with texts and numbers as their options")
-
-
-def _is_kind(found: object) -> bool:
-    return isinstance(found, type) and issubclass(found, KINDS)
-
-
-def _made(kind: Any, positional: Sequence[Any], named: Mapping[str, Any]) -> Any:
-    try:
-        return kind(*positional, **named)
-    except DeclarationError:
-        raise
-    except OF_A_USERS_CODE as error:
-        is_told = isinstance(error, TypeError) and kind.__module__.startswith("sluice.")
-        told = str(error).replace(f"{kind.__qualname__}.__init__() ", "") if is_told else type(error).__name__
-        raise DeclarationError(f"{kind.__name__}: {told}") from None
 
 
 def _with(hint: Any, old: type, new: type) -> Any:
