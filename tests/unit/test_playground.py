@@ -588,6 +588,19 @@ def test_the_page_begins_with_the_first_example(client: TestClient) -> None:
     assert 'name="field:orders:customer.phone"' in html
 
 
+def test_the_page_begins_with_the_fault_that_one_comes_from(client: TestClient) -> None:
+    html = client.get("/playground/?stream=user_logins&reason=not_an_ip_address&pointer=/ip").text
+    assert "refused as the record was that you came from" in html
+    assert [told.split(" at ")[0] for told in refusals(html)] == ["not_an_ip_address"]
+    assert marked(html) == [json.dumps(json.loads(typed_in(html))["ip"])]
+
+
+def test_a_fault_that_cannot_be_made_up_is_told(client: TestClient) -> None:
+    html = client.get("/playground/?stream=user_logins&reason=<b>sqlstate_23514&pointer=").text
+    assert "&lt;b&gt;sqlstate_23514 at the record cannot be made up. This is another message." in html
+    assert summary(html) == "Records: 1. Rows: 1. Rejected: 0."
+
+
 @pytest.mark.parametrize("name", ["orders", "user_logins"])
 def test_every_example_becomes_what_it_says(name: str, client: TestClient) -> None:
     lines = examples.numbered(name)

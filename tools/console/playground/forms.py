@@ -100,15 +100,19 @@ def filled(name: str, queued: Queued, fill: str) -> str:
 
 def _generated(queued: Queued) -> str:
     generator = maker(queued, random.Random())  # nosec B311  # no secret
-    head = head_of(queued)
-    if own := envelopes.of_ones_own(head):
+    if own := envelopes.of_ones_own(head_of(queued)):
         raise NotGenerated(f"{own} is of your own: `sluice sample` makes records without it")
-    body = generator.body(is_complete=True)
-    if not generator.attributes:
+    return typed(queued, generator.body(is_complete=True), generator.attributes)
+
+
+def typed(queued: Queued, body: str, attributes: Mapping[str, Any]) -> str:
+    """Return the text of a message: its body, or an example, which has room for the message's attributes."""
+    if not attributes:
         return _of_body(queued, body)
-    example: dict[str, Any] = {"body": body, "message": generator.attributes, "row": {}}
+    head = head_of(queued)
+    example: dict[str, Any] = {"body": body, "message": attributes, "row": {}}
     if envelopes.kind(head) is plain and head.splitter is None:
-        example = {"record": msgspec.Raw(body.encode()), "message": generator.attributes, "row": {}}
+        example = {"record": msgspec.Raw(body.encode()), "message": attributes, "row": {}}
     return _indented(json_cell(example) if "body" in example else msgspec.json.encode(example).decode())
 
 

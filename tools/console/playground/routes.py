@@ -18,18 +18,19 @@ from starlette.routing import Route
 from sluice.declaration import registry, route
 from sluice.declaration.route import Queued, head_of
 from sluice.failures import OF_A_USERS_CODE, DeclarationError
-from tools.console.playground import answer, difference, forms, variant
+from tools.console.playground import answer, difference, faulty, forms, variant
 from tools.console.playground.answer import Answer
 from tools.console.playground.forms import Form, TooLarge
 from tools.console.playground.typed import LARGEST, Typed
 from tools.console.playground.variant import Changes
 from tools.sluice_cli.authors import space, throwaway
-from tools.sluice_cli.authors.examples import NotAnExample
+from tools.sluice_cli.authors.examples import NotAnExample, Refused
 from tools.sluice_cli.authors.generator import NotGenerated
 from tools.sluice_cli.authors.messages import Message, Unreadable
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
+MADE_UP = "This message is made up, and refused as the record was that you came from. Mend it, and see."
 
 type Tell = Callable[[Form], dict[str, Any]]
 
@@ -64,9 +65,12 @@ class _Playground:
         self._lock = Lock()  # what masks has notes of the record at hand
 
     async def show(self, request: Request) -> Response:
-        """Return the page, with the stream's first example."""
-        form = Form(request.query_params.get("stream", ""), fill=forms.FIRST)
-        return self._page(request, "playground/page.html", **await self._told(self._whole, form))
+        """Return the page, with the stream's first example, or a message with the fault that the address names."""
+        asked = request.query_params
+        refused = Refused(asked["reason"], asked.get("pointer", "")) if "reason" in asked else None
+        form = Form(asked.get("stream", ""), fill=forms.FIRST)
+        told = await self._told(lambda form: self._whole(form, refused), form)
+        return self._page(request, "playground/page.html", **told)
 
     async def fill(self, request: Request) -> Response:
         """Return the form and the answer anew, for another stream or another text."""
@@ -97,21 +101,30 @@ class _Playground:
 
         return await run_in_threadpool(one_at_a_time)
 
-    def _whole(self, form: Form) -> dict[str, Any]:
-        """Return what the form and the answer show. The text may be one to begin with."""
+    def _whole(self, form: Form, refused: Refused | None = None) -> dict[str, Any]:
+        """Return what the form and the answer show. The text may be one to begin with, with a given fault."""
         names = registry.names()
         name = form.stream if form.stream in names or not names else names[0]
         offered, note, text = forms.offered(name), "", form.text
         if form.fill:
-            first = offered[0][0] if offered else forms.GENERATE
             try:
-                text = forms.filled(name, registry.load_queued(name), first if form.fill == forms.FIRST else form.fill)
+                text, note = self._begun(name, offered[0][0] if offered else forms.GENERATE, form.fill, refused)
             except (NotGenerated, NotAnExample) as error:
                 note = f"{error}."
             except OF_A_USERS_CODE:
                 note = "No message can be made up."
         filled = replace(form, stream=name, text=text, fill="")
         return {"names": names, "offered": offered, "note": note} | self._of_text(filled)
+
+    def _begun(self, name: str, first: str, fill: str, refused: Refused | None) -> tuple[str, str]:
+        """Return the text to begin with, and what is to be said of it. Raises NotGenerated, and NotAnExample."""
+        queued = registry.load_queued(name)
+        if refused is not None:
+            try:
+                return faulty.text(name, queued, refused, self._keyset), MADE_UP
+            except NotGenerated as error:
+                return forms.filled(name, queued, first), f"{error}. This is another message."
+        return forms.filled(name, queued, first if fill == forms.FIRST else fill), ""
 
     def _of_text(self, form: Form) -> dict[str, Any]:
         """Return what becomes of the text by the declaration, and what a change of the declaration makes otherwise."""
