@@ -99,7 +99,7 @@ class Emulator:
             self._process.wait()
         if self._scratch.is_symlink():
             shutil.rmtree(self._scratch.readlink(), ignore_errors=True)
-            self._scratch.unlink()
+            self._scratch.unlink(missing_ok=True)
         return running
 
     def _spawn(self) -> subprocess.Popen[bytes]:

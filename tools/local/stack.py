@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from tools.project import KEPT, PROJECT, STATE
 
 SAM = PROJECT / ".venv-sam" / "bin" / "sam"
 STACK_NAME = "sluice"
+REMOVED_AT_ONCE = 16  # files
 
 type Step = Callable[[str], AbstractContextManager[None]]  # shows what is being done, for as long as it is
 
@@ -144,7 +146,7 @@ class Stack:
     def stop(self) -> list[str]:
         """Stop what runs, remove the folder and return what was stopped."""
         stopped = {"the AWS emulator": self.emulator.stop(), "PostgreSQL": self.postgres.stop()}
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
         return [name for name, ran in stopped.items() if ran]
 
     def keep(self) -> None:
@@ -264,6 +266,14 @@ def _listed(folder: Path) -> set[tuple[str, int, int]]:
     return {(str(path.relative_to(folder)), found.st_size, found.st_mtime_ns) for path, found in files}
 
 
+def _remove(folder: Path) -> None:
+    """Remove a folder. A disk that frees each file's space at once takes milliseconds for a file, so many go together."""
+    files = [Path(inside, name) for inside, _, names in os.walk(folder) for name in names]
+    with ThreadPoolExecutor(REMOVED_AT_ONCE) as pool:
+        pool.map(lambda file: file.unlink(missing_ok=True), files)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def down() -> int:
     """Stop the stack that was kept, if there is one, and say what was done."""
     if not KEPT.exists():
@@ -271,7 +281,7 @@ def down() -> int:
         return 0
     kept = json.loads(KEPT.read_text())
     stopped = Stack.in_folder(Path(kept["folder"]), kept["emulator_pid"]).stop()
-    KEPT.unlink()
+    KEPT.unlink(missing_ok=True)
     print(f"Stopped {' and '.join(stopped)}." if stopped else "The stack that was kept had already stopped.")
     return 0
 
