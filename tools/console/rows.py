@@ -36,10 +36,6 @@ class Cell:
     pieces: Sequence[Piece]
     is_kept: bool = False
 
-    @property
-    def is_wide(self) -> bool:
-        return sum(len(piece.text) for piece in self.pieces) > 100
-
 
 @dataclass(frozen=True)
 class Row:
