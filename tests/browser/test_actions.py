@@ -13,7 +13,15 @@ from tools.local.stack import Stack
 
 CANARY = "kn4ry-5d1f"
 CANARY_IP = "203.0.113.199"
-VIEWS = ("/", "/rows?stream=user_logins", "/refusals", "/dead-letters?stream=user_logins", "/charts", "/audit")
+VIEWS = (
+    "/",
+    "/rows?stream=user_logins",
+    "/refusals",
+    "/dead-letters?stream=user_logins",
+    "/charts",
+    "/erase",
+    "/audit",
+)
 
 
 def login(**changes: Any) -> dict[str, Any]:
@@ -60,6 +68,7 @@ def emptied(visitor: Visitor, stack: Stack) -> None:
 
 def test_good_messages_become_rows_and_the_page_shows_them(visitor: Visitor, stack: Stack) -> None:
     send(visitor, "good", 12)
+    visitor.page.locator("#sent", has_text="Send to user_logins: 12 of 12 sent.").wait_for()
     eventually(lambda: rows(stack), 12)
     visitor.page.locator("#lane-user_logins dd.large", has_text=re.compile("^12$")).last.wait_for()
     visitor.go("/rows?stream=user_logins")
@@ -98,6 +107,20 @@ def test_a_bad_message_is_found_mended_and_redriven(visitor: Visitor, stack: Sta
     eventually(lambda: rows(stack), 1)
 
 
+def test_a_refusal_leads_to_a_record_with_its_fault_and_that_can_be_mended(visitor: Visitor, stack: Stack) -> None:
+    sent_canary(stack, ip=f"{CANARY}-no-address")
+    visitor.page.locator("#lane-user_logins .branches b", has_text=re.compile("^1$")).first.wait_for()
+    visitor.go("/refusals")
+    visitor.page.get_by_role("link", name="not_an_ip_address").click()
+    visitor.page.get_by_role("link", name="Mend such a record in the playground").click()
+    visitor.page.locator("#play-answer", has_text="not_an_ip_address").wait_for()
+    typed = visitor.page.get_by_label("Message")
+    record = json.loads(typed.input_value())
+    assert CANARY not in visitor.page.content()
+    typed.fill(json.dumps(record | {"ip": CANARY_IP}))
+    visitor.page.locator("#play-verdict", has_text="Rows: 1. Rejected: 0.").wait_for()
+
+
 def test_a_paused_stream_waits_until_it_is_resumed(visitor: Visitor, stack: Stack) -> None:
     visitor.page.get_by_role("button", name="Pause user_logins").click()
     visitor.page.locator("#lane-user_logins .state", has_text="paused").wait_for()
@@ -106,6 +129,7 @@ def test_a_paused_stream_waits_until_it_is_resumed(visitor: Visitor, stack: Stac
     assert rows(stack) == 0
     visitor.page.get_by_role("button", name="Resume user_logins").click()
     eventually(lambda: rows(stack), 4)
+    eventually(lambda: visitor.page.locator("#notices .note").count(), 0)  # good news goes by itself
 
 
 def test_a_load_goes_on_until_it_is_stopped(visitor: Visitor, stack: Stack) -> None:
@@ -113,6 +137,7 @@ def test_a_load_goes_on_until_it_is_stopped(visitor: Visitor, stack: Stack) -> N
     eventually(lambda: rows(stack) > 20, True)
     visitor.page.locator(".job", has_text="Send to user_logins").get_by_role("button", name="Stop").first.click()
     eventually(lambda: visitor.page.locator(".job button").count(), 0)
+    visitor.page.locator("#sent", has_text="of 10,000 sent, then stopped.").wait_for()
     assert rows(stack) < 5_000
 
 
@@ -155,7 +180,7 @@ def test_no_clear_value_comes_to_the_browser_before_it_is_asked_for(visitor: Vis
 def test_a_person_is_erased_after_it_was_confirmed(visitor: Visitor, stack: Stack) -> None:
     sent_canary(stack)
     eventually(lambda: rows(stack), 1)
-    visitor.go("/audit")
+    visitor.go("/erase")
     visitor.page.get_by_label("Who, as records name them").fill(f"{CANARY}-user")
     form = why(visitor, "form[hx-post='/do/forget']", "PRIV-1")
     form.get_by_role("button", name="See what would go").click()
@@ -167,6 +192,8 @@ def test_a_person_is_erased_after_it_was_confirmed(visitor: Visitor, stack: Stac
     form.get_by_role("button", name="Erase", exact=True).click()
     visitor.page.locator("#forgotten", has_text="This is gone").wait_for()
     assert rows(stack) == 0
+    visitor.page.locator("main").get_by_role("link", name="audit log").click()
+    assert "forget" in visitor.text("tbody tr")
     visitor.go("/")
     visitor.page.locator("#lane-user_logins .branches li", has_text="erased 1").wait_for()
 

@@ -71,14 +71,15 @@ def _send(request: Request, form: Form) -> Told:
             for _ in queue.send(send.made(declared, given, selection)):
                 job.told = f"{queue.sent:,} of {total:,} sent"
                 if job.stopping.is_set():
+                    job.told += ", then stopped"
                     return
         except NotGenerated as error:
             raise Unavailable(f"No record can be made up: {error}. Paste some.") from None
         if queue.refused:
             raise Unavailable(f"SQS did not take {queue.refused.total():,} of {total:,}.")
 
-    _jobs(request).start(f"Send to {name}", lambda job: request.app.state.site.aws(lambda: work(job)))
-    return told(f"Sending {total:,} messages to {name}.")
+    job = _jobs(request).start(f"Send to {name}", lambda job: request.app.state.site.aws(lambda: work(job)))
+    return told(f"Sending {total:,} messages to {name}.", job=job.number)
 
 
 def _pause(request: Request, form: Form) -> Told:
@@ -150,8 +151,9 @@ def _outage(request: Request, form: Form) -> Told:
             server.start_again()
             job.told = "it runs again; a probe starts the queue within a minute"
 
-    _jobs(request).start("PostgreSQL", work, alone=True)
-    return told(f"PostgreSQL is stopped for {OUTAGE_SECONDS} seconds. Send some messages, and watch the breaker.")
+    job = _jobs(request).start("PostgreSQL", work, alone=True)
+    text = f"PostgreSQL is stopped for {OUTAGE_SECONDS} seconds. Send some messages, and watch the breaker."
+    return told(text, job=job.number)
 
 
 def _lock(request: Request, form: Form) -> Told:
@@ -170,8 +172,9 @@ def _lock(request: Request, form: Form) -> Told:
             owner.run("ROLLBACK")
         job.told = "unlocked; a probe starts the queue within a minute"
 
-    _jobs(request).start(f"Table {', '.join(tables)}", work, alone=True)
-    return told(f"Locked for {LOCK_SECONDS} seconds. A batch tries for a minute; then the breaker trips.")
+    job = _jobs(request).start(f"Table {', '.join(tables)}", work, alone=True)
+    text = f"Locked for {LOCK_SECONDS} seconds. A batch tries for a minute; then the breaker trips."
+    return told(text, job=job.number)
 
 
 def _hurried(request: Request) -> Callable[[Callable[[Job], None]], Callable[[Job], None]]:
@@ -226,6 +229,16 @@ def _empty_queues(request: Request) -> None:
 def _stop(request: Request, form: Form) -> Told:
     _jobs(request).stop(_number(form, "job", 2**31))
     return told("It stops.")
+
+
+async def _job(request: Request) -> Response:
+    """Answer how a job has ended, and nothing for as long as it goes on."""
+    job = _jobs(request).get(request.path_params["number"])
+    if job is None:
+        return _shown(request, told("It is over."))
+    if not job.is_over:
+        return Response(status_code=204)
+    return _shown(request, told(f"{job.name}: {job.told.removesuffix('.')}.", job.kind))
 
 
 def _why(form: Form) -> dict[str, str]:
@@ -308,4 +321,5 @@ def routes() -> list[Address]:
         _address("lock", _lock),
         _address("start-over", _start_over),
         _address("stop", _stop),
+        Address("/jobs/{number:int}", _job),
     ]

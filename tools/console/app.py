@@ -9,7 +9,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from tools.console import actions, audit, charts, flow, letters, pages, playground, refusals, rows, runbook, streams
+from tools.console import (
+    actions,
+    audit,
+    charts,
+    erasure,
+    flow,
+    letters,
+    pages,
+    playground,
+    refusals,
+    rows,
+    runbook,
+    streams,
+)
 from tools.console.guard import Guard, Secrets, refusal
 from tools.console.jobs import Jobs
 from tools.console.live import Live
@@ -27,6 +40,7 @@ def application(site: Site, port: int, secrets: Secrets) -> Starlette:
         *letters.routes(),
         *charts.routes(),
         *streams.routes(),
+        *erasure.routes(),
         *audit.routes(),
         *runbook.routes(),
         *actions.routes(),

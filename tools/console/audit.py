@@ -5,7 +5,6 @@ from starlette.responses import Response
 from starlette.routing import Route as Address
 
 from tools.console import pages
-from tools.console.letters import REASONS
 from tools.console.site import Site, Unavailable
 from tools.sluice_cli.operators.audit import URL_OUTPUT
 
@@ -21,7 +20,7 @@ def _page(request: Request) -> Response:
         rows = site.ask(URL_OUTPUT, {"action": "list", "after": max(0, newest - SHOWN), "limit": SHOWN})["rows"]
     except Unavailable as error:
         why = str(error)
-    return pages.page(request, "audit.html", verified=verified, rows=list(reversed(rows)), why=why, reasons=REASONS)
+    return pages.page(request, "audit.html", verified=verified, rows=list(reversed(rows)), why=why)
 
 
 def routes() -> list[Address]:

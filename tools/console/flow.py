@@ -91,8 +91,8 @@ class Lane:
         if self.paused_at:
             return "paused", "warn"
         if self.record:
-            name = STATES[self.record.state]
-            return f"breaker {name}", "bad" if self.record.state == "open" else "warn"
+            name = f"breaker {STATES[self.record.state]}"
+            return (f"flowing again, {name}", "good") if self.is_half_open and self.is_read else (name, "bad")
         return ("flowing", "good") if self.is_read else (f"not read: {self.mapping_state}", "bad")
 
 

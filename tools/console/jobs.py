@@ -24,6 +24,11 @@ class Job:
     stopping: Event = field(default_factory=Event)
     _thread: Thread | None = None
 
+    @property
+    def kind(self) -> str:
+        """How it goes, as a class of the page."""
+        return "bad" if self.failed else "good" if self.is_over else "warn"
+
     def start(self, work: Callable[["Job"], None]) -> None:
         self._thread = Thread(target=self._run, args=(work,), name=self.name)
         self._thread.start()
@@ -82,6 +87,10 @@ class Jobs:
         """Have a job stop; it takes a moment."""
         if number in self._jobs:
             self._jobs[number].stopping.set()
+
+    def get(self, number: int) -> Job | None:
+        """Return a job, unless it is over for so long that it is forgotten."""
+        return self._jobs.get(number)
 
     def all(self) -> list[Job]:
         """Return them, the newest first."""

@@ -28,6 +28,7 @@ VIEWS = (
     View("/charts", "Charts"),
     View("/streams", "Declarations"),
     View("/playground/", "Playground"),
+    View("/erase", "Erase"),
     View("/audit", "Audit log"),
 )
 
@@ -54,7 +55,7 @@ class Told(dict[str, Any]):
 
 def told(text: str, kind: str = "good", **more: Any) -> Told:
     """Return what the page is to say. `kind` is good, warn or bad."""
-    return Told(text=text, kind=kind, **({"lines": [], "values": []} | more))
+    return Told(text=text, kind=kind, **({"lines": [], "values": [], "job": None} | more))
 
 
 def number(value: int) -> str:

@@ -10,6 +10,14 @@ function notice(text, kind) {
   notices().replaceChildren(note);
 }
 
+// Good news goes by itself. What went wrong stays.
+const GOOD_NEWS_SECONDS = 10;
+let going;
+new MutationObserver(() => {
+  clearTimeout(going);
+  if (notices().querySelector(".note.good")) going = setTimeout(() => notices().replaceChildren(), GOOD_NEWS_SECONDS * 1000);
+}).observe(notices(), { childList: true });
+
 document.addEventListener("htmx:error", () => {
   notice("The console does not answer. If it was stopped in the terminal, start it again.", "bad");
 });

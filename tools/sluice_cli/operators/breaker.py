@@ -25,7 +25,7 @@ from tools.sluice_cli.terminal import USAGE, fail
 CHANGE_SECONDS = 90  # as long as Lambda takes to enable or disable
 UNREADABLE = "the record could not be read"
 STATES = {"closed": "closed", "open": "open", "half_open": "half-open"}  # of a breaker, as a person reads them
-COLOURS = {"open": "red", "half_open": "yellow"}
+COLOURS = {"open": "red", "half_open": "green"}  # records flow while it is half-open
 
 StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="Its module's name, such as user_logins.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
