@@ -267,7 +267,7 @@ def _listed(folder: Path) -> set[tuple[str, int, int]]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder. A disk that frees each file's space at once takes milliseconds for a file, so many go together."""
+    """Remove a folder, many files at once: a disk that frees the space of each by itself takes milliseconds for it."""
     files = [Path(inside, name) for inside, _, names in os.walk(folder) for name in names]
     with ThreadPoolExecutor(REMOVED_AT_ONCE) as pool:
         pool.map(lambda file: file.unlink(missing_ok=True), files)
