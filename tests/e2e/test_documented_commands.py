@@ -302,11 +302,11 @@ def test_dead_letters_are_listed_redriven_and_purged(kept: Kept) -> None:
         "sluice dead-letters redrive user_logins --dry-run --reason operations --ticket OPS-123",
         exit_code=still_failing,
     )
-    assert "would still fail: not_json" in told
+    assert "would still be rejected as: not_json" in told
     kept.run("sluice dead-letters redrive user_logins --reason operations --ticket OPS-123", exit_code=still_failing)
     eventually(lambda: kept.sql(f"SELECT count(*) FROM user_logins WHERE message_id = '{good}'"), "1\n")
     purge = "sluice dead-letters purge user_logins --rejected-as not_json --reason operations --ticket OPS-123"
-    assert "was rejected: not_json" in kept.run(purge, "y\n")
+    assert "rejected as: not_json" in kept.run(purge, "y\n")
     assert junk not in kept.run(letters)
 
 

@@ -122,7 +122,7 @@ def test_a_password_is_read_from_the_environment_and_a_wrong_one_is_told_without
     monkeypatch.setenv("PGPASSWORD", server.password)
     assert run("check", "--database", address)[0] == 0
     monkeypatch.setenv("PGPASSWORD", "kn4ry")
-    assert run("check", "--database", address) == (1, "✗ database: SQLSTATE 28P01\n", "")
+    assert run("check", "--database", address) == (1, "✗ database: SQLSTATE 28P01 (invalid_password)\n", "")
 
 
 @pytest.mark.parametrize(

@@ -108,12 +108,14 @@ def test_refusals_are_told_by_reason_and_field(site: Site, ingest: Environment) 
     assert [dict(one.fields)["/ip"] for one in newest] == ["string", "string"]
 
 
-def test_the_points_of_the_charts_are_the_ledgers(site: Site, ingest: Environment) -> None:
-    ingest.invoke(event(record(), record("junk")))
+def test_the_points_of_the_charts_are_the_ledgers(site: Site, ingest: Environment, database: TestDatabase) -> None:
+    database.sql("ALTER TABLE user_logins ADD CHECK (device_type <> 'toaster')")
+    ingest.invoke(event(record(), record("junk"), record(login(device_type="toaster"))))
     found = charts.points(site, ["user_logins"], charts.WINDOWS["15m"])
     assert len(found["times"]) == len(found["rows"]) == len(found["age"]) == 91
     assert sum(found["rows"]) * 10 == pytest.approx(1)
-    assert {reason: sum(counts) for reason, counts in found["reasons"].items()} == {"not_json": 1}
+    reasons = {"not_json": 1, "sqlstate_23514 (check_violation)": 1}
+    assert {reason: sum(counts) for reason, counts in found["reasons"].items()} == reasons
     assert sum(one is not None for one in found["milliseconds"]) == 1
     assert charts.points(site, ["orders"], charts.WINDOWS["7d"])["reasons"] == {}
 

@@ -195,7 +195,7 @@ def test_what_postgresql_refuses_is_a_question(database: TestDatabase) -> None:
     before = f"CREATE TABLE declared (field varchar(3) NOT NULL, {OWN}); CREATE VIEW seen AS SELECT field FROM declared"
     made, _ = of(alone(Text(max=9)), before, database)
     assert made.text.splitlines()[:2] == [
-        "-- PostgreSQL refuses this: SQLSTATE 0A000. What depends on it?",
+        "-- PostgreSQL refuses this: SQLSTATE 0A000 (feature_not_supported). What depends on it?",
         f"-- {TABLE} ALTER COLUMN field TYPE varchar(9);",
     ]
     assert not made.is_needed

@@ -366,7 +366,7 @@ def test_tail_shows_the_rows_and_refusals_of_all_streams_of_a_route(
     lines = [line.split(maxsplit=4) for line in output.splitlines() if not line.startswith("{")]
     assert sorted((kind, stream, told.split("=")[0]) for _, kind, stream, _, told in lines) == [
         ("rejected", "calls", "not_a_choice /type"),
-        ("rejected", "tracks", "sqlstate_23514 (the record)"),
+        ("rejected", "tracks", "sqlstate_23514 (check_violation) (the record)"),
         ("row", "tracks", "messageId"),
         ("row", "users", "messageId"),
     ]

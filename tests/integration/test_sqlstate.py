@@ -13,6 +13,7 @@ from sluice.postgres import sqlstate
 from sluice.postgres.copy import copy_in
 from sluice.postgres.sqlstate import TABLE, Meaning
 from tests.integration.databases import INGEST_PASSWORD, INGEST_ROLE, TestDatabase, until
+from tools.sluice_cli import sqlstates
 
 pytestmark = pytest.mark.directly("it is about connections, which a pooler makes and ends by itself")
 
@@ -45,6 +46,9 @@ STATEMENTS = {
     "P0004": ("DO $$ BEGIN ASSERT false; END $$", Meaning.REFUSED),
     "55P04": ("DO $$ BEGIN RAISE SQLSTATE '55P04'; END $$", Meaning.REFUSED),
 }
+
+
+NAMES_OF = 18  # the version whose list the names are from: an older server knows fewer
 
 
 @pytest.fixture
@@ -93,6 +97,29 @@ def test_what_raise_reports_while_rows_are_written_is_of_the_row_whatever_its_co
         error = raised(lambda: session.run(f"DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$"))
     assert sqlstate.meaning(error, is_of_the_row=True) is Meaning.REFUSED
     assert sqlstate.meaning(error) is not Meaning.REFUSED
+
+
+# Of a code and its name: nothing is raised if the name catches the code, and raises it or one that has the same name.
+CATCH = "DO $$ BEGIN RAISE SQLSTATE '{code}'; EXCEPTION WHEN {name} THEN NULL; END $$"
+RAISE = "DO $$ BEGIN RAISE {name}; EXCEPTION WHEN SQLSTATE '{codes}' THEN NULL; END $$"
+
+
+def test_each_name_that_is_shown_beside_a_code_is_postgresqls_own(empty_database: TestDatabase) -> None:
+    codes: dict[str, list[str]] = {}
+    for code, name in sqlstates.names().items():
+        codes.setdefault(name, []).append(code)
+    wrong = {}
+    with empty_database.second_session() as session:
+        for code, name in sqlstates.names().items():
+            same = "' OR SQLSTATE '".join(codes[name])
+            try:
+                session.run(CATCH.format(code=code, name=name))
+                session.run(RAISE.format(name=name, codes=same))
+            except DatabaseError as error:
+                wrong[name] = error.args[0]["M"]
+    if empty_database.version < NAMES_OF:
+        wrong = {name: why for name, why in wrong.items() if "unrecognized exception condition" not in why}
+    assert wrong == {}
 
 
 def test_a_serialization_failure_is_tried_again(tables: TestDatabase) -> None:

@@ -14,6 +14,7 @@ from tests.unit.fakes import ROOT
 from tools.sluice_cli.operators import causes
 from tools.sluice_cli.operators.breaker import UNREADABLE
 from tools.sluice_cli.operators.causes import CAUSES, OTHER
+from tools.sluice_cli.sqlstates import named
 
 RUNBOOK = (ROOT / causes.RUNBOOK).read_text()
 PRODUCT = [*ROOT.glob("layers/common/sluice/**/*.py"), *ROOT.glob("functions/*/app.py")]
@@ -64,7 +65,7 @@ def test_every_source_of_outages_has_a_cause(source: str) -> None:
 
 @pytest.mark.parametrize("start", CAUSES)
 def test_the_runbook_tells_of_every_cause(start: str) -> None:
-    assert f"`{start}`" in section(CAUSES[start].entry)
+    assert f"`{named(start)}`" in section(CAUSES[start].entry)
     assert causes.of_outage(start) is CAUSES[start]  # none before it takes its place
 
 

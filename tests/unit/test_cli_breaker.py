@@ -186,7 +186,7 @@ def test_the_status_tells_of_every_stream_of_the_stack(world: World) -> None:
         },
     ]
     _, table, _ = run("status")
-    for text in ("logins", "Enabled", "closed", "orders", "Disabling", "open", "57P03"):
+    for text in ("logins", "Enabled", "closed", "orders", "Disabling", "open", "57P03", "(cannot_connect_now)"):
         assert text in table
     assert (
         "orders: The server is starting or stopping: see its log."
@@ -346,7 +346,8 @@ def test_a_resumed_stream_whose_breaker_is_open_is_enabled_by_a_good_probe_alone
     world.minute(3)
     code, out, _ = run("resume", "orders")
     assert code == 0
-    assert out == f"orders is not paused, but its breaker is open ({WHY}): it is read again after a good probe.\n"
+    why = f"{WHY} (cannot_connect_now)"
+    assert out == f"orders is not paused, but its breaker is open ({why}): it is read again after a good probe.\n"
     assert world.minute() == {"orders": "open"}
     assert world.state("orders") == "Disabled"
     world.broken.clear()

@@ -149,7 +149,11 @@ def test_a_migration_is_not_made_where_those_there_are_fail(
         raise MigrationFailed("migration 1000_bad.sql: SQLSTATE 42P07")
 
     monkeypatch.setattr(schema, "apply", fail)
-    assert run("migration", "orders", "--write") == (1, "", "sluice: migration 1000_bad.sql: SQLSTATE 42P07\n")
+    assert run("migration", "orders", "--write") == (
+        1,
+        "",
+        "sluice: migration 1000_bad.sql: SQLSTATE 42P07 (duplicate_table)\n",
+    )
     assert server.running == set()
 
 

@@ -56,8 +56,20 @@ def test_letters_are_listed(function: FakeFunction) -> None:
     assert (code, err) == (0, "")
     assert function.asked == [{"action": "list", "stream": "orders", "limit": 5}]
     assert function.stacks == {"here"}
-    for text in (ID, "out_of_range", "/total", "11", "1 day, 1:01:01", "412", "There may be more: --limit."):
+    assert "Rejected as" in out
+    for text in (ID, "out_of_range", "/total", "11", "1 day,", "1:01:01", "412", "There may be more: --limit."):
         assert text in out
+
+
+def test_what_postgresql_refused_has_its_name_beside_the_code(function: FakeFunction) -> None:
+    reason, named = "sqlstate_23514", "sqlstate_23514 (check_violation)"
+    function.answers = [{"letters": [LETTER | {"reason": reason, "pointer": ""}], "more": False}]
+    listed = run("dead-letters", "list", "orders")[1]
+    function.answers = [REDRIVEN | {"failing": {reason: 3}}]
+    redriven = run("dead-letters", "redrive", "orders", *WHY, "--rejected-as", reason)[1]
+    assert [word in listed for word in named.split()] == [True, True]  # in a line each, where there is no room
+    assert f"still be rejected as: {named} " in redriven
+    assert function.asked[-1]["rejected_as"] == reason
 
 
 def test_a_script_gets_what_the_function_says(function: FakeFunction) -> None:
@@ -81,7 +93,7 @@ def test_a_redrive_calls_until_it_is_done_and_tells_the_whole(function: FakeFunc
         "sent to the queue │ 1,234",
         "dropped: the person was erased since │ 1",
         "sent since this began: they stay │ 2",
-        "stay, since they would still fail: out_of_range │ 4",
+        "stay, since they would still be rejected as: out_of_range │ 4",
     ):
         assert line in shown
 
@@ -126,7 +138,7 @@ def test_a_purge_shows_what_would_go_asks_and_takes_no_more_than_it_has_shown(fu
     before, after = out.split("This was done")
     for text in (before, after):
         assert "1,200" in text
-        assert "was rejected: out_of_range" in text
+        assert "rejected as: out_of_range" in text
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", ""])

@@ -350,5 +350,6 @@ def test_an_outage_is_told_with_what_the_runbook_says(aws: FakeStack) -> None:
     aws.answers["invoke"] = invoked({"findings": [finding]})
     code, output, _ = run("doctor")
     shown = " ".join(output.split())
-    assert (code, "✗ logins sluice-audit: database: SQLSTATE 28P01 The password is not accepted:" in shown) == (1, True)
+    told = "✗ logins sluice-audit: database: SQLSTATE 28P01 (invalid_password) The password is not accepted:"
+    assert (code, told in shown) == (1, True)
     assert "See docs/operations.md, “The login is refused”." in shown

@@ -14,18 +14,24 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
+from sluice.breaker.record import Record
 from sluice.operators.audit.ledger import COUNTS, OUTCOMES
 from streams.orders import Order
 from streams.user_logins import UserLogin
 from tests.unit.fakes import IP_TOKEN, ROOT
-from tools.console import cells, pages, refusals, rows, runbook, streams
+from tools.console import cells, letters, pages, refusals, rows, runbook, streams
 from tools.console.app import application
+from tools.console.charts import WINDOWS
+from tools.console.flow import Depth, Lane, Seen, wait_words
 from tools.console.guard import HEADERS, Secrets
 from tools.console.jobs import Busy, Job, Jobs
 from tools.console.ledger import Sum
 from tools.console.live import Live
+from tools.console.logs import Line
+from tools.console.metrics import UNKNOWN
 from tools.console.site import Site, Unavailable
 from tools.sluice_cli.operators import causes
+from tools.sluice_cli.operators.dead_letters import Total
 from tools.sluice_cli.operators.deployment import Deployment
 from tools.testing.aws.service import refusal
 
@@ -283,6 +289,44 @@ def test_a_moment_is_shown_in_utc(value: Any, shown: str) -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (200_000, "2 d")])
 def test_an_age_has_one_unit(seconds: float, shown: str) -> None:
     assert pages.age(seconds) == shown
+
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+REFUSED = {"stream": "orders", "reason": "sqlstate_23514", "pointer": ""}
+LETTER = REFUSED | {"receive_count": 10, "age_seconds": 60, "bytes": 9, "id": "1"}
+OUTAGE = "database: SQLSTATE 57P03"
+RECORD = Record(stream="orders", mapping="", function="", why=OUTAGE, tripped_at=NOW, probe_at=NOW)
+LANE = Lane("orders", "", Depth(0, 0), Depth(0, 0), "Disabled", RECORD, "", None, {}, UNKNOWN)
+LISTED = {"stream": "orders", "streams": ["orders"], "more": False, "why": "", "is_asked": True, "reasons": []}
+NAMED = ("sqlstate_23514 (check_violation)", f"{OUTAGE} (cannot_connect_now)")
+
+
+@pytest.mark.parametrize(
+    ("template", "context"),
+    [
+        ("refusals.html", {"groups": [refusals.Group(**REFUSED, count=1, newest=NOW)], "stream": "", "streams": []}),
+        ("refusal.html", REFUSED | {"place": "", "refusals": [], "broken": None, "html": "", "heading": ""}),
+        ("letters.html", LISTED | {"letters": [LETTER], "rejected_as": ""}),
+        ("letters.html", LISTED | {"letters": [], "rejected_as": "sqlstate_23514"}),
+        ("flow_lanes.html", {"seen": Seen([LANE], ""), "jobs": [], "wait_words": wait_words}),
+        (
+            "charts.html",
+            LISTED | {"window": "1d", "windows": WINDOWS, "trips": [Line(NOW, "breaker opened", "orders", OUTAGE)]},
+        ),
+    ],
+)
+def test_a_code_of_postgresql_has_its_name_beside_it(template: str, context: Mapping[str, Any]) -> None:
+    frame = {"csrf": "", "site": site(Session()), "views": (), "here": "/"}
+    shown = pages.render(template, **frame, **context)
+    assert any(named in shown for named in NAMED)
+    assert not re.search(r"reason=[^&\"]*\(", shown)  # what a link asks for is the code alone
+
+
+def test_a_redrive_tells_what_still_fails_with_its_name() -> None:
+    total = Total()
+    total.add({"began_at": 0, "redriven": 1, "failing": {"sqlstate_23514": 2}})
+    still = "stay, since they would still be rejected as: sqlstate_23514 (check_violation)"
+    assert letters.told(total) == [("sent to the queue", 1), (still, 2)]
 
 
 def test_a_ledger_that_does_not_tell_of_all_does_not_add_up() -> None:

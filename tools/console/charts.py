@@ -18,6 +18,7 @@ from sluice.postgres.cells import array_cell
 from sluice.postgres.driver import Connection
 from tools.console import flow, logs, pages, refusals
 from tools.console.site import Site, Unavailable
+from tools.sluice_cli.sqlstates import named
 
 MOST_REASONS = 6  # lines of a chart that can be told apart; the page says so
 
@@ -52,7 +53,7 @@ def points(site: Site, streams: Sequence[str], window: Window) -> dict[str, Any]
         "rows": [_per_second(by_time.get(at, [0])[0], step) for at in times],
         "age": [_or_none(by_time, at, 1) for at in times],
         "milliseconds": [_or_none(by_time, at, 2) for at in times],
-        "reasons": {reason: [reasons[reason].get(at, 0) for at in times] for reason in most},
+        "reasons": {named(reason): [reasons[reason].get(at, 0) for at in times] for reason in most},
     }
 
 

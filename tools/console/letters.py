@@ -11,6 +11,7 @@ from sluice.operators.audit.audit_log import Reason
 from tools.console import pages
 from tools.console.site import Site, Unavailable
 from tools.sluice_cli.operators.dead_letters import STILL_FAILING, URL_OUTPUT, WORDS, Total, calls
+from tools.sluice_cli.sqlstates import named
 
 LISTED = 50
 REASONS = get_args(Reason.__value__)
@@ -60,7 +61,7 @@ def _page(request: Request) -> Response:
 def told(total: Total) -> list[tuple[str, int]]:
     """Return what the calls of a redrive have done, in words."""
     done = [(words, total.counts[name]) for name, words in WORDS.items() if total.counts[name]]
-    failing = [(f"{STILL_FAILING}: {reason}", count) for reason, count in total.reasons.items()]
+    failing = [(f"{STILL_FAILING}: {named(reason)}", count) for reason, count in total.reasons.items()]
     return done + sorted(failing)
 
 

@@ -8,6 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from tools.sluice_cli.sqlstates import named
+
 HERE = Path(__file__).parent
 TEMPLATES = [HERE / "templates", HERE / "playground" / "templates"]
 STATIC = HERE / "static"
@@ -85,4 +87,4 @@ def age(seconds: float) -> str:
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-_environment.filters |= {"number": number, "moment": moment, "age": age}
+_environment.filters |= {"number": number, "moment": moment, "age": age, "named": named}

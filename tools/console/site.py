@@ -15,6 +15,7 @@ from sluice.postgres.driver import Connection
 from tools.local.stack import Stack
 from tools.sluice_cli.operators import deployment
 from tools.sluice_cli.operators.deployment import Deployment, NotAnswered
+from tools.sluice_cli.sqlstates import named
 
 QUERY_SECONDS = 5
 
@@ -71,14 +72,14 @@ class Site:
             try:
                 return self.database.transact(work, Deadline(time.monotonic() + QUERY_SECONDS), undo=True)
             except Outage as outage:
-                raise Unavailable(f"The database does not answer: {outage}.") from None
+                raise Unavailable(named(f"The database does not answer: {outage}.")) from None
 
     def ask(self, url_output: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer of an operator's function, called with one's own rights. Raises Unavailable."""
         try:
             return deployment.answer(self.deployment, url_output, payload)
         except NotAnswered as error:
-            raise Unavailable(f"The function did not answer: {error}.") from None
+            raise Unavailable(named(f"The function did not answer: {error}.")) from None
 
     def aws[T](self, work: Callable[[], T]) -> T:
         """Return what `work` gets by calls of AWS. Raises Unavailable."""

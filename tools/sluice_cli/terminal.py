@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tools.sluice_cli.sqlstates import named
+
 LOG_COLUMNS = 110  # where there is no terminal to ask
 
 REJECTED = 1  # exit codes: a record was rejected, or a check failed
@@ -91,7 +93,7 @@ def unforeseen(error: Exception) -> str:
 
 def complain(message: str, code: int = REJECTED) -> int:
     """Print one line where errors go, and return the exit code."""
-    print(f"sluice: {printable(message)}", file=sys.stderr)
+    print(f"sluice: {printable(named(message))}", file=sys.stderr)
     return code
 
 

@@ -24,6 +24,7 @@ from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Unreadable
 from tools.sluice_cli.authors.revision import NotThere
 from tools.sluice_cli.databases import URL, GivenDatabase
+from tools.sluice_cli.sqlstates import named
 
 SECONDS = 60  # for all of the migrations
 
@@ -186,7 +187,7 @@ def _show(
         what = "all migrations" if not_applied is None else "the database"
         console.print(f"{len(streams)} streams and {what} fit together: {seconds:.1f} s.")
     for error in errors:
-        console.print("[red]✗[/]", terminal.cell(error), soft_wrap=True)
+        console.print("[red]✗[/]", terminal.cell(named(error)), soft_wrap=True)
 
 
 def _show_changes(changes: list[Change] | None, revision: str | None) -> None:

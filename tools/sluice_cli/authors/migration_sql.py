@@ -18,6 +18,7 @@ from sluice.postgres.credentials import Credentials
 from sluice.postgres.driver import Connection, DatabaseError
 from tools.sluice_cli.authors import table_sql
 from tools.sluice_cli.authors.table_sql import ColumnSql
+from tools.sluice_cli.sqlstates import named
 
 DIGITS = {"int2": 5, "int4": 10, "int8": 19}  # before the point
 INTEGERS = ("smallint", "integer", "bigint")
@@ -71,7 +72,7 @@ def _tried(connection: Connection, step: Step) -> Step:
         connection.run(step.sql)
     except DatabaseError as error:
         connection.run("ROLLBACK TO SAVEPOINT step")
-        return Step("", f"PostgreSQL refuses this: {sqlstate.describe(error)}. What depends on it?\n{step.text}")
+        return Step("", f"PostgreSQL refuses this: {named(sqlstate.describe(error))}. What depends on it?\n{step.text}")
     return step
 
 

@@ -20,6 +20,7 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import causes, deployment, glance
 from tools.sluice_cli.operators.deployment import Deployment, StackOption
 from tools.sluice_cli.operators.glance import Streams
+from tools.sluice_cli.sqlstates import named
 from tools.sluice_cli.terminal import USAGE, fail
 
 CHANGE_SECONDS = 90  # as long as Lambda takes to enable or disable
@@ -133,7 +134,7 @@ def _shown(found: Streams) -> RenderableType:
         numbers = (f"{told['waiting']:,}", f"{told['dead_letters']:,}")
         queue = map(terminal.cell, (told["stream"], told["mapping_state"]))
         state = terminal.cell(STATES[told["breaker"]], COLOURS.get(told["breaker"], ""))
-        table.add_row(*queue, state, *map(terminal.cell, (told["why"], paused, *numbers)))
+        table.add_row(*queue, state, *map(terminal.cell, (named(told["why"]), paused, *numbers)))
     advice = [
         terminal.cell(f"{told['stream']}: {told['advice']} See {causes.RUNBOOK}, “{told['runbook']}”.")
         for told in found
@@ -177,7 +178,8 @@ def go_on(board: Switchboard, source: Source) -> str:
         record = _anew(source)
         parameters.write(board.ssm, board.name("breaker", stream), encode(record))
     if record is not None and record.state == "open":
-        return f"{stream} is not paused, but its breaker is open ({record.why}): it is read again after a good probe."
+        why = named(record.why)
+        return f"{stream} is not paused, but its breaker is open ({why}): it is read again after a good probe."
     _enable(board, source)
     return f"{stream} is read again."
 

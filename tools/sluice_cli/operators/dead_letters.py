@@ -1,4 +1,4 @@
-"""The command `sluice dead-letters`: lists, redrives or purges them. It prints ids, reasons and counts.
+"""The command `sluice dead-letters`: lists, redrives or purges them. It prints ids, codes and counts.
 
 The deployed function does it: what is in a letter never comes to this machine.
 """
@@ -14,6 +14,7 @@ import typer
 from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import deployment, forget
 from tools.sluice_cli.operators.deployment import ReasonOption, StackOption, TicketOption
+from tools.sluice_cli.sqlstates import named
 from tools.sluice_cli.terminal import USAGE, fail
 
 URL_OUTPUT = "DeadLettersUrl"
@@ -27,7 +28,9 @@ WORDS = {
     "newer": "sent since this began: they stay",
     "subject_unknown": "do not say whose they are: they stay",
 }
-STILL_FAILING = "stay, since they would still fail"  # of a redrive; the reason follows
+# What follows is why a record was rejected: an operator's `--reason` is why somebody acts.
+REJECTED_AS = "rejected as"
+STILL_FAILING = "stay, since they would still be rejected as"
 
 app = typer.Typer(
     help="List dead letters, send them to their queue again, or delete them. What changes them is audited."
@@ -36,7 +39,7 @@ app = typer.Typer(
 StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="Its module's name, such as user_logins.")]
 IdOption = Annotated[list[str], typer.Option("--id", metavar="ID", help="Only this one; may be repeated.")]
 RejectedAsOption = Annotated[
-    str, typer.Option("--rejected-as", metavar="REASON", help="Only what was rejected so, as `list` tells it.")
+    str, typer.Option("--rejected-as", metavar="CODE", help="Only what was rejected as this, such as not_json.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and end there.")]
 
@@ -48,7 +51,7 @@ def list_letters(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
     stack: StackOption = "",
 ) -> None:
-    """List dead letters: why each was rejected, how often it was received, how old it is. No value is shown.
+    """List dead letters: what each was rejected as, how often it was received, how old it is. No value is shown.
 
     Others do not see them for the moment; SQS counts one more receive, which has no effect here.
     """
@@ -56,11 +59,13 @@ def list_letters(
     if as_json:
         terminal.show_json(answer)
         return
-    table = terminal.table("Dead letters", "Id", "Reason", "Pointer", "Receives", "Age", "Bytes")
+    table = terminal.table("Dead letters", "Id", "Rejected as", "Pointer", "Receives", "Age", "Bytes")
     table.columns[0].no_wrap = True  # so that it can be copied
+    table.columns[4].max_width = len("13 days,")  # the time of day below: PostgreSQL's names are long
     for letter in answer["letters"]:
         age = timedelta(seconds=letter["age_seconds"])
-        texts = (letter["id"], letter["reason"], letter["pointer"], letter["receive_count"], age, letter["bytes"])
+        what, where = named(letter["reason"]), letter["pointer"]
+        texts = (letter["id"], what, where, letter["receive_count"], age, letter["bytes"])
         table.add_row(*map(terminal.cell, texts))
     terminal.console().print(table)
     if answer["more"]:
@@ -118,12 +123,12 @@ def purge(
         payload["subject"] = forget.typed_subject() if subject == "-" else subject
     if dry_run or not yes:
         total = _until_done(payload | {"dry_run": True}, stack)
-        _show(total, "was rejected", dry_run=True)
+        _show(total, REJECTED_AS, dry_run=True)
         if dry_run:
             return
         terminal.ask("Delete them for good?", "nothing was deleted")
         payload["began_at"] = total.began_at  # what was sent since it was shown stays
-    _show(_until_done(payload | {"dry_run": False}, stack), "was rejected", dry_run=False)
+    _show(_until_done(payload | {"dry_run": False}, stack), REJECTED_AS, dry_run=False)
 
 
 @dataclass
@@ -205,5 +210,5 @@ def _show(total: Total, why: str, dry_run: bool) -> None:
         if total.counts[name] or (name in ("redriven", "purged") and name in total.counts):
             table.add_row(terminal.cell(words), f"{total.counts[name]:,}")
     for reason, count in sorted(total.reasons.items()):
-        table.add_row(terminal.cell(f"{why}: {reason}"), f"{count:,}")
+        table.add_row(terminal.cell(f"{why}: {named(reason)}"), f"{count:,}")
     terminal.console().print(table)

@@ -14,6 +14,7 @@ from sluice.failures import DeclarationError
 from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import ledger
 from tools.sluice_cli.operators.deployment import Deployment, NotAnswered
+from tools.sluice_cli.sqlstates import named
 
 SECONDS = 5  # from one look to the next
 LEDGER_SECONDS = 30  # from one call of the audit function to the next: each is paid for
@@ -73,7 +74,7 @@ class Glance:
         try:
             sums = {told["stream"]: ledger.last_hour(self.deployment, told["stream"]) for told in self._seen}
         except (NotAnswered, DeclarationError) as error:
-            return terminal.cell(f"The ledger could not be read: {error}", "dim")
+            return terminal.cell(named(f"The ledger could not be read: {error}"), "dim")
         names = ledger.told(sums.values())
         table = terminal.table("The last hour, by the ledger", "Stream", *map(ledger.heading, names))
         for stream, counts in sums.items():

@@ -20,6 +20,7 @@ from sluice.postgres.driver import Connection, identifier, quoted_table
 from tools.sluice_cli import databases, kept, terminal
 from tools.sluice_cli.authors import declarations, hiding
 from tools.sluice_cli.databases import URL
+from tools.sluice_cli.sqlstates import named
 from tools.sluice_cli.terminal import USAGE, fail
 
 POLL_SECONDS = 1
@@ -155,7 +156,7 @@ class Follower:
 
 
 def _show(event: Event, entries: Mapping[str, Sequence[Entry]], show_clear: bool) -> None:
-    told = event.why
+    told = named(event.why)
     if event.row:
         of_stream = entries[event.stream]
         hidden = set() if show_clear else hiding.kept(of_stream)

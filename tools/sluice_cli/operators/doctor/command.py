@@ -22,6 +22,7 @@ from tools.sluice_cli.authors.template import DEFAULTS
 from tools.sluice_cli.databases import URL
 from tools.sluice_cli.operators import causes, deployment
 from tools.sluice_cli.operators.deployment import StackOption
+from tools.sluice_cli.sqlstates import named
 from tools.sluice_cli.terminal import REJECTED, cell, fail
 
 SECONDS = 60
@@ -100,7 +101,7 @@ def _show(found: Sequence[Finding]) -> None:
         bad = [finding for finding in of_area if finding.severity != "good"]
         for finding in bad:
             thing = f"{finding.thing}: " if finding.thing else ""
-            line = cell(f"{area:<10} {thing}{finding.sentence}")
+            line = cell(f"{area:<10} {thing}{named(finding.sentence)}")
             console.print(MARKS[finding.severity], line, soft_wrap=True)
             if finding.advice:
                 console.print(cell(f"             {finding.advice}", "dim"), soft_wrap=True)
