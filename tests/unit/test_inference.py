@@ -258,6 +258,37 @@ def test_a_key_becomes_the_name_of_a_field(key: str, name: str) -> None:
     assert snake(key) == name
 
 
+@pytest.mark.parametrize(
+    ("record", "name", "why"),
+    [
+        ({"from": 1}, "from_2", "Called so, since `from` is a word of Python."),
+        ({"Subject": "x"}, "subject_2", "Called so, since `subject` has a meaning in declarations."),
+        ({"3d": 1}, "n_3d", "Called so, since a name begins with a letter."),
+        ({"列": 1}, "field", "Its key has no letter for a name."),
+        ({"aB": 1, "a_b": 1}, "a_b_2", "Called so, since the name without the number is that of another field."),
+        ({"sent_at": 1}, "sent_at", "Its column is not `sent_at`, since every table has one."),
+        ({"sentAt": 1}, "sent_at", "Its column is not `sent_at`, since every table has one."),
+        ({"o" * 30: {"i" * 31: 1}}, "i" * 31, "Its column has a shorter name, since PostgreSQL takes 63 bytes."),
+        ({"a_b": 1, "a": {"b": 1}}, "b", "Its column has another name, since the usual one is taken."),
+    ],
+)
+def test_a_comment_says_why_a_field_or_its_column_is_called_otherwise(
+    record: dict[str, Any], name: str, why: str
+) -> None:
+    _, source = planned([record])
+    assert re.findall(r"# (.+)\n    (\w+): ", source) == [(why, name)]
+
+
+@pytest.mark.parametrize(
+    ("record", "is_told"),
+    [({"aB": 1}, True), ({"a": {"bC": 1}}, True), ({"detail-type": 1}, True), ({"a": {"b_c": 1}, "from": 1}, False)],
+)
+def test_the_module_says_once_why_names_are_in_small_letters(record: dict[str, Any], is_told: bool) -> None:
+    _, source = planned([record])
+    about = source.split('"""')[1]
+    assert ("in small letters with underscores, so that SQL needs no quotes" in about) == is_told
+
+
 def test_one_option_renames_all_keys_where_one_style_does() -> None:
     assert 'class Thing(Stream, table="things", rename="camel")' in planned([{"userId": 1, "pagePath": "x"}])[1]
     mixed = planned([{"userId": 1, "page_path": "x", "class": 1, "table": 2, "str": 3, "userID": 4}])[1]

@@ -3,7 +3,7 @@
 import re
 import subprocess  # nosec B404
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,13 +15,18 @@ from sluice.declaration.stream import Stream
 from tools.project import PROJECT
 from tools.sluice_cli.authors.marks import MARK
 from tools.sluice_cli.authors.new.names import literal
-from tools.sluice_cli.authors.new.plan import Member, ObjectPlan, TreePlan, UnionPlan
+from tools.sluice_cli.authors.new.plan import FieldPlan, Member, ObjectPlan, TreePlan, UnionPlan
 from tools.sluice_cli.authors.new.wrapping import Wrapping
 
 LONGEST_HEAD = 120  # characters, as ruff wants it
 LONGEST_LINE = LONGEST_HEAD - len("    ")
 ONE_RECORD = Wrapping(())  # in each message
 CALLED = re.compile(r"\b([A-Z]\w+)\(")  # in a mask: itself, and what is in it
+SMALL_NAMES = """
+
+Fields are named as columns are: in small letters with underscores, so that SQL needs no quotes around a name.
+`rename` and `name` say what records call them.
+"""
 RENAMES = ("camel", "pascal", "kebab")  # of msgspec, for all keys of an object
 
 
@@ -41,9 +46,8 @@ def source(
         head = f"class {plan.class_name}({listed},):{mark}"
     stream = f'{head}\n    """A record of the stream `{name}`."""\n\n{classes.body(plan)}\n'
     body = "\n\n".join([*classes.texts, stream])
-    return formatted(
-        f'"""The stream `{name}`, as its samples show it."""\n\n{_imports(plan, body, envelope)}\n\n{body}'
-    )
+    about = f"The stream `{name}`, as its samples show it.{SMALL_NAMES if classes.is_renamed else ''}"
+    return formatted(f'"""{about}"""\n\n{_imports(plan, body, envelope)}\n\n{body}')
 
 
 def _paths(paths: Sequence[str]) -> str:
@@ -117,12 +121,21 @@ class _Classes:
     def __init__(self, date: str) -> None:
         self._date = date
         self.texts: list[str] = []
+        self.is_renamed = False  # at least one field has its key in small letters for a name
         self._names: dict[tuple[str, str], str] = {}  # by options and body
 
     def body(self, plan: ObjectPlan) -> str:
         """Return the fields of an object's class; the classes of its own objects are added."""
         is_renamed = _rename_option(plan) != ""
-        return "\n".join(f"    {self._line(member, is_renamed)}" for member in plan.members)
+        lines = [line for member in plan.members for line in (*self._whys(member), self._line(member, is_renamed))]
+        return "\n".join(f"    {line}" for line in lines)
+
+    def _whys(self, member: Member) -> Iterator[str]:
+        """Yield why a field or its column is called otherwise than its key, a comment each."""
+        self.is_renamed |= member.name != member.key and not member.why_name
+        cases = [case for _, case in member.cases] if isinstance(member, UnionPlan) else [member]
+        of_columns = [case.why_column for case in cases if isinstance(case, FieldPlan)]
+        yield from (f"# {why}" for why in dict.fromkeys([member.why_name, *of_columns]) if why)
 
     def _part(self, plan: ObjectPlan, told: str = "") -> str:
         """Return the name of an object's class, which is added unless there is one like it; `told` says what it is."""

@@ -11,6 +11,7 @@ from sluice.declaration.stream import Part, Stream
 from tools.sluice_cli.authors.new.rules import Undeclarable
 
 LONGEST_IDENTIFIER = 63  # bytes, of PostgreSQL
+LONGEST_COLUMN = LONGEST_IDENTIFIER - len("_99")
 CLASSES = frozenset({*sluice.__all__, "Decimal", "Annotated"})
 NAMES = frozenset(
     {*dir(Stream), *Part.__annotations__, *Stream.__annotations__}
@@ -46,11 +47,15 @@ class Scope:
 
 def snake(key: str) -> str:
     """Return a key as the name of a field and a column: small ASCII letters, digits and underscores."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", key).lower()
-    name = re.sub(r"[^a-z0-9]+", "_", parted).strip("_")
+    name = _small(key)
     if not name:
         return "field"
     return f"n_{name}" if name[0].isdigit() else name
+
+
+def _small(key: str) -> str:
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", key).lower()
+    return re.sub(r"[^a-z0-9]+", "_", parted).strip("_")
 
 
 def pascal(name: str) -> str:
@@ -67,13 +72,37 @@ def free(name: str, taken: Iterable[str]) -> str:
     return found
 
 
+def why(key: str, name: str) -> str:
+    """Return why a field is not called as its key is in small letters; nothing where it is. It quotes no key."""
+    wanted = snake(key)
+    if name != wanted:
+        if keyword.iskeyword(wanted):
+            return f"Called so, since `{wanted}` is a word of Python."
+        if wanted in NAMES:
+            return f"Called so, since `{wanted}` has a meaning in declarations."
+        return "Called so, since the name without the number is that of another field."
+    if wanted == _small(key):
+        return ""
+    return "Called so, since a name begins with a letter." if _small(key) else "Its key has no letter for a name."
+
+
+def why_column(wanted: str, column: str) -> str:
+    """Return why a field's column is not called as the field is; nothing where it is."""
+    if column == wanted:
+        return ""
+    if wanted in OWN_COLUMNS:
+        return f"Its column is not `{wanted}`, since every table has one."
+    if len(wanted) > LONGEST_COLUMN:
+        return f"Its column has a shorter name, since PostgreSQL takes {LONGEST_IDENTIFIER} bytes."
+    return "Its column has another name, since the usual one is taken."
+
+
 def column(name: str, taken: set[str]) -> str:
     """Return a column's name that is not taken, and short enough for PostgreSQL."""
     name = f"record_{name}" if name in taken and name in OWN_COLUMNS else name
-    longest = LONGEST_IDENTIFIER - len("_99")
-    while len(name) > longest and "_" in name:
+    while len(name) > LONGEST_COLUMN and "_" in name:
         name = name.partition("_")[2]
-    return free(name[:longest], taken)
+    return free(name[:LONGEST_COLUMN], taken)
 
 
 def literal(text: str) -> str:

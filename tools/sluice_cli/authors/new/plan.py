@@ -29,6 +29,7 @@ class Planned:
     many: bool = field(default=False, kw_only=True)  # a list of such
     optional: bool = field(default=False, kw_only=True)  # null was there, or nothing was
     absent: bool = field(default=False, kw_only=True)
+    why_name: str = field(default="", kw_only=True)  # why the field is not called as its key is
 
     @property
     def key(self) -> str:
@@ -54,6 +55,7 @@ class FieldPlan(Planned):
     guess: Guess
     masks: list[str]
     concern: Concern | None
+    why_column: str = ""  # why its column is not called as the field is
 
     def values(self) -> "Iterator[FieldPlan]":
         yield self

@@ -114,7 +114,8 @@ class Planner:
                 absent = member.seen < place.objects
                 optional = made.optional or member.nulls > 0 or (absent and not made.many)
                 taken.add(made.name)
-                found.append(replace(made, optional=optional, absent=absent))
+                why = names.why(key, made.name)
+                found.append(replace(made, optional=optional, absent=absent, why_name=why))
         return found
 
     def _member(self, place: Place, name: str, scope: Scope) -> Member:
@@ -242,7 +243,8 @@ class Planner:
             columns.add(emails)
         many = bool(place.lengths)
         can_be_null = not many and (guess.has_blanks or is_mention)
-        return FieldPlan(place, name, guess, made, concern, many=many, optional=can_be_null)
+        why = names.why_column(by_default, column)
+        return FieldPlan(place, name, guess, made, concern, why, many=many, optional=can_be_null)
 
     def _mentions(self, keys: str, made: Sequence[str], values: Iterable[Scalar]) -> bool:
         """Tell whether a field is not the subject, but is masked and has a value that the subject has somewhere."""
@@ -264,7 +266,7 @@ def _of_tag(member: Member, tag: str) -> Member:
     """Return the field of a case that always has its tag: it is kept, whatever its name sounds like."""
     if not isinstance(member, FieldPlan):
         return member
-    return replace(member, guess=Guess(OneOf(tag), f'OneOf("{tag}")'), masks=[], concern=None)
+    return replace(member, guess=Guess(OneOf(tag), f'OneOf("{tag}")'), masks=[], concern=None, why_column="")
 
 
 def _shared(member: Member, cases: Iterable[tuple[str, Case]]) -> Member:
@@ -272,7 +274,7 @@ def _shared(member: Member, cases: Iterable[tuple[str, Case]]) -> Member:
     others = [one for _, case in cases if isinstance(case, ObjectPlan) for one in case.members if one.key == member.key]
     if not isinstance(member, FieldPlan) or not others or not all(map(_is_kept, [member, *others])):
         return member
-    return replace(member, masks=[])
+    return replace(member, masks=[], why_column="")
 
 
 def _is_kept(member: Member) -> bool:
