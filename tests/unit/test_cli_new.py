@@ -28,6 +28,12 @@ SHAPES: dict[str, tuple[list[dict[str, Any]], tuple[str, ...]]] = {
     "meter_uplinks": (uplinks(), ("--subject", "end_device_ids.device_id")),
 }
 SIGN_UP = {"email": "ada@example.com", "plan": "free"}
+WRITTEN = (
+    "layers/streams/sign_ups.py",
+    "layers/streams/migrations/1000_sign_ups.sql",
+    "layers/streams/examples/sign_ups.jsonl",
+    "events/sign_ups.json",
+)
 
 
 @pytest.fixture
@@ -188,6 +194,7 @@ def test_samples_in_an_envelope_need_it_named(new: Callable[..., tuple[int, str,
             "eventbridge",
             [
                 "detail_type: Annotated[str, Text(max=128)]",
+                "# Its column has another name, since the usual one is taken.",
                 'source: Annotated[str, Text(max=64), Keep("around_source_2")]',
             ],
             ["around_detail_type", "around_source_2"],
@@ -196,8 +203,9 @@ def test_samples_in_an_envelope_need_it_named(new: Callable[..., tuple[int, str,
             notifications(),
             "sns",
             [
+                "# Called so, since `subject` has a meaning in declarations.",
                 "subject_2: Annotated[ str | None, Text(max=64), Redact(), ]"
-                ' = msgspec.field(name="Subject", default=None)  # confirm: by its name free text'
+                ' = msgspec.field(name="Subject", default=None)  # confirm: by its name free text',
             ],
             ["around_subject_2"],
         ),
@@ -227,11 +235,11 @@ def test_what_is_around_records_is_left_out_where_it_is_no_single_value_or_out_o
     new: Callable[..., tuple[int, str, str]],
 ) -> None:
     _, output, _ = new("batches", batches())
-    assert "│ /library │ it is beside the records, and no single value: FROM_ENVELOPE can read it │" in output
+    assert "\n  it is beside the records, and no single value: FROM_ENVELOPE can read it: /library\n" in output
     events = [{"id": "1", "detail-type": "x", "detail": batch | {"kn4ry@example.com": 1}} for batch in batches()]
     _, output, _ = new("events", events, "--envelope", "eventbridge")
     why = "it is beside the records, inside of the envelope: nothing reads it there"
-    assert re.findall(rf"│ (\S+) +│ {why} ", output) == ["/sentAt", "/source", "/email", "/library"]
+    assert f"  {why}: /sentAt, /source, /email, /library" in output.replace("\n    ", " ").splitlines()
     assert "kn4ry" not in output
 
 
@@ -278,9 +286,7 @@ def test_the_page_shows_what_the_command_prints_and_writes(project: Path, monkey
     Path("visits.jsonl").write_text(samples)
     code, output, errors = run("new", "visits", "--samples", "visits.jsonl", "--subject", "visitor.email")
     assert (code, errors) == (0, "")
-    command_line, _, end = shown.partition("\n…\n")
-    assert command_line == "$ sluice new visits --samples visits.jsonl --subject visitor.email"
-    assert output.endswith(end)
+    assert shown == f"$ sluice new visits --samples visits.jsonl --subject visitor.email\n{output}"
     assert Path("layers/streams/visits.py").read_text() == module
 
 
@@ -291,22 +297,60 @@ def test_what_is_no_object_is_shown_as_rejected(new: Callable[..., tuple[int, st
     assert "kn4ry" not in output
 
 
-def test_the_author_is_told_what_to_decide(new: Callable[..., tuple[int, str, str]]) -> None:
-    _, output, _ = new("sign_ups", [SIGN_UP | {"metadata": {"kn4ry": 1}}, SIGN_UP | {"metadata": {"b": 1}}])
-    end = output.partition("\nWritten:\n")[2].splitlines()
-    assert [line.strip() for line in end[:5]] == [
-        "layers/streams/sign_ups.py",
-        "layers/streams/migrations/1000_sign_ups.sql",
-        "layers/streams/examples/sign_ups.jsonl",
-        "events/sign_ups.json",
-        "template.yaml",
+def told(output: str, title: str) -> list[str]:
+    """Return what is told below a title, each in one line again."""
+    paragraph = output.partition(f"\n{title}\n")[2].partition("\n\n")[0]
+    return [line.strip() for line in paragraph.replace("\n    ", " ").splitlines()]
+
+
+def test_the_author_is_told_what_was_written_and_what_to_decide(new: Callable[..., tuple[int, str, str]]) -> None:
+    more: dict[str, Any] = {"mail": "b@example.com", "a": None, "b": None, "phone": "555-1234"}
+    of_keys: list[dict[str, Any]] = [{"meta": {key: 1}, "metadata": {key: 1}} for key in ("kn4ry", "x")]
+    _, output, _ = new("sign_ups", [{**SIGN_UP, **more, **one} for one in of_keys])
+    assert told(output, "Written:") == [*WRITTEN, "template.yaml"]
+    assert told(output, "Left out of the declaration, so never read. Do you need it?") == [
+        "it is null in every sample: /a, /b",
+        "it is a map, of which only the keys that its Tree names are kept: /metadata/**",
     ]
-    told = "it is a map: of its keys only those that its Tree names are kept"
-    assert f"│ /metadata/** │ {told} │" in end
-    assert [line.strip() for line in end[end.index("To be decided by you:") + 1 :]] == [
-        "layers/streams/sign_ups.py:11: confirm, then delete the mark: looks like an e-mail address",
+    assert told(output, "Kept in the clear. Is any of it personal?") == [
+        "(the record): plan",
+        "/metadata: kn4ry, x",
+        "/meta: kn4ry, x",
+    ]
+    assert told(output, "Masked, or guessed. To confirm, delete the marks in layers/streams/sign_ups.py:") == [
+        "looks like an e-mail address: lines 18, 20",
+        "by its name a phone number: line 21",
+    ]
+    assert told(output, "To be decided by you:") == [
+        "/phone: of which region are its phone numbers? Phone(region=…) and Pseudonym make tokens of it",
         "--subject: without a field that says whose record it is, such as email, no row can be erased by person",
     ]
+
+
+def test_what_is_printed_is_what_comes_next_and_the_rest_is_in_the_preview(
+    new: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    wide = [{f"reading_{number}": number for number in range(300)} | SIGN_UP] * 20
+    _, output, _ = new("readings", wide, "--subject", "email")
+    assert all(f"reading_{number}" in output for number in range(300))
+    assert len(output.splitlines()) < 100
+    preview, check = output.partition("\nNext:\n")[2].splitlines()
+    assert check.split("  #")[0].strip() == "sluice check"
+    code, shown, _ = run(*preview.partition("  # ")[0].split()[1:])
+    assert (code, "Masked columns" in shown, "Masked columns" in output) == (0, True, False)
+
+
+def test_samples_of_standard_input_cannot_be_shown_again_but_the_event_can(project: Path) -> None:
+    _, output, _ = run("new", "sign_ups", "--samples", "-", input=lines([SIGN_UP]))
+    assert "\n  sluice preview sign_ups events/sign_ups.json  # " in output
+
+
+def test_what_is_kept_and_looks_personal_is_told_with_what_it_looks_like(
+    new: Callable[..., tuple[int, str, str]],
+) -> None:
+    _, output, _ = new("sign_ups", [SIGN_UP | {"version": "203.0.113.7"}])
+    assert "│ version │ an IP address │ 1    │" in output
+    assert "(the record): plan, version" in told(output, "Kept in the clear. Is any of it personal?")
 
 
 def test_marks_are_found_until_they_are_deleted(new: Callable[..., tuple[int, str, str]], project: Path) -> None:
@@ -317,14 +361,6 @@ def test_marks_are_found_until_they_are_deleted(new: Callable[..., tuple[int, st
     path = project / "layers/streams/sign_ups.py"
     path.write_text(path.read_text().replace("  # confirm: looks like an e-mail address", ""))
     assert marks.unconfirmed() == []
-
-
-WRITTEN = (
-    "layers/streams/sign_ups.py",
-    "layers/streams/migrations/1000_sign_ups.sql",
-    "layers/streams/examples/sign_ups.jsonl",
-    "events/sign_ups.json",
-)
 
 
 @pytest.mark.parametrize("file", WRITTEN)

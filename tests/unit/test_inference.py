@@ -313,7 +313,7 @@ def test_columns_never_collide() -> None:
 
 
 MAP = "it is a map whose keys look like values: write a Tree by hand"
-OTHERS = "it is a map: of its keys only those that its Tree names are kept"
+OTHERS = "it is a map, of which only the keys that its Tree names are kept"
 MAPS = "its objects are maps with any keys, which a list cannot hold"
 MIXED_LIST = "its list holds things of several kinds, or lists of objects: that cannot be declared yet"
 

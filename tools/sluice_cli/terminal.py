@@ -62,7 +62,7 @@ def note(text: str) -> None:
 def note_more(things: Sequence[object], shown: int) -> None:
     """Say below a table how many of the things it does not show."""
     if len(things) > shown:
-        note(f"… and {len(things) - shown:,} more: --json has them all.")
+        note(f"… and {len(things) - shown:,} more: `sluice preview --json` has them all.")
 
 
 def ask(question: str, otherwise: str) -> None:

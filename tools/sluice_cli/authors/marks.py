@@ -13,7 +13,7 @@ def unconfirmed() -> list[str]:
     """Return where in the declared streams something is still to be confirmed, and what."""
     folder = Path(streams.__path__[0])
     paths = sorted(folder.glob("*.py"))
-    return [found for path in paths for found in marks(_name(path), path.read_text("utf-8"))]
+    return [mark for path in paths for mark in marks(_name(path), path.read_text("utf-8"))]
 
 
 def _name(path: Path) -> str:
@@ -22,6 +22,11 @@ def _name(path: Path) -> str:
 
 def marks(file: str, text: str) -> list[str]:
     """Return the marks of a module's text, each with its place."""
+    return [f"{file}:{number}: confirm, then delete the mark: {told}" for number, told in found(text)]
+
+
+def found(text: str) -> list[tuple[int, str]]:
+    """Return the marks of a module's text: the line, and what is to be confirmed."""
     lines = enumerate(text.splitlines(), 1)
-    found = [(number, re.search(rf"# {MARK} (.*)$", line)) for number, line in lines]
-    return [f"{file}:{number}: confirm, then delete the mark: {match[1]}" for number, match in found if match]
+    marked = [(number, re.search(rf"# {MARK} (.*)$", line)) for number, line in lines]
+    return [(number, match[1]) for number, match in marked if match]

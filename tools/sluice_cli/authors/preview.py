@@ -104,6 +104,13 @@ def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None
     terminal.note("The tokens are of a throwaway key: not those of production.")
 
 
+def show_doubts(findings: Findings) -> None:
+    """Print how many rows there would be, what would be rejected, and what would be kept that looks personal."""
+    terminal.console().print(_summary(findings))
+    _show_rejected(findings, show_clear=False)
+    _show_exposures(findings)
+
+
 def _summary(findings: Findings) -> str:
     records, rows, rejected = findings.records, findings.row_count, len(findings.rejected)
     duplicates = len(findings.accepted) - rows

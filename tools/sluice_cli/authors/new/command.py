@@ -13,10 +13,10 @@ from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError, Rejected
 from tools.project import PROJECT
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import detection, marks, messages, preview, space, table_sql, throwaway
+from tools.sluice_cli.authors import detection, messages, table_sql, throwaway
 from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Message, Unreadable
-from tools.sluice_cli.authors.new import declaration, examples, files, samples, wrapping
+from tools.sluice_cli.authors.new import declaration, examples, files, report, samples, wrapping
 from tools.sluice_cli.authors.new.files import NotWritten
 from tools.sluice_cli.authors.new.names import CLASSES, pascal
 from tools.sluice_cli.authors.new.plan import ObjectPlan
@@ -108,12 +108,11 @@ def new(
     source, stream = _declared(name, plan, planner, envelope, wrapped, retention)
     made = _made(name, source, stream, plan, queue)
     findings = Findings(stream, found, throwaway.keyset())
-    preview.show(findings, space.hashes_per_second(), show_clear=False)
     try:
         files.write(PROJECT, made)
     except NotWritten as error:
         terminal.fail(str(error), terminal.USAGE)
-    _tell(made, planner, plan)
+    report.show(name, sample_file, made, findings, planner, plan)
     raise typer.Exit(terminal.REJECTED if findings.rejected else 0)
 
 
@@ -198,31 +197,3 @@ def _made(name: str, source: str, stream: type[Stream], plan: ObjectPlan, queue:
         terminal.fail(f"{FILE}: {error}; nothing was written", terminal.USAGE)
     except NotWritten as error:
         terminal.fail(str(error), terminal.USAGE)
-
-
-def _tell(made: dict[str, str], planner: Planner, plan: ObjectPlan) -> None:
-    """Print what was written, what was left out, and what the author has to decide."""
-    console = terminal.console()
-    console.print("\nWritten:")
-    for file in made:
-        console.print(terminal.cell(f"  {file}"))
-    if planner.left_out:
-        table = terminal.table("Left out of the declaration, so never read: do you need it?", "Field", "Because")
-        for left_out in planner.left_out:
-            table.add_row(terminal.cell(left_out.pointer or "(the record)"), terminal.cell(left_out.why))
-        console.print("", table)
-    decisions = [mark for file, text in made.items() for mark in marks.marks(file, text) if file.endswith(".py")]
-    decisions += planner.questions
-    if not planner.subject_paths:
-        decisions.append(_without_subject(plan))
-    if decisions:
-        console.print("\nTo be decided by you:")
-    for decision in decisions:
-        console.print(terminal.cell(f"  {decision}"), soft_wrap=True)
-
-
-def _without_subject(plan: ObjectPlan) -> str:
-    kinds = ("user_id", "email")
-    found = [one for one in plan.fields() if one.concern and one.concern.kind in kinds and "*" not in one.place.path]
-    named = f", such as {'.'.join(found[0].place.path)}" if found else ""
-    return f"--subject: without a field that says whose record it is{named}, no row can be erased by person"

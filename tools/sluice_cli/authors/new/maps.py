@@ -37,7 +37,7 @@ def plan(place: Place, name: str, scope: Scope, left_out: list[LeftOut], persons
     if not paths:
         raise Undeclarable("it is a map whose keys look like values: write a Tree by hand")
     columns |= {column, *(f"{column}_{domain}" for value in paths.values() for domain in _domains(value))}
-    left_out.append(LeftOut(f"{place.pointer}/**", "it is a map: of its keys only those that its Tree names are kept"))
+    left_out.append(LeftOut(f"{place.pointer}/**", "it is a map, of which only the keys that its Tree names are kept"))
     return TreePlan(place, name, paths)
 
 
