@@ -1,4 +1,4 @@
-"""A link of the documentation leads to a file that is there, and to a headline in it."""
+"""A link of the documentation leads to a file that is there, and to a headline in it. A long page lists its own."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,13 @@ import pytest
 from tests.documentation import ROOT, prose
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+LONG_PAGES = [page for page in PAGES if page.read_text().count("\n") > 500]
 
 
-def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headlines, as GitHub makes them."""
-    headlines = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", headline.lower()).replace(" ", "-") for headline in headlines}
+def headlines(page: Path, levels: str = "+") -> list[tuple[str, str]]:
+    """Return a page's headlines of the levels, each with its anchor, as GitHub makes it."""
+    found = re.findall(rf"^#{levels} (.+)$", prose(page), re.MULTILINE)
+    return [(headline, re.sub(r"[^\w\- ]", "", headline.lower()).replace(" ", "-")) for headline in found]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -24,4 +25,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         name, _, anchor = link.partition("#")
         target = page.parent / name if name else page
         assert target.exists(), link
-        assert not anchor or anchor in anchors(target), link
+        assert not anchor or anchor in dict(headlines(target)).values(), link
+
+
+@pytest.mark.parametrize("page", LONG_PAGES, ids=lambda page: page.name)
+def test_a_long_page_begins_with_its_contents(page: Path) -> None:
+    contents = prose(page).partition("\n## ")[0].partition("\n- ")[2]
+    assert re.findall(r"\[(.+?)\]\(#(.+?)\)", contents) == headlines(page, "{2,3}")
