@@ -111,7 +111,11 @@ def test_refusals_are_told_by_reason_and_field(site: Site, ingest: Environment) 
 def test_the_points_of_the_charts_are_the_ledgers(site: Site, ingest: Environment, database: TestDatabase) -> None:
     database.sql("ALTER TABLE user_logins ADD CHECK (device_type <> 'toaster')")
     ingest.invoke(event(record(), record("junk"), record(login(device_type="toaster"))))
+    for table in ("batch", "rejection"):
+        database.sql(f"UPDATE {table} SET at = date_trunc('minute', at) - interval '0.3 seconds'")
     found = charts.points(site, ["user_logins"], charts.WINDOWS["15m"])
+    (at,) = [at for at, rows in zip(found["times"], found["rows"], strict=True) if rows]
+    assert at % 60 == 50  # in the ten seconds that end with the minute
     assert len(found["times"]) == len(found["rows"]) == len(found["age"]) == 91
     assert sum(found["rows"]) * 10 == pytest.approx(1)
     reasons = {"not_json": 1, "sqlstate_23514 (check_violation)": 1}

@@ -66,7 +66,7 @@ def _read(
     connection: Connection, streams: Sequence[str], step: int, since: int
 ) -> tuple[Any, dict[str, dict[int, int]]]:
     names = array_cell(streams)
-    of_step = f"(extract(epoch FROM at)::bigint / {step} * {step})"
+    of_step = f"(floor(extract(epoch FROM at))::bigint / {step} * {step})"
     batches: Any = connection.run(
         f"SELECT {of_step}, sum(written)::bigint, max(extract(epoch FROM at - oldest))::float, max(milliseconds)"
         " FROM batch WHERE stream = ANY(CAST(:names AS varchar[])) AND id >= :first AND received > 0 GROUP BY 1",
