@@ -114,7 +114,7 @@ def test_a_refusal_leads_to_a_record_with_its_fault_and_that_can_be_mended(visit
     visitor.page.get_by_role("link", name="not_an_ip_address").click()
     visitor.page.get_by_role("link", name="Mend such a record in the playground").click()
     visitor.page.locator("#play-answer", has_text="not_an_ip_address").wait_for()
-    typed = visitor.page.get_by_label("Message")
+    typed = visitor.page.get_by_role("textbox", name="Message")
     record = json.loads(typed.input_value())
     assert CANARY not in visitor.page.content()
     typed.fill(json.dumps(record | {"ip": CANARY_IP}))

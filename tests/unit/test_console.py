@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
+from starlette.testclient import TestClient
 from starlette.types import Message
 
 from sluice.breaker.record import Record
@@ -203,7 +204,7 @@ def test_what_cannot_be_seen_is_an_empty_state_that_says_what_to_do() -> None:
 PAGES = ("/", "/rows", "/tokens", "/refusals", "/refusals/one", "/dead-letters", "/charts", "/charts/data", "/audit")
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/streams", "/runbook", "/playground/"])
+@pytest.mark.parametrize("path", [*PAGES, "/streams", "/runbook", "/playground/", "/erase"])
 @pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "ExpiredToken"])
 def test_without_rights_every_page_says_so_instead_of_failing(path: str, code: str) -> None:
     query = "stream=user_logins&reason=missing&pointer=/ip&list=yes&entry=AgeAlarm"
@@ -394,6 +395,23 @@ def test_a_job_that_fails_says_so_without_the_errors_text(capsys: pytest.Capture
     jobs.end()
     assert (failed.failed, "kn4ry" in failed.told + capsys.readouterr().err) == (True, False)
     assert (foreseen.failed, foreseen.told) == (True, "The database does not answer.")
+
+
+def test_what_is_told_of_a_job_waits_for_its_end_and_says_how_it_was() -> None:
+    app = application(site(Session()), PORT, SECRETS)
+    client = TestClient(app, base_url=f"http://{HOST}", headers=COOKIE)
+
+    def work(job: Job) -> None:
+        for left in job.seconds(60):
+            job.told = f"{left} of 60 sent"
+
+    job = app.state.jobs.start("Send to orders", work)
+    assert f'hx-get="/jobs/{job.number}"' in pages.render("told.html", **pages.told("Sending 60.", job=job.number))
+    assert client.get(f"/jobs/{job.number}").status_code == 204  # what is shown stays
+    app.state.jobs.end()
+    shown = client.get(f"/jobs/{job.number}").text
+    assert ("Send to orders: 60 of 60 sent." in shown, "hx-get" in shown) == (True, False)
+    assert "It is over." in client.get("/jobs/99").text
 
 
 def test_one_look_is_for_all_who_look_and_there_is_none_while_nobody_does() -> None:
