@@ -141,6 +141,7 @@ def test_what_stands_beside_a_list_goes_into_each_row(keyset: Keyset) -> None:
     assert {row.originals.subjects for row in store.rows} == {("web",)}
     assert told(store) == [(identity(1, 2), "empty", "/batch/2/name")]
     assert whose.of_each(Track, json.dumps(body)) == (("web",), ("web",), ("web",))
+    assert whose.of_body(Track, json.dumps(body)) == ("web",)
     process([sent(body | {"app": 1})], keyset, store, Track)
     assert [one[1:] for one in told(store)[1:]] == [("wrong_type", "envelope/app")] * 3
 

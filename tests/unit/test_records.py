@@ -113,6 +113,9 @@ WITH_SIZE = {"bytes": 24, "fields": {"key": "string", "size": "number"}, "other_
         ("[]", "not_an_object", ""),
         ("no JSON", "not_json", ""),
         ('{"data": ' + "[" * 5000 + "]" * 5000 + "}", "wrong_type", "/data"),
+        ('{"data": ' + "[" * 100_000, "nested_too_deeply", ""),
+        ('{"data": {"batch": [' + "[" * 100_000, "nested_too_deeply", ""),
+        ('{"data": null', "not_json", ""),
         ('\ufeff{"data": {"batch": []}}', "byte_order_mark", ""),
         ('{"data": {"batch": ["\ud800"]}}', "not_json", ""),
     ],
@@ -174,6 +177,28 @@ def test_what_a_function_of_ones_own_returns_stands_for_json(keyset: Keyset) -> 
     store = FakeStore()
     process([sqs_record("a b", 1)], keyset, store, Own)
     assert list(made(store).values()) == [("a",), ("b",)]
+
+
+def test_a_function_of_ones_own_gets_a_text_and_may_return_bytes(keyset: Keyset) -> None:
+    def own(held: str) -> list[bytes]:
+        return [line.encode() for line in json.loads(held).split("\n")]
+
+    class Own(Stream, table="owns", envelope=eventbridge, records=own):
+        key: Annotated[str, Text(max=16)]
+
+    store = FakeStore()
+    event = {"id": numbered(1), "detail-type": "Put", "source": "shop.example", "detail": '{"key": "a"}\n{"key": "b"}'}
+    process([sqs_record(json.dumps(event), 1)], keyset, store, Own)
+    assert list(made(store).values()) == [("a",), ("b",)]
+
+
+def test_an_envelope_of_ones_own_that_holds_no_text_fails_the_message_alone(keyset: Keyset) -> None:
+    class Own(Stream, table="owns", envelope=lambda body: b"\xff" + body.encode(), records=json_lines):
+        key: Annotated[str, Text(max=16)]
+
+    store = FakeStore()
+    process([sqs_record("a", 1)], keyset, store, Own)
+    assert told(store) == [(numbered(1), "not_json", "")]
 
 
 @pytest.mark.parametrize("found", ["text", {"key": "a"}, 1, None, [float("nan"), object()]])

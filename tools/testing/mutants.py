@@ -61,7 +61,7 @@ GROUPS = {
     "records": (
         ["declaration/records.py", "declaration/postmark.py", "declaration/envelopes.py", "declaration/whose.py"],
         "unit/test_records unit/test_envelope unit/test_outside unit/test_subjects unit/test_people_in_unions"
-        " unit/test_batch field/test_identity field/test_greetings",
+        " unit/test_batch unit/test_null_if unit/test_dead_letters field/test_identity field/test_greetings",
     ),
     "trees": (
         [
