@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from sluice.declaration import column_types, witness
 from sluice.declaration.masks import Keep, Pseudonym, Redact, Truncate
-from sluice.declaration.rules import Boolean, Each, Email, Integer, Number, OneOf, Text, Timestamp, Uuid
+from sluice.declaration.rules import Boolean, Each, Email, Integer, IpAddress, Number, OneOf, Text, Timestamp, Uuid
 from sluice.declaration.stream import Part, Stream, constant
 from sluice.declaration.unions import ByType, Tagged
 from sluice.failures import DeclarationError, Rejected
 from sluice.pseudonyms.keyset import Keyset
 from tests.integration.messages import KEYSET
+from tests.unit.column_types import OF_A_SERVER, TYPES, typed
 from tests.unit.kinds import declare, field, read
 from tests.unit.payments import Author, Bank, Card, Elsewhere, Payment, Shop
 from tools.testing import clear_values
@@ -258,6 +259,10 @@ def test_the_case_that_takes_nothing_else_wins() -> None:
 TEXTS, NUMBERS = Text(max=30), Number(6, 2)
 
 
+def counted(value: int) -> int:
+    return value + 1
+
+
 @pytest.mark.parametrize(
     ("one", "other", "wanted"),
     [
@@ -276,6 +281,14 @@ TEXTS, NUMBERS = Text(max=30), Number(6, 2)
         (field(SHORT, Redact()), field(SHORT, Pseudonym()), "varchar(51)"),
         (field(SHORT, Redact()), field(TEXTS, Redact()), "any type"),
         (field(Integer(), Keep(as_=len)), field(SHORT), "any type"),
+        (field(Integer(), Keep(as_=counted)), field(Integer(0, 9)), "bigint"),
+        (field(Integer(), Keep(as_=counted)), field(NUMBERS), "numeric"),
+        (field(Integer(), Keep(as_=counted)), field(SHORT), "text"),
+        (field(Number(6, 0)), field(Number(5, 0)), "numeric(6,0)"),
+        (field(IpAddress()), field(IpAddress(), Truncate()), "inet or cidr"),
+        (field(Timestamp(), Truncate(to="day")), field(Timestamp(), Truncate(to="hour")), "timestamptz"),
+        (field(Timestamp(), Truncate(to="day")), field(Timestamp(), Truncate(to="month")), "timestamptz"),
+        (field(OneOf("a")), field(SHORT), "varchar(9)"),
     ],
 )
 def test_a_column_of_two_cases_is_of_a_type_that_holds_both(one: Any, other: Any, wanted: str) -> None:
@@ -283,8 +296,16 @@ def test_a_column_of_two_cases_is_of_a_type_that_holds_both(one: Any, other: Any
         parts = [declare(Part, {"value": hint}) for hint in pair]
         hint = Annotated[parts[0] | parts[1], Tagged("of", dict(enumerate(parts)))]  # type: ignore[valid-type]
         (column,) = column_types.columns(declare(Stream, {"any": hint}, table="t").layout)
-        assert column.cells.wanted == wanted
+        assert (column.name, column.pointer) == ("any_value", "/any/value")
+        assert column.cells.wanted in wanted.split(" or ")
         assert column.nullable == (Redact() in [mask for each in pair for mask in each.__metadata__])
+        if wanted == "any type":
+            continue
+        assert column.cells.fit(typed(column.cells.wanted.replace(",", ", ")))
+        each = [next(column_types.columns(declare(Stream, {"value": hint}, table="t").layout)).cells for hint in pair]
+        for name in [name for name in TYPES if name not in OF_A_SERVER]:
+            type_ = typed(TYPES[name][1])
+            assert not column.cells.fit(type_) or all(cells.fit(type_) for cells in each), type_
 
 
 # What is declared wrongly

@@ -5,7 +5,7 @@ known only if its annotation says so; otherwise any type will do.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from types import NoneType, UnionType
@@ -80,6 +80,7 @@ class Cells:
 
     wanted: str = "any type"
     longest: int | None = None  # characters, as a text; None: no limit
+    is_known: bool = field(default=True, kw_only=True)  # else a function makes some, and they may be longer
 
     def fit(self, column: ColumnType) -> bool:
         """Tell whether a type holds every cell."""
@@ -235,7 +236,8 @@ def _both(one: Cells, other: Cells) -> Cells:
             of_both = one if set(one.types) <= set(other.types) else other
             return replace(of_both, longest=_longer(one, other))
     longest = _longer(one, other)
-    return Cells("text") if longest is None else _texts(longest)
+    is_known = one.is_known and other.is_known
+    return Cells("text", longest, is_known=is_known) if longest is None or not is_known else _texts(longest)
 
 
 def _longer(one: Cells, other: Cells) -> int | None:
@@ -244,8 +246,9 @@ def _longer(one: Cells, other: Cells) -> int | None:
 
 def _number_of_both(one: Numbers, other: Numbers) -> Cells:
     low, high, scale = min(one.low, other.low), max(one.high, other.high), max(one.scale, other.scale)
-    if not (one.longest and other.longest):  # nobody knows how large
-        return Numbers("bigint" if {one.wanted, other.wanted} <= SIZES.keys() else "numeric", 0, low, high, scale)
+    if not (one.is_known and other.is_known):
+        wanted = "bigint" if {one.wanted, other.wanted} <= SIZES.keys() else "numeric"
+        return Numbers(wanted, _longer(one, other), low, high, scale, is_known=False)
     if scale == 0 and {one.wanted, other.wanted} <= SIZES.keys():
         return _integers(low, high)
     digits = len(str(max(high, -low))) + scale
@@ -358,9 +361,9 @@ def _of_function(function: Callable[[Any], Any]) -> tuple[Cells, bool]:
     promised = [option for option in options if option is not NoneType]
     made: dict[Any, Cells] = {
         bool: BOOLEANS,
-        int: Numbers("bigint", 0),  # nobody knows how large
-        Decimal: Numbers("numeric", 0),
-        datetime: Moments("timestamptz", 0, "day"),
+        int: Numbers("bigint", 0, is_known=False),
+        Decimal: Numbers("numeric", 0, is_known=False),
+        datetime: Moments("timestamptz", 0, "day", is_known=False),
         dict: JSON,
         list: JSON,
     }
