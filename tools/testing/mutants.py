@@ -75,8 +75,12 @@ GROUPS = {
         "unit/test_tree unit/test_canary_of_trees unit/test_unions unit/test_people_in_unions unit/test_prefix",
     ),
     "layout": (
-        [f"declaration/{name}.py" for name in ("layout", "annotations", "collisions", "column_types")],
-        "unit/test_declaration unit/test_stream unit/test_kinds unit/test_unions",
+        [f"declaration/{name}.py" for name in ("layout", "annotations", "collisions")],
+        "unit/test_declaration unit/test_stream unit/test_kinds unit/test_unions unit/test_prefix unit/test_null_if",
+    ),
+    "columns": (
+        ["declaration/column_types.py"],
+        "unit/test_column_types unit/test_unions unit/test_cli_values unit/test_cli_tree unit/test_cli_scrub",
     ),
 }
 
