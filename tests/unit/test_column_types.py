@@ -54,6 +54,14 @@ def test_a_type_holds_every_value_or_another_one_is_wanted(field: str, type_: st
         ("Annotated[Decimal, Number(precision=5, scale=2)]", "numeric(5, 3)", False),
         ("Annotated[Decimal, Number(precision=5, scale=2)]", "bigint", False),
         ("Annotated[Decimal, Number(precision=5, scale=2)]", "numeric(5, -1)", False),
+        ("Annotated[Decimal, Number(precision=5, scale=2)]", "varchar(8)", True),
+        ("Annotated[Decimal, Number(precision=5, scale=2)]", "varchar(7)", False),
+        ("Annotated[Decimal, Number(precision=5, scale=2), Truncate(to=10)]", "numeric(3)", True),
+        ("Annotated[Decimal, Number(precision=5, scale=2), Truncate(to=10)]", "numeric(2)", False),
+        ("Annotated[Decimal, Number(precision=5, scale=2), Truncate(to=10)]", "varchar(4)", True),
+        ("Annotated[Decimal, Number(precision=5, scale=2), Truncate(to=10)]", "varchar(3)", False),
+        ("Annotated[Decimal, Number(precision=5, scale=2), Truncate(to=10)]", "smallint", True),
+        ("Annotated[int, Integer(min=0, max=9), Keep(as_=version_number)]", "varchar(1)", True),
         ("Annotated[float, Float()]", "double precision", True),
         ("Annotated[float, Float()]", "jsonb", True),
         ("Annotated[float, Float()]", "real", False),
@@ -66,6 +74,8 @@ def test_a_type_holds_every_value_or_another_one_is_wanted(field: str, type_: st
         ("Annotated[datetime, Timestamp()]", "timestamptz(5)", False),
         ("Annotated[datetime, Timestamp()]", "timestamp", True),
         ("Annotated[datetime, Timestamp()]", "time", False),
+        ("Annotated[datetime, Timestamp()]", "varchar(32)", True),
+        ("Annotated[datetime, Timestamp()]", "varchar(31)", False),
         ('Annotated[datetime, Timestamp(), Truncate(to="hour")]', "timestamptz(0)", True),
         ('Annotated[datetime, Timestamp(), Truncate(to="month")]', "date", True),
         ('Annotated[datetime, Timestamp(), Truncate(to="year")]', "date", True),
@@ -75,7 +85,10 @@ def test_a_type_holds_every_value_or_another_one_is_wanted(field: str, type_: st
         ("Annotated[date, Date()]", "varchar(10)", True),
         ("Annotated[date, Date()]", "varchar(9)", False),
         ("Annotated[str, IpAddress()]", "cidr", True),
+        ("Annotated[str, IpAddress()]", "varchar(39)", True),
+        ("Annotated[str, IpAddress()]", "varchar(38)", False),
         ("Annotated[str, IpAddress(), Truncate()]", "inet", True),
+        ("Annotated[str, IpAddress(), Truncate()]", "varchar(43)", True),
         ("Annotated[str, IpAddress(), Truncate()]", "varchar(42)", False),
         ("Annotated[bool, Boolean()]", "jsonb", True),
         ("Annotated[list[bool], Each(Boolean())]", "boolean[]", True),
@@ -87,6 +100,7 @@ def test_a_type_holds_what_is_between_the_bounds_of_a_field(field: str, type_: s
     assert column(f"note: {field}").cells.fit(typed(type_)) is is_held
 
 
+OWN_RULE = 'type("Own", (Text,), {})(max=9)'
 BY_TYPE = "note: Annotated[{types}, ByType({cases})]"
 
 # A field, the type that is wanted for its column, and whether null can be written to it.
@@ -114,6 +128,13 @@ WANTED = {
     "nothing of a constant": ("note = constant(None)", "any type", True),
     "float of a constant": ("note = constant(1.5)", "any type", False),
     "texts": (BY_TYPE.format(types="str | int", cases="Text(max=9), Integer(min=0, max=9)"), "varchar(9)", False),
+    "rule of one's own": (f"note: Annotated[str, {OWN_RULE}]", "any type", False),
+    "truncated by a rule of one's own": (f"note: Annotated[str, {OWN_RULE}, Truncate(to=2)]", "any type", False),
+    "list in JSON": ("note: Annotated[list[str], Each(Text(max=9), json=True)]", "jsonb", False),
+    "text of a constant": ('note = constant("shop")', "varchar(4)", False),
+    "lowest bigint": ("note = constant(-(2**63))", "bigint", False),
+    "below it": ("note = constant(-(2**63) - 1)", "numeric", False),
+    "above it": ("note = constant(2**63)", "numeric", False),
     "null of a case": ("note: Annotated[str | None, Text(max=9)] = None", "varchar(9)", True),
 }
 
@@ -146,3 +167,8 @@ def test_the_type_that_is_wanted_holds_every_value(field: str, wanted: str, null
 def test_a_function_promises_its_cells_by_its_annotation(promised: str, wanted: str, nullable: bool) -> None:
     found = column(f'@derived\n    def note(self) -> "{promised}":\n        return 1')
     assert (found.cells.wanted, found.nullable) == (wanted, nullable)
+
+
+@pytest.mark.parametrize("type_", ["timestamptz", "date", "varchar(1)"])
+def test_of_a_moment_that_a_function_makes_nobody_knows_more(type_: str) -> None:
+    assert column("@derived\n    def note(self) -> datetime:\n        return self.at").cells.fit(typed(type_))

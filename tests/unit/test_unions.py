@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from sluice.declaration import column_types, witness
 from sluice.declaration.masks import Keep, Pseudonym, Redact, Truncate
 from sluice.declaration.rules import Boolean, Each, Email, Integer, IpAddress, Number, OneOf, Text, Timestamp, Uuid
+from sluice.declaration.scrub import Find, Scrub
 from sluice.declaration.stream import Part, Stream, constant
 from sluice.declaration.unions import ByType, Tagged
 from sluice.failures import DeclarationError, Rejected
@@ -289,6 +292,7 @@ def counted(value: int) -> int:
         (field(Timestamp(), Truncate(to="day")), field(Timestamp(), Truncate(to="hour")), "timestamptz"),
         (field(Timestamp(), Truncate(to="day")), field(Timestamp(), Truncate(to="month")), "timestamptz"),
         (field(OneOf("a")), field(SHORT), "varchar(9)"),
+        (field(SHORT, Scrub(Find(Email(), Redact()))), field(SHORT), "text"),
     ],
 )
 def test_a_column_of_two_cases_is_of_a_type_that_holds_both(one: Any, other: Any, wanted: str) -> None:
@@ -306,6 +310,28 @@ def test_a_column_of_two_cases_is_of_a_type_that_holds_both(one: Any, other: Any
         for name in [name for name in TYPES if name not in OF_A_SERVER]:
             type_ = typed(TYPES[name][1])
             assert not column.cells.fit(type_) or all(cells.fit(type_) for cells in each), type_
+
+
+def merged(*members: dict[str, Any]) -> column_types.Column:
+    """Return the one column that the cases of a union have together."""
+    parts = [declare(Part, one) for one in members]
+    union: Any = reduce(or_, parts)
+    hint = Annotated[union, Tagged("of", dict(enumerate(parts)))]
+    (column,) = column_types.columns(declare(Stream, {"any": hint}, table="t").layout)
+    return column
+
+
+def test_nobody_knows_how_long_is_what_a_function_of_a_further_case_makes() -> None:
+    for other in (Integer(0, 9), NUMBERS):
+        column = merged(*[{"value": one} for one in (field(Integer(), Keep(as_=counted)), field(other), field(SHORT))])
+        assert column.cells.wanted == "text"
+
+
+def test_a_column_of_two_cases_has_the_choices_of_both_and_of_two_fields_no_pointer() -> None:
+    column = merged({"one": field(OneOf("a"), Keep("same"))}, {"other": field(OneOf("bbb"), Keep("same"))})
+    assert (column.name, column.pointer) == ("same", "")
+    assert isinstance(column.cells, column_types.Choices)
+    assert set(column.cells.choices) == {"a", "bbb"}
 
 
 # What is declared wrongly
