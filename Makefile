@@ -104,7 +104,8 @@ check: setup .venv-lint/installed ## lint, formatting, types, spelling, prose, l
 	.venv-lint/bin/bandit --quiet --configfile pyproject.toml --recursive layers/common/sluice functions tools/sluice_cli
 
 site: .venv-site/installed .sluice/mermaid.min.js ## build the site of the documentation into .sluice/site; every link is checked
-	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet --config-file site/mkdocs.yml
+	@# --quiet hides the warnings that `strict` counts: with it a broken link fails nothing.
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --config-file site/mkdocs.yml
 
 # Named by its hash, so that the pages get what was looked at.
 .sluice/mermaid.min.js: site/mermaid.sha256 .venv-site/installed

@@ -32,3 +32,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_a_long_page_begins_with_its_contents(page: Path) -> None:
     contents = prose(page).partition("\n## ")[0].partition("\n- ")[2]
     assert re.findall(r"\[(.+?)\]\(#(.+?)\)", contents) == headlines(page, "{2,3}")
+
+
+def test_every_page_is_once_in_the_menu_of_the_site() -> None:
+    menu = re.findall(r"^ *- (?:[\w ]+: )?(\S+\.md)$", (ROOT / "site" / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = [page.name.replace("README", "index") for page in ROOT.glob("*.md")]
+    pages += [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
+    assert sorted(menu) == sorted(pages)
