@@ -13,6 +13,7 @@ from tests.unit.fakes import DEVICE_TOKEN, IP_TOKEN
 from tests.unit.operators import FakeDeployment
 
 WHY = ("--reason", "fraud_investigation", "--ticket", "PRIV-1")
+BADGE = "badge: Annotated[str, Text(max=20), Pseudonym("
 IP_VALUE = {"token": IP_TOKEN, "domain": "ip", "value": "199.172.111.135"}
 
 
@@ -39,7 +40,8 @@ def test_what_is_unknown_or_altered_fails_the_command(deployment: FakeDeployment
     assert IP_TOKEN in output and "199.172.111.135" in output
     assert errors.splitlines() == [
         "sluice: t1_u: not recoverable, for nothing is sealed under it",
-        "sluice: one-way, as declared here: orders.customer, orders.customer_phone",
+        "sluice: as declared here, only these columns are recoverable: orders.customer_email, user_logins.masked_ip,"
+        " user_logins.masked_device_id",
         "sluice: nothing is sealed either of a person who was erased, or of another stack",
         f"sluice: {DEVICE_TOKEN}: what is sealed under it was altered",
     ]
@@ -49,11 +51,27 @@ def test_a_stream_that_is_declared_wrongly_keeps_nothing_from_being_revealed(
     deployment: FakeDeployment, declare: Callable[[str, str], None]
 ) -> None:
     declare("bad", "from sluice import Stream\n\nnothing = Nothing()\n")
-    declare("visits", STREAM)
+    declare("visits", STREAM.replace(BADGE, f"{BADGE}recoverable=True"))
     deployment.answer = (200, {"values": [], "unknown": ["t1_u"], "altered": []})
     errors = run("reveal", "t1_u", *WHY)[2]
-    one_way = "visits.mail_tokens, visits.guest_email, visits.stops[*].badge, visits.stops[*].seats[*].holder"
-    assert f"sluice: one-way, as declared here: {one_way}\n" in errors
+    assert "sluice: as declared here, only these columns are recoverable: visits.stops[*].badge\n" in errors
+
+
+def test_a_one_way_column_is_not_told_as_recoverable_where_another_of_its_domain_is(
+    deployment: FakeDeployment, declare: Callable[[str, str], None]
+) -> None:
+    declare("visits", STREAM.replace('Pseudonym("mail_tokens", ', 'Pseudonym("mail_tokens", recoverable=True, '))
+    deployment.answer = (200, {"values": [], "unknown": ["t1_u"], "altered": []})
+    told = run("reveal", "t1_u", *WHY)[2].splitlines()[1]  # visits.guest_email has tokens of the same domain
+    assert told == "sluice: as declared here, only these columns are recoverable: visits.mail_tokens"
+
+
+def test_without_a_recoverable_column_that_is_said(
+    deployment: FakeDeployment, declare: Callable[[str, str], None]
+) -> None:
+    declare("visits", STREAM)
+    deployment.answer = (200, {"values": [], "unknown": ["t1_u"], "altered": []})
+    assert "sluice: as declared here, no column is recoverable\n" in run("reveal", "t1_u", *WHY)[2]
 
 
 def test_a_value_cannot_control_the_terminal(deployment: FakeDeployment) -> None:

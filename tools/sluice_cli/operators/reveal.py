@@ -48,19 +48,17 @@ def reveal(
 
 def _explain() -> None:
     """Say why nothing may be sealed under a token. The token itself does not tell of which column it is."""
-    one_way = ", ".join(_one_way_columns())
-    if one_way:
-        terminal.complain(f"one-way, as declared here: {one_way}")
+    recoverable = ", ".join(_recoverable_columns())
+    only = f"only these columns are recoverable: {recoverable}" if recoverable else "no column is recoverable"
+    terminal.complain(f"as declared here, {only}")
     terminal.complain("nothing is sealed either of a person who was erased, or of another stack")
 
 
-def _one_way_columns() -> Iterator[str]:
-    """Yield the columns whose tokens cannot be turned back: no column of their domain is recoverable."""
-    declared = list(_declared())
-    recoverable = {place.domain for stream in declared for place in stream.token_places if place.recoverable}
-    for stream in declared:
+def _recoverable_columns() -> Iterator[str]:
+    """Yield the columns whose values are sealed. A token of another one may still be that of a value sealed by these."""
+    for stream in _declared():
         for place in stream.token_places:
-            if place.domain not in recoverable:
+            if place.recoverable:
                 yield ".".join((stream.table, "[*].".join((place.column, *place.path))))
 
 
