@@ -85,3 +85,22 @@ def test_rows_are_listed(function: FakeDeployment) -> None:
     assert (code, errors) == (0, "") and "asked 1" in output
     assert function.requests == [{"action": "list", "after": 0, "limit": 5}]
     assert json.loads(run("audit", "list", "--json")[1]) == [row]
+
+
+def test_a_row_that_is_too_wide_is_cut_at_separators_alone(function: FakeDeployment) -> None:
+    actor = "arn:aws:sts::123456789012:assumed-role/Operators/ada.lovelace"
+    row = {
+        "id": 1,
+        "at": "2026-11-27T07:09:01.111613",
+        "actor": actor,
+        "action": "redrive_dry_run",
+        "reason": "operations",
+    }
+    counts = {"redriven": 12, "not_deleted": 0, "subject_unknown": 3}
+    function.answer = (200, {"rows": [row | {"ticket": "OPS-123", "tokens": [], "counts": counts}]})
+    lines = [line.split("│")[1:-1] for line in run("audit", "list")[1].splitlines() if line.startswith("│")]
+    cells = ["\n".join(filter(None, map(str.strip, column))) for column in zip(*lines, strict=True)]
+    assert cells[1].replace("\n", " ") == "2026-11-27 07:09:01"
+    assert [cell.replace("\n", "") for cell in cells[2:5]] == [actor, "redrive_dry_run", "operations"]
+    ends = [line[-1] for cell in cells[2:4] for line in cell.splitlines()[:-1]]
+    assert ends and set(ends) <= set(":/-._")

@@ -68,6 +68,7 @@ def test_what_postgresql_refused_has_its_name_beside_the_code(function: FakeFunc
     function.answers = [REDRIVEN | {"failing": {reason: 3}}]
     redriven = run("dead-letters", "redrive", "orders", *WHY, "--rejected-as", reason)[1]
     assert [word in listed for word in named.split()] == [True, True]  # in a line each, where there is no room
+    assert "(the record)" in listed
     assert f"still be rejected as: {named} " in redriven
     assert function.asked[-1]["rejected_as"] == reason
 

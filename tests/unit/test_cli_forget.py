@@ -56,10 +56,11 @@ def test_it_shows_what_would_go_asks_and_shows_what_is_gone(function: FakeFuncti
     assert function.stacks == {"here"}
     before, after = out.split("This is gone")
     assert "This would go" in before
-    for text in ("rows of user_logins", "mentions in rows of orders", "1,200", "This stays", "1,300", TOKEN):
+    token = f"The person's token: {TOKEN}"
+    for text in ("rows of user_logins", "mentions in rows of orders", "1,200", "This stays", "1,300", token):
         assert text in before
         assert text in after
-    assert ERASED_AT in after
+    assert f"{token}, erased at {ERASED_AT}\n" in after
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", ""])

@@ -7,10 +7,11 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.containers import Lines
 from rich.table import Table
 from rich.text import Text
 
@@ -18,10 +19,23 @@ from tools.sluice_cli.sqlstates import named
 
 LOG_COLUMNS = 110  # where there is no terminal to ask
 
+OF_THE_RECORD = "(the record)"  # in the place of a pointer, where no field of it is at fault
+
 REJECTED = 1  # exit codes: a record was rejected, or a check failed
 USAGE = 2
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class _Cell(Text):
+    """A text in one style that breaks a word which is too long for its column behind a separator, if it has one."""
+
+    def wrap(self, console: Console, width: int, *, no_wrap: bool | None = None, **options: Any) -> Lines:
+        if no_wrap or self.no_wrap:
+            return super().wrap(console, width, no_wrap=no_wrap, **options)
+        part = rf".{{1,{width}}}$|.{{1,{width}}}(?<=[/_.,:;@(=-])|.{{1,{width}}}"
+        broken = re.sub(r"\S+", lambda word: "\n".join(re.findall(part, word[0])), self.plain)
+        return Text(broken, self.style).wrap(console, width, no_wrap=no_wrap, **options)
 
 
 def console() -> Console:
@@ -39,7 +53,7 @@ def printable(text: str) -> str:
 
 def cell(text: object, style: str = "") -> Text:
     """Return a cell of a table: never markup, nothing that is not printable."""
-    return Text(printable(str(text)), style, overflow="fold")
+    return _Cell(printable(str(text)), style, overflow="fold")
 
 
 def table(title: str, *columns: str) -> Table:
@@ -57,6 +71,11 @@ def show_json(value: object) -> None:
 def note(text: str) -> None:
     """Print a line that is not the matter itself."""
     console().print(cell(text, "dim"))
+
+
+def to_the_second(moment: str) -> str:
+    """Return a time of ISO 8601 in UTC as a table has it."""
+    return moment[:19].replace("T", " ")
 
 
 def note_more(things: Sequence[object], shown: int) -> None:

@@ -61,8 +61,8 @@ def list_rows(
     table = terminal.table("Audit log", "Row", "At (UTC)", "Who", "What", "Why", "Ticket", "Tokens", "Counts")
     for row in rows:
         counts = ", ".join(f"{name} {count}" for name, count in row["counts"].items())
-        told = [row[name] for name in ("id", "at", "actor", "action", "reason", "ticket")]
-        table.add_row(*map(terminal.cell, [*told, len(row["tokens"]), counts]))
+        at, told = terminal.to_the_second(row["at"]), [row[name] for name in ("actor", "action", "reason", "ticket")]
+        table.add_row(*map(terminal.cell, [row["id"], at, *told, len(row["tokens"]), counts]))
     terminal.console().print(table)
 
 

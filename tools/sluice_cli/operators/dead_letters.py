@@ -64,7 +64,7 @@ def list_letters(
     table.columns[4].max_width = len("13 days,")  # the time of day below: PostgreSQL's names are long
     for letter in answer["letters"]:
         age = timedelta(seconds=letter["age_seconds"])
-        what, where = named(letter["reason"]), letter["pointer"]
+        what, where = named(letter["reason"]), letter["pointer"] or terminal.OF_THE_RECORD
         texts = (letter["id"], what, where, letter["receive_count"], age, letter["bytes"])
         table.add_row(*map(terminal.cell, texts))
     terminal.console().print(table)

@@ -122,7 +122,7 @@ def _show(title: str, answers: Iterable[Mapping[str, Any]]) -> None:
                 shown.add_row(name, f"{count:,}")
             console().print(shown)
     for token, erased_at in subjects:
-        note(f"{token} {erased_at}".rstrip())
+        note(f"The person's token: {token}" + (f", erased at {erased_at}" if erased_at else ""))
 
 
 def typed_subject() -> str:

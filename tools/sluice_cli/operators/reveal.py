@@ -55,7 +55,7 @@ def _explain() -> None:
 
 
 def _recoverable_columns() -> Iterator[str]:
-    """Yield the columns whose values are sealed. A token of another one may still be that of a value sealed by these."""
+    """Yield the columns whose values are sealed. A token of another may still be one that these sealed too."""
     for stream in _declared():
         for place in stream.token_places:
             if place.recoverable:

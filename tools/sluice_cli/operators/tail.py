@@ -149,7 +149,7 @@ class Follower:
             since=self._rejections.since,
         )
         events = [
-            Event(at, stream, str(id_), why=f"{reason} {pointer or '(the record)'}")
+            Event(at, stream, str(id_), why=f"{reason} {pointer or terminal.OF_THE_RECORD}")
             for at, stream, id_, reason, pointer in found
         ]
         return [event for event in events if (event.message_id, event.why) not in self._rejections.seen]
