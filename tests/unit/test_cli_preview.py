@@ -325,6 +325,13 @@ def test_the_most_frequent_token_comes_first(event: Callable[..., str]) -> None:
     assert counts == [("masked_ip", 3)] * 2 + [("masked_device_id", 2)] * 3
 
 
+def test_of_each_column_the_most_frequent_token_is_shown_and_one_row(event: Callable[..., str]) -> None:
+    bodies = [login(device_id=str(number // 2), ip=f"192.0.2.{number % 2}") for number in range(6)]
+    output = run("preview", "user_logins", event(*bodies))[1]
+    assert re.findall(r"│ (\w+) +│ t1_\S+ │ (\d): ", output) == [("masked_ip", "3"), ("masked_device_id", "2")]
+    assert re.findall(r"… and (\d) more", output) == ["5", "3"]  # rows, then tokens
+
+
 def test_an_event_without_records_is_good(event: Callable[..., str]) -> None:
     code, output, errors = run("preview", "user_logins", event())
     assert (code, errors) == (0, "")
@@ -380,6 +387,33 @@ def test_the_summary_comes_first_and_all_that_is_wrong_with_a_record_at_once(fil
     )
     faults = re.findall(r"│ (\w+) +│ (/\w+) ", output.partition("Rejected\n")[2] or output.partition("Because")[2])
     assert faults[:3] == [("not_an_ip_address", "/ip"), ("null", "/device_id"), ("not_a_version", "/app_version")]
+
+
+def rejected_lines(output: str) -> list[list[str]]:
+    """Return the cells of the table of rejected records, of which only a rule may have been folded."""
+    table = output.partition("Because")[2].partition("└")[0]
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if line.startswith("│")]
+    return [line for line in lines if any(line[:4])]
+
+
+def test_each_fault_is_a_line_with_the_type_that_came_and_the_rule_that_is_declared(
+    declare: Callable[[str, str], None], event: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    declare("visits", STREAM)
+    visit = json.loads(DIRTY_VISIT)
+    visit["guest"]["email"] = 7
+    visit["stops"][1]["seats"][0]["row"] = 0
+    visit["version"] = "x"
+    name = event(json.dumps(visit), "[]", json.dumps({"kinds": "in", "version": "1", "guest": {}}))
+    monkeypatch.chdir(tmp_path)
+    assert rejected_lines(run("preview", "visits", Path(name).name)[1]) == [
+        ["event.json#1", "not_a_version", "/version", "string", "Version(max=32)", ""],
+        ["", "wrong_type", "/guest/email", "number", "Email(max=254)", ""],
+        ["", "out_of_range", "/stops/1/seats/0/row", "", "Integer(min=1,", ""],
+        ["event.json#2", "not_an_object", "(the record)", "array", "", ""],
+        ["event.json#3", "missing", "/kind", "missing", 'OneOf(choices=["in", "out"])', "1"],
+        ["", "missing", "/guest/email", "missing", "Email(max=254)", ""],
+    ]
 
 
 LOOKING = {

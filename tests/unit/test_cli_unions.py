@@ -137,6 +137,18 @@ def test_all_faults_are_told_each_in_its_case(keyset: Keyset) -> None:
     ]
 
 
+def test_a_preview_tells_the_type_of_an_object_where_another_case_has_a_column(
+    declare: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    declare("payments", TEXT)
+    file = tmp_path / "records.jsonl"
+    file.write_text(payment(author={"email": "ann@example.com"}))
+    code, out, err = run("preview", "payments", str(file))
+    assert (code, err) == (0, "")
+    columns = ("author_name", "author_number", "author")
+    assert re.findall(r"│ /author +│ (.+?) +│ (\w+)", out) == [("object", column) for column in columns]
+
+
 @pytest.mark.parametrize("changes", [{"type": 1}, {"type": None}, {"type": "x"}, {"method": None}, {"author": False}])
 def test_a_fault_that_is_alone_is_told_once(changes: dict[str, object], keyset: Keyset) -> None:
     body = payment(**changes)

@@ -50,7 +50,7 @@ def text(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, list | dict):
-        return json.dumps(plain(value), default=str, ensure_ascii=False)
+        return json.dumps(value, default=text, ensure_ascii=False)
     return "(kept)" if isinstance(value, Kept) else str(value)
 
 

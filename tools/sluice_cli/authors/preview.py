@@ -1,6 +1,5 @@
 """`sluice preview`: shows the rows, rejections and risks that sample messages would be. It writes nothing."""
 
-import json
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -14,13 +13,12 @@ from sluice.declaration.stream import Stream
 from sluice.failures import Rejected
 from sluice.ingest.message import outside
 from tools.sluice_cli import terminal
-from tools.sluice_cli.authors import declarations, messages, space, throwaway
-from tools.sluice_cli.authors.faults import cause
+from tools.sluice_cli.authors import declarations, messages, refusals, space, throwaway
 from tools.sluice_cli.authors.findings import Accepted, Column, Findings, Record, RejectedRecord
 from tools.sluice_cli.authors.hiding import Kept, plain, text
 from tools.sluice_cli.authors.messages import Unreadable
 
-SHOWN = 2  # records
+SHOWN = 1  # of the rows: all have the same columns
 LISTED = 10  # lines of a table
 PEEKED = 10  # messages: one call
 
@@ -96,7 +94,7 @@ def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None
     for accepted in findings.accepted[:SHOWN]:
         _show_row(findings, accepted, show_clear)
     terminal.note_more(findings.accepted, SHOWN)
-    _show_rejected(findings, show_clear)
+    refusals.show(findings, LISTED, show_clear)
     _show_nulled(findings)
     _show_exposures(findings)
     _show_duplicates(findings)
@@ -107,7 +105,7 @@ def show(findings: Findings, hashes_per_second: float, show_clear: bool) -> None
 def show_doubts(findings: Findings) -> None:
     """Print how many rows there would be, what would be rejected, and what would be kept that looks personal."""
     terminal.console().print(_summary(findings))
-    _show_rejected(findings, show_clear=False)
+    refusals.show(findings, LISTED, show_clear=False)
     _show_exposures(findings)
 
 
@@ -122,7 +120,7 @@ def _summary(findings: Findings) -> str:
 
 def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
     table = terminal.table(accepted.place, "Field", "Type", *["Input"] * show_clear, "Column", "Stored")
-    shape = findings.shape(accepted).get("fields")
+    fields = findings.shape(accepted).get("fields", {})
     document = _document(findings.stream, accepted) if show_clear else None
     around = _around(accepted) if show_clear else None
     pointers = dict(findings.stream.columns())
@@ -132,24 +130,9 @@ def _show_row(findings: Findings, accepted: Accepted, show_clear: bool) -> None:
         seen = document if is_inside else around
         given = [terminal.cell(text(_at(seen, pointer if is_inside else f"/{pointer}")) if pointer else "")]
         stored = terminal.cell(text(value), "dim" if isinstance(value, Kept) else "")
-        type_name = terminal.cell(_at(shape, pointer) or "missing" if is_inside else "")
+        type_name = terminal.cell(refusals.type_at(fields, pointer) if is_inside else "")
         table.add_row(terminal.cell(pointer or "–"), type_name, *given * show_clear, terminal.cell(column), stored)
     terminal.console().print("", table)
-
-
-def _show_rejected(findings: Findings, show_clear: bool) -> None:
-    if not findings.rejected:
-        return
-    table = terminal.table("Rejected", "Record", "Because", "Field", "Shape", *["Input"] * show_clear)
-    for record in findings.rejected[:LISTED]:
-        shape = json.dumps(findings.shape(record))
-        given = [record.text] if show_clear else []
-        for number, fault in enumerate(findings.faults(record)):
-            of_record, of_shape = (record.place, [shape, *given]) if number == 0 else ("", [])
-            line = (of_record, _because(fault, show_clear), fault.pointer or "(the record)", *of_shape)
-            table.add_row(*map(terminal.cell, line))
-    terminal.console().print("", table)
-    terminal.note_more(findings.rejected, LISTED)
 
 
 def _show_nulled(findings: Findings) -> None:
@@ -172,17 +155,6 @@ def _show_exposures(findings: Findings) -> None:
     terminal.console().print("", table)
 
 
-def _because(fault: Rejected, show_clear: bool) -> str:
-    """Return the reason, and with the values the exception of a user's own code behind it."""
-    exception = _exception(fault) if show_clear else ""
-    return f"{fault.reason}: {exception}" if exception else fault.reason
-
-
-def _exception(fault: Rejected) -> str:
-    error = cause(fault)
-    return f"{type(error).__name__}: {error}" if error else ""
-
-
 def _show_duplicates(findings: Findings) -> None:
     messages, tokens = findings.repeated_messages(), findings.repeated_tokens()
     if messages:
@@ -192,12 +164,15 @@ def _show_duplicates(findings: Findings) -> None:
         terminal.console().print("", table)
         terminal.note_more(list(messages), LISTED)
     if tokens:
-        table = terminal.table("Same token: the same value", "Column", "Token", "Rows")
+        most_frequent = {column: (token, places) for column, token, places in reversed(tokens)}
+        table = terminal.table(
+            "Same token: the same value. Of each column the most frequent", "Column", "Token", "Rows"
+        )
         table.columns[1].no_wrap = True  # so that it can be copied
-        for column, token, places in tokens[:LISTED]:
+        for column, (token, places) in reversed(most_frequent.items()):
             table.add_row(*map(terminal.cell, (column, token, f"{len(places):,}: {_places(places)}")))
         terminal.console().print("", table)
-        terminal.note_more(tokens, LISTED)
+        terminal.note_more(tokens, len(most_frequent))
 
 
 def _show_columns(findings: Findings, hashes_per_second: float) -> None:
@@ -268,7 +243,7 @@ def _json_rejected(findings: Findings, record: RejectedRecord, show_clear: bool)
 
 
 def _json_fault(fault: Rejected, show_clear: bool) -> dict[str, str]:
-    exception = _exception(fault) if show_clear else ""
+    exception = refusals.exception(fault) if show_clear else ""
     return {"reason": fault.reason, "pointer": fault.pointer} | ({"exception": exception} if exception else {})
 
 
@@ -294,7 +269,7 @@ def _around(record: Accepted) -> dict[str, Any]:
 
 
 def _at(document: Any, pointer: str) -> Any:
-    """Return what is at a place of a record or of its shape, or what ends the way to it."""
+    """Return what is at a place of a document, or what ends the way to it."""
     for key in keys_of(pointer):
         if not isinstance(document, dict):
             break
