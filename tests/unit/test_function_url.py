@@ -11,6 +11,7 @@ import pytest
 from sluice.failures import Outage
 from sluice.operators.audit.audit_log import LimitReached
 from sluice.operators.call import Refused, Ticket, Token, answer
+from sluice.operators.dead_letters.requests import Id
 from sluice.settings import SettingError
 from tests.unit.fakes import IP_TOKEN, load_event
 
@@ -22,6 +23,7 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
 
     ticket: Ticket
     token: Token | None = None
+    id: Id | None = None
 
 
 def call(body: object, **changes: object) -> dict[str, Any]:
@@ -75,10 +77,17 @@ def test_whoever_is_not_verified_learns_nothing_of_the_request() -> None:
         ([], "Expected `object`, got `array`"),
         ({}, "Object missing required field `ticket`"),
         ({"ticket": 1}, "Expected `str`, got `int` - at `$.ticket`"),
-        ({"ticket": "kn4ry"}, "at `$.ticket`"),
+        ({"ticket": "kn4ry"}, "Expected the id of a ticket, such as PRIV-123 - at `$.ticket`"),
         ({"ticket": "A-1\n"}, "at `$.ticket`"),
         ({"ticket": "A-1 kn4ry"}, "at `$.ticket`"),
-        ({"ticket": "A-1", "token": "kn4ry"}, "at `$.token`"),
+        (
+            {"ticket": "A-1", "token": "kn4ry"},
+            "Expected a token: t, the number of its key, _ and 43 characters (letters, digits, _ and -) - at `$.token`",
+        ),
+        (
+            {"ticket": "A-1", "id": "kn4ry"},
+            "Expected the id of a message, a UUID in small letters - at `$.id`",
+        ),
         ({"ticket": "A-1", "token": IP_TOKEN + "\n"}, "at `$.token`"),
         ({"ticket": "A-1", "kn4ry": 1}, "Object contains unknown field"),
     ],

@@ -11,9 +11,14 @@ if TYPE_CHECKING:
     import boto3
 
 
+def is_there() -> bool:
+    """Tell whether there is one, whatever the environment names."""
+    return KEPT.exists()
+
+
 def stack() -> dict[str, Any] | None:
     """Return how to talk to the stack, unless there is none or the environment names another one."""
-    if os.environ.get("SLUICE_STACK") or os.environ.get("AWS_ENDPOINT_URL") or not KEPT.exists():
+    if os.environ.get("SLUICE_STACK") or os.environ.get("AWS_ENDPOINT_URL") or not is_there():
         return None
     kept: dict[str, Any] = json.loads(KEPT.read_text())
     return kept

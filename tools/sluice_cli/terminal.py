@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -94,14 +95,21 @@ def ask(question: str, otherwise: str) -> None:
     fail(f"{otherwise}; --yes asks no question")
 
 
-def run(app: typer.Typer, **options: str) -> NoReturn:
+def run(app: typer.Typer, **options: Any) -> NoReturn:
     """Run a command. Whatever goes wrong is told in one line; what we did not foresee, without the error's text."""
     try:
         sys.exit(app(standalone_mode=False, **options))
     except typer.TyperException as error:  # the command line is at fault
-        sys.exit(complain(f"{error.format_message().rstrip('.')}; try --help", USAGE))
+        sys.exit(complain(f"{_usage(error)}; try --help", USAGE))
     except Exception as error:  # noqa: BLE001 (its text, as the traceback's last line, may quote a record)
         sys.exit(complain(unforeseen(error)))
+
+
+def _usage(error: Any) -> str:
+    """Return what is wrong with the command line. Of an unknown option only options that are much alike are named."""
+    if possible := getattr(error, "possibilities", None):  # to Typer --reason is like --yes
+        error.possibilities = get_close_matches(error.option_name, possible, cutoff=0.75)
+    return str(error.format_message()).rstrip(".")
 
 
 def unforeseen(error: Exception) -> str:

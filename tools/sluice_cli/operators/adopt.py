@@ -62,7 +62,7 @@ def adopt(stack: StackOption = "") -> None:
             fail(f"no stack {deployed.stack} that was deleted within 90 days has left queues or logs", USAGE)
         _import(cloudformation, deployed.stack, left)
     except clients.errors() as error:
-        fail(str(error))
+        fail(deployment.told(error))
     for one in left:
         print(f"{one.logical_id}: {one.id}")
     print(f"The stack {deployed.stack} has these. Deploy it now: sam build && sam deploy")

@@ -251,7 +251,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except clients.errors() as error:
-        fail(str(error))
+        fail(deployment.told(error))
 
 
 def _now() -> datetime:

@@ -86,6 +86,8 @@ def redrive(
     """Send dead letters to their queue again, with the id and the time that they had.
 
     Those that the stream as it is deployed would still reject stay. Those of a person who was erased since are dropped.
+
+    It asks no question, so it has no --yes: a letter that is rejected again comes back.
     """
     payload = _payload("redrive", stream, reason, ticket, id, rejected_as) | {"rate": rate}
     total = _until_done(payload | {"dry_run": dry_run}, stack)

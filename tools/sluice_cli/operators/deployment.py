@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -13,6 +14,7 @@ from sluice.aws import clients
 from sluice.aws.queues import Queues, of_stack
 from sluice.failures import Outage
 from sluice.operators.audit.audit_log import Reason
+from sluice.operators.call import FORMS, TICKET
 from tools.sluice_cli import kept
 from tools.sluice_cli.terminal import REJECTED, USAGE, complain, fail
 
@@ -21,15 +23,28 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 900  # as long as any function may take
 STACK = "sluice"
+NO_STACK = re.compile(r"Stack\b.* does not exist")  # of CloudFormation
+WHERE = "--stack or SLUICE_STACK names one on AWS; AWS_PROFILE, or AWS_DEFAULT_REGION and AWS's keys, say where it is"
 
 StackOption = Annotated[
     str, typer.Option("--stack", help="The deployed stack; by default $SLUICE_STACK, the demo's, or sluice.")
 ]
+
+
+def _ticket(text: str) -> str:
+    if not TICKET.fullmatch(text):
+        raise typer.BadParameter(f"must be {FORMS[TICKET]}")
+    return text
+
+
 ReasonOption = Annotated[
-    str, typer.Option("--reason", metavar="CODE", help=f"Why: {', '.join(get_args(Reason.__value__))}.")
+    Reason, typer.Option("--reason", metavar="CODE", help=f"Why: {', '.join(get_args(Reason.__value__))}.")
 ]
 TicketOption = Annotated[
-    str, typer.Option("--ticket", metavar="ID", help="Where that was decided, such as PRIV-123 or OPS-123.")
+    str,
+    typer.Option(
+        "--ticket", metavar="ID", help="Where that was decided, such as PRIV-123 or OPS-123.", callback=_ticket
+    ),
 ]
 
 
@@ -76,27 +91,49 @@ def answer(deployment: Deployment, url_output: str, payload: Mapping[str, Any]) 
     try:
         status, body = _post(deployment, output(deployment, url_output), payload)
     except clients.errors() as error:
-        raise NotAnswered(str(error)) from None
+        raise NotAnswered(told(error)) from None
     try:
         decoded = json.loads(body)
     except ValueError:
         decoded = None
-    told: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
-    if status != 200 or not told:
-        raise NotAnswered(f"{told.get('detail') or told.get('Message') or 'the function failed'} (HTTP {status})")
-    return told
+    said: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
+    if status != 200 or not said:
+        raise NotAnswered(f"{said.get('detail') or said.get('Message') or 'the function failed'} (HTTP {status})")
+    return said
 
 
 def deployed(stack: str) -> Deployment:
-    """Return the deployment that is named, or else that of the demo, where one was kept."""
+    """Return the deployment that is named, or else that of the demo, where one was kept.
+
+    Where the environment does not say in which region it is, that ends the command.
+    """
     import boto3  # slow to import, and most commands call nothing
+    from botocore.exceptions import NoRegionError
 
     stack = stack or os.environ.get("SLUICE_STACK", "")
     found = None if stack else kept.stack()
     if found is None:
-        return Deployment(boto3.Session(), None, stack or STACK)
+        try:
+            session = boto3.Session()
+            if session.region_name is None:
+                raise NoRegionError
+        except clients.errors() as error:
+            fail(told(error))
+        return Deployment(session, None, stack or STACK)
     complain("this is the stack that the demo has kept; --stack names another one")
     return Deployment(kept.session(found), found["endpoint_url"], found["stack_name"])
+
+
+def told(error: Exception) -> str:
+    """Return what is told of a call of AWS that failed; where no stack was found, also what would have named one."""
+    from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError, ProfileNotFound
+
+    text = str(error).rstrip(".")
+    if (found := kept.stack()) and isinstance(error, EndpointConnectionError) and found["endpoint_url"] in text:
+        return "the stack that the demo has kept has stopped: `make down`, then `make demo ARGS=--keep`"
+    is_lost = isinstance(error, NoCredentialsError | NoRegionError | ProfileNotFound) or NO_STACK.search(text)
+    none_kept = "" if kept.is_there() else "the demo has kept no stack here, and on AWS none is found: "
+    return f"{none_kept}{text}; {WHERE}" if is_lost else text
 
 
 def queues(deployment: Deployment, stream: str) -> Queues:
@@ -105,8 +142,8 @@ def queues(deployment: Deployment, stream: str) -> Queues:
         found = of_stack(deployment.client("ssm"), deployment.stack)
     except Outage as outage:
         fail(str(outage))
-    except clients.errors() as error:  # there are no credentials, or no region
-        fail(str(error))
+    except clients.errors() as error:  # there are no credentials
+        fail(told(error))
     if stream not in found:
         others = ", ".join(sorted(found)) or "none"
         fail(f"the stack {deployment.stack} has no stream {stream}; it has {others}", USAGE)

@@ -94,7 +94,7 @@ def policy(
     except deployment.NotAnswered as error:
         terminal.fail(str(error), error.exit_code)
     except clients.errors() as error:
-        terminal.fail(str(error))
+        terminal.fail(deployment.told(error))
 
 
 def _standing(answer: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ def protect(
         cloudformation = target.client("cloudformation")
         cloudformation.update_termination_protection(StackName=target.stack, EnableTerminationProtection=not off)
     except clients.errors() as error:
-        fail(str(error))
+        fail(deployment.told(error))
     if off:
         print(f"The stack {target.stack} can be deleted: `sluice protect` protects it again.")
     else:

@@ -9,6 +9,8 @@ import typer
 from sluice.declaration import registry
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
+from sluice.operators.call import FORMS
+from sluice.pseudonyms.keyset import TOKEN
 from tools.sluice_cli import terminal
 from tools.sluice_cli.operators import deployment
 from tools.sluice_cli.operators.deployment import ReasonOption, StackOption, TicketOption
@@ -16,8 +18,15 @@ from tools.sluice_cli.operators.deployment import ReasonOption, StackOption, Tic
 URL_OUTPUT = "RevealUrl"
 
 
+def _tokens(texts: list[str]) -> list[str]:
+    for number, text in enumerate(texts, 1):
+        if not TOKEN.fullmatch(text):  # nor is it shown: somebody may have given a value
+            raise typer.BadParameter(f"number {number} must be {FORMS[TOKEN]}")
+    return texts
+
+
 def reveal(
-    tokens: Annotated[list[str], typer.Argument(metavar="TOKEN", help="At most 100.")],
+    tokens: Annotated[list[str], typer.Argument(metavar="TOKEN", help="At most 100.", callback=_tokens)],
     reason: ReasonOption,
     ticket: TicketOption,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,

@@ -234,7 +234,7 @@ def _client(found: deployment.Deployment) -> Any:
     try:
         return found.client("sqs", config=Config(retries={"mode": "standard", "total_max_attempts": TRIES}))
     except clients.errors() as error:
-        fail(str(error))
+        fail(deployment.told(error))
 
 
 def brought(queued: Queued, found: Sequence[messages.Message]) -> list[Given]:

@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
 """
 
 import json
+import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from types import UnionType
@@ -19,8 +20,17 @@ from sluice.telemetry import logger
 
 UNVERIFIED = "unverified"  # the caller where none is known, on one's own machine
 
-# An identifier of a ticket, such as PRIV-123: no free text, which could hold a name.
-type Ticket = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z][A-Z0-9]{0,9}-[0-9]{1,10}\Z")]
+TICKET = re.compile("[A-Z][A-Z0-9]{0,9}-[0-9]{1,10}")  # an identifier: no free text, which could hold a name
+MESSAGE_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+# What a caller is told in the place of a pattern.
+FORMS = {
+    TICKET: "the id of a ticket, such as PRIV-123",
+    MESSAGE_ID: "the id of a message, a UUID in small letters",
+    TOKEN: "a token: t, the number of its key, _ and 43 characters (letters, digits, _ and -)",
+}
+
+type Ticket = Annotated[str, msgspec.Meta(pattern=rf"\A{TICKET.pattern}\Z")]
 type Token = Annotated[str, msgspec.Meta(pattern=rf"\A{TOKEN.pattern}\Z")]
 
 
@@ -97,6 +107,9 @@ def _rule(message: str) -> str:
     for rule in ("Invalid enum value", "Invalid value"):
         if message.startswith(rule):
             return f"{rule} - at {message.rpartition(' - at ')[2]}"
+    for pattern, form in FORMS.items():
+        if message.startswith("Expected `str` matching regex") and pattern.pattern in message:
+            return f"Expected {form} - at {message.rpartition(' - at ')[2]}"
     return message
 
 

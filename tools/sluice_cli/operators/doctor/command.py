@@ -60,7 +60,7 @@ def _of_stack(stack: str) -> list[Finding]:
         site = Site(deployment.deployed(stack))
         return areas.look(site) if areas.exists(site) else areas.look_before(site, _batches())
     except clients.errors() as error:  # there are no credentials, or no region
-        fail(str(error))
+        fail(deployment.told(error))
 
 
 def _of_database(url: str, stack: str) -> list[Finding]:

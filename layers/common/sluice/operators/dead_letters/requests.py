@@ -5,9 +5,9 @@ from typing import Annotated
 import msgspec
 
 from sluice.operators.audit.audit_log import Reason
-from sluice.operators.call import Ticket
+from sluice.operators.call import MESSAGE_ID, Ticket
 
-type Id = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
+type Id = Annotated[str, msgspec.Meta(pattern=rf"\A{MESSAGE_ID.pattern}\Z")]
 
 
 class List(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="action", tag="list"):
