@@ -26,7 +26,8 @@ def ledger(
 ) -> None:
     """Tell how many records of a stream were received, and what became of them. All that was received must be told of.
 
-    A line where it is not is red, and the exit code is 1. `removed` are rows that an erasure has deleted.
+    A line where it is not is red, and the exit code is 1. `removed` are rows that an erasure has deleted, or
+    that had expired.
     """
     request = {"action": "ledger", "stream": stream, "since": terminal.moment(since).isoformat(), "by": by}
     periods = deployment.call(URL_OUTPUT, request, stack)["periods"]
