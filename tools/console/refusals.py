@@ -16,11 +16,11 @@ from sluice.failures import DeclarationError
 from sluice.postgres.driver import Connection
 from tools.console import pages, runbook
 from tools.console.site import Site
+from tools.sluice_cli.terminal import OF_THE_RECORD
 
 NEWEST_BLOCKS = 1024  # of 8 KiB: about 20,000 refusals
 NEWEST_DAYS = 1  # where the table has partitions, so that its end is not in one place
 SHOWN = 20
-OF_THE_RECORD = "(the record)"
 
 
 @dataclass(frozen=True)
