@@ -318,12 +318,43 @@ def test_the_author_is_told_what_was_written_and_what_to_decide(new: Callable[..
         "/meta: kn4ry, x",
     ]
     assert told(output, "Masked, or guessed. To confirm, delete the marks in layers/streams/sign_ups.py:") == [
-        "looks like an e-mail address: lines 18, 20",
-        "by its name a phone number: line 21",
+        "looks like an e-mail address: email (line 18), mail (line 20)",
+        "by its name a phone number: phone (line 21)",
     ]
     assert told(output, "To be decided by you:") == [
-        "/phone: of which region are its phone numbers? Phone(region=…) and Pseudonym make tokens of it",
+        "/phone: some of its phone numbers have no country code, so they are redacted; if all are of one country,"
+        ' Phone(region="GB") and Pseudonym() make tokens of them',
         "--subject: without a field that says whose record it is, such as email, no row can be erased by person",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "suggested"),
+    [
+        ({"sessionId": "s", "deviceId": "d", "author": {"login": "l"}, "memberNo": "m"}, ", such as memberNo,"),
+        ({"sessionId": "s", "author": {"login": "l"}}, ", such as author.login,"),
+        ({"userId": None, "mail": "ada@example.com"}, ", such as mail,"),
+        ({"sessionId": "s"}, ", such as userId,"),
+        ({"userId": True, "sessionId": "s"}, ","),
+    ],
+)
+def test_a_subject_is_suggested_that_every_record_has_and_that_is_a_person(
+    record: dict[str, Any], suggested: str, new: Callable[..., tuple[int, str, str]]
+) -> None:
+    _, output, _ = new("sign_ups", [record, record | {"userId": record.get("userId") or "u"}])
+    assert told(output, "To be decided by you:") == [
+        f"--subject: without a field that says whose record it is{suggested} no row can be erased by person"
+    ]
+
+
+def test_a_mark_is_told_with_what_it_is_behind(new: Callable[..., tuple[int, str, str]]) -> None:
+    records = [{"sex": "f", "metadata": {"userId": "u", "b": 1}}, {"sex": "f", "metadata": {"userId": "u"}}]
+    batches = [{"rows": [one, one]} for one in records]
+    _, output, _ = new("sign_ups", batches)
+    assert told(output, "Masked, or guessed. To confirm, delete the marks in layers/streams/sign_ups.py:") == [
+        "each element of rows is a record, and becomes a row: SignUp (line 13)",
+        "by its name a person's sex or gender: sex (line 16)",
+        "by its name a person's id: /userId (line 21)",
     ]
 
 
@@ -411,6 +442,14 @@ def test_a_template_without_the_list_is_left_alone(new: Callable[..., tuple[int,
         ("orders", lines([SIGN_UP]), (), "layers/streams/orders.py is there already; nothing was written"),
         ("x", lines([SIGN_UP]), ("--queue", "a b"), "--queue: must be 1 to 76 letters, digits, - and _"),
         ("x", lines([SIGN_UP]), ("--subject", "age"), "--subject: age is no field of the record that can be declared"),
+        ("x", lines([SIGN_UP]), ("--subject", "age"), "declared: no record has it\n"),
+        ("x", lines([SIGN_UP]), ("--subject", "E-Mail"), "declared: no record has it\n"),
+        ("x", lines([SIGN_UP]), ("--subject", "Email"), "declared: no record has it; is email meant?\n"),
+        ("x", lines([SIGN_UP | {"to": {"id": 1}}]), ("--subject", "to"), ": it is an object, so name a field in it\n"),
+        ("x", lines([SIGN_UP | {"to": [{"id": 1}]}]), ("--subject", "to.id"), ": it is in a list of objects\n"),
+        ("x", lines([SIGN_UP | {"to": None}]), ("--subject", "to"), "declared: it is null in every sample\n"),
+        ("x", lines([SIGN_UP | {"to": ["a"]}]), ("--identity", "to"), "can be declared: it is a list\n"),
+        ("x", lines([{"metadata": dict.fromkeys("ab"[:n], n)} for n in (1, 2)]), ("--time", "metadata.a"), "in a map"),
         ("x", lines([SIGN_UP]), ("--identity", "age"), "--identity: age is no field with a single value"),
         ("x", lines([SIGN_UP]), ("--identity", "email"), "the identity email must be kept in the clear"),
         ("x", lines([SIGN_UP, {"email": "b@example.com"}]), ("--identity", "plan"), "plan must be in every record"),
@@ -420,7 +459,13 @@ def test_a_template_without_the_list_is_left_alone(new: Callable[..., tuple[int,
         ("x", "kn4ry", (), "samples.jsonl: none of the samples is a JSON object"),
         ("x", "", (), "samples.jsonl: none of the samples is a JSON object"),
         ("x", "{}", (), "samples.jsonl: there is nothing in the samples that can be declared"),
-        ("x", '{"203.0.113.77": 1}', (), "samples.jsonl: the keys of the samples are values, not names of fields"),
+        (
+            "x",
+            '{"203.0.113.77": 1}',
+            (),
+            "samples.jsonl: the keys of the samples look like values, not like names of fields",
+        ),
+        ("x", '{"Employee ID": 1}', (), "; give 3 or more: what nearly all of them have is a name\n"),
     ],
 )
 def test_a_usage_error_is_one_line_and_writes_nothing(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum import luhn
 
-from tools.sluice_cli.authors.detection import PERSONAL, WORDS, detect, find, kind_of_name
+from tools.sluice_cli.authors.detection import PERSONAL, WORDS, ascii_of, detect, find, is_position, kind_of_name
 
 VALUES = {
     "email": [
@@ -137,27 +137,40 @@ HARMLESS = [
     "serial 1234-5678-9012-3456",
 ]
 NAMES = {
-    "email": "email e-mail eMail EMAIL user_email billingEmail emailAddress emailAddresses emails customer.email",
-    "phone": "phone phone_number phoneNumber mobile tel fax phone2 customer.phone home_phone msisdn",
+    "email": "email e-mail eMail EMAIL user_email billingEmail emailAddress emailAddresses emails customer.email"
+    " correo courriel",
+    "phone": "phone phone_number phoneNumber mobile tel fax phone2 customer.phone home_phone msisdn Telefon Handynummer"
+    " téléphone teléfono",
     "name": "name first_name firstName lastName surname full_name fullName customer.name owner_name display_name"
-    " pusher.name nickname",
+    " pusher.name nickname initials patient.middleInitial nextOfKin.name emergency_contact Vorname NACHNAME prénom nom"
+    " nombre cliente.nombre apellidos",
     "address": "address street address_line1 postal_code zip zipCode shipping_address customer.address.city"
-    " billing.address.line1 addresses",
-    "birth_date": "birthday dob date_of_birth birthDate birth_year",
+    " billing.address.line1 addresses address.town residence.city house_no houseNumber Straße STRASSE Ort PLZ Wohnort"
+    " adresse dirección código_postal",
+    "birth_date": "birthday dob date_of_birth birthDate birth_year Geburtsdatum naissance date_de_naissance"
+    " fecha_nacimiento",
     "ip": "ip ip_address ipAddress clientIP source_ip remote_addr ipv4 sourceIPv4 sourceIPAddress ips",
-    "location": "latitude lng location.lat gps_coordinates",
-    "user_id": "user_id userID customer.id accountId username login anonymousId session_id memberNumber user.name",
-    "device_id": "device_id deviceId imei idfa mac_address device.serialNumber dev_eui push_token",
-    "tax_id": "ssn tax_id social_security_number passport_number national_id",
+    "location": "latitude lng location.lat gps_coordinates coordinates latlon home.latLng",
+    "user_id": "user_id userID customer.id accountId username login memberNumber user.name manager.id claimant.no",
+    "visit_id": "anonymousId session_id visitorId",
+    "device_id": "device_id deviceId imei idfa mac_address device.serialNumber dev_eui push_token fcmToken apns_token",
+    "user_agent": "userAgent client.user_agent",
+    "contract": "policyNumber policyNo insurance.policy_nr claimNumber claim_no",
+    "tax_id": "ssn tax_id social_security_number passport_number national_id ssnLast4 ni_no Steuernummer",
+    "gender": "gender sex patient.sex genderIdentity pronouns Geschlecht",
+    "special": "religion ethnicity diagnosis diagnoses.code diagnosisNotes icd10 icd10Code allergies bloodType"
+    " disability sexualOrientation politicalParty unionMembership medicalHistory race",
     "card": "card_number cardNumber pan credit_card",
     "iban": "iban account_number bankAccount",
-    "credential": "password api_key access_token client_secret cvc Authorization",
+    "credential": "password api_key access_token client_secret cvc Authorization pin pinCode",
     "free_text": "description comment notes categories.bodies message body review",
 }
 NO_NAMES = [
     *"email_verified phone_type product.name event_name file_name hostname repository.name repository.full".split(),
     *"ship zip_file vip clip id order_id sku status total created_at version currency country".split(),
     *"wallet_address mac_count city temperature line note_count message_id ip_count name_length".split(),
+    *"town shipping_cost sort import_id product.nom producto.nombre policy claim pinned spin mapping".split(),
+    *"position geo race_id trace bracelet diagnostic_code union reunion sextant party disabled agent.version".split(),
     *["", "_", "42", "ключ"],
 ]
 
@@ -199,6 +212,41 @@ def test_a_key_names_what_is_in_it(kind: str, key: str) -> None:
 @pytest.mark.parametrize("key", NO_NAMES)
 def test_another_key_names_nothing(key: str) -> None:
     assert kind_of_name(key) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("Straße", "Strasse"),
+        ("STRAẞE", "STRASSE"),
+        ("Übermut", "Uebermut"),
+        ("ÄRZTE", "AERZTE"),
+        ("a\u0308rzte", "aerzte"),
+        ("prénom", "prenom"),
+        ("señora", "senora"),
+        ("Łódź", "Lodz"),
+        ("ключ", "ключ"),
+    ],
+)
+def test_latin_letters_are_spelled_in_ascii(text: str, spelled: str) -> None:
+    assert ascii_of(text) == spelled
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("50.1,8.6", True),
+        ("-54.05; -178.58", True),
+        ("50.1 8.6", True),
+        ("50,8", False),
+        ("95.1,8.6", False),
+        ("50.1,188.6", False),
+        ("50.1", False),
+        ("lead", False),
+    ],
+)
+def test_a_position_is_a_latitude_and_a_longitude(text: str, is_one: bool) -> None:
+    assert is_position(text) == is_one
 
 
 @given(st.text())

@@ -74,6 +74,9 @@ UUID = "7d1c5b1e-2c2b-4f0a-9f0e-0b1c2d3e4f50"
         ([7, "a-7"], "cart_id", "Annotated[str, Id(max=32)]"),
         (["2026-01-31T12:00:00Z", "2026-01-31T12:00:00+01:00"], "x", "Annotated[datetime, Timestamp()]"),
         (["2026-01-31T12:00:00"], "x", "Annotated[str, Text(max=128)]"),  # without a zone it is no moment
+        (["2026-01-31 12:00:00"], "x", "Annotated[str, Text(max=128)]"),
+        (["2026-01-31 12:00:00Z", "2026-01-31T12:00:00Z"], "x", "Annotated[datetime, Timestamp()]"),
+        (["2026-01-31 at noon"], "x", "Annotated[str, Text(max=128), Redact()]"),
         (["2026-01-31"], "x", "Annotated[date, Date()]"),
         (["2026-01-31", "soon"], "x", "Annotated[str, Text(max=64)]"),
         (["20260131"], "x", "Annotated[str, Text(max=32)]"),
@@ -118,6 +121,12 @@ def test_a_rule_fits_the_values(values: list[Any], key: str, declared: str) -> N
         (["2.3.0.1"], "app_version", "Annotated[str, Text(max=32)]"),
         (["+442079460018"], "x", 'Annotated[str, Phone(), Pseudonym(domain="phone", recoverable=True)]'),
         (["020 7946 0018"], "x", "Annotated[str, Text(max=64), Redact()]"),
+        (  # not assigned, but possible
+            ["+447700900123", "+442079460018"],
+            "mobile",
+            'Annotated[str, Phone(), Pseudonym(domain="phone", recoverable=True)]',
+        ),
+        (["+447700900123", "020 7946 0018"], "mobile", "Annotated[str, Text(max=64), Redact()]"),
         (["4242424242424242"], "x", "Annotated[str, Text(max=64), Redact()]"),
         ([4242424242424242], "x", "Annotated[int, Integer(), Redact()]"),
         (["GB33BUKB20201555555555"], "x", "Annotated[str, Text(max=128), Redact()]"),
@@ -152,10 +161,20 @@ def test_a_rule_fits_the_values(values: list[Any], key: str, declared: str) -> N
         (["from 203.0.113.7 by aa:bb:cc:dd:ee:01"], "x", "Annotated[str, Text(max=256), Redact()]"),
         (["https://example.com/ada"], "x", "Annotated[str, Text(max=128), Redact()]"),
         ([52.5], "latitude", "Annotated[Decimal, Number(precision=8, scale=2), Redact()]"),
+        ([[54.05, 8.58]], "geo", "Annotated[list[Decimal], Each(Number(precision=10, scale=4)), Redact()]"),
+        (["50.1,8.6"], "position", "Annotated[str, Text(max=32), Redact()]"),
+        (["50.1,8.6", "lead"], "position", "Annotated[str, Text(max=32)]"),
+        ([[1, 2]], "position", "Annotated[list[int], Each(Integer())]"),
+        (["f"], "sex", "Annotated[str, Text(max=32), Redact()]"),
+        ([1], "gender", "Annotated[int, Integer(), Redact()]"),
+        ([True], "disability", "Annotated[bool, Boolean(), Redact()]"),
+        ([["nuts"]], "allergies", "Annotated[list[str], Each(Text(max=32)), Redact()]"),
+        (["P-17"], "policyNumber", "Annotated[str, Text(max=32), Pseudonym()]"),
+        (["Mozilla/5.0 (X11)"], "userAgent", "Annotated[str, Text(max=128), Pseudonym()]"),
         (
             [["ada@example.com"]],
             "to",
-            'Annotated[list[str], Each(Email()), Pseudonym(domain="email", recoverable=True)]',
+            'Annotated[list[str], Each(Email()), Pseudonym("record_to", domain="email", recoverable=True)]',
         ),
         ([["Ada"]], "names", "Annotated[list[str], Each(Text(max=32)), Redact()]"),
         ([True], "mobile", "Annotated[bool, Boolean()]"),
@@ -201,10 +220,23 @@ def test_what_is_told_of_a_person_is_masked() -> None:
         [{"customer": {"tier": "gold", "city": "Paris", "age": 7, "vip": True}, "shop": {"city": "Paris"}}]
     )
     customer = text.partition("class Shop(Part)")[0]
-    assert "city: Annotated[str, Text(max=32), Redact()]  # confirm: told of a person" in customer
+    assert "city: Annotated[str, Text(max=32), Redact()]  # confirm: is about a person" in customer
     assert [line for line in text.splitlines() if "confirm" in line] == [
         line for line in customer.splitlines() if "city" in line
     ]
+
+
+def test_a_city_is_a_part_of_an_address_where_the_rest_of_it_stands_beside() -> None:
+    _, text = planned([{"street": "Main St", "town": "Bath", "region": "x", "shop": {"town": "Bath"}}])
+    assert re.findall(r"(\w+): Annotated.*# confirm: (.*)", text) == [
+        ("street", "by its name a postal address"),
+        ("town", "by its name a postal address"),
+    ]
+
+
+def test_a_choice_that_tells_something_special_is_redacted() -> None:
+    declared = field(["A", "B"], "blood_type", many=30)
+    assert declared == 'Annotated[str, OneOf("A", "B"), Redact()]'
 
 
 def test_a_choice_is_declared_where_many_samples_have_few_values_of_a_kind() -> None:
@@ -249,7 +281,10 @@ def test_what_may_be_missing_or_null_is_told_apart() -> None:
         ("page-path", "page_path"),
         ("$set", "set"),
         ("2fa", "n_2fa"),
-        ("größe", "gr_e"),
+        ("größe", "groesse"),
+        ("Straße", "strasse"),
+        ("NI No.", "ni_no"),
+        ("Employee ID", "employee_id"),
         ("ключ", "field"),
         ("__typename", "typename"),
     ],
@@ -264,6 +299,10 @@ def test_a_key_becomes_the_name_of_a_field(key: str, name: str) -> None:
         ({"from": 1}, "from_2", "Called so, since `from` is a word of Python."),
         ({"Subject": "x"}, "subject_2", "Called so, since `subject` has a meaning in declarations."),
         ({"3d": 1}, "n_3d", "Called so, since a name begins with a letter."),
+        ({"to": "x"}, "to", "Its column is not `to`, since that is a word of SQL."),
+        ({"order": ["x"]}, "order", "Its column is not `order`, since that is a word of SQL."),
+        ({"session": {"user": 1}}, "user", "Its column is not `session_user`, since that is a word of SQL."),
+        ({"end": [{"x": 1}]}, "end_2", "Called so, since `end` is a word of SQL."),
         ({"列": 1}, "field", "Its key has no letter for a name."),
         ({"aB": 1, "a_b": 1}, "a_b_2", "Called so, since the name without the number is that of another field."),
         ({"sent_at": 1}, "sent_at", "Its column is not `sent_at`, since every table has one."),
@@ -294,6 +333,21 @@ def test_one_option_renames_all_keys_where_one_style_does() -> None:
     mixed = planned([{"userId": 1, "page_path": "x", "class": 1, "table": 2, "str": 3, "userID": 4}])[1]
     names = [line.split(":")[0].strip() for line in mixed.splitlines() if "Annotated[" in line]
     assert names == ["user_id", "page_path", "class_2", "table_2", "str_2", "user_id_2"]
+
+
+def test_no_column_of_its_own_is_a_word_of_sql() -> None:
+    maps = [{"k": 1, "v": n, f"k{n}": 1} for n in range(8)]
+    objects = [{"to": 1, "order": {"by": 1}}]
+    records = [{"to": "x", "user": "u", "select": [1], "order": {"by": 1}, "end": objects, "case": one} for one in maps]
+    _, text = planned(records, "user")
+    stream = declaration.load("things", text)
+    assert [column for column, _ in stream.columns()] == [
+        *("record_to", "record_user", "record_select", "case_2", "order_by", "end_2"),
+    ]
+    members = {entry.column for entry in description.entries(stream)}
+    assert {"end_2[*].to", "end_2[*].order_by"} <= members  # in JSON no name needs quotes
+    assert '"' not in table_sql.create_table(stream)
+    assert [_refusal(stream, record) for record in records] == [""] * 8
 
 
 def test_columns_never_collide() -> None:
@@ -348,6 +402,7 @@ def test_what_cannot_be_declared_is_left_out_and_named(values: list[Any], told: 
         declaration.load("things", text).masker(KEYSET)(json.dumps({"x": 1, "m": value}))
 
 
+OBJECT_OR_LIST, OBJECT_OR_TEXT = (f"is sometimes an object, sometimes a {other}" for other in ("list", "text"))
 CARD, BANK = {"type": "card", "last4": "4242", "country": "DE"}, {"type": "bank", "iban": "GB33", "country": "GB"}
 GIFT, WARE = {"kind": "gift", "to": "ada@example.com", "of": "a"}, {"kind": "ware", "sku": "s", "of": ["a"]}
 
@@ -355,27 +410,31 @@ GIFT, WARE = {"kind": "gift", "to": "ada@example.com", "of": "a"}, {"kind": "war
 @pytest.mark.parametrize(
     ("values", "declared", "mark"),
     [
-        ([1, "a"], 'Annotated[str | int, ByType(Text(max=32), (Integer(), Keep("x_number")))]', "text or number?"),
-        ([True, "a", None], "str | bool | None, ByType(", "text or boolean?"),
+        (
+            [1, "a"],
+            'Annotated[str | int, ByType(Text(max=32), (Integer(), Keep("x_number")))]',
+            "is sometimes a text, ",
+        ),
+        ([True, "a", None], "str | bool | None, ByType(", "is sometimes a text, sometimes a boolean"),
         (
             [{"email": "ada@example.com"}, "Ada Lovelace"],
             "Annotated[X | str, ByType(X, (Text(max=64), Redact()))]",
-            "object or text?; free text",
+            "is sometimes an object, sometimes a text; free text",
         ),
-        ([{"a": 1}, [1]], "Annotated[X | list[int], ByType(X, Each(Integer()))]", "object or list?"),
-        ([[{"a": 1}], {"a": 1}], "ByType(", "object or list?"),
-        ([[{"a": 1}, "a"]], "Annotated[list[X | str], ByType(X, Text(max=32))]", "object or text?"),
-        ([[{"x": 1}, "a"]], 'list[X | str], ByType(X, (Text(max=32), Keep("x_text")))]', "object or text?"),
+        ([{"a": 1}, [1]], "Annotated[X | list[int], ByType(X, Each(Integer()))]", OBJECT_OR_LIST),
+        ([[{"a": 1}], {"a": 1}], "ByType(", OBJECT_OR_LIST),
+        ([[{"a": 1}, "a"]], "Annotated[list[X | str], ByType(X, Text(max=32))]", OBJECT_OR_TEXT),
+        ([[{"x": 1}, "a"]], 'list[X | str], ByType(X, (Text(max=32), Keep("x_text")))]', OBJECT_OR_TEXT),
         (
             [CARD, BANK] * 2,
             'Annotated[CardX | BankX, Tagged("type", {"card": CardX, "bank": BankX})]',
-            "does its type decide what it is?",
+            "does its type decide which fields it has?",
         ),
-        ([CARD, BANK, None] * 2, 'CardX | BankX | None, Tagged("type"', "does its type decide what it is?"),
+        ([CARD, BANK, None] * 2, 'CardX | BankX | None, Tagged("type"', "does its type decide which fields it has?"),
         (
             [[GIFT, WARE], [GIFT, WARE]],
             'Annotated[list[GiftX | WareX], Tagged("kind", {"gift": GiftX, "ware": WareX})]',
-            "does its kind decide what it is?",
+            "does its kind decide which fields it has?",
         ),
     ],
 )
@@ -408,7 +467,7 @@ def test_what_only_one_kind_of_records_has_is_in_a_case_to_be_confirmed() -> Non
     details: Annotated[
         Track | Identify,
         Tagged("type", {"track": Track, "identify": Identify}, inline=True),
-    ]  # confirm: does its type decide what a record is?
+    ]  # confirm: does its type decide which fields a record has?
 """
         in text
     )
@@ -477,8 +536,59 @@ def test_a_key_that_is_called_like_something_of_a_stream_gets_another_name(key: 
 
 def test_a_key_that_is_a_value_is_not_told() -> None:
     planner, text = planned([{"x": 1, "y": 1, "ada@example.com": 1, "203.0.113.7": 2}])
-    assert [(one.pointer, one.why) for one in planner.left_out] == [("", "2 keys in it look like values, not names")]
+    assert [(one.pointer, one.why) for one in planner.left_out] == [
+        ("", "2 keys in it look like addresses or numbers of persons")
+    ]
     assert "ada@example.com" not in text
+
+
+def left_out(records: list[dict[str, Any]], *subject: str) -> list[tuple[str, str]]:
+    return [(one.pointer, one.why) for one in planned(records, *subject)[0].left_out]
+
+
+def test_a_key_that_nearly_all_objects_have_is_a_name_whatever_it_looks_like() -> None:
+    record = {"Employee ID": "E1", "Full Name": "Ada", "NI No.": "QQ1", "2": 1, "q" * 65: 1, "x": {"sick days": 1}}
+    records = [record] * 9 + [record | {"x": {}}]
+    planner, text = planned(records, "Employee ID")
+    assert planner.left_out == []
+    assert (planner.subject_paths, 'name="NI No."' in text) == ({"Employee ID": "employee_id"}, True)
+    stream = declaration.load("things", text)
+    assert [column for column, _ in stream.columns()][:4] == ["employee_id", "full_name", "ni_no", "n_2"]
+    assert [_refusal(stream, one) for one in records] == [""] * 10
+
+
+def test_once_keys_have_blanks_others_may_have_them_too() -> None:
+    records: list[dict[str, Any]] = [{"Full Name": "Ada"}] * 8 + [{"Full Name": "Ada", "Middle Name": "M"}] * 2
+    assert left_out(records) == []
+    assert left_out([*records, {"Full Name": "Ada", "Bob Ross": 1}]) == [
+        ("", "1 key in it looks like a value, and few samples have it")
+    ]
+
+
+def test_a_key_that_may_be_a_value_is_counted_and_another_is_named() -> None:
+    one = {"x": 1, "y": 2, "z": 3, 'the "best"': 1, "ada@example.com": 1, "1234567": 1}
+    some = {"Ada Lovelace": 1, "Bob Ross": 1}
+    assert left_out([one] * 9 + [one | some]) == [
+        ('/the "best"', "its key has a quote, a backslash or a control character, which no field's name can have"),
+        ("", "2 keys in it look like addresses or numbers of persons"),
+        ("", "2 keys in it look like values, and few samples have them"),
+    ]
+    assert left_out([{"x": 1, "ada@example.com": 1}]) == [
+        ("", "1 key in it looks like an address or a number of a person")
+    ]
+
+
+def test_two_samples_do_not_tell_a_name_with_blanks_but_the_subject_does() -> None:
+    records = [{"x": 1, "Employee ID": "E1"}] * 2
+    assert left_out(records) == [("", "1 key in it looks like a value, and few samples have it")]
+    planner, _ = planned(records, "Employee ID")
+    assert (planner.left_out, planner.subject_paths) == ([], {"Employee ID": "employee_id"})
+
+
+def test_a_subject_may_have_a_dot_in_its_key() -> None:
+    records = [{"NI No.": f"n{n}", "by": {"NI No.": f"n{n - 1}"}} for n in range(3)]
+    planner, _ = planned(records, "by.NI No.")
+    assert (planner.subject_paths, planner.mention_paths) == ({"by.NI No.": "by.ni_no"}, [])
 
 
 def test_of_a_map_a_tree_names_the_keys_that_came_more_than_once() -> None:
@@ -541,9 +651,9 @@ def test_an_object_whose_name_says_so_is_a_map_once_its_keys_vary() -> None:
 
 
 def test_the_subject_is_kept_or_a_token_of_its_domain() -> None:
-    record = {"user_id": "u", "order": "o", "buyer": {"email": "ada@example.com", "name": "Ada"}, "tags": ["x"]}
+    record = {"user_id": "u", "sku": "o", "buyer": {"email": "ada@example.com", "name": "Ada"}, "tags": ["x"]}
     for path, line in {
-        "order": "order: Annotated[str, Text(max=32)]",
+        "sku": "sku: Annotated[str, Text(max=32)]",
         "user_id": 'user_id: Annotated[str, Text(max=32), Pseudonym(domain="subject")]',
         "buyer.name": 'name: Annotated[str, Text(max=32), Pseudonym(domain="subject")]',
         "buyer.email": 'Pseudonym("buyer_email_subject", domain="subject")',
@@ -584,10 +694,13 @@ def test_a_field_with_a_value_of_the_subject_mentions_people_and_is_to_be_confir
 
 
 def test_the_author_is_asked_what_samples_do_not_tell() -> None:
-    record = {"phone": "020 7946 0018", "mobile": "+442079460018", "at": "2026-01-31T12:00:00", "day": "2026-01-31"}
-    assert planned([record])[0].questions == [
-        "/phone: of which region are its phone numbers? Phone(region=…) and Pseudonym make tokens of it",
-        "/at: its times have no zone, so they are kept as texts; are they of one, Timestamp(zone=…)?",
+    record = {"phone": "020 7946 0018", "mobile": "+447700900123", "at": "2026-01-31T12:00:00", "day": "2026-01-31"}
+    zones = 'times name no zone, so they are kept as texts; if all are of one, Timestamp(zone="Europe/Berlin") makes'
+    assert planned([record | {"till": "2026-01-31 12:00:00"}])[0].questions == [
+        "/phone: some of its phone numbers have no country code, so they are redacted;"
+        ' if all are of one country, Phone(region="GB") and Pseudonym() make tokens of them',
+        f"/at: its {zones} moments of them",
+        f"/till: its {zones} moments of them",
     ]
 
 

@@ -5,6 +5,7 @@ person. What has no form, such as the name of somebody, only the field's name te
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
@@ -27,8 +28,13 @@ WORDS = {  # kinds as they are told to a person
     "birth_date": "a date of birth",
     "location": "a position",
     "user_id": "a person's id",
+    "visit_id": "the id of a visit or a browser",
     "device_id": "a device's id",
+    "user_agent": "a person's browser and device",
+    "contract": "the number of a person's contract or claim",
     "tax_id": "a number that a state gives a person",
+    "gender": "a person's sex or gender",
+    "special": "data of a special category (GDPR, article 9)",
     "credential": "a secret",
     "free_text": "free text",
 }
@@ -98,6 +104,8 @@ def kind_of_name(key: str) -> str | None:
     person's, `product.name` is not.
     """
     found = words(key)
+    if not _SPECIAL.isdisjoint(found) or any(phrase in f" {' '.join(found)} " for phrase in _SPECIAL_PHRASES):
+        return "special"
     for length in (3, 2, 1):
         kind = _NAMES.get(" ".join(found[-length:])) if len(found) >= length else None
         if kind:
@@ -105,22 +113,45 @@ def kind_of_name(key: str) -> str | None:
     if not found:
         return None
     *before, last = found
-    if last == "name" and (not before or before[-1] in _PEOPLE):
+    if last in _NAME and (not before or before[-1] in _PEOPLE):
         return "name"
     if last in ("id", "uid", "uuid", "key", "number", "no") and before and before[-1] in _PEOPLE:
         return "user_id"
     if last == "address" and (not before or before[-1] not in _OTHER_ADDRESSES):
         return "address"
-    return "address" if last in _PARTS_OF_ADDRESS and {*before} & {"address", "billing", "shipping"} else None
+    return "address" if is_part_of_address(last) and _ADDRESSES & {*before} else None
+
+
+def is_part_of_address(key: str) -> bool:
+    """Tell whether a key names a part of an address if the rest stands around it: `city` may be that of a shop."""
+    return bool(_PARTS_OF_ADDRESS & {*words(key)[-1:]})
+
+
+def may_be_place(key: str) -> bool:
+    """Tell whether a key names a position if its values have the form of one: `position` may be a job, too."""
+    return bool(_PLACES & {*words(key)[-1:]})
+
+
+def is_position(text: str) -> bool:
+    """Tell whether a text is a latitude and a longitude in degrees."""
+    found = _POSITION.fullmatch(text)
+    return found is not None and abs(float(found[1])) <= 90 and abs(float(found[2])) <= 180
 
 
 def words(key: str) -> list[str]:
     """Return the words of a key in small letters and the singular, without the digits at its end."""
-    spaced = re.sub(r"ipv[46]", " ip ", key, flags=re.IGNORECASE)
+    spaced = re.sub(r"ipv[46]", " ip ", ascii_of(key), flags=re.IGNORECASE)
     found = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", spaced)]
     while found and found[-1].isdigit():
         found.pop()
     return [singular(word) for word in found]
+
+
+def ascii_of(text: str) -> str:
+    """Return a text with its Latin letters in ASCII, as German has it where it has a rule: `Straße` is `Strasse`."""
+    spelled = unicodedata.normalize("NFC", text).translate(_LETTERS)
+    spelled = spelled.upper() if text.isupper() else spelled
+    return "".join(one for one in unicodedata.normalize("NFKD", spelled) if not unicodedata.combining(one))
 
 
 def singular(word: str) -> str:
@@ -198,44 +229,88 @@ def _table(**kinds: str) -> dict[str, str]:
     return {name.strip(): kind for kind, names in kinds.items() for name in names.split(",")}
 
 
+_LETTERS = str.maketrans(
+    dict(zip("äöüßæœøłđ", "ae oe ue ss ae oe o l d".split(), strict=True))
+    | dict(zip("ÄÖÜẞÆŒØŁĐ", "Ae Oe Ue SS Ae Oe O L D".split(), strict=True))
+)
+_POSITION = re.compile(r"\s*(-?\d{1,2}\.\d+)\s*[,; ]\s*(-?\d{1,3}\.\d+)\s*")
+
+# English, and of other languages the keys that mean nothing else.
 _NAMES = _table(
-    email="email, mail, email address, mail address, email addr, emailaddress",
+    email="email, mail, email address, mail address, email addr, emailaddress, correo, correo electronico, courriel",
     phone="phone, telephone, tel, mobile, msisdn, fax, cellphone, cell phone, phone number, phone no, mobile number,"
-    "mobile phone, telephone number, contact number, fax number, phonenumber, whatsapp",
+    "mobile phone, telephone number, contact number, fax number, phonenumber, whatsapp, telefon, telefonnummer, handy,"
+    "handynummer, mobilnummer, telefono, movil",
     name="first name, firstname, last name, lastname, given name, givenname, family name, familyname, middle name,"
     "surname, forename, full name, fullname, maiden name, real name, display name, displayname, nickname, nick name,"
-    "legal name, cardholder, account holder",
+    "legal name, cardholder, account holder, initial, middle initial, next of kin, emergency contact, vorname,"
+    "nachname, familienname, geburtsname, prenom, apellido",
     address="street, street address, street name, address line, addr, postcode, post code, postal code, postalcode,"
-    "zip, zip code, zipcode, house number, home town",
-    birth_date="birthday, birthdate, birth date, date of birth, dob, birth day, birth year, year of birth, born",
+    "zip, zip code, zipcode, house number, house no, house nr, house num, flat number, flat no, apartment number,"
+    "apartment no, street number, street no, home town, hometown, home city, strasse, hausnummer, hausnr, ort, wohnort,"
+    "plz, postleitzahl, anschrift, adresse, code postal, rue, direccion, calle, codigo postal",
+    birth_date="birthday, birthdate, birth date, date of birth, dob, birth day, birth year, year of birth, born,"
+    "geburtsdatum, geburtstag, geburtsjahr, naissance, nacimiento",
     ip="ip, ip address, ip addr, ipaddress, ipaddr, remote addr, remote address, forwarded for",
-    location="latitude, longitude, lat, lon, lng, coordinate, gps, geo point, geolocation, lat lng, lat lon",
-    user_id="username, user name, login, screen name, screenname, handle, userid, customerid, uid, user, visitor id,"
-    "anonymous id, anonymousid, session id, sessionid, cookie id, external id, distinct id,"
-    "loyalty no, loyalty number, loyalty id, loyalty card, membership no, membership number, membership id",
+    location="latitude, longitude, lat, lon, lng, coordinate, coord, gps, geo point, geopoint, geolocation, lat lng,"
+    "lat lon, lat long, latlng, latlon, latlong",
+    user_id="username, user name, login, screen name, screenname, handle, userid, customerid, uid, user,"
+    "external id, distinct id, loyalty no, loyalty number, loyalty id, loyalty card, membership no, membership number,"
+    "membership id, personalnummer, kundennummer, mrn, medical record number, nhs number, nhs no",
+    visit_id="visitor id, anonymous id, anonymousid, session id, sessionid, cookie id",
     device_id="device id, deviceid, device uid, device uuid, imei, imsi, iccid, idfa, idfv, gaid, aaid, udid,"
-    "android id, advertising id, advertiser id, ad id, device token, push token, registration token, mac,"
+    "android id, advertising id, advertiser id, ad id, device token, push token, registration token, fcm token,"
+    "fcmtoken, apns token, apn token, mac,"
     "mac address, macaddress, device serial, serial number, dev eui, device eui, hardware id, fingerprint,"
     "installation id, install id, instance id, dev addr",
-    tax_id="ssn, social security, social security number, tin, itin, tax id, taxid, tax number, tax no, nino,"
-    "national id, national insurance number, national identifier, identity number, passport, passport number,"
+    user_agent="user agent, useragent",
+    contract="policy number, policy no, policy nr, policynumber, policyno, claim number, claim no, claim nr,"
+    "claimnumber, insurance number, insurance no, insurance id, versicherungsnummer",
+    tax_id="ssn, ssn last, ssn last four, last four ssn, social security, social security number, tin, itin, tax id,"
+    "taxid, tax number, tax no, nino, ni no, ni number,"
+    "national id, national insurance number, national insurance no, national identifier, identity number, passport,"
+    "passport number,"
     "passport no, cpf, nif, driver license, driver licence, license number, licence number, pesel, bsn,"
     "vat, vat id, vatid, vat no, vat number,"
-    "personnummer, aadhaar, aadhar, fiscal code, codice fiscale, id card, identity card",
+    "personnummer, aadhaar, aadhar, fiscal code, codice fiscale, id card, identity card, steuernummer, steuer id,"
+    "sozialversicherungsnummer, dni",
     card="card number, cardnumber, credit card, creditcard, credit card number, debit card, card no, pan",
-    iban="iban, account number, bank account, bank account number, accountnumber, routing number",
+    iban="iban, account number, bank account, bank account number, accountnumber, routing number, kontonummer",
     credential="password, passwd, pwd, passphrase, secret, client secret, api key, apikey, access key, access token,"
-    "refresh token, auth token, id token, bearer token, authorization, private key, cvc, cvv, cvv2, otp, cookie, jwt",
+    "refresh token, auth token, id token, bearer token, authorization, private key, cvc, cvv, cvv2, otp, cookie, jwt,"
+    "pin, pin code, passwort, kennwort",
+    special="race, biometric, biometric id, biometric template, faceprint",
+    gender="sex, gender, gender identity, pronoun, geschlecht, sexe, sexo",
     free_text="description, comment, note, message, body, text, remark, bio, biography, about, feedback, memo, content,"
     "free text, freetext, review, caption, transcript, commentary, instruction",
 )
+_NAME = ("name", "nom", "nombre")  # of a person only if nothing says whose
+_SPECIAL = frozenset(  # wherever they stand in a key: `diagnosis.code`
+    "religion religious konfession faith ethnicity ethnic diagnosis diagnose icd allergy disability medication"
+    " prescription symptom pregnancy pregnant hiv genome".split()
+)
+_SPECIAL_PHRASES = [
+    f" {phrase} "
+    for phrase in (
+        *("blood type", "blood group", "medical condition", "medical history", "health condition", "health status"),
+        *("sexual orientation", "sexual preference", "political party", "political opinion", "political affiliation"),
+        *("political view", "party affiliation", "party membership", "trade union", "union membership", "union member"),
+    )
+]
+_PLACES = frozenset("geo position location loc point".split())
 _PEOPLE = frozenset(
     "user customer client member account person people employee patient player subscriber contact owner author sender"
     " recipient receiver guest passenger driver rider student teacher tenant buyer seller payer payee holder pusher"
     " committer creator actor assignee reviewer visitor profile participant attendee operator staff doctor child parent"
-    " spouse beneficiary applicant candidate agent from reporter signer billing shipping login principal trait".split()
+    " spouse beneficiary applicant candidate agent from reporter signer billing shipping login principal trait manager"
+    " supervisor physician nurse practitioner therapist dentist surgeon insured policyholder claimant debtor borrower"
+    " lender advisor adviser donor kin guardian mother father husband wife pupil learner kunde kundin mitarbeiter"
+    " patientin cliente paciente usuario empleado utilisateur".split()
 )
 _OTHER_ADDRESSES = frozenset(
     "ip mac email mail web wallet memory contract hardware network url dev device host".split()
 )
-_PARTS_OF_ADDRESS = frozenset("line city town village suburb district house flat apartment unit building".split())
+_ADDRESSES = frozenset("address billing shipping residence domicile anschrift adresse direccion".split())
+_PARTS_OF_ADDRESS = frozenset(
+    "line city town village suburb district house flat apartment unit building stadt ville ciudad".split()
+)

@@ -16,7 +16,7 @@ from tools.sluice_cli import terminal
 from tools.sluice_cli.authors import detection, messages, table_sql, throwaway
 from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Message, Unreadable
-from tools.sluice_cli.authors.new import declaration, examples, files, report, samples, wrapping
+from tools.sluice_cli.authors.new import declaration, examples, files, missing, report, samples, wrapping
 from tools.sluice_cli.authors.new.files import NotWritten
 from tools.sluice_cli.authors.new.names import CLASSES, pascal
 from tools.sluice_cli.authors.new.plan import ObjectPlan
@@ -97,7 +97,9 @@ def new(
     if not root.objects:
         terminal.fail(f"{sample_file}: none of the samples is a JSON object", terminal.USAGE)
     if root.is_map():
-        terminal.fail(f"{sample_file}: the keys of the samples are values, not names of fields", terminal.USAGE)
+        what = "the keys of the samples look like values, not like names of fields"
+        hint = f"give {samples.LEAST_OBJECTS} or more: what nearly all of them have is a name"
+        terminal.fail(f"{sample_file}: {what}; {hint}", terminal.USAGE)
     subjects = tuple(filter(None, (field.strip() for field in subject.split(","))))
     planner = Planner(_class_name(name), subjects, identity, time)
     plan = planner.plan(root, wrapped.around)
@@ -127,14 +129,17 @@ def _declared(
     """Return a declaration's text and the stream, or end the command where a field cannot be what it is named for."""
     for field in planner.subject:
         if field not in planner.subject_paths:
-            terminal.fail(f"--subject: {field} is no field of the record that can be declared", terminal.USAGE)
+            why = missing.why_no_field(field, plan, planner.left_out)
+            terminal.fail(f"--subject: {field} is no field of the record that can be declared: {why}", terminal.USAGE)
     named = {
         "identity": (planner.identity, planner.identity_path),
         "time": (planner.time, planner.time_path),
     }
     for option, (field, path) in named.items():
         if field and not path:
-            terminal.fail(f"--{option}: {field} is no field with a single value that can be declared", terminal.USAGE)
+            why = missing.why_no_field(field, plan, planner.left_out)
+            what = "no field with a single value that can be declared"
+            terminal.fail(f"--{option}: {field} is {what}: {why}", terminal.USAGE)
     paths = {option: [path] for option, (_, path) in named.items() if path}
     subject = [planner.subject_paths[field] for field in planner.subject]
     of_persons = {"subject": subject, "mentions": planner.mention_paths}

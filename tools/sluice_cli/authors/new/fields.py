@@ -1,6 +1,5 @@
 """Infers what is declared of a value: its rule, the domain of its tokens, and what its author is asked."""
 
-import re
 from collections.abc import Iterator
 
 from sluice.declaration.personal import LONGEST_DOMAIN
@@ -47,6 +46,12 @@ def questions(place: Place, guess: Guess, values: list[Scalar], concern: Concern
     if not isinstance(guess.rule.element, Text) or isinstance(guess.rule.element, Email | Phone):
         return
     if concern and concern.kind == "phone":
-        yield f"{place.pointer}: of which region are its phone numbers? Phone(region=…) and Pseudonym make tokens of it"
-    if not concern and all(re.match(r"\d{4}-\d\d-\d\d[T ]\d\d", str(value)) for value in values):
-        yield f"{place.pointer}: its times have no zone, so they are kept as texts; are they of one, Timestamp(zone=…)?"
+        yield (
+            f"{place.pointer}: some of its phone numbers have no country code, so they are redacted;"
+            ' if all are of one country, Phone(region="GB") and Pseudonym() make tokens of them'
+        )
+    if not concern and rules.lacks_zone(values):
+        yield (
+            f"{place.pointer}: its times name no zone, so they are kept as texts;"
+            ' if all are of one, Timestamp(zone="Europe/Berlin") makes moments of them'
+        )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sluice.declaration.rules import (
     Card,
     Date,
+    Each,
     Email,
     Float,
     Iban,
@@ -22,6 +23,7 @@ from sluice.declaration.rules import (
 )
 from sluice.declaration.search import Search
 from tools.sluice_cli.authors import detection
+from tools.sluice_cli.authors.new import rules
 from tools.sluice_cli.authors.new.rules import OF_CHOICES, Guess
 from tools.sluice_cli.authors.new.samples import Place, Scalar
 
@@ -36,7 +38,8 @@ FINDS = {  # what can be found inside of a text, and what is proposed to stand i
 FOUND_BY: dict[str, Rule] = {"email": Email(), "ip": IpAddress(), "phone": Phone(), "card": Card(), "iban": Iban()}
 PHRASES = ("detail-type",)  # keys of AWS with several words that name a kind of things
 FREE_TEXTS = ("Subject",)  # of AWS
-TOKENS = ("user_id", "device_id", "mac", "arn")
+TOKENS = ("user_id", "visit_id", "device_id", "user_agent", "contract", "mac", "arn")
+OF_ANY_RULE = ("special", "gender")  # a choice of few, a number and a boolean tell it as well as a text
 BY_FORM_ALONE = ("name", "free_text", "email", "ip")  # a number is none of these, whatever its key says
 
 
@@ -48,17 +51,21 @@ class Concern(NamedTuple):
     held: tuple[str, ...] = ()  # kinds of what is inside of a text, if all of it can be found there
 
 
-def concern(
-    keys: Sequence[str], guess: Guess, values: Sequence[Scalar], names: frozenset[str] = frozenset()
-) -> Concern | None:
-    """Return what a place seems to hold of a person, or None where nothing speaks for it.
+class Known(NamedTuple):
+    """What all samples tell of a single place. It holds clear values."""
 
-    `names` are the words of persons' names elsewhere in the samples: no form tells such a name inside of a text.
-    """
+    names: frozenset[str] = frozenset()  # words of persons' names: no form tells such a name inside of a text
+    addresses: frozenset[tuple[str, ...]] = frozenset()  # keys to objects that hold a street, a postcode or the like
+
+
+def concern(keys: Sequence[str], guess: Guess, values: Sequence[Scalar], known: Known) -> Concern | None:
+    """Return what a place seems to hold of a person, or None where nothing speaks for it."""
     rule = guess.rule.element
-    by_name = detection.kind_of_name(".".join(keys)) or ("free_text" if keys[-1] in FREE_TEXTS else None)
-    if isinstance(rule, Timestamp | Date):
+    by_name = _kind_of_name(keys, guess, values, known)
+    if isinstance(rule, Timestamp | Date) or rules.lacks_zone(values):
         return _named(by_name) if by_name == "birth_date" else None
+    if by_name in OF_ANY_RULE:
+        return _named(by_name)
     if isinstance(rule, OneOf):
         return None
     texts = [str(value) for value in values if isinstance(value, str) or (type(value) is int and value >= 10**12)]
@@ -71,10 +78,23 @@ def concern(
     if not isinstance(rule, Text | Uuid | IpAddress):
         return None
     if by_name:
-        return (_held(texts, names) if by_name == "free_text" else None) or _named(by_name)
+        return (_held(texts, known.names) if by_name == "free_text" else None) or _named(by_name)
     if isinstance(rule, Uuid):
         return None
-    return _of_text(keys, texts, names)
+    return _of_text(keys, texts, known.names)
+
+
+def _kind_of_name(keys: Sequence[str], guess: Guess, values: Sequence[Scalar], known: Known) -> str | None:
+    """Return the kind that a place's keys tell, with the form of its values and what stands around it."""
+    if kind := detection.kind_of_name(".".join(keys)):
+        return kind
+    if keys[-1] in FREE_TEXTS:
+        return "free_text"
+    if detection.is_part_of_address(keys[-1]) and tuple(keys[:-1]) in known.addresses:
+        return "address"
+    is_pair = isinstance(guess.rule, Each) and isinstance(guess.rule.element, Number | Float)
+    is_position = is_pair or all(isinstance(value, str) and detection.is_position(value) for value in values)
+    return "location" if detection.may_be_place(keys[-1]) and is_position else None
 
 
 def masks(
@@ -116,13 +136,17 @@ def _call(name: str, *options: str) -> str:
     return f"{name}({', '.join(option for option in options if option)})"
 
 
-def words_of_names(place: Place) -> frozenset[str]:
-    """Return the words of all persons' names in samples, in small letters."""
+def known(place: Place) -> Known:
+    """Return what samples tell of their single places: words in small letters."""
     inner = [*place.members.values(), *([place.elements] if place.elements else [])]
-    found = frozenset[str]().union(*map(words_of_names, inner))
+    found = [known(one) for one in inner]
+    names = frozenset[str]().union(*(one.names for one in found))
     if detection.kind_of_name(".".join(place.keys)) == "name":
-        found |= {word for value in place.scalars for word in _words(str(value))}
-    return found
+        names |= {word for value in place.scalars for word in _words(str(value))}
+    addresses = frozenset[tuple[str, ...]]().union(*(one.addresses for one in found))
+    if any(detection.kind_of_name(key) == "address" for key, member in place.members.items() if member.scalars):
+        addresses |= {tuple(place.keys)}
+    return Known(names, addresses)
 
 
 def _words(text: str) -> set[str]:
@@ -136,10 +160,10 @@ def _of_text(keys: Sequence[str], texts: Sequence[str], names: frozenset[str]) -
     if any("://" in value for value in texts):
         return Concern("url", "a URL, which may name a person")
     if detection.is_person(keys[-1]):
-        return Concern("user_id", "names a person")
+        return Concern("user_id", "by its name a person")
     is_kind = {*detection.words(keys[-1])[-1:]} <= OF_CHOICES
     if len(keys) > 1 and detection.is_person(keys[-2]) and not is_kind:
-        return Concern("person", "told of a person")
+        return Concern("person", "is about a person")
     if keys[-1] not in PHRASES and any(len(value.split()) > (2 if is_kind else 1) for value in texts):
         return Concern("words", "free text")
     return None

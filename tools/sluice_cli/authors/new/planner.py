@@ -3,17 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeIs
 
 from sluice.declaration.layout import OWN_COLUMNS
 from sluice.declaration.paths import pointer_of
 from sluice.declaration.rules import OneOf
 from tools.sluice_cli.authors import detection
-from tools.sluice_cli.authors.new import fields, maps, masks, names, shapes
+from tools.sluice_cli.authors.new import fields, maps, masks, missing, names, samples, shapes
 from tools.sluice_cli.authors.new.names import Scope, pascal, snake
 from tools.sluice_cli.authors.new.plan import Case, FieldPlan, LeftOut, Member, ObjectPlan, UnionPlan
 from tools.sluice_cli.authors.new.rules import Guess, Undeclarable
-from tools.sluice_cli.authors.new.samples import DEEPEST, Place, Scalar, is_data
+from tools.sluice_cli.authors.new.samples import DEEPEST, Place, Scalar, looks_like_data
+from tools.sluice_cli.authors.table_sql import RESERVED
 
 
 @dataclass
@@ -37,13 +38,13 @@ class Planner:
     batch: str = ""  # the column of a row's batch
     _classes: set[str] = field(default_factory=set)
     _people: set[Scalar] = field(default_factory=set, repr=False)  # clear values of the subject
-    _names: frozenset[str] = field(default=frozenset(), repr=False)  # words of persons' names
+    _known: masks.Known = field(default=masks.Known(), repr=False)
 
     def plan(self, root: Place, around: Sequence[Mapping[str, Any]] = ()) -> ObjectPlan:
         """Return the plan of a record; `around` is what there is around records."""
         self._classes = {*names.CLASSES, self.stream_class}
-        self._people = {value for keys in self.subject for value in _values_of(root, keys.split("."))}
-        self._names = masks.words_of_names(root)
+        self._people = {value for path in self.subject for value in _values_of(root, path)}
+        self._known = masks.known(root)
         columns = {*OWN_COLUMNS}
         members = self._record(root, Scope(columns, path=""))
         outside = self._around(around, {*root.members, *(member.name for member in members)}, columns)
@@ -56,8 +57,8 @@ class Planner:
         having = Counter(key for kind in found.values() for key in kind.members)
         alone = {key for key, count in having.items() if count == 1}
         kinds = {value: kind.only(alone) for value, kind in found.items()}
-        named = {path.partition(".")[0] for path in self._named}
-        if not kinds or named & alone or not all(map(self._has_required, kinds.values())):
+        is_needed = any(self._is_named(root.members[key]) for key in alone)
+        if not kinds or is_needed or not all(map(self._has_required, kinds.values())):
             return self._members(root, scope)
         members = self._members(root.only(root.members.keys() - alone), scope)
         cases: list[tuple[str, Case]] = []
@@ -66,13 +67,19 @@ class Planner:
             self._classes.add(class_name)
             cases.append((value, ObjectPlan(kind, value, class_name, self._members(kind, scope.without_path()))))
         name = names.free("details", {*names.NAMES, *root.members, *(member.name for member in members)})
-        told = f"does its {tag} decide what a record is?"
+        told = f"does its {tag} decide which fields a record has?"
         return [*members, UnionPlan(Place((name,)), name, cases, told, tag, inline=True)]
 
     @property
     def _named(self) -> tuple[str, ...]:
         """The fields that every record needs: subject, identity and time, where they are given."""
         return (*self.subject, self.identity, self.time)
+
+    def _is_named(self, place: Place) -> bool:
+        """Tell whether a place, or one inside of it, is a field that every record needs, so that its key is a name."""
+        path = ".".join(place.keys)
+        is_name = not samples.is_unnameable(place.keys[-1])
+        return is_name and any(f"{named}.".startswith(f"{path}.") for named in self._named)
 
     def _has_required(self, kind: Place) -> bool:
         """Tell whether something can be declared that all records of a kind have."""
@@ -81,7 +88,7 @@ class Planner:
 
     def leave_out(self, keys: Iterable[str], why: str) -> None:
         """Tell why keys beside the records are not declared, except those that are values themselves."""
-        self.left_out += [LeftOut(pointer_of(key), why) for key in keys if not is_data(key)]
+        self.left_out += [LeftOut(pointer_of(key), why) for key in keys if not looks_like_data(key)]
 
     def _around(self, around: Sequence[Mapping[str, Any]], taken: set[str], columns: set[str]) -> list[ObjectPlan]:
         """Return the plan of the single values around a record, if there are any."""
@@ -99,14 +106,14 @@ class Planner:
         """Return what to declare of an object."""
         found: list[Member] = []
         taken: set[str] = {*names.NAMES}
-        keys_of_data = [key for key in place.members if is_data(key)]
-        if keys_of_data:
-            self.left_out.append(LeftOut(place.pointer, f"{len(keys_of_data)} keys in it look like values, not names"))
+        keys_of_data = [key for key in place.members if place.is_data(key) and not self._is_named(place.members[key])]
+        self.left_out += missing.of_keys(place, keys_of_data)
         for key, member in place.members.items():
             if key in keys_of_data:
                 continue
+            of_sql = RESERVED if scope.is_outermost and _is_whole_column(member) else frozenset()
             try:
-                made = self._member(member, names.free(snake(key), taken), scope)
+                made = self._member(member, names.free(snake(key), taken | of_sql), scope)
             except Undeclarable as error:
                 if str(error):
                     self.left_out.append(LeftOut(member.pointer, str(error)))
@@ -114,7 +121,7 @@ class Planner:
                 absent = member.seen < place.objects
                 optional = made.optional or member.nulls > 0 or (absent and not made.many)
                 taken.add(made.name)
-                why = names.why(key, made.name)
+                why = names.why(key, made.name, of_sql)
                 found.append(replace(made, optional=optional, absent=absent, why_name=why))
         return found
 
@@ -131,7 +138,7 @@ class Planner:
         if (found := shapes.by_tag(place)) and not self._names_inside(place):
             return self._tagged(place, *found, name, scope.inside(name))
         if place.objects and place.is_map():
-            return maps.plan(place, name, scope, self.left_out, self._names)
+            return maps.plan(place, name, scope, self.left_out, self._known)
         return self._of_one_type(place, name, scope)
 
     def _of_one_type(self, place: Place, name: str, scope: Scope, column: str = "") -> Case | UnionPlan:
@@ -159,7 +166,7 @@ class Planner:
         if elements.nulls:
             raise Undeclarable("there is null among its objects, which cannot be declared yet")
         scope.refuse_taken(name)
-        inside = Scope(set())
+        inside = Scope(set(), in_json=True)
         made = self._tagged(place, *found, name, inside) if found else self._object(place, name, inside)
         scope.take(name)
         return made
@@ -172,7 +179,7 @@ class Planner:
                 raise Undeclarable("there is null in its list, which cannot be declared yet")
             scope.refuse_taken(name)
             scope.take(name)
-        inside = Scope(set()) if many else scope.without_path()
+        inside = Scope(set(), in_json=True) if many else scope.without_path()
         kinds = shapes.by_type(values)
         cases: list[tuple[str, Case]] = []
         for kind, shape in kinds:
@@ -187,9 +194,9 @@ class Planner:
             if isinstance(made, FieldPlan) and made.guess.has_blanks:
                 raise Undeclarable("its text is empty in some samples, and it is of several types")
             cases.append(("", made))
-        told = " or ".join(kind or "object" for kind, _ in kinds)
+        told = "is " + ", ".join(f"sometimes {_article(kind or 'object')}" for kind, _ in kinds)
         concerns = [case.concern.told for _, case in cases if isinstance(case, FieldPlan) and case.concern]
-        return UnionPlan(place, name, cases, "; ".join([f"{told}?", *concerns]), many=many)
+        return UnionPlan(place, name, cases, "; ".join([told, *concerns]), many=many)
 
     def _names_inside(self, place: Place) -> bool:
         """Tell whether a field inside is a subject, the identity or the time: every record needs it."""
@@ -201,24 +208,26 @@ class Planner:
         taken, of_tag = {*inside.columns}, inside.prefix + snake(tag)
         for value, objects in found.items():
             written = {*taken}  # a column of its own each, except that of the tag
-            members = self._members(objects, Scope(written, inside.prefix))
+            members = self._members(objects, replace(inside, columns=written, path=None))
             members = [_of_tag(member, value) if member.key == tag else _shared(member, cases) for member in members]
             taken |= written - {of_tag}
             cases.append((value, ObjectPlan(place, name, self._class(place, snake(value)), members)))
         inside.columns.update(taken, {of_tag})
-        return UnionPlan(place, name, cases, f"does its {tag} decide what it is?", tag, many=bool(place.lengths))
+        return UnionPlan(
+            place, name, cases, f"does its {tag} decide which fields it has?", tag, many=bool(place.lengths)
+        )
 
     def _field(self, place: Place, name: str, scope: Scope, wanted: str) -> FieldPlan:
         """Return the plan of a value, or of a list of values, in the wanted column if that is free."""
         guess, values = fields.rule(place)
-        concern = masks.concern(place.keys, guess, values, self._names)
+        concern = masks.concern(place.keys, guess, values, self._known)
         self.questions += fields.questions(place, guess, values, concern)
         columns, by_default = scope.columns, scope.prefix + name
-        column = names.column(scope.prefix + wanted, columns)
+        column = names.column(scope.prefix + wanted, scope)
         columns.add(column)
         named = None if column == by_default else column
-        network = names.column(f"{column}_network", columns)
-        emails = names.column(f"{by_default}_email", columns)
+        network = names.column(f"{column}_network", scope)
+        emails = names.column(f"{by_default}_email", scope)
         other = None if emails == f"{by_default}_email" else emails
         made = masks.masks(concern, guess, named, network, fields.domain(place, name, concern), other)
         is_mention = False
@@ -226,7 +235,7 @@ class Planner:
             keys, path = ".".join(place.keys), scope.path + name
             is_mention = self._mentions(keys, made, values)
             if is_mention or keys in self.subject:
-                token = names.column(f"{column}_subject", columns)
+                token = names.column(f"{column}_subject", scope)
                 columns.add(token)
                 made = masks.subject(made, named, token)
             if is_mention and concern:
@@ -262,6 +271,10 @@ class Planner:
         return name
 
 
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def _of_tag(member: Member, tag: str) -> Member:
     """Return the field of a case that always has its tag: it is kept, whatever its name sounds like."""
     if not isinstance(member, FieldPlan):
@@ -271,26 +284,29 @@ def _of_tag(member: Member, tag: str) -> Member:
 
 def _shared(member: Member, cases: Iterable[tuple[str, Case]]) -> Member:
     """Return a field of a case in the column that another case has for it, where both are kept in the clear."""
-    others = [one for _, case in cases if isinstance(case, ObjectPlan) for one in case.members if one.key == member.key]
-    if not isinstance(member, FieldPlan) or not others or not all(map(_is_kept, [member, *others])):
+    found = [one for _, case in cases if isinstance(case, ObjectPlan) for one in case.members if one.key == member.key]
+    others = [one for one in found if _is_kept(one)]
+    if not _is_kept(member) or not others or len(others) < len(found):
         return member
-    return replace(member, masks=[], why_column="")
+    return replace(member, masks=others[0].masks, why_column=others[0].why_column)
 
 
-def _is_kept(member: Member) -> bool:
+def _is_kept(member: Member) -> TypeIs[FieldPlan]:
     """Tell whether a single value is kept in the clear."""
     if not isinstance(member, FieldPlan) or member.many:
         return False
     return all(mask.startswith("Keep(") for mask in member.masks)
 
 
-def _values_of(place: Place, keys: Sequence[str]) -> list[Scalar]:
+def _is_whole_column(place: Place) -> bool:
+    """Tell whether objects are in one column of JSON, which is always called as their field is."""
+    return place.is_map() if place.objects else bool(place.elements and place.elements.objects)
+
+
+def _values_of(place: Place, path: str) -> list[Scalar]:
     """Return the values that a field has in the samples, those of a list too."""
-    for key in keys:
-        if key not in place.members:
-            return []
-        place = place.members[key]
-    return place.elements.scalars if place.elements else place.scalars
+    found = missing.place_at(place, path)
+    return (found.elements or found).scalars if found else []
 
 
 def _refuse_map(place: Place) -> None:

@@ -1,9 +1,10 @@
 """Tells what `sluice new` has written, what its author has to look at, and what comes next."""
 
+import re
 import shlex
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sluice.declaration.masks import Keep
 from tools.sluice_cli import terminal
@@ -73,15 +74,23 @@ def _by_reason(left_out: Iterable[LeftOut]) -> list[str]:
 
 
 def _marks(source: str) -> list[str]:
-    """Return what the marks of a declaration say, and the lines of those that say the same."""
-    numbers = defaultdict(list)
+    """Return what the marks of a declaration say, and the fields and lines of those that say the same."""
+    marked, lines = defaultdict(list), source.splitlines()
     for number, told in marks.found(source):
-        numbers[told].append(f"{number}")
-    return [f"{told}: {'lines' if len(lines) > 1 else 'line'} {', '.join(lines)}" for told, lines in numbers.items()]
+        marked[told].append(f"{_declared_at(lines[:number])} (line {number})")
+    return [f"{told}: {', '.join(found)}" for told, found in marked.items()]
+
+
+def _declared_at(lines: Sequence[str]) -> str:
+    """Return what the last of these lines declares, which may have begun above: a field, a path of a Tree, a class."""
+    found = (re.match(r"    (\w+): |class (\w+)\(| {8,}[\"'](/.*?)[\"']: ", line) for line in reversed(lines))
+    return next((match[match.lastindex or 0] for match in found if match), "")
 
 
 def _without_subject(plan: ObjectPlan) -> str:
-    kinds = ("user_id", "email")
+    """Return what is told without a subject; it names one that every record has, if there is one."""
+    kinds = ("user_id", "email")  # of persons: a session and a device are of one visit
     found = [one for one in plan.fields() if one.concern and one.concern.kind in kinds and "*" not in one.place.path]
+    found.sort(key=lambda one: (one.optional, len(one.place.path)))
     named = f", such as {'.'.join(found[0].place.path)}" if found else ""
     return f"--subject: without a field that says whose record it is{named}, no row can be erased by person"

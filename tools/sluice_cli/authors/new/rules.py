@@ -96,7 +96,8 @@ def _guess(place: Place, values: Sequence[Scalar]) -> Guess:
         if moment:
             return moment
         if types == {str}:
-            return _text([str(value) for value in values], last)
+            is_phone = detection.kind_of_name(".".join(place.keys)) == "phone" and takes(Phone(), values)
+            return Guess(Phone(), "Phone()") if is_phone else _text([str(value) for value in values], last)
         number = _number(values, last)
         if number:
             return number
@@ -137,10 +138,21 @@ def takes(rule: Rule, values: Sequence[Scalar]) -> bool:
     return True
 
 
+def lacks_zone(values: Sequence[Scalar]) -> bool:
+    """Tell whether values are moments that name no zone, at least some of them."""
+    return _are_of_days(values) and takes(Timestamp(zone="UTC"), values) and not takes(Timestamp(), values)
+
+
+def _are_of_days(values: Sequence[Scalar]) -> bool:
+    """Tell whether values are texts of a date and more, with a blank between if not a T: maybe moments."""
+    form = re.compile(r"\d{4}-?\d\d-?\d\d[T ]", re.IGNORECASE)
+    return all(isinstance(value, str) and form.match(value) for value in values)
+
+
 def _moment(values: Sequence[Scalar], last: str) -> Guess | None:
     """Return the rule of times. Numbers are times only if the key says so: others are in the range of epochs too."""
     is_text = all(isinstance(value, str) for value in values)
-    if is_text and all(re.match(r"\d{4}-?\d\d-?\d\d[T ]", str(value), re.IGNORECASE) for value in values):
+    if _are_of_days(values):
         seconds = Timestamp()
         return Guess(seconds, "Timestamp()") if takes(seconds, values) else None
     if is_text and all(re.match(r"\d{4}-", str(value)) for value in values) and takes(Date(), values):

@@ -17,7 +17,10 @@ MAPS = frozenset(  # the last words of their keys, often
 MANY_KEYS = 24  # more are a map, where most of them are missing from most objects
 TAGS = frozenset(("type", "kind", "name", "key", "object", "event"))  # keys that often say what an object is
 MOST_TAGS = 8
-LONGEST_KEY = 64  # characters; what is longer is no name
+LONGEST_KEY = 64  # characters; what is longer is seldom a name
+LEAST_OBJECTS = 3  # to tell a key that all of them have from one that they have by chance
+NEARLY_ALL = 0.9  # of the objects
+MOST_DIGITS = 5  # of a key that is no number of somebody, and no date
 DEEPEST = 20  # keys from the record inwards
 
 DECODER = msgspec.json.Decoder(float_hook=Decimal)  # with all digits
@@ -86,10 +89,29 @@ class Place:
         """Return the place of the same objects with no other keys."""
         return replace(self, members={key: member for key, member in self.members.items() if key in keys})
 
+    def is_data(self, key: str) -> bool:
+        """Tell whether a key of its objects is data rather than a name: it looks so, and few of them have it.
+
+        Once nearly all objects have a key with a blank, others that came more than once may have blanks, too.
+        """
+        if not looks_like_data(key):
+            return False
+        if is_unnameable(key) or may_be_personal(key):
+            return True
+        return not self.is_common(key) and not (" " in key and self.members[key].seen > 1 and self._has_blanks)
+
+    @property
+    def _has_blanks(self) -> bool:
+        return any(" " in key and self.is_common(key) and not may_be_personal(key) for key in self.members)
+
+    def is_common(self, key: str) -> bool:
+        """Tell whether nearly all of its objects have a key, as they have one that is a name."""
+        return self.objects >= LEAST_OBJECTS and self.members[key].seen >= NEARLY_ALL * self.objects
+
     def is_map(self) -> bool:
         """Tell whether the keys of its objects are data rather than names: most differ from sample to sample."""
         keys, named = len(self.members), sum(member.seen for member in self.members.values())
-        if 2 * sum(map(is_data, self.members)) > keys:
+        if 2 * sum(map(self.is_data, self.members)) > keys:
             return True
         if not self.path:
             return False
@@ -115,11 +137,22 @@ def records_of(bodies: Iterable[str | bytes]) -> Place:
     return root
 
 
-def is_data(key: str) -> bool:
+def is_unnameable(key: str) -> bool:
+    """Tell whether a key has a character that msgspec takes in no name."""
+    return any(character in '"\\' or character < " " for character in key)
+
+
+def may_be_personal(key: str) -> bool:
+    """Tell whether a key may be an address or a number of somebody, as its form says."""
+    is_form = detection.detect(key) in detection.PERSONAL or "@" in key
+    return is_form or sum(map(str.isdigit, key)) > MOST_DIGITS
+
+
+def looks_like_data(key: str) -> bool:
     """Tell whether a key looks like a value, not like a name: an id, an address, a number, a text."""
     return (
         len(key) > LONGEST_KEY
-        or any(character in '"\\' or character < " " for character in key)  # which msgspec takes in no name
+        or is_unnameable(key)
         or not any(map(str.isalpha, key))
         or "@" in key
         or " " in key.strip()
