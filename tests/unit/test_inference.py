@@ -693,6 +693,28 @@ def test_a_field_with_a_value_of_the_subject_mentions_people_and_is_to_be_confir
     assert declaration.load("things", text).mentioned.paths == ("cc",)
 
 
+def test_a_field_with_values_of_a_masked_subject_is_masked_whatever_its_name() -> None:
+    employees: list[dict[str, Any]] = [
+        {
+            "employee_id": f"E{n}",
+            "reports_to": f"E{n // 2}",
+            "sizes": [{"by": f"E{n}"}],
+            "grade": f"G{n}",
+            "sku": f"S{n}",
+        }
+        for n in range(6)
+    ]
+    planner, text = planned(employees, "employee_id")
+    assert planner.mention_paths == ["reports_to"]
+    declared = 'reports_to: Annotated[ str | None, Text(max=32), Pseudonym(domain="subject"), ]'
+    mark = "# confirm: by its values a person's id"
+    assert f"{declared} {mark}, with values that the subject has, too" in " ".join(text.split())
+    assert f"by: Annotated[str, Text(max=32), Pseudonym()]  {mark}\n" in text
+    assert "grade: Annotated[str, Text(max=32)]\n" in text
+    planner, text = planned([{"sku": f"S{n}", "replaces": f"S{n // 2}"} for n in range(6)], "sku")
+    assert (planner.mention_paths, "confirm" in text) == ([], False)  # the subject is in the clear itself
+
+
 def test_the_author_is_asked_what_samples_do_not_tell() -> None:
     record = {"phone": "020 7946 0018", "mobile": "+447700900123", "at": "2026-01-31T12:00:00", "day": "2026-01-31"}
     zones = 'times name no zone, so they are kept as texts; if all are of one, Timestamp(zone="Europe/Berlin") makes'

@@ -1,7 +1,7 @@
 """Proposes masks for what samples seem to hold of a person."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from sluice.declaration.rules import (
@@ -82,6 +82,14 @@ def concern(keys: Sequence[str], guess: Guess, values: Sequence[Scalar], known: 
     if isinstance(rule, Uuid):
         return None
     return _of_text(keys, texts, known.names)
+
+
+def of_people(guess: Guess, values: Sequence[Scalar], people: Set[Scalar]) -> Concern | None:
+    """Return the concern that texts are ids of people: half of them or more are the subject's in some sample."""
+    found = {value for value in values if isinstance(value, str)}
+    is_theirs = bool(found) and 2 * len(found & people) >= len(found)
+    is_id = isinstance(guess.rule.element, Text | Uuid)
+    return Concern("user_id", "by its values a person's id") if is_theirs and is_id else None
 
 
 def _kind_of_name(keys: Sequence[str], guess: Guess, values: Sequence[Scalar], known: Known) -> str | None:

@@ -38,6 +38,7 @@ class Planner:
     batch: str = ""  # the column of a row's batch
     _classes: set[str] = field(default_factory=set)
     _people: set[Scalar] = field(default_factory=set, repr=False)  # clear values of the subject
+    _masked: set[Scalar] = field(default_factory=set, repr=False)  # those of them that are masked there
     _known: masks.Known = field(default=masks.Known(), repr=False)
 
     def plan(self, root: Place, around: Sequence[Mapping[str, Any]] = ()) -> ObjectPlan:
@@ -45,6 +46,7 @@ class Planner:
         self._classes = {*names.CLASSES, self.stream_class}
         self._people = {value for path in self.subject for value in _values_of(root, path)}
         self._known = masks.known(root)
+        self._masked = {value for path in self.subject for value in self._masked_values(root, path)}
         columns = {*OWN_COLUMNS}
         members = self._record(root, Scope(columns, path=""))
         outside = self._around(around, {*root.members, *(member.name for member in members)}, columns)
@@ -85,6 +87,15 @@ class Planner:
         """Tell whether something can be declared that all records of a kind have."""
         made = Planner(self.stream_class)._members(kind, Scope(set()))
         return any(not member.absent for member in made)
+
+    def _masked_values(self, root: Place, path: str) -> list[Scalar]:
+        """Return the values of a subject's field that are masked there."""
+        place = missing.place_at(root, path)
+        try:
+            guess, values = fields.rule(place) if place else (None, [])
+        except Undeclarable:
+            return []
+        return values if place and guess and masks.concern(place.keys, guess, values, self._known) else []
 
     def leave_out(self, keys: Iterable[str], why: str) -> None:
         """Tell why keys beside the records are not declared, except those that are values themselves."""
@@ -220,7 +231,7 @@ class Planner:
     def _field(self, place: Place, name: str, scope: Scope, wanted: str) -> FieldPlan:
         """Return the plan of a value, or of a list of values, in the wanted column if that is free."""
         guess, values = fields.rule(place)
-        concern = masks.concern(place.keys, guess, values, self._known)
+        concern = masks.concern(place.keys, guess, values, self._known) or masks.of_people(guess, values, self._masked)
         self.questions += fields.questions(place, guess, values, concern)
         columns, by_default = scope.columns, scope.prefix + name
         column = names.column(scope.prefix + wanted, scope)
