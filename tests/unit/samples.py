@@ -99,6 +99,30 @@ def notifications() -> list[dict[str, Any]]:
     return made
 
 
+def staff() -> list[dict[str, Any]]:
+    """Return lines of a table of employees, whose heads became keys."""
+    return [
+        {
+            "Employee ID": f"E{number}",
+            "Full Name": name,
+            "NI No.": f"QQ{number:06}C",
+            "Straße": f"Kn4ry {number}",
+            "PLZ": f"8907{number}",
+            "Joined": f"2026-03-0{number} 09:30:00",
+            "mobile": phone,
+            "Disability": number == 1,
+            "Blood Type": "A+",
+            "geo": [54.05, 8.58],
+            "to": "north",
+            "order": number,
+            "user": [login],
+            "end": [{"to": "x"}],
+            "manager": {"id": f"E{number // 2}"},
+        }
+        for number, (name, _, login, _, phone) in enumerate(PEOPLE, 1)
+    ]
+
+
 def _sha(source: random.Random) -> str:
     return f"{source.getrandbits(160):040x}"
 

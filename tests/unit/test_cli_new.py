@@ -15,7 +15,7 @@ from sluice.declaration import registry
 from tests.unit.cli import run
 from tests.unit.fakes import ROOT, sqs_record
 from tests.unit.new_stream import TEMPLATE, contents, make_project
-from tests.unit.samples import CANARIES, batches, bus_events, lines, notifications, payments, pushes, uplinks
+from tests.unit.samples import CANARIES, batches, bus_events, lines, notifications, payments, pushes, staff, uplinks
 from tools.sluice_cli.authors import marks
 from tools.sluice_cli.authors.new import command, files
 from tools.template import NoSuchPlace, with_stream
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("hashing_clock")
 SHAPES: dict[str, tuple[list[dict[str, Any]], tuple[str, ...]]] = {
     "pushes": (pushes(), ("--subject", "pusher.email")),
     "payments": (payments(), ("--subject", "data.object.customer.id", "--queue", "payment-events")),
+    "staff": (staff(), ("--subject", "Employee ID")),
     "meter_uplinks": (uplinks(), ("--subject", "end_device_ids.device_id")),
 }
 SIGN_UP = {"email": "ada@example.com", "plan": "free"}

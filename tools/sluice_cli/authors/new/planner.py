@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeIs
 
@@ -91,11 +92,10 @@ class Planner:
     def _masked_values(self, root: Place, path: str) -> list[Scalar]:
         """Return the values of a subject's field that are masked there."""
         place = missing.place_at(root, path)
-        try:
-            guess, values = fields.rule(place) if place else (None, [])
-        except Undeclarable:
-            return []
-        return values if place and guess and masks.concern(place.keys, guess, values, self._known) else []
+        with suppress(Undeclarable):
+            if place and masks.concern(place.keys, *fields.rule(place), self._known):
+                return _values_of(root, path)
+        return []
 
     def leave_out(self, keys: Iterable[str], why: str) -> None:
         """Tell why keys beside the records are not declared, except those that are values themselves."""
