@@ -4,16 +4,17 @@ from typing import Annotated, Any
 
 import pytest
 
-from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact
+from sluice.declaration.masks import Keep, Mask, Pseudonym, Redact, Truncate
 from sluice.declaration.registry import load_all
 from sluice.declaration.rules import Boolean, Each, Integer, IpAddress, Number, OneOf, Rule, Text, Timestamp, Uuid
 from sluice.declaration.stream import Stream
 from sluice.postgres.database import Database
-from sluice.postgres.driver import Connection
+from sluice.postgres.driver import Connection, literal
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.unit.kinds import KINDS, PLACES, declare, field
-from tools.sluice_cli.authors import migration_sql, table_sql
-from tools.sluice_cli.authors.migration_sql import ANEW, Migration
+from tools.sluice_cli.authors import contract, migration_sql, older_rows, shortening, table_sql
+from tools.sluice_cli.authors.migration_sql import ANEW, BUILT, LOOKED_UP, Migration
+from tools.sluice_cli.authors.older_rows import Left
 
 OWN = "sent_at timestamptz NOT NULL, message_id uuid PRIMARY KEY"
 LONG = "The rows that there are have NULL in it. Where they are given a value, or there are none:"
@@ -209,3 +210,100 @@ def test_what_only_its_author_can_mend_is_left(database: TestDatabase) -> None:
         "Declared: the table declared lacks the column sent_at",
     ]
     assert made.text.splitlines()[-1] == "-- This is left to you: Declared: the table declared lacks the column sent_at"
+
+
+def test_a_column_that_has_tokens_now_gets_an_index(database: TestDatabase) -> None:
+    stream = alone(Text(max=9), Pseudonym())
+    made, _ = of(stream, f"CREATE TABLE declared (field varchar(9) NOT NULL, {OWN})", database)
+    index = ["", f"-- {BUILT}", "CREATE INDEX ON declared (field);"]
+    assert made.text.splitlines() == [f"{TABLE} ALTER COLUMN field TYPE varchar(51);", *index]
+
+
+@pytest.mark.parametrize("column", ["field", "field, sent_at"])
+def test_tokens_that_may_have_been_there_are_asked_for_their_index(column: str, database: TestDatabase) -> None:
+    stream, table = alone(Text(max=9), Pseudonym()), f"CREATE TABLE declared (field text NOT NULL, {OWN})"
+    made, _ = of(stream, table, database)
+    assert made.text.splitlines() == [f"-- {LOOKED_UP.format('field')}", "-- CREATE INDEX ON declared (field);"]
+    assert not made.is_needed
+    made, _ = of(stream, f"{table}; CREATE INDEX ON declared ({column})", database)
+    assert made.steps == []
+
+
+def left(before: type[Stream], now: type[Stream]) -> Left:
+    (one,) = older_rows.of_stream(contract.of_stream(before), contract.of_stream(now))
+    return one
+
+
+def after(before: type[Stream], now: type[Stream], values: list[str], database: TestDatabase) -> list[Any]:
+    """Return what a table has when what its rows keep was ended, twice, by the statement that is told of it."""
+    connection = Database(database.settings("owner"), "sluice-test")
+
+    def work(session: Connection) -> list[Any]:
+        session.run(table_sql.create_table(before))
+        for number, value in enumerate(values):
+            session.run(f"INSERT INTO declared VALUES ({value}, now(), CAST(lpad('{number}', 32, '0') AS uuid))")
+        session.run(migration_sql.of_stream(session, now, LOGINS).text)
+        for _ in range(2):
+            session.run(left(before, now).sql)
+        return [value for (value,) in session.run("SELECT field FROM declared ORDER BY message_id") or []]
+
+    try:
+        return connection.transact(work, in_seconds(30), undo=True)
+    finally:
+        connection.close()
+
+
+SHORTENED = [name for name, kind in KINDS.items() if shortening.of(kind.rule, Truncate(to=kind.to))]
+
+
+def test_sql_shortens_what_truncate_shortens() -> None:
+    own = [name for name, kind in KINDS.items() if kind.short is not None and name not in SHORTENED]
+    assert own == ["float"]
+
+
+@pytest.mark.parametrize("name", SHORTENED)
+@pytest.mark.parametrize("place", ["alone", "array"])
+def test_older_rows_become_what_truncate_makes(name: str, place: str, database: TestDatabase) -> None:
+    rule, to = KINDS[name].rule, KINDS[name].to
+    rule = rule if place == "alone" else Each(rule)
+    spelled = [literal(str(cell)) for cell in (KINDS[name].cell, KINDS[name].short)]
+    type_ = table_sql.columns_of(alone(rule))["field"].type
+    values = [f"CAST({one if place == 'alone' else f'ARRAY[{one}]'} AS {type_})" for one in spelled]
+    made, wanted = after(alone(rule), alone(rule, Truncate(to=to)), values, database)
+    assert made == wanted
+
+
+def test_older_rows_are_emptied_and_tokens_stay(database: TestDatabase) -> None:
+    token = "t1_" + "A" * 43
+    text, values = Text(max=99), ["'Ada'", f"'{token}'"]
+    assert after(alone(text), alone(text, Redact()), values, database) == [None, None]
+    assert after(alone(text), alone(text, Redact(constant="-")), values, database) == ["-", "-"]
+    assert after(alone(text), alone(text, Pseudonym()), values, database) == ["masked", token]
+    lists = ["ARRAY['Ada']", f"ARRAY['{token}']", f"ARRAY['{token}', 'Ada']"]
+    assert after(alone(Each(text)), alone(Each(text), Pseudonym()), lists, database) == [[], [token], []]
+    assert after(alone(Each(text)), alone(Each(text), Redact()), lists, database) == [None, None, None]
+
+
+def test_what_older_rows_keep_is_a_comment_and_asked_once(database: TestDatabase) -> None:
+    before, now = alone(Text(max=9)), alone(Text(max=9), Redact())
+    connection = Database(database.settings("owner"), "sluice-test")
+
+    def work(session: Connection) -> list[str]:
+        session.run(table_sql.create_table(before))
+        gone = Left("field", "asked already", f"{TABLE} DROP COLUMN gone;")
+        session.run(f"{TABLE} ADD COLUMN gone text")
+        made = migration_sql.of_stream(session, now, LOGINS, [left(before, now), gone])
+        return made.text.splitlines()
+
+    lines = connection.transact(work, in_seconds(30), undo=True)
+    connection.close()
+    assert lines == [
+        f"{TABLE} ALTER COLUMN field DROP NOT NULL;",
+        "",
+        "-- Nothing is written to gone. Is what is in it not wanted any more?",
+        f"-- {TABLE} DROP COLUMN gone;",
+        "",
+        "-- The column field keeps the clear values in the rows that are there: Redact is for new rows alone.",
+        "-- This ends it; run it once the deployment is done, since the code of before writes rows until then:",
+        "-- UPDATE declared SET field = NULL WHERE field IS NOT NULL;",
+    ]

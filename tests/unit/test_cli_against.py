@@ -12,7 +12,8 @@ from sluice.declaration import registry
 from tests.unit.cli import STREAM, run
 from tests.unit.fakes import FakePostgres
 from tests.unit.test_cli_check import FakeServer, server
-from tools.sluice_cli.authors import contract
+from tools.sluice_cli.authors import contract, migration_sql
+from tools.sluice_cli.authors.migration_sql import Migration
 
 __all__ = ["server"]
 
@@ -239,6 +240,30 @@ def test_streams_are_compared_with_those_of_a_revision(
     )
     code, output, _ = run("check", "--against", "HEAD")
     assert (code, output.splitlines()[-3]) == (1, "✗ breaking: leaving: the stream is gone")
+
+
+def test_what_older_rows_keep_is_told(
+    repository: Callable[..., str], declare: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare("visits", STREAM.replace(', Keep("release", as_=version_number)', ', Redact("release")'))
+    for name in [name for name in sys.modules if name.startswith("streams.")]:
+        del sys.modules[name]
+    sql = "UPDATE visits SET release = NULL WHERE release IS NOT NULL;"
+    code, output, _ = run("check", "--against", "HEAD")
+    told, statement = output.splitlines()[-2:]
+    assert (code, statement) == (1, f"    {sql}")
+    assert told.startswith("! older rows: visits: the column release keeps the clear values in the rows that are there")
+    _, output, _ = run("check", "--json", "--against", "HEAD")
+    (one,) = json.loads(output)["older_rows"]
+    assert (one["stream"], one["column"], one["sql"]) == ("visits", "release", sql)
+
+    given = []
+    monkeypatch.setattr(migration_sql, "of_stream", lambda *given_: given.append(given_[-1]) or Migration([], []))
+    assert run("migration", "visits", "--against", "HEAD")[0] == 0
+    assert [[left.sql for left in lefts] for lefts in given] == [[sql]]
+    unread = "empty has no such stream that could be read, so nothing is told of older rows."
+    assert run("migration", "visits", "--against", "empty")[1].splitlines()[0] == unread
+    assert run("migration", "visits", "--against", "nope")[0] == 2
 
 
 def test_a_revision_without_streams_is_told(repository: Callable[..., str]) -> None:

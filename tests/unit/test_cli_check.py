@@ -22,7 +22,7 @@ from tools.local.server import NotStarted
 from tools.local.template import declared
 from tools.project import DECLARED, PROJECT
 from tools.sluice_cli.authors import check, examples, migration_sql, template
-from tools.sluice_cli.authors.migration_sql import Migration
+from tools.sluice_cli.authors.migration_sql import Migration, Step
 
 
 class FakeServer:
@@ -163,8 +163,31 @@ def test_a_migration_is_not_written_where_nothing_is_to_change(
     monkeypatch.setattr(streams, "__path__", [str(tmp_path), *streams.__path__])
     told = "The table orders has room for every row: there is nothing to change.\n"
     monkeypatch.setattr(migration_sql, "of_stream", lambda *_: Migration([], []))
+    advice = "If a mask has changed, `--against REV` says what older rows keep; REV is the revision that is deployed.\n"
     assert run("migration", "orders", "--write") == (0, told, "")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "1000_orders.sql").write_text("CREATE TABLE orders (\n")
+    assert run("migration", "orders") == (0, told, advice)
+
+
+def test_a_table_that_was_never_made_is_better_made_anew(
+    server: type[FakeServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(streams, "__path__", [str(tmp_path), *streams.__path__])
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "1000_orders.sql").write_text("-- Orders.\n\nCREATE TABLE orders (\n")
+    step = Step("ALTER TABLE orders ADD COLUMN more text;")
+    monkeypatch.setattr(migration_sql, "of_stream", lambda *_: Migration([step], []))
+    where = "If layers/streams/migrations/1000_orders.sql was never deployed, delete"
+    code, output, errors = run("migration", "orders")
+    assert (code, output.splitlines()[-1]) == (0, step.sql)
+    assert errors.splitlines()[0] == f"{where} it: `sluice migration orders --write` then writes it anew."
+    code, output, errors = run("migration", "orders", "--write")
+    assert output.splitlines()[-1] == (
+        "Written to layers/streams/migrations/1001_orders.sql. Read it before you deploy."
+    )
+    assert errors.splitlines()[0] == f"{where} both files: `sluice migration orders --write` then writes one anew."
 
 
 def test_what_the_examples_show_to_be_kept_in_the_clear_is_a_warning(

@@ -17,11 +17,12 @@ from sluice.migrate import schema
 from sluice.migrate.failures import MigrationFailed
 from sluice.migrate.migrations import Versions
 from tools.sluice_cli import databases, terminal
-from tools.sluice_cli.authors import contract, embedded, examples, marks, messages, template, throwaway
+from tools.sluice_cli.authors import contract, embedded, examples, marks, messages, older_rows, template, throwaway
 from tools.sluice_cli.authors import revision as git
 from tools.sluice_cli.authors.contract import Change
 from tools.sluice_cli.authors.findings import Findings
 from tools.sluice_cli.authors.messages import Unreadable
+from tools.sluice_cli.authors.older_rows import Left
 from tools.sluice_cli.authors.revision import NotThere
 from tools.sluice_cli.databases import URL, GivenDatabase
 from tools.sluice_cli.sqlstates import named
@@ -57,7 +58,7 @@ def check(
     declared, errors = _declared()
     streams = {name: one for name, one in declared.items() if not issubclass(one, Route)}
     routes = {name: one for name, one in declared.items() if issubclass(one, Route)}
-    changes = _changes(against, declared) if against and not errors else None
+    changes, left = _changes(against, declared) if against and not errors else (None, [])
     versions: Versions | None = None
     not_applied: list[str] = []
     if not errors:
@@ -84,10 +85,12 @@ def check(
         found_by_look = {"warnings": warnings, "errors": errors}
         told_routes = [{"route": name, "streams": _led_to(route)} for name, route in routes.items()]
         of_routes = {"routes": told_routes} if told_routes else {}
-        terminal.show_json({"streams": told_streams, **of_routes, **of_database, **_changed(changes), **found_by_look})
+        terminal.show_json(
+            {"streams": told_streams, **of_routes, **of_database, **_changed(changes, left), **found_by_look}
+        )
     else:
         _show(streams, routes, warnings, errors, monotonic() - started, not_applied if given else None)
-        _show_changes(changes, against)
+        _show_changes(changes, left, against)
     is_breaking = any(change.is_breaking for change in changes or [])
     raise typer.Exit(terminal.REJECTED if errors or is_breaking else 0)
 
@@ -112,22 +115,27 @@ def _declared() -> tuple[dict[str, Queued], list[str]]:
     return declared, errors
 
 
-def _changes(revision: str, declared: dict[str, Queued]) -> list[Change]:
-    """Return what has changed since a revision. One that is not there ends the command."""
+def _changes(revision: str, declared: dict[str, Queued]) -> tuple[list[Change], list[tuple[str, Left]]]:
+    """Return what has changed since a revision, and what that leaves in the rows that are there.
+
+    A revision that is not there ends the command.
+    """
     try:
         old = git.contracts(revision)
     except NotThere as error:
         terminal.fail(f"--against: {error}", terminal.USAGE)
     if old is None:
-        return [Change(False, f"{revision} has no streams, so there is nothing to compare with")]
-    return contract.compare(old, {name: contract.of_queued(one) for name, one in declared.items()})
+        return [Change(False, f"{revision} has no streams, so there is nothing to compare with")], []
+    new = {name: contract.of_queued(one) for name, one in declared.items()}
+    return contract.compare(old, new), older_rows.compare(old, new)
 
 
-def _changed(changes: list[Change] | None) -> dict[str, list[str]]:
+def _changed(changes: list[Change] | None, left: list[tuple[str, Left]]) -> dict[str, object]:
     if changes is None:
         return {}
     kinds = {"breaking": True, "additions": False}
-    return {name: [change.sentence for change in changes if change.is_breaking == kind] for name, kind in kinds.items()}
+    told = {name: [change.sentence for change in changes if change.is_breaking == kind] for name, kind in kinds.items()}
+    return told | {"older_rows": [{"stream": name, **one._asdict()} for name, one in left]}
 
 
 def _migrate() -> Versions:
@@ -190,10 +198,14 @@ def _show(
         console.print("[red]✗[/]", terminal.cell(named(error)), soft_wrap=True)
 
 
-def _show_changes(changes: list[Change] | None, revision: str | None) -> None:
+def _show_changes(changes: list[Change] | None, left: list[tuple[str, Left]], revision: str | None) -> None:
     console = terminal.console()
     for change in changes or []:
         sign = "[red]✗[/] breaking:" if change.is_breaking else "[yellow]…[/] "
         console.print(sign, terminal.cell(change.sentence), soft_wrap=True)
+    for name, one in left:
+        console.print("[yellow]![/] older rows:", terminal.cell(f"{name}: {one.sentence}"), soft_wrap=True)
+        if one.sql:
+            console.print(terminal.cell(f"    {one.sql}"), soft_wrap=True)
     if changes == []:
         console.print(terminal.cell(f"Nobody would notice a change since {revision}."))

@@ -17,7 +17,7 @@ from sluice.declaration.stream import Stream
 from sluice.declaration.tree import Tree
 from sluice.declaration.unions import Tagged
 from sluice.failures import DeclarationError
-from tools.sluice_cli.authors import routes, table_sql
+from tools.sluice_cli.authors import routes, shortening, table_sql
 
 type Contract = dict[str, Any]
 
@@ -45,6 +45,9 @@ def of_stream(stream: type[Stream]) -> Contract:
             "type": types.get(entry.column, entry.type),
             "nullable": entry.nullable,
             "form": _form(entry.rule),
+            "place": [*entry.path],
+            "inside": entry.inside,
+            "shortening": shortening.of(entry.rule, entry.mask),
         }
         for entry in entries
     }
@@ -83,6 +86,18 @@ def compare(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[Ch
                 Change(is_breaking, f"{name}: {told}") for is_breaking, told in _of_queued(old[name], new[name])
             ]
     return sorted(changes, key=lambda change: (not change.is_breaking, change.sentence.partition(":")[0]))
+
+
+def renamed(old: Contract, new: Contract) -> dict[str, str]:
+    """Return the columns that are the same ones under another name: the new name by the old one."""
+    added = [name for name in new if name not in old]
+    found: dict[str, str] = {}
+    for name in [name for name in old if name not in new]:
+        others = [one for one in added if _source(new[one]) == _source(old[name])]
+        if len(others) == 1:
+            added.remove(others[0])
+            found[name] = others[0]
+    return found
 
 
 def main() -> None:
@@ -310,14 +325,11 @@ def _narrowed(old: Contract, new: Contract) -> Iterator[str]:
 
 
 def _of_columns(old: Contract, new: Contract) -> Iterator[Change]:
-    added = [name for name in new if name not in old]
+    other_names = renamed(old, new)
     for name in [name for name in old if name not in new]:
-        others = [one for one in added if _source(new[one]) == _source(old[name])]
-        if len(others) == 1:
-            added.remove(others[0])
-            yield Change(True, f"the column {name} is {others[0]} now")
-        else:
-            yield Change(True, f"the column {name} is gone")
+        told = f"is {other_names[name]} now" if name in other_names else "is gone"
+        yield Change(True, f"the column {name} {told}")
+    added = [name for name in new if name not in (*old, *other_names.values())]
     yield from (Change(False, f"the column {name} is new") for name in added)
     for name in [name for name in new if name in old]:
         for is_breaking, told in _of_column(old[name], new[name]):

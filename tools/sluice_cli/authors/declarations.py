@@ -1,10 +1,14 @@
-"""The declared streams: find a stream or route by the name that a person typed."""
+"""The declared streams: find a stream or route by the name that a person typed, and say where its files are."""
 
+from pathlib import Path
+
+import streams
 from sluice.declaration import registry
 from sluice.declaration.registry import names
 from sluice.declaration.route import Queued, Route
 from sluice.declaration.stream import Stream
 from sluice.failures import DeclarationError
+from tools.project import PROJECT
 from tools.sluice_cli.terminal import USAGE, fail
 
 
@@ -25,3 +29,10 @@ def queued(name: str) -> Queued:
         return registry.load_queued(name)
     except DeclarationError as error:
         fail(str(error))
+
+
+def place(file: Path) -> str:
+    """Return where a file of the streams is, as it is opened from the project's folder."""
+    if file.is_relative_to(PROJECT):
+        return str(file.relative_to(PROJECT))
+    return f"layers/streams/{file.relative_to(streams.__path__[0])}"

@@ -3,8 +3,9 @@
 What would lose data, or needs to be known by who writes the migration, is a comment.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Container, Iterator, Mapping, Sequence
+from textwrap import fill
+from typing import Any, NamedTuple
 
 from sluice.declaration import column_types
 from sluice.declaration.column_types import Arrays, Cells, Choices, Column, ColumnType, Numbers
@@ -17,12 +18,16 @@ from sluice.postgres import sqlstate
 from sluice.postgres.credentials import Credentials
 from sluice.postgres.driver import Connection, DatabaseError
 from tools.sluice_cli.authors import table_sql
+from tools.sluice_cli.authors.older_rows import Left
 from tools.sluice_cli.authors.table_sql import ColumnSql
 from tools.sluice_cli.sqlstates import named
 
 DIGITS = {"int2": 5, "int4": 10, "int8": 19}  # before the point
 INTEGERS = ("smallint", "integer", "bigint")
 ANEW = "The whole table is written anew, and nobody can read or write it meanwhile."
+BUILT = "Nobody can write to the table while the index is built."
+LOOKED_UP = "No index begins with {}. Do joins or `sluice forget` look it up? " + BUILT
+LINE = 100  # characters of a comment
 
 
 class Step(NamedTuple):
@@ -52,15 +57,27 @@ class Migration(NamedTuple):
         return "\n\n".join(step.text.rstrip() for step in [*self.steps, *left]) + "\n"
 
 
-def of_stream(connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials]) -> Migration:
-    """Return the migration. It is tried in the transaction, which the caller undoes."""
+def of_stream(
+    connection: Connection, stream: type[Stream], roles: Mapping[str, Credentials], older: Sequence[Left] = ()
+) -> Migration:
+    """Return the migration, with what `older` rows keep as comments.
+
+    It is tried in the transaction, which the caller undoes.
+    """
     found = catalogue.found(connection, stream)
-    steps = [Step(table_sql.create_table(stream))] if found is None else list(_steps(connection, stream, found))
+    steps = [Step(table_sql.create_table(stream))] if found is None else list(_steps(connection, stream, found, older))
     connection.run("SAVEPOINT migration")
     tried = [_tried(connection, step) for step in steps]
     left = tables.findings(connection, stream, roles)
     connection.run("ROLLBACK TO SAVEPOINT migration")
-    return Migration(tried, left)
+    asked = "\n".join(step.note for step in tried)
+    return Migration(tried + [_kept(one) for one in older if not one.sql or one.sql not in asked], left)
+
+
+def _kept(left: Left) -> Step:
+    """Return what older rows keep, and what ends it, as a comment: not even that may be done before the deployment."""
+    told = fill(f"{left.sentence[0].upper()}{left.sentence[1:]}", LINE, break_long_words=False, break_on_hyphens=False)
+    return Step("", "\n".join(filter(None, (told, left.sql))))
 
 
 def _tried(connection: Connection, step: Step) -> Step:
@@ -76,7 +93,9 @@ def _tried(connection: Connection, step: Step) -> Step:
     return step
 
 
-def _steps(connection: Connection, stream: type[Stream], found: Mapping[str, Found]) -> Iterator[Step]:
+def _steps(
+    connection: Connection, stream: type[Stream], found: Mapping[str, Found], older: Sequence[Left]
+) -> Iterator[Step]:
     table = f"ALTER TABLE {table_sql.table_name(stream)}"
     wanted = table_sql.columns_of(stream)
     lacking = [name for name in wanted if name not in found]
@@ -89,11 +108,32 @@ def _steps(connection: Connection, stream: type[Stream], found: Mapping[str, Fou
         if name in lacking:
             yield Step(table_sql.create_index(stream, name))
     kept = {place.name for place in stream.layout.places() if type(place.mask) is Keep}
+    new = {left.column for left in older}  # those that have other masks now
     for column in column_types.columns(stream.layout):
         if column.name in found:
+            if not tables.fits(connection, column, found[column.name]):
+                new.add(column.name)
             yield from _changed(connection, table, column, found[column.name], column.name in kept)
+    yield from _not_indexed(connection, stream, found, new)
     for other in others:
         yield from _left_over(table, other)
+
+
+def _not_indexed(
+    connection: Connection, stream: type[Stream], found: Container[str], new: Container[str]
+) -> Iterator[Step]:
+    """Yield the index of each column of tokens that has none; of tokens that were there before it is a question."""
+    relation = catalogue.look_up(connection, stream)
+    rows: Any = connection.run(
+        "SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid"
+        " AND a.attnum = i.indkey[0] WHERE i.indrelid = CAST(:oid AS oid) AND i.indisvalid",
+        oid=relation and relation.oid,
+    )
+    there = {name for (name,) in rows}
+    for name in table_sql.indexed(stream):
+        if name in found and name not in there:
+            sql = table_sql.create_index(stream, name)
+            yield Step(sql, BUILT) if name in new else Step("", f"{LOOKED_UP.format(table_sql.name(name))}\n{sql}")
 
 
 def _is_filled(column: Found) -> bool:
