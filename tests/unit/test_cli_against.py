@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -257,10 +258,15 @@ def test_what_older_rows_keep_is_told(
     (one,) = json.loads(output)["older_rows"]
     assert (one["stream"], one["column"], one["sql"]) == ("visits", "release", sql)
 
-    given = []
-    monkeypatch.setattr(migration_sql, "of_stream", lambda *given_: given.append(given_[-1]) or Migration([], []))
+    given: list[list[str]] = []
+
+    def migration(*arguments: Any) -> Migration:
+        given.append([left.sql for left in arguments[-1]])
+        return Migration([], [])
+
+    monkeypatch.setattr(migration_sql, "of_stream", migration)
     assert run("migration", "visits", "--against", "HEAD")[0] == 0
-    assert [[left.sql for left in lefts] for lefts in given] == [[sql]]
+    assert given == [[sql]]
     unread = "empty has no such stream that could be read, so nothing is told of older rows."
     assert run("migration", "visits", "--against", "empty")[1].splitlines()[0] == unread
     assert run("migration", "visits", "--against", "nope")[0] == 2

@@ -92,6 +92,8 @@ def test_every_table_that_lacks_a_column_fails_the_check(
         [
             "✗ Order: the table orders lacks the column large",
             "✗ UserLogin: the table user_logins lacks the column locale",
+            "`sluice migration orders --write` writes the SQL that the table orders lacks.",
+            "`sluice migration user_logins --write` writes the SQL that the table user_logins lacks.",
         ],
         "",
     )
@@ -133,12 +135,15 @@ def test_a_server_that_does_not_start_fails_the_check(
 def test_an_example_that_is_not_so_fails_the_check(
     server: type[FakeServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "orders").write_text('{"body": "", "refused": {"reason": "missing"}}')
-    monkeypatch.setattr(examples, "file", lambda name: tmp_path / name)
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    (folder / "orders.jsonl").write_text('{"body": "", "refused": {"reason": "missing"}}')
+    monkeypatch.setattr(examples, "file", lambda name: folder / f"{name}.jsonl")
     code, output, _ = run("check")
     assert (code, output) == (
         1,
-        "✗ examples/orders.jsonl, line 1: is refused: not_json, must be refused: missing\n",
+        "✗ layers/streams/examples/orders.jsonl, line 1: is refused: not_json, must be refused: missing\n"
+        "If the declaration is right, `sluice test orders --renew` renews the examples.\n",
     )
 
 

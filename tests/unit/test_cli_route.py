@@ -140,7 +140,10 @@ def told(declare: Declare, tmp_path: Path) -> Callable[..., list[str]]:
         (folder / "calls.jsonl").write_text("\n".join(map(json.dumps, examples)) + "\n")
         code, output, errors = run("test", "calls")
         assert (code, errors) == (int("✗" in output), "")
-        return [line.removeprefix("✗ examples/calls.jsonl, line ") for line in output.splitlines()]
+        lines = output.splitlines()
+        if code:
+            assert lines.pop() == "If the declaration is right, `sluice test calls --renew` renews the examples."
+        return [line.removeprefix("✗ layers/streams/examples/calls.jsonl, line ") for line in lines]
 
     return test
 
@@ -193,6 +196,37 @@ def test_examples_may_be_of_several_records_in_a_message(told: Callable[..., lis
         old='by="type"',
         new='by="type", records=listed("batch"), ignore=({"type": "page"},)',
     ) == ["✓ calls               6 examples become what they say"]
+
+
+def test_examples_of_a_route_are_renewed_with_their_streams(told: Callable[..., list[str]], tmp_path: Path) -> None:
+    row = TRACK_ROW | {"subject": "person 1"}
+    batch = {"body": json.dumps({"batch": [IDENTIFY, TRACK]})}
+    told(
+        example(TRACK, row=row | {"size": 4}),
+        example(TRACK, stream="users", row=row),
+        example({"type": "page"}, stream="tracks", row=row),
+        {**batch, "stream": "users", "rows": [USER_ROW, row]},
+        {**batch, "stream": "users", "rows": [USER_ROW]},
+        old='by="type"',
+        new='by="type", records=listed("batch")',
+    )
+    assert run("test", "calls", "--renew")[1].splitlines() == [
+        "5 examples renewed in layers/streams/examples/calls.jsonl. Is this what you meant?",
+        "  size, in 1 row",
+        "  line 1 goes to the stream tracks",
+        "  line 2 goes to the stream tracks",
+        "  line 3 is refused: not_a_choice at /type, was a row",
+        "  line 4 goes to the stream users, tracks",
+        "  line 5 becomes 2 rows, was 1 rows",
+        "✓ calls               5 examples become what they say",
+    ]
+    lines = (tmp_path / "streams" / "examples" / "calls.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines[:4]] == [
+        example(TRACK, row=row, stream="tracks"),
+        example(TRACK, row=row, stream="tracks"),
+        example({"type": "page"}, refused={"reason": "not_a_choice", "pointer": "/type"}),
+        {**batch, "stream": ["users", "tracks"], "rows": [USER_ROW, row]},
+    ]
 
 
 # sluice preview, sample and send

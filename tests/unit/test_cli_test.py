@@ -48,7 +48,10 @@ def told(declare: Callable[[str, str], None], tmp_path: Path) -> Callable[..., l
         (folder / "visits.jsonl").write_text("\n".join(lines) + "\n")
         code, output, errors = run("test", "visits")
         assert (code, errors) == (int("✗" in output), "")
-        return [line.removeprefix("✗ examples/visits.jsonl, line ") for line in output.splitlines()]
+        lines = output.splitlines()
+        if code:
+            assert lines.pop() == "If the declaration is right, `sluice test visits --renew` renews the examples."
+        return [line.removeprefix("✗ layers/streams/examples/visits.jsonl, line ") for line in lines]
 
     return test
 
@@ -83,7 +86,7 @@ def test_examples_that_are_so_are_counted(told: Callable[..., list[str]]) -> Non
 
 def test_a_stream_without_examples_is_told(declare: Callable[[str, str], None]) -> None:
     declare("visits", STREAM)
-    assert run("test") == (0, "… visits              no examples in streams/examples/visits.jsonl\n", "")
+    assert run("test") == (0, "… visits              no examples in layers/streams/examples/visits.jsonl\n", "")
 
 
 @pytest.mark.parametrize("envelope", ["plain", "sns", "eventbridge"])
@@ -222,3 +225,121 @@ def test_the_page_shows_examples_that_are_so(told: Callable[..., list[str]]) -> 
     imports = "from typing import Annotated\n\nimport msgspec\n\nfrom sluice import Pseudonym, Stream, Text\n\n\n"
     (lines,) = re.findall(r"```\n(.*?)```", page.split("\n## Examples\n")[1].split("\n## ")[0], re.DOTALL)
     assert told(*lines.splitlines(), stream=imports + click)[0].startswith("✓ visits              4 examples ")
+
+
+RENEWED = "renewed in layers/streams/examples/visits.jsonl. Is this what you meant?"
+
+
+@pytest.fixture
+def renewed(told: Callable[..., list[str]], tmp_path: Path) -> Callable[..., tuple[list[str], list[str]]]:
+    """Return the function from a stream and its examples to what the command tells of renewing them, and the lines."""
+
+    def renew(*examples: object, stream: str = STREAM, code: int = 0) -> tuple[list[str], list[str]]:
+        told(*examples, stream=stream)
+        found, output, errors = run("test", "visits", "--renew")
+        assert (found, errors) == (code, "")
+        file = tmp_path / "streams" / "examples" / "visits.jsonl"
+        if not code:
+            assert run("test", "visits")[0] == 0
+            made = file.read_text()
+            assert run("test", "visits", "--renew") == (0, output.splitlines()[-1] + "\n", "")
+            assert file.read_text() == made
+        return output.splitlines(), file.read_text().splitlines()
+
+    return renew
+
+
+def corrected() -> str:
+    """Return the stream with a mask corrected, another added, and a field that takes more."""
+    return (
+        STREAM.replace(', Keep("release", as_=version_number)', ', Redact("release")')
+        .replace("Truncate(to=8)", "Pseudonym()")
+        .replace('OneOf("in", "out")', 'OneOf("in", "out", "up")')
+    )
+
+
+def test_examples_are_renewed_and_it_is_told_what_changed(
+    renewed: Callable[..., tuple[list[str], list[str]]],
+) -> None:
+    refused = {"reason": "not_a_choice", "pointer": "/kind"}
+    same = json.dumps({"body": "{", "refused": {"reason": "not_json"}}, indent=None, separators=(",", ":"))
+    other = RECORD | {"guest": {"email": "Bob@example.com"}}
+    row = ROW | {"guest_email": "bob", "guest_nickname": None}
+    output, lines = renewed(
+        GOOD,
+        same,
+        "",
+        {"record": RECORD | {"kind": "up"}, "refused": refused},
+        {"record": other, "row": row},
+        {"record": RECORD | {"kind": "down"}, "refused": refused},
+        stream=corrected(),
+    )
+    assert output == [
+        f"3 examples {RENEWED}",
+        "  release, in 2 rows",
+        "  line 4 becomes a row, was refused: not_a_choice at /kind",
+        "✓ visits              5 examples become what they say",
+    ]
+    wanted = ROW | {"release": None}  # its label may stay, as those in the other rows
+    assert [json.loads(line) if line else None for line in lines] == [
+        {"record": RECORD, "row": wanted},
+        json.loads(same),
+        None,
+        {"record": RECORD | {"kind": "up"}, "row": wanted | {"kind": "up"}},
+        {"record": other, "row": row | {"release": None}},
+        {"record": RECORD | {"kind": "down"}, "refused": refused},
+    ]
+    assert lines[1] == same
+
+
+@pytest.mark.parametrize(
+    ("example", "sentence", "now"),
+    [
+        (
+            {"record": RECORD | {"kind": "up"}, "row": ROW},
+            "line 1 is refused: not_a_choice at /kind, was a row",
+            {"refused": {"reason": "not_a_choice", "pointer": "/kind"}},
+        ),
+        (
+            {"body": "{", "refused": {"reason": "missing", "pointer": "/kind"}},
+            "line 1 is refused: not_json, was refused: missing at /kind",
+            {"refused": {"reason": "not_json"}},
+        ),
+        ({"record": RECORD, "ignored": True}, "line 1 becomes a row, was ignored", {"row": ...}),
+        ({"record": RECORD, "row": ROW | {"nope": 1}}, "nope is gone, in 1 row", {"row": ROW}),
+        (
+            {"record": RECORD, "row": {name: value for name, value in ROW.items() if name != "kind"}},
+            "kind is new, in 1 row",
+            {"row": ROW},
+        ),
+    ],
+)
+def test_what_becomes_something_else_is_told(
+    example: dict[str, Any], sentence: str, now: dict[str, Any], renewed: Callable[..., tuple[list[str], list[str]]]
+) -> None:
+    output, (line,) = renewed(example)
+    assert output[:2] == [f"1 example {RENEWED}", f"  {sentence}"]
+    assert list(json.loads(line)) == [next(iter(example)), *now]
+    assert ... in now.values() or json.loads(line).items() >= now.items()
+
+
+def test_a_label_that_is_a_clear_value_is_not_kept(renewed: Callable[..., tuple[list[str], list[str]]]) -> None:
+    stream = STREAM.replace("Truncate(to=8)", "Pseudonym()")
+    record = RECORD | {"guest": {"email": "ada@example.com", "nickname": "Countess"}}
+    row = ROW | {"guest_nickname": "Countess", "source": "gate"}
+    _, (line,) = renewed({"record": record, "row": row}, stream=stream)
+    assert json.loads(line)["row"] == ROW | {"guest_nickname": "guest_nickname 1"}
+
+
+def test_what_is_no_example_is_left(renewed: Callable[..., tuple[list[str], list[str]]]) -> None:
+    output, lines = renewed("nope", differing(kind="out"), code=1)
+    assert output == [
+        f"1 example {RENEWED}",
+        "  kind, in 1 row",
+        "✗ layers/streams/examples/visits.jsonl, line 1 is no JSON",
+    ]
+    assert (lines[0], json.loads(lines[1])) == ("nope", GOOD)
+
+
+def test_all_streams_are_not_renewed_at_once() -> None:
+    assert run("test", "--renew") == (2, "", "sluice: --renew needs the STREAM whose examples it shall renew\n")

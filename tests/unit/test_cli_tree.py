@@ -161,8 +161,8 @@ def test_in_an_example_a_label_stands_for_a_token_inside_of_a_tree(events: Any, 
     folder.mkdir()
     (folder / "events.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     assert examples.differences("events", events, keyset) == [
-        'examples/events.jsonl, line 2: props.plan: is "free", must be "pro"',
-        'examples/events.jsonl, line 2: props.cc[1]: is another token than "bob" in line 1',
+        'layers/streams/examples/events.jsonl, line 2: props.plan: is "free", must be "pro"',
+        'layers/streams/examples/events.jsonl, line 2: props.cc[1]: is another token than "bob" in line 1',
     ]
 
 

@@ -70,8 +70,12 @@ def check(
                 versions = _migrate()
         except (MigrationFailed, Outage, NotStarted) as error:
             errors += str(error).splitlines()
+    unfit = [stream for stream in streams.values() if not given and _begins(errors, f"{stream.__name__}: ")]
+    advice = [_of_table(stream) for stream in unfit]
     for name, one in declared.items():
-        errors += examples.differences(name, one, throwaway.keyset())
+        if found := examples.differences(name, one, throwaway.keyset()):
+            errors += found
+            advice.append(examples.advice(name))
     routed = {stream.stream_name for route in routes.values() for stream in route.streams()}
     errors += [*marks.unconfirmed(), *template.misfits(names(), routed), *template.large_batches(declared)]
     warnings = [warning for name, one in declared.items() for warning in _warnings(name, one)]
@@ -90,9 +94,20 @@ def check(
         )
     else:
         _show(streams, routes, warnings, errors, monotonic() - started, not_applied if given else None)
+        for sentence in advice:
+            terminal.note(sentence)
         _show_changes(changes, left, against)
     is_breaking = any(change.is_breaking for change in changes or [])
     raise typer.Exit(terminal.REJECTED if errors or is_breaking else 0)
+
+
+def _begins(errors: list[str], beginning: str) -> bool:
+    return any(error.startswith(beginning) for error in errors)
+
+
+def _of_table(stream: type[Stream]) -> str:
+    """Return what to do where a stream does not fit its table."""
+    return f"`sluice migration {stream.stream_name} --write` writes the SQL that the table {stream.table} lacks."
 
 
 def _compare(database: GivenDatabase, streams: dict[str, type[Stream]]) -> schema.Comparison:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import streams
 from sluice.declaration import registry
 from sluice.declaration.registry import names
 from sluice.declaration.route import Queued, Route
@@ -32,7 +31,7 @@ def queued(name: str) -> Queued:
 
 
 def place(file: Path) -> str:
-    """Return where a file of the streams is, as it is opened from the project's folder."""
+    """Return where an example or a migration is, as it is opened from the project's folder."""
     if file.is_relative_to(PROJECT):
         return str(file.relative_to(PROJECT))
-    return f"layers/streams/{file.relative_to(streams.__path__[0])}"
+    return f"layers/streams/{file.parent.name}/{file.name}"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,7 +25,7 @@ from sluice.declaration.stream import Row, Stream
 from sluice.failures import Rejected, Unforeseen
 from sluice.postgres.cells import Json, json_cell
 from sluice.pseudonyms.keyset import Keyset
-from tools.sluice_cli.authors import envelopes
+from tools.sluice_cli.authors import declarations, envelopes
 
 MARK = "\0"  # around a token inside of a text, which has none itself: PostgreSQL could not store it
 RECORDS, RESULTS, FURTHER = {"record", "body"}, {"row", "rows", "refused", "ignored"}, {"envelope", "message", "stream"}
@@ -56,7 +57,7 @@ class Example(msgspec.Struct, forbid_unknown_fields=True):
     stream: str | list[str] | msgspec.UnsetType = msgspec.UNSET  # of a route: to which the record goes, or each of them
 
 
-class _Token(str):
+class Token(str):
     """A token in a row, in the place of which an example has a label."""
 
     __slots__ = ()
@@ -114,12 +115,17 @@ def numbered(name: str) -> list[tuple[int, str]]:
 
 def differences(name: str, queued: Queued, keyset: Keyset) -> list[str]:
     """Return a sentence for each thing in which an example of a stream or a route is not what it says."""
-    examples = _Examples(queued, keyset)
+    examples, place = Examples(queued, keyset), declarations.place(file(name))
     return [
-        f"examples/{name}.jsonl, line {number}: {sentence}"
+        f"{place}, line {number}: {sentence}"
         for number, line in numbered(name)
         for sentence in examples.differences(number, line)
     ]
+
+
+def advice(name: str) -> str:
+    """Return what to do where the examples of a stream are not what they say."""
+    return f"If the declaration is right, `sluice test {name} --renew` renews the examples."
 
 
 class _Reader:
@@ -138,50 +144,73 @@ class _Reader:
         inside: dict[str, str] = {}  # each token, and how it is marked in a text
         for place in self.stream.token_places:
             place.replace(row[place.column], lambda token: inside.setdefault(token, f"{MARK}{token}{MARK}"))
-            row[place.column] = place.replace(row[place.column], _Token)
+            row[place.column] = place.replace(row[place.column], Token)
         for text_place in self.stream.text_places:
             row[text_place.column] = text_place.replace(row[text_place.column], inside)
         return row
 
 
-class _Made(NamedTuple):
+class Made(NamedTuple):
     """A row, and the name of its stream."""
 
     stream: str
     row: dict[str, Any]
 
 
-class _Examples:
+class Examples:
     """The examples of one file: a label stands for one token, and a token has one label."""
 
     def __init__(self, queued: Queued, keyset: Keyset) -> None:
         self._queued = queued
         self._readers = {stream: _Reader(stream, keyset) for stream in (head_of(queued), *streams_of(queued))}
+        domains = {place.domain for reader in self._readers.values() for place in reader.stream.token_places}
+        self._pseudonymizers = [*map(keyset.pseudonymizer, domains)]
         self._tokens: dict[str, tuple[str, int]] = {}  # by label, with the line that had it first
         self._labels: dict[str, tuple[str, int]] = {}  # by token
 
+    def fits(self, found: Iterator[str]) -> bool:
+        """Tell whether nothing differs, of an example or a value. If anything does, its labels are forgotten."""
+        tokens, labels = self._tokens.copy(), self._labels.copy()
+        if any(found):
+            self._tokens, self._labels = tokens, labels
+            return False
+        return True
+
+    def is_clear(self, label: Any, value: Any) -> bool:
+        """Tell whether a token has for its label the value that it stands for."""
+        return isinstance(value, Token) and any(make(str(label)) == value for make in self._pseudonymizers)
+
+    def labelled(self, number: int, column: str, value: Any) -> Any:
+        """Return a value with labels in the place of its tokens. Those that have none yet get some of the column."""
+        for token in tokens(value):
+            if token not in self._labels:
+                label = next(label for nth in count(1) if (label := f"{column} {nth}") not in self._tokens)
+                self._tokens[label], self._labels[token] = (token, number), (label, number)
+        return self._with_labels(value)
+
     def differences(self, number: int, line: str) -> Iterator[str]:
+        """Yield in what an example is not what it says."""
         try:
             example = parse(line)
-            found = self._become(example)
+            found = self.become(example)
         except NotAnExample as error:
             yield str(error)
         except Rejected as rejected:
             if example.refused != Refused(rejected.reason, rejected.pointer):
                 cause = f" ({rejected.cause})" if isinstance(rejected, Unforeseen) else ""
-                yield f"is refused: {_place(rejected.reason + cause, rejected.pointer)}, must be {expected(example)}"
+                yield f"is refused: {refusal(rejected.reason + cause, rejected.pointer)}, must be {expected(example)}"
         else:
             if found is None and example.ignored:
                 return
             wanted = [example.row] if isinstance(example.row, dict) else example.rows
             if found is None or not isinstance(wanted, list) or len(found) != len(wanted):
-                yield f"{_told(found)}, must be {expected(example)}"
+                yield f"{told(found)}, must be {expected(example)}"
                 return
             yield from self._of_streams(example, [made.stream for made in found])
             for row, made in zip(wanted, found, strict=True):
                 yield from self._of_row(number, row, made.row)
 
-    def _become(self, example: Example) -> list[_Made] | None:
+    def become(self, example: Example) -> list[Made] | None:
         """Return the rows that an example becomes, or None when it is ignored. Raises Rejected."""
         text = body(self._queued, example)
         reader = head = self._readers[head_of(self._queued)]
@@ -193,7 +222,7 @@ class _Examples:
                 return None
         if reader.stream.splitter is None:
             return [self._made(reader, text, example, text)]
-        rows: list[_Made] = []
+        rows: list[Made] = []
         texts = reader.stream.record_texts(text)
         for index, record in enumerate(map(str, texts)):
             try:
@@ -205,7 +234,7 @@ class _Examples:
                 raise
         return None if texts and not rows else rows
 
-    def _of_record(self, reader: _Reader, record: str, example: Example, body: str) -> _Made | None:
+    def _of_record(self, reader: _Reader, record: str, example: Example, body: str) -> Made | None:
         """Return what becomes of one of several records. Raises Rejected."""
         if reader.ignores_record is not None and reader.ignores_record(record):
             return None
@@ -215,9 +244,9 @@ class _Examples:
                 return None
         return self._made(reader, record, example, body)
 
-    def _made(self, reader: _Reader, record: str, example: Example, body: str) -> _Made:
+    def _made(self, reader: _Reader, record: str, example: Example, body: str) -> Made:
         cells = reader.mask(record, Outside(body, example.message or {})).cells
-        return _Made(reader.stream.stream_name, reader.row(cells))
+        return Made(reader.stream.stream_name, reader.row(cells))
 
     def _of_streams(self, example: Example, found: list[str]) -> Iterator[str]:
         if example.stream is msgspec.UNSET:
@@ -234,21 +263,21 @@ class _Examples:
             yield f"the declaration has no column {column}{of_message}"
         for column, value in found.items():
             if column in wanted:
-                yield from self._of_value(number, column, wanted[column], value)
+                yield from self.of_value(number, column, wanted[column], value)
             else:
                 yield f"the row lacks the column {column}"
 
-    def _of_value(self, number: int, place: str, wanted: Any, found: Any) -> Iterator[str]:
-        if isinstance(found, _Token):
+    def of_value(self, number: int, place: str, wanted: Any, found: Any) -> Iterator[str]:
+        if isinstance(found, Token):
             yield from self._of_token(number, place, wanted, found)
         elif isinstance(found, str) and MARK in found:
             yield from self._of_text(number, place, wanted, found)
         elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
             for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
-                yield from self._of_value(number, f"{place}[{index}]", one, other)
+                yield from self.of_value(number, f"{place}[{index}]", one, other)
         elif isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys():
             for name, other in found.items():
-                yield from self._of_value(number, f"{place}.{name}", wanted[name], other)
+                yield from self.of_value(number, f"{place}.{name}", wanted[name], other)
         elif not _are_equal(wanted, found):
             yield f"{place}: is {_shown(self._with_labels(found))}, must be {_shown(wanted)}"
 
@@ -276,7 +305,7 @@ class _Examples:
 
     def _with_labels(self, value: Any) -> Any:
         """Return a value with labels in the place of its tokens, as far as they have any yet."""
-        if isinstance(value, _Token):
+        if isinstance(value, Token):
             return self._labels.get(value, ("…", 0))[0]
         if isinstance(value, str) and MARK in value:
             pieces = value.split(MARK)
@@ -285,6 +314,17 @@ class _Examples:
         if isinstance(value, list):
             return [self._with_labels(element) for element in value]
         return {name: self._with_labels(member) for name, member in value.items()} if isinstance(value, dict) else value
+
+
+def tokens(value: Any) -> Iterator[str]:
+    """Yield the tokens in a value, also those inside of its texts."""
+    if isinstance(value, Token):
+        yield value
+    elif isinstance(value, str):
+        yield from value.split(MARK)[1::2]
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from tokens(one)
 
 
 def _value(cell: Any, cells: Cells) -> Any:
@@ -324,19 +364,19 @@ def expected(example: Example) -> str:
     """Return what an example must become: `a row`, `refused: missing at /id`."""
     refused = example.refused
     if isinstance(refused, Refused):
-        return f"refused: {_place(refused.reason, refused.pointer)}"
+        return f"refused: {refusal(refused.reason, refused.pointer)}"
     if isinstance(example.rows, list):
         return f"{len(example.rows)} rows"
     return "a row" if isinstance(example.row, dict) else "ignored"
 
 
-def _told(found: Sequence[_Made] | None) -> str:
+def told(found: Sequence[Made] | None) -> str:
     if found is None:
         return "is ignored"
     return "becomes a row" if len(found) == 1 else f"becomes {len(found)} rows"
 
 
-def _place(reason: str, pointer: str) -> str:
+def refusal(reason: str, pointer: str) -> str:
     return f"{reason} at {pointer}" if pointer else reason
 
 
