@@ -209,6 +209,7 @@ def test_a_changed_declaration_changes_its_table(clone: Clone, own_stream: None)
     streams = clone.folder / "layers" / "streams"
     declaration, clicks = streams / "user_logins.py", streams / "clicks.py"
     before = declaration.read_text()
+    examples = streams / "examples" / "clicks.jsonl"
     template = clone.folder / "template.yaml"
     template_before = template.read_text()
     try:
@@ -219,10 +220,14 @@ def test_a_changed_declaration_changes_its_table(clone: Clone, own_stream: None)
         assert "✗ clicks: template.yaml has no word for it" in clone.run("sluice check", exit_code=1)
         template.write_text(with_stream(template_before, "clicks"))
         assert "✓ clicks " in clone.run("sluice check")
+        examples.write_text('{"body": "", "refused": {"reason": "missing"}}\n')
+        assert "sluice test clicks --renew" in clone.run("sluice check", exit_code=1)
+        assert "line 1 is refused: not_json, was refused: missing" in clone.run("sluice test clicks --renew")
         assert "nothing to change" in clone.run("sluice migration sign_ups --write")
     finally:
         declaration.write_text(before)
         template.write_text(template_before)
+        examples.unlink(missing_ok=True)
         for written in (
             clicks,
             *streams.glob("migrations/*_user_logins.sql"),

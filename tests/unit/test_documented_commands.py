@@ -96,6 +96,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sluice migration user_logins --write": (CHANGED,),
     "sluice migration sign_ups --write": (CHANGED,),
     "sluice migration clicks --write": (CHANGED,),
+    "sluice test clicks --renew": (CHANGED,),
     "sluice check --against main": (f"{E2E}test_what_producers_and_readers_would_notice_is_told",),
     "sluice new visits --samples visits.jsonl --subject visitor.email": (NEW,),
     "sluice reveal t1_37amfWDJiODcsJ-DV5Y8BuAS9jFLsNymEiydi3fGlls --reason fraud_investigation --ticket FRAUD-17": (
