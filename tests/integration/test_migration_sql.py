@@ -1,5 +1,6 @@
 """The SQL of a changed declaration: after it the table fits, and nothing that was in it is lost."""
 
+import json
 from typing import Annotated, Any
 
 import pytest
@@ -12,7 +13,7 @@ from sluice.postgres.database import Database
 from sluice.postgres.driver import Connection, literal
 from tests.integration.databases import LOGINS, TestDatabase, in_seconds
 from tests.unit.kinds import KINDS, PLACES, declare, field
-from tools.sluice_cli.authors import contract, migration_sql, older_rows, shortening, table_sql
+from tools.sluice_cli.authors import contract, json_sql, migration_sql, older_rows, shortening, table_sql
 from tools.sluice_cli.authors.migration_sql import ANEW, BUILT, LOOKED_UP, Migration
 from tools.sluice_cli.authors.older_rows import Left
 
@@ -282,6 +283,50 @@ def test_older_rows_are_emptied_and_tokens_stay(database: TestDatabase) -> None:
     lists = ["ARRAY['Ada']", f"ARRAY['{token}']", f"ARRAY['{token}', 'Ada']"]
     assert after(alone(Each(text)), alone(Each(text), Pseudonym()), lists, database) == [[], [token], []]
     assert after(alone(Each(text)), alone(Each(text), Redact()), lists, database) == [None, None, None]
+
+
+STOPS = {
+    "[]": "[]",
+    '[{"note": "a", "seats": [{"row": 2, "who": "Ada"}, {"who": null}]}, {"note": null, "seats": []}]': (
+        '[{"note": "a", "seats": [{"row": 2, "who": "-"}, {"who": null}]}, {"note": null, "seats": []}]'
+    ),
+    '[{"seats": null}, {"note": "b"}, {"seats": "who"}]': '[{"seats": null}, {"note": "b"}, {"seats": "who"}]',
+}
+PROPS = {
+    '{"a": {"b/c": "Ada", "d": [1]}, "e": 1}': ('{"a": {"b/c": null, "d": [1]}, "e": 1}', '{"a": {"d": [1]}, "e": 1}'),
+    '{"a": "b/c"}': ('{"a": "b/c"}', '{"a": "b/c"}'),
+    '{"a": ["b/c"]}': ('{"a": ["b/c"]}', '{"a": ["b/c"]}'),
+    "{}": ("{}", "{}"),
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "inside", "put", "values"),
+    [
+        (("field", "seats", "who"), "", """'"-"'""", STOPS),
+        (("field",), "/a/b~1c", "'null'", {value: redacted for value, (redacted, _) in PROPS.items()}),
+        (("field",), "/a/b~1c", None, {value: dropped for value, (_, dropped) in PROPS.items()}),
+    ],
+)
+def test_a_member_of_json_is_redacted_or_dropped_at_any_depth(
+    path: tuple[str, ...], inside: str, put: str | None, values: dict[str, str], database: TestDatabase
+) -> None:
+    way = json_sql.steps(path, inside)
+    assert way is not None
+    connection = Database(database.settings("owner"), "sluice-test")
+    rows = ", ".join(f"({number}, CAST({literal(value)} AS jsonb))" for number, value in enumerate(values))
+    query = f"SELECT {json_sql.without('field', way, put)} FROM (VALUES {rows}) AS declared (id, field) ORDER BY id"
+    try:
+        found: Any = connection.transact(lambda session: session.run(query), in_seconds(30), undo=True)
+    finally:
+        connection.close()
+    assert [json.loads(value) if isinstance(value, str) else value for (value,) in found] == [
+        json.loads(wanted) for wanted in values.values()
+    ]
+
+
+def test_a_path_with_wildcards_has_no_statement() -> None:
+    assert json_sql.steps(("field",), "/*/name") is None
 
 
 def test_what_older_rows_keep_is_a_comment_and_asked_once(database: TestDatabase) -> None:

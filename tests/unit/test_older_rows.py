@@ -26,7 +26,7 @@ NOTE = "note: Annotated[str, Text(max=99)"
 BADGE = "    badge: Annotated[str, Text(max=20), Pseudonym()]"
 FROM_PLAN = '"/plan": Text(max=9), '
 END, EMPTY = f"This ends it; {WHEN}:", f"This empties it; {WHEN}:"
-TOKEN = "'^t[0-9]+_[A-Za-z0-9_-]{43}$'"
+TOKEN = "'^t[1-9][0-9]{0,5}_[A-Za-z0-9_-]{43}$'"
 
 
 @pytest.fixture
@@ -113,7 +113,11 @@ CASES = {
         ("room: Annotated[str, Text(max=20)]", "room: Annotated[str, Text(max=20), Redact()]"),
         Left(
             "stops[*].room",
-            f"the column stops, at stops[*].room, {KEEPS}: Redact is for new rows alone. {IN_JSON}",
+            f"the column stops, at stops[*].room, {KEEPS}: Redact is for new rows alone. {END}",
+            "UPDATE visits SET stops = CASE jsonb_typeof(stops) WHEN 'array' THEN (SELECT coalesce(jsonb_agg("
+            "CASE WHEN jsonb_typeof((one_1 -> 'room')) <> 'null' THEN jsonb_set(one_1, ARRAY['room'], 'null')"
+            " ELSE one_1 END ORDER BY number_1), '[]') FROM jsonb_array_elements(stops) WITH ORDINALITY"
+            " AS each_1 (one_1, number_1)) ELSE stops END WHERE stops IS NOT NULL;",
         ),
     ),
     "tokens in a list of objects": (
@@ -126,15 +130,36 @@ CASES = {
     ),
     "in a Tree": (
         (FROM_PLAN, '"/plan": (Text(max=9), Redact()), '),
-        Left("props/plan", f"the column props, at props/plan, {KEEPS}: Redact is for new rows alone. {IN_JSON}"),
+        Left(
+            "props/plan",
+            f"the column props, at props/plan, {KEEPS}: Redact is for new rows alone. {END}",
+            "UPDATE visits SET props = CASE WHEN jsonb_typeof((props -> 'plan')) <> 'null'"
+            " THEN jsonb_set(props, ARRAY['plan'], 'null') ELSE props END WHERE props IS NOT NULL;",
+        ),
     ),
     "dropped from a Tree": (
         (FROM_PLAN, '"/plan": None, '),
-        Left("props/plan", f"the column props, at props/plan, {KEEPS}: new rows alone go without it. {IN_JSON}"),
+        Left(
+            "props/plan",
+            f"the column props, at props/plan, {KEEPS}: new rows alone go without it. {END}",
+            "UPDATE visits SET props = CASE WHEN jsonb_typeof(props) = 'object' THEN props - 'plan' ELSE props END"
+            " WHERE props IS NOT NULL;",
+        ),
+    ),
+    "less in a Tree": (
+        (FROM_PLAN, '"/plan": (Text(max=9), Truncate(to=1)), '),
+        Left("props/plan", f"the column props, at props/plan, {KEEPS}: Truncate is for new rows alone. {IN_JSON}"),
     ),
     "a path that had no word of its own": (
-        (FROM_PLAN, f'{FROM_PLAN}"/name": (Text(max=9), Redact()), '),
-        Left("props/name", f"the column props, at props/name, {KEEPS}: Redact is for new rows alone. {IN_JSON}"),
+        (FROM_PLAN, f'{FROM_PLAN}"/a/name": (Text(max=9), Redact(constant="-")), '),
+        Left(
+            "props/a/name",
+            f"the column props, at props/a/name, {KEEPS}: Redact is for new rows alone. {END}",
+            "UPDATE visits SET props = CASE WHEN jsonb_typeof((props -> 'a')) IN ('array', 'object') THEN"
+            " jsonb_set(props, ARRAY['a'], CASE WHEN jsonb_typeof(((props -> 'a') -> 'name')) <> 'null' THEN"
+            " jsonb_set((props -> 'a'), ARRAY['name'], '\"-\"') ELSE (props -> 'a') END) ELSE props END"
+            " WHERE props IS NOT NULL;",
+        ),
     ),
     "what no path names is dropped": (
         (", others=Keep()", ""),
@@ -150,7 +175,14 @@ CASES = {
     ),
     "a member that is not read any more": (
         ("    room: Annotated[str, Text(max=20)]\n", ""),
-        Left("stops[*].room", f"the column stops, at stops[*].room, {KEEPS}. {IN_JSON}"),
+        Left(
+            "stops[*].room",
+            f"the column stops, at stops[*].room, {KEEPS}. {END}",
+            "UPDATE visits SET stops = CASE jsonb_typeof(stops) WHEN 'array' THEN (SELECT coalesce(jsonb_agg("
+            "CASE WHEN jsonb_typeof(one_1) = 'object' THEN one_1 - 'room' ELSE one_1 END ORDER BY number_1), '[]')"
+            " FROM jsonb_array_elements(stops) WITH ORDINALITY AS each_1 (one_1, number_1)) ELSE stops END"
+            " WHERE stops IS NOT NULL;",
+        ),
     ),
 }
 
@@ -174,6 +206,7 @@ WEAKER = [
     ('constant("door")', 'constant("gate")'),
     ("(Email(), Pseudonym())", "Email()"),
     ("Text(max=99)", "Text(max=9)"),
+    (FROM_PLAN, ""),  # the others are kept
 ]
 
 

@@ -3,11 +3,12 @@
 A mask makes the rows that are written from now on. What is told names columns, masks and fields, and no value.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from sluice.postgres.driver import literal
-from tools.sluice_cli.authors import contract, table_sql
+from tools.sluice_cli.authors import contract, json_sql, table_sql
 from tools.sluice_cli.authors.contract import Contract
 
 WHEN = "run it once the deployment is done, since the code of before writes rows until then"
@@ -17,7 +18,7 @@ BY_HAND = (
 )
 IN_JSON = "It is inside of JSON: take the member out there, or empty the column"
 OF_CASES = "Others write to the column too: which rows to change, only you know"
-TOKEN = "'^t[0-9]+_[A-Za-z0-9_-]{43}$'"  # nosec B105  # a pattern of PostgreSQL
+TOKEN = "'^t[1-9][0-9]{0,5}_[A-Za-z0-9_-]{43}$'"  # nosec B105  # a pattern of PostgreSQL
 
 # How much of a value a mask leaves. What is not named, such as a function or a mask of one's own, leaves some of it.
 NOTHING, LINK, SOME, ALL = range(4)
@@ -60,7 +61,7 @@ def of_stream(old: Contract, new: Contract) -> list[Left]:
             found += _of_gone(name, table, column, now)
     for name, column in now.items():
         if name not in before and column["inside"] and (others := _others(before, column)):
-            found += _of_column(name, table, others, column, is_alone=False)
+            found += _of_column(name, table, others, column, is_alone=_count(now, column) == 1)
     return found
 
 
@@ -71,10 +72,10 @@ def _of_column(name: str, table: str, old: Contract, new: Contract, is_alone: bo
     if not _is_stricter(old, new):
         return
     mask, is_inside = _name(new), len(new["place"]) > 1 or new["inside"]
-    sql = _sql(table, old, new) if is_alone and not is_inside else ""
+    sql = (_json_sql(table, new) if is_inside else _sql(table, old, new)) if is_alone else ""
     why = "new rows alone go without it" if mask == "Dropped" else f"{mask} is for new rows alone"
     told = [f"{_place(name, new)} keeps {_what(old)} in the rows that are there: {why}"]
-    if mask in ("Redact", "Dropped", "Truncate") and (is_inside or not is_alone):
+    if mask in ("Redact", "Dropped", "Truncate") and not sql and (is_inside or not is_alone):
         told.append(IN_JSON if is_inside else OF_CASES)
     elif not sql or mask == "Pseudonym":
         told.append(BY_HAND.format(mask))
@@ -88,11 +89,15 @@ def _of_column(name: str, table: str, old: Contract, new: Contract, is_alone: bo
 def _of_gone(name: str, table: str, old: Contract, now: Mapping[str, Contract]) -> Iterator[Left]:
     """Yield what is left of a column that nothing is written to any more, or of a member of its objects."""
     kept = [column for column in now.values() if column["place"] == old["place"] and column["inside"] == old["inside"]]
+    kept += [others] if old["inside"] and (others := _others(now, old)) else []
     if _leaves(old) < SOME or any(_leaves(column) >= _leaves(old) for column in kept):
         return
     column = old["place"][0]
-    is_dropped = all(other["place"][0] != column for other in now.values())
-    sql = f"ALTER TABLE {table} DROP COLUMN {table_sql.name(column)};" if is_dropped else ""
+    if all(other["place"][0] != column for other in now.values()):
+        sql = f"ALTER TABLE {table} DROP COLUMN {table_sql.name(column)};"
+    else:
+        is_inside = len(old["place"]) > 1 or old["inside"]
+        sql = _json_sql(table, old | {"mask": "Dropped"}) if is_inside and not kept else ""
     told = f"{_place(name, old)} keeps {_what(old)} in the rows that are there"
     yield Left(name, f"{told}. This ends it; {WHEN}:" if sql else f"{told}. {IN_JSON}", sql)
 
@@ -143,6 +148,16 @@ def _sql(table: str, old: Contract, new: Contract) -> str:
         each = f"SELECT {less.format('one')} FROM unnest({column}) WITH ORDINALITY AS each (one, number)"
         return f"UPDATE {table} SET {column} = ARRAY({each} ORDER BY number) WHERE {column} IS NOT NULL;"
     return f"UPDATE {table} SET {column} = {less.format(column)} WHERE {column} <> {less.format(column)};"
+
+
+def _json_sql(table: str, new: Contract) -> str:
+    """Return the statement that redacts or drops a member of JSON in older rows, if one does."""
+    mask, way = _name(new), json_sql.steps(new["place"], new["inside"])
+    if mask not in ("Redact", "Dropped") or not way:
+        return ""
+    put = None if mask == "Dropped" else literal(json.dumps(new["mask"]["constant"]))
+    column = table_sql.name(new["place"][0])
+    return f"UPDATE {table} SET {column} = {json_sql.without(column, way, put)} WHERE {column} IS NOT NULL;"
 
 
 def _is_sealed(column: Contract) -> bool:
