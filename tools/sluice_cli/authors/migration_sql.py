@@ -113,7 +113,8 @@ def _steps(
         if column.name in found:
             if not tables.fits(connection, column, found[column.name]):
                 new.add(column.name)
-            yield from _changed(connection, table, column, found[column.name], column.name in kept)
+            type_ = wanted[column.name].type
+            yield from _changed(connection, table, column, found[column.name], type_, column.name in kept)
     yield from _not_indexed(connection, stream, found, new)
     for other in others:
         yield from _left_over(table, other)
@@ -153,13 +154,17 @@ def _added(table: str, column: ColumnSql, others: list[Found]) -> Step:
     return Step(f"{table} ADD COLUMN {column.name} {column.type};", "\n".join(notes))
 
 
-def _changed(connection: Connection, table: str, declared: Column, found: Found, is_kept: bool) -> Iterator[Step]:
-    """Yield what changes a column that is there: its type, and whether it takes null."""
-    name, type_ = table_sql.name(declared.name), table_sql.type_of(declared.cells)
+def _changed(
+    connection: Connection, table: str, declared: Column, found: Found, type_: str, is_kept: bool
+) -> Iterator[Step]:
+    """Yield what changes a column that is there: its type, to that of a new table, and whether it takes null."""
+    name = table_sql.name(declared.name)
     column = f"{table} ALTER COLUMN {name}"
     is_plain = not found.is_generated and not found.is_always_identity
     if is_plain and not tables.fits(connection, declared, found):
         wider = _widened(found.type, declared.cells)
+        if wider and type_.startswith(table_sql.OF_TOKENS):
+            wider = type_
         if wider:
             yield Step(f"{column} TYPE {wider};", ANEW if _is_written_anew(found.type, wider) else "")
         else:
