@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.browser.conftest import Visitor
 from tools.local.stack import Stack
+from tools.testing.browser import console_of
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 FINDINGS = "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
@@ -174,3 +176,27 @@ def test_the_consoles_login_can_read_and_nothing_else(visitor: Visitor, stack: S
         ((may_open,),) = owner.run("SELECT has_column_privilege('sluice_console', 'pii_vault', 'sealed', 'SELECT')")
     tables = ["batch", "declaration", "orders", "rejection", "user_logins"]
     assert (found, may_open) == ([[name, "SELECT"] for name in tables], False)
+
+
+def test_an_open_page_says_when_the_console_has_ended_and_when_it_was_started_anew(chromium: Any, stack: Stack) -> None:
+    with console_of(stack) as address:
+        visitor = Visitor(address, chromium.new_context().new_page())
+        visitor.page.locator("#lane-orders").wait_for()
+    visitor.page.locator("#notices", has_text="The console does not answer").wait_for()
+    with console_of(stack, "--port", str(urlsplit(address).port)):
+        visitor.page.locator("#notices", has_text="The console was started anew").wait_for(timeout=60_000)
+    visitor.page.context.close()
+
+
+def test_a_file_without_a_record_is_told(visitor: Visitor) -> None:
+    visitor.page.get_by_text("Your own records instead").click()
+    empty = {"name": "empty.jsonl", "mimeType": "application/jsonl", "buffer": b"\n"}
+    visitor.page.get_by_label("A file: JSON lines").set_input_files(empty)
+    visitor.page.locator("#notices", has_text="The file holds no record.").wait_for()
+
+
+def test_a_text_field_that_was_drawn_larger_gives_its_size_to_no_other(visitor: Visitor) -> None:
+    visitor.go("/playground/?stream=orders")
+    visitor.page.locator("#play-typed").evaluate("field => { field.style.height = '500px'; }")
+    visitor.page.get_by_label("Stream").select_option("user_logins")
+    visitor.page.locator("[name^='field:user_logins']").first.wait_for(state="attached")

@@ -298,7 +298,15 @@ LETTER = REFUSED | {"receive_count": 10, "age_seconds": 60, "bytes": 9, "id": "1
 OUTAGE = "database: SQLSTATE 57P03"
 RECORD = Record(stream="orders", mapping="", function="", why=OUTAGE, tripped_at=NOW, probe_at=NOW)
 LANE = Lane("orders", "", Depth(0, 0), Depth(0, 0), "Disabled", RECORD, "", None, {}, UNKNOWN)
-LISTED = {"stream": "orders", "streams": ["orders"], "more": False, "why": "", "is_asked": True, "reasons": []}
+LISTED = {
+    "stream": "orders",
+    "streams": ["orders"],
+    "more": False,
+    "most": 0,
+    "why": "",
+    "is_asked": True,
+    "reasons": [],
+}
 NAMED = ("sqlstate_23514 (check_violation)", f"{OUTAGE} (cannot_connect_now)")
 
 

@@ -590,7 +590,7 @@ def test_the_page_begins_with_the_first_example(client: TestClient) -> None:
 
 def test_the_page_begins_with_the_fault_that_one_comes_from(client: TestClient) -> None:
     html = client.get("/playground/?stream=user_logins&reason=not_an_ip_address&pointer=/ip").text
-    assert "refused as the record was that you came from" in html
+    assert "with the fault of the refusal that you came from" in html
     assert [told.split(" at ")[0] for told in refusals(html)] == ["not_an_ip_address"]
     assert marked(html) == [json.dumps(json.loads(typed_in(html))["ip"])]
 

@@ -5,6 +5,8 @@ operators' functions alone, with the rights of whoever started it.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +21,7 @@ from sluice.failures import DeclarationError
 from sluice.postgres.driver import quoted_table
 from tools.console import letters, pages
 from tools.console.jobs import Busy, Job, Jobs
-from tools.console.pages import Told, told
+from tools.console.pages import Told, number, told
 from tools.console.site import Site, Unavailable
 from tools.local.stack import Stack
 from tools.sluice_cli.authors import messages
@@ -34,11 +36,26 @@ MOST_RATE = 1000  # messages a second
 OUTAGE_SECONDS = 30
 LOCK_SECONDS = 90  # longer than ingest tries for, so that the breaker trips
 VISIBILITY_SECONDS = 70  # a little longer than ingest's 60
-# What is made up: the share of junk, and of what is sent twice.
-KINDS = {"good": (0.0, 0.0), "bad": (1.0, 0.0), "duplicates": (0.0, 1.0), "a mix": (0.1, 0.1)}
+LABELS = {"count": "How many", "rate": "Messages a second", "job": "The job"}  # of the inputs
 EMPTIED = ("batch", "rejection", "pii_vault", "pii_vault_key", "erasure", "erased_value")
 
 type Form = Mapping[str, str]
+
+
+class Kind(NamedTuple):
+    """What is made up."""
+
+    words: str
+    junk: float = 0.0  # the share of junk
+    twice: float = 0.0  # the share of what is sent twice
+
+
+KINDS = {
+    "good": Kind("good"),
+    "bad": Kind("bad", junk=1.0),
+    "duplicates": Kind("duplicates: each twice", twice=1.0),
+    "a mix": Kind("a mix: 1 in 10 bad, 1 in 10 twice", junk=0.1, twice=0.1),
+}
 
 
 class Wrong(Exception):
@@ -61,7 +78,8 @@ def _send(request: Request, form: Form) -> Told:
         selection = send.Selection(len(given), frozenset(), frozenset())
     else:
         given = []
-        selection = send.Selection.of(_number(form, "count", MOST_MESSAGES), *KINDS[form.get("kind", "good")])
+        kind = KINDS[form.get("kind", "good")]
+        selection = send.Selection.of(_number(form, "count", MOST_MESSAGES), kind.junk, kind.twice)
     total = selection.count + len(selection.twice)
     sqs = request.app.state.site.client("sqs")
 
@@ -69,17 +87,18 @@ def _send(request: Request, form: Form) -> Told:
         queue = send.Queue(sqs, queues[name].queue, rate)
         try:
             for _ in queue.send(send.made(declared, given, selection)):
-                job.told = f"{queue.sent:,} of {total:,} sent"
+                job.told = f"{number(queue.sent)} of {number(total)} sent"
                 if job.stopping.is_set():
                     job.told += ", then stopped"
                     return
         except NotGenerated as error:
             raise Unavailable(f"No record can be made up: {error}. Paste some.") from None
         if queue.refused:
-            raise Unavailable(f"SQS did not take {queue.refused.total():,} of {total:,}.")
+            why = ", ".join(queue.refused)
+            raise Unavailable(f"SQS did not take {number(queue.refused.total())} of {number(total)}: {why}.")
 
     job = _jobs(request).start(f"Send to {name}", lambda job: request.app.state.site.aws(lambda: work(job)))
-    return told(f"Sending {total:,} messages to {name}.", job=job.number)
+    return told(f"Sending {number(total)} messages to {name}.", job=job.number)
 
 
 def _pause(request: Request, form: Form) -> Told:
@@ -132,6 +151,8 @@ def _forget(request: Request, form: Form) -> Told:
     lines = [(f"rows of {name}", rows) for name, rows in answer.get("rows", {}).items() if rows]
     lines += [(f"mentions in rows of {name}", rows) for name, rows in answer.get("mentions", {}).items() if rows]
     lines += [("sealed values", answer["values"])]
+    if not any(count for _, count in lines):
+        return told("Nothing is kept of this person. Is the name as records have it?", "warn")
     lines += [(f"stays: {forget.STAYS[name]}", count) for name, count in answer.get("stays", {}).items() if count]
     return told("This would go:" if is_dry else "This is gone:", "good", lines=lines)
 
@@ -149,7 +170,7 @@ def _outage(request: Request, form: Form) -> Told:
                 job.told = f"stopped; it starts again in {left} s"
         finally:
             server.start_again()
-            job.told = "it runs again; a probe starts the queue within a minute"
+            job.told = f"it runs again since {_clock()}; a probe started the queue within a minute of that"
 
     job = _jobs(request).start("PostgreSQL", work, alone=True)
     text = f"PostgreSQL is stopped for {OUTAGE_SECONDS} seconds. Send some messages, and watch the breaker."
@@ -170,11 +191,15 @@ def _lock(request: Request, form: Form) -> Told:
             for left in job.seconds(LOCK_SECONDS):
                 job.told = f"locked against writes for {left} s more"
             owner.run("ROLLBACK")
-        job.told = "unlocked; a probe starts the queue within a minute"
+        job.told = f"unlocked at {_clock()}; a probe started the queue within a minute of that"
 
     job = _jobs(request).start(f"Table {', '.join(tables)}", work, alone=True)
     text = f"Locked for {LOCK_SECONDS} seconds. A batch tries for a minute; then the breaker trips."
     return told(text, job=job.number)
+
+
+def _clock() -> str:
+    return f"{datetime.now(UTC):%H:%M:%S}"
 
 
 def _hurried(request: Request) -> Callable[[Callable[[Job], None]], Callable[[Job], None]]:
@@ -252,7 +277,7 @@ def _why(form: Form) -> dict[str, str]:
 def _number(form: Form, name: str, most: int) -> int:
     text = form.get(name, "")
     if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise Wrong(f"{name.capitalize()} must be a number from 1 to {most:,}.")
+        raise Wrong(f"{LABELS[name]} must be a number from 1 to {number(most)}.")
     return int(text)
 
 

@@ -4,12 +4,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Address
 
-from tools.console import pages
+from tools.console import pages, rows
 from tools.console.letters import REASONS
 
 
 def _page(request: Request) -> Response:
-    return pages.page(request, "erasure.html", reasons=REASONS)
+    subjects = {name: stream.subject.paths for name, stream in rows.declared().items() if stream.subject}
+    return pages.page(request, "erasure.html", reasons=REASONS, subjects=subjects)
 
 
 def routes() -> list[Address]:

@@ -14,12 +14,13 @@ from tools.sluice_cli.operators.dead_letters import STILL_FAILING, URL_OUTPUT, W
 from tools.sluice_cli.sqlstates import named
 
 LISTED = 50
+MOST_LISTED = 1000  # that the function tells of
 REASONS = get_args(Reason.__value__)
 
 
-def listed(site: Site, stream: str) -> Mapping[str, Any]:
-    """Return the first dead letters of a stream, and whether there may be more. Raises Unavailable."""
-    return site.ask(URL_OUTPUT, {"action": "list", "stream": stream, "limit": LISTED})
+def listed(site: Site, stream: str, most: int) -> Mapping[str, Any]:
+    """Return so many of a stream's dead letters, and whether there may be more. Raises Unavailable."""
+    return site.ask(URL_OUTPUT, {"action": "list", "stream": stream, "limit": most})
 
 
 def redrive(site: Site, payload: Mapping[str, Any]) -> Total:
@@ -37,9 +38,10 @@ def _page(request: Request) -> Response:
     rejected_as = request.query_params.get("rejected_as", "")
     letters, why, more = [], "", False
     is_asked = site.is_embedded or request.query_params.get("list") == "yes"
+    most = MOST_LISTED if rejected_as or request.query_params.get("all") == "yes" else LISTED  # those may be the last
     try:
         if is_asked:
-            answer = listed(site, stream)
+            answer = listed(site, stream, most)
             letters, more = answer["letters"], answer["more"]
     except Unavailable as error:
         why = str(error)
@@ -51,6 +53,7 @@ def _page(request: Request) -> Response:
         streams=streams,
         letters=shown,
         more=more,
+        most=MOST_LISTED if more and most == LISTED else 0,
         why=why,
         rejected_as=rejected_as,
         is_asked=is_asked,

@@ -72,12 +72,12 @@ def _flat(prefix: str, fields: Mapping[str, Any]) -> Any:
 
 
 def groups(site: Site) -> list[Group]:
-    """Return the newest refusals by stream, reason and place, the most frequent first. Raises Unavailable."""
+    """Return the newest refusals by stream, reason and place, the newest first. Raises Unavailable."""
 
     def read(connection: Connection) -> Any:
         return connection.run(
             "SELECT stream, reason, pointer, count(*), max(at) FROM rejection"
-            f" WHERE {newest_end(connection)} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"
+            f" WHERE {newest_end(connection)} GROUP BY 1, 2, 3 ORDER BY 5 DESC, 4 DESC, 1, 2, 3"
         )
 
     return [Group(*row) for row in site.read(read)]

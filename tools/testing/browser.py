@@ -24,11 +24,11 @@ STOP_SECONDS = 90  # what it has broken it mends first
 
 
 @contextmanager
-def console_of(stack: Stack) -> Iterator[str]:
+def console_of(stack: Stack, *options: str) -> Iterator[str]:
     """Serve the console of a stack, and yield the address that it shows; end it as Ctrl-C does."""
     connections = stack.folder / "connections.json"
     write_private(connections, json.dumps(stack.connections))
-    with _console(["--connections", str(connections)], {}) as address:
+    with _console(["--connections", str(connections), *options], {}) as address:
         yield address
 
 

@@ -30,7 +30,7 @@ from tools.sluice_cli.authors.messages import Message, Unreadable
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
-MADE_UP = "This message is made up, and refused as the record was that you came from. Mend it, and see."
+MADE_UP = "Made up, with the fault of the refusal that you came from. Mend it, and see below what becomes of it."
 
 type Tell = Callable[[Form], dict[str, Any]]
 

@@ -18,14 +18,43 @@ new MutationObserver(() => {
   if (notices().querySelector(".note.good")) going = setTimeout(() => notices().replaceChildren(), GOOD_NEWS_SECONDS * 1000);
 }).observe(notices(), { childList: true });
 
+const UNREACHABLE = "The console does not answer. If it was stopped in the terminal, start it again.";
+const ANEW = "The console was started anew: open the address that its terminal shows.";
+
+// Where what is shown live breaks off, the page must not look as if all went on.
+let isCutOff = false;
+document.addEventListener("htmx:sse:error", async () => {
+  isCutOff = true;
+  try {
+    const answer = await fetch("/jobs/0");
+    notice(answer.status === 401 ? ANEW : "What is shown live broke off. It is tried again.", "bad");
+  } catch {
+    notice(UNREACHABLE, "bad");
+  }
+});
+document.addEventListener("htmx:sse:after:message", () => {
+  if (isCutOff) notices().replaceChildren();
+  isCutOff = false;
+});
+
+// Who confirmed one act has not confirmed the next.
+document.addEventListener("htmx:finally:request", (event) => {
+  const form = event.target.closest?.("form");
+  for (const box of form?.querySelectorAll("input[name=confirmed]") ?? []) box.checked = false;
+});
+
+// A text field that was drawn larger has a style of its own, which htmx would give to the one that takes its place.
+document.addEventListener("htmx:before:swap", () => {
+  for (const field of document.querySelectorAll("textarea[style]")) field.removeAttribute("style");
+});
+
 document.addEventListener("htmx:error", () => {
-  notice("The console does not answer. If it was stopped in the terminal, start it again.", "bad");
+  notice(UNREACHABLE, "bad");
 });
 document.addEventListener("htmx:response:error", (event) => {
   const status = event.detail.ctx?.response?.status;
-  notice(status === 401 || status === 403
-    ? "The console was started anew: open the address that its terminal shows."
-    : `The console could not do that (HTTP ${status}).`, "bad");
+  if (status === 413) return; // the answer says it
+  notice(status === 401 || status === 403 ? ANEW : `The console could not do that (HTTP ${status}).`, "bad");
 });
 
 // The charts. Colours are read anew with each drawing, so that they are those of the theme.
@@ -68,7 +97,7 @@ function drawn(place, names, trips, isSparse) {
   }));
   const chart = new uPlot({
     width: place.clientWidth, height: 240, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
-    scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
+    scales: { x: { range: (chart, first, last) => [first, last + (chart.data[0][1] - chart.data[0][0] || 0)] }, y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
     axes: [{ ...axis, space: 90, values: (_, moments) => moments.map(moment) }, { ...axis, size: 60 }], legend: { show: names.length > 1, live: false }, cursor: { show: false },
     series: [{}, ...series], plugins: [marks(trips)],
   }, [[], ...names.map(() => [])], place);
@@ -120,5 +149,7 @@ if (charts) chartsShown(charts);
 // A file is read here and shown before it is sent.
 document.addEventListener("change", async (event) => {
   const into = document.getElementById(event.target.dataset?.into ?? "");
-  if (into && event.target.files[0]) into.value = await event.target.files[0].text();
+  if (!into || !event.target.files[0]) return;
+  into.value = await event.target.files[0].text();
+  if (!into.value.trim()) notice("The file holds no record.", "bad");
 });
