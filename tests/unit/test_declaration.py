@@ -33,6 +33,7 @@ from sluice.declaration.rules import (
     Version,
 )
 from sluice.declaration.stream import Part, Stream, constant, derived
+from sluice.declaration.tree import Tree
 from sluice.failures import DeclarationError, Rejected
 from sluice.postgres.cells import Json
 from sluice.pseudonyms.keyset import Keyset
@@ -118,6 +119,16 @@ NO_FIELD = "must be Annotated[type, rule, mask, …], or a Part"
         (Annotated[str, OneOf()], "OneOf needs a choice"),
         (Annotated[str, OneOf("a", 1)], "OneOf takes texts"),  # type: ignore[arg-type]
         (Annotated[int, Integer(min=2, max=1)], "Integer has a min above its max"),
+        (Annotated[int, Integer(min="0")], "Integer takes a whole number for min"),  # type: ignore[arg-type]
+        (Annotated[str, Text(max="9")], "Text takes a whole number for max"),  # type: ignore[arg-type]
+        (Annotated[str, Text(max=True)], "Text takes a whole number for max"),
+        (Annotated[str, Text(max=0)], "Text has room for at least one character"),
+        (Annotated[str, Email(max=-1)], "Email has room for at least one character"),
+        (Annotated[str, Phone(region="GB", max=2.5)], "Phone takes a whole number for max"),  # type: ignore[arg-type]
+        (Annotated[Decimal, Number(precision="9", scale=2)], "Number takes a whole number for precision"),  # type: ignore[arg-type]
+        (Annotated[list[str], Each(Text(max=9), max=None)], "Each takes a whole number for max"),  # type: ignore[arg-type]
+        (Annotated[list[str], Each(Text(max=9), max=0)], "Each has room for at least one element"),
+        (Annotated[dict[str, Any], Tree({"/a": Text(max=9)}, max_keys="9")], "Tree takes a whole number for max_keys"),  # type: ignore[arg-type]
         *[(Annotated[Decimal, Number(*digits)], DIGITS) for digits in ((0, 0), (4, 5), (4, -1), (1001, 2))],
         (Annotated[str, Phone(region="UK")], "Phone knows no region UK"),
         (Annotated[str, Phone(region="gb")], "Phone knows no region gb"),

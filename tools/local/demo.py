@@ -230,6 +230,7 @@ def show_connections(stack: Stack) -> None:
         "Dead letters": stack.dead_letter_queue_url,
         "Orders": stack.queues["orders"].queue,
         "Database": f"{os.path.relpath(PSQL)} {stack.postgres.url}",
+        "Commands": ".venv/bin/sluice status, .venv/bin/sluice console, … (docs/cli.md)",
     }.items():
         console.print(f"{name:<14}{value}", soft_wrap=True, markup=False)
     console.print(f"Left running; all this is in {KEPT.relative_to(PROJECT)} too. `make down` stops it.")

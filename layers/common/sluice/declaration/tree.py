@@ -14,7 +14,7 @@ from sluice.declaration.inside import tokens_inside
 from sluice.declaration.kept import Kept, Leaf, Shape
 from sluice.declaration.masks import Keep, Mask, Pseudonym, Truncate, Writer
 from sluice.declaration.paths import Place
-from sluice.declaration.rules.rule import Rule
+from sluice.declaration.rules.rule import Rule, check_whole
 from sluice.declaration.rules.scalar import Scalar
 from sluice.declaration.scrub import Scrub
 from sluice.failures import DeclarationError, Rejected
@@ -106,6 +106,7 @@ class Tree(Rule):
             raise DeclarationError(f"Tree says twice what becomes of all others: with others and at {OTHERS}")
         if self.keys is not None and not (isinstance(self.keys, Rule) and self.keys.accepts is self.keys.makes is str):
             raise DeclarationError("Tree needs a rule of texts for its keys")
+        check_whole(self, "max_depth", "max_bytes", "max_keys")
         if not (1 <= self.max_depth <= DEEPEST and self.max_bytes >= 2 and self.max_keys >= 1):
             raise DeclarationError(f"Tree has 1 to {DEEPEST} levels, at least 2 bytes and at least 1 key")
         for branch in self.branches:

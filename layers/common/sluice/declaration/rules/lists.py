@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sluice.declaration.rules.rule import Rule
+from sluice.declaration.rules.rule import Rule, check_whole
 from sluice.failures import OF_A_USERS_CODE, DeclarationError, Rejected, rejection_of
 from sluice.postgres.cells import Cell, array_cell, json_cell, json_member
 
@@ -35,6 +35,9 @@ class Each(Rule):
     def check(self) -> None:
         if not isinstance(self.rule, Rule):
             raise DeclarationError("Each needs the rule of an element")
+        check_whole(self, "max")
+        if self.max < 1:
+            raise DeclarationError("Each has room for at least one element")
         if isinstance(self.rule, Each) and not self.json:
             raise DeclarationError("a list of lists is kept as JSON: Each(Each(…), json=True)")
         (self.rule.in_json if self.json else self.rule).check()

@@ -7,7 +7,7 @@ from math import floor, isinf
 from typing import Any, ClassVar
 
 from sluice.declaration import canonical
-from sluice.declaration.rules.rule import Rule
+from sluice.declaration.rules.rule import Rule, check_whole
 from sluice.declaration.wire import Numeric
 from sluice.failures import DeclarationError, Rejected
 from sluice.postgres.cells import Json
@@ -48,6 +48,7 @@ class Integer(Rule):
         return min(max(0, self.min), self.max)
 
     def check(self) -> None:
+        check_whole(self, "min", "max")
         if self.min > self.max:
             raise DeclarationError("Integer has a min above its max")
 
@@ -84,6 +85,7 @@ class Number(Rule):
         return 0
 
     def check(self) -> None:
+        check_whole(self, "precision", "scale")
         if not 0 <= self.scale <= self.precision <= MOST_DIGITS or self.precision < 1:
             raise DeclarationError(f"Number has 1 to {MOST_DIGITS} digits of precision, and at most as many of scale")
 

@@ -62,6 +62,13 @@ class Rule:
         return write
 
 
+def check_whole(rule: Rule, *names: str) -> None:
+    """Raise DeclarationError unless these options of a rule are whole numbers."""
+    for name in names:
+        if type(getattr(rule, name)) is not int:  # True is one, to isinstance
+            raise DeclarationError(f"{type(rule).__name__} takes a whole number for {name}")
+
+
 def is_ours(rule_or_mask: object) -> bool:
     """Tell whether a rule or a mask comes with Sluice: what one of a user's own returns may be anything."""
     return type(rule_or_mask).__module__.startswith("sluice.")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from sluice.declaration import canonical
 from sluice.declaration.rules.numbers import LARGEST_INTEGER, whole
-from sluice.declaration.rules.rule import Rule
+from sluice.declaration.rules.rule import Rule, check_whole
 from sluice.declaration.wire import Numeric
 from sluice.failures import DeclarationError, Rejected
 
@@ -22,6 +22,11 @@ class Text(Rule):
     @property
     def example(self) -> str:
         return "probe"[: self.max]
+
+    def check(self) -> None:
+        check_whole(self, "max")
+        if self.max < 1:
+            raise DeclarationError(f"{type(self).__name__} has room for at least one character")
 
     def canonical(self, value: str, /) -> str:
         text = canonical.text(value)
@@ -96,6 +101,7 @@ class Phone(Text):
         return "+442079460000"  # of those that Ofcom reserves for fiction
 
     def check(self) -> None:
+        super().check()
         if self.region is not None and not canonical.is_phone_region(self.region):
             raise DeclarationError(f"Phone knows no region {self.region}")
 
