@@ -158,6 +158,20 @@ def test_the_identity_of_the_record_goes_before_that_of_its_envelope_and_after_t
         assert identities(process(NotifiedPush, attributed)) == [(numbered(7), "2025-12-31T23:00:00.001Z")]
 
 
+class Timed(Stream, table="t", time="at"):
+    at: Annotated[datetime, Timestamp()]
+
+
+class NotifiedTimed(Timed, table="t", time="at", envelope=sns):
+    pass
+
+
+def test_a_stream_may_name_its_time_alone() -> None:
+    body = {"at": AT}
+    assert identities(process(Timed, record(body))) == [(numbered(1), IN_TIME)]
+    assert identities(process(NotifiedTimed, record(notification(Message=json.dumps(body))))) == [(SNS_ID, IN_TIME)]
+
+
 def left_in_envelope(**attributes: str) -> dict[str, Any]:
     return {name: {"Type": "String", "Value": value} for name, value in attributes.items()}
 
