@@ -110,7 +110,7 @@ class _Playground:
             try:
                 text, note = self._begun(name, offered[0][0] if offered else forms.GENERATE, form.fill, refused)
             except (NotGenerated, NotAnExample) as error:
-                note = f"{error}."
+                note = _sentence(str(error))
             except OF_A_USERS_CODE:
                 note = "No message can be made up."
         filled = replace(form, stream=name, text=text, fill="")
@@ -140,9 +140,9 @@ class _Playground:
             context |= {"envelope": head_of(queued).unwrap.__name__}
             context |= self._by_both(queued, changes, form)
         except Unreadable as error:
-            context["trouble"] = f"This cannot be read: {error}."
+            context["trouble"] = _sentence(f"This cannot be read: {error}")
         except DeclarationError as error:
-            context["trouble"] = f"The declaration is refused: {error}."
+            context["trouble"] = _sentence(f"The declaration is refused: {error}")
         except OF_A_USERS_CODE as error:  # its text may quote the record
             context["trouble"] = f"The stream's own code fails: {type(error).__name__}."
         return context
@@ -159,7 +159,7 @@ class _Playground:
         try:
             tried = self._answer(Typed(form.text, variant.variant(queued, changes)), found, form)
         except DeclarationError as error:
-            return {"answer": declared, "trouble": f"The change is refused: {error}."}
+            return {"answer": declared, "trouble": _sentence(f"The change is refused: {error}")}
         return {"answer": declared, "tried": tried, "difference": difference.of(declared, tried, form.show_clear)}
 
     def _answer(self, typed: Typed, found: Sequence[Message], form: Form) -> Answer:
@@ -168,3 +168,7 @@ class _Playground:
     @cached_property
     def _hashes_per_second(self) -> float:
         return space.hashes_per_second()
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
