@@ -299,7 +299,7 @@ def test_a_stream_is_written_of_samples_that_hold_several_records(
     text = (project / "layers" / "streams" / "things.py").read_text()
     assert [one for one in says if one not in text] == []
     told = " ".join(output.split())
-    is_told = "becomes a row: line" in told, "envelope: sent" in told
+    is_told = "becomes a row: Thing (line" in told, "envelope: sent" in told
     assert is_told == ("Records" not in samples[-1], "sent" in samples[-1])
     assert run("test", "things")[0] == 0
     assert run("preview", "things", str(tmp_path / "samples.jsonl"), "--json")[0] == 0

@@ -56,6 +56,7 @@ def without_addresses(value: object) -> str:
 # Mistakes
 
 ZONED = "Timestamp needs bounds with a time zone: datetime(2026, 1, 31, tzinfo=UTC)"
+EMPTY = "Each takes no list, not even an empty one: its max is below 0"
 DIGITS = "Number has 1 to 1000 digits of precision, and at most as many of scale"
 JANUARY, MARCH = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 NO_FIELD = "must be Annotated[type, rule, mask, …], or a Part"
@@ -127,7 +128,10 @@ NO_FIELD = "must be Annotated[type, rule, mask, …], or a Part"
         (Annotated[str, Phone(region="GB", max=2.5)], "Phone takes a whole number for max"),  # type: ignore[arg-type]
         (Annotated[Decimal, Number(precision="9", scale=2)], "Number takes a whole number for precision"),  # type: ignore[arg-type]
         (Annotated[list[str], Each(Text(max=9), max=None)], "Each takes a whole number for max"),  # type: ignore[arg-type]
-        (Annotated[list[str], Each(Text(max=9), max=0)], "Each has room for at least one element"),
+        (
+            Annotated[list[str], Each(Text(max=9), max=-1)],
+            "Each takes no list, not even an empty one: its max is below 0",
+        ),
         (Annotated[dict[str, Any], Tree({"/a": Text(max=9)}, max_keys="9")], "Tree takes a whole number for max_keys"),  # type: ignore[arg-type]
         *[(Annotated[Decimal, Number(*digits)], DIGITS) for digits in ((0, 0), (4, 5), (4, -1), (1001, 2))],
         (Annotated[str, Phone(region="UK")], "Phone knows no region UK"),

@@ -36,8 +36,8 @@ class Each(Rule):
         if not isinstance(self.rule, Rule):
             raise DeclarationError("Each needs the rule of an element")
         check_whole(self, "max")
-        if self.max < 1:
-            raise DeclarationError("Each has room for at least one element")
+        if self.max < 0:
+            raise DeclarationError("Each takes no list, not even an empty one: its max is below 0")
         if isinstance(self.rule, Each) and not self.json:
             raise DeclarationError("a list of lists is kept as JSON: Each(Each(…), json=True)")
         (self.rule.in_json if self.json else self.rule).check()
