@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from http.cookies import SimpleCookie
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from starlette.requests import Request
@@ -235,6 +235,32 @@ def test_with_changes_allowed_but_no_rights_nothing_is_done_and_the_page_says_wh
     assert (answer.status, 'class="note bad"' in answer.text) == (200, True)
     wanted = ("Your rights do not allow this", "AccessDenied", "with the embedded stack alone")
     assert any(one in answer.text for one in wanted), answer.text
+
+
+class Answering(Site):
+    """A stack whose operators' functions all answer the same."""
+
+    answer: ClassVar[dict[str, Any]]
+
+    def ask(self, url_output: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("asked", "stays", "told"),
+    [
+        ("dry_run=yes", {}, "Nothing is kept of this person."),
+        ("dry_run=yes", {"values_used_by_others": 2}, "This would go:"),
+        ("dry_run=no&confirmed=yes", {}, "This is gone:"),
+    ],
+)
+def test_of_a_person_nothing_is_kept_only_where_nothing_goes_or_stays(
+    asked: str, stays: Mapping[str, int], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Answering, "answer", {"values": 0, "stays": stays}, raising=False)
+    own = {"x_csrf_token": SECRETS.csrf, "origin": f"http://{HOST}", **COOKIE}
+    stack = Answering(site(Session()).deployment, None, None, may_change=True)
+    assert told in ask_of(stack, "/do/forget", "POST", "", f"{ACTIONS['forget']}&{asked}", **own).text
 
 
 def test_rows_that_cannot_be_read_say_why_while_they_are_followed() -> None:

@@ -151,9 +151,9 @@ def _forget(request: Request, form: Form) -> Told:
     lines = [(f"rows of {name}", rows) for name, rows in answer.get("rows", {}).items() if rows]
     lines += [(f"mentions in rows of {name}", rows) for name, rows in answer.get("mentions", {}).items() if rows]
     lines += [("sealed values", answer["values"])]
-    if not any(count for _, count in lines):
-        return told("Nothing is kept of this person. Is the name as records have it?", "warn")
     lines += [(f"stays: {forget.STAYS[name]}", count) for name, count in answer.get("stays", {}).items() if count]
+    if is_dry and not any(count for _, count in lines):  # an erasure is remembered even then
+        return told("Nothing is kept of this person. Is the name as records have it?", "warn")
     return told("This would go:" if is_dry else "This is gone:", "good", lines=lines)
 
 
@@ -170,7 +170,7 @@ def _outage(request: Request, form: Form) -> Told:
                 job.told = f"stopped; it starts again in {left} s"
         finally:
             server.start_again()
-            job.told = f"it runs again since {_clock()}; a probe started the queue within a minute of that"
+            job.told = f"runs again since {_clock()}; a probe starts the queue within a minute of that"
 
     job = _jobs(request).start("PostgreSQL", work, alone=True)
     text = f"PostgreSQL is stopped for {OUTAGE_SECONDS} seconds. Send some messages, and watch the breaker."
@@ -191,7 +191,7 @@ def _lock(request: Request, form: Form) -> Told:
             for left in job.seconds(LOCK_SECONDS):
                 job.told = f"locked against writes for {left} s more"
             owner.run("ROLLBACK")
-        job.told = f"unlocked at {_clock()}; a probe started the queue within a minute of that"
+        job.told = f"unlocked at {_clock()}; a probe starts the queue within a minute of that"
 
     job = _jobs(request).start(f"Table {', '.join(tables)}", work, alone=True)
     text = f"Locked for {LOCK_SECONDS} seconds. A batch tries for a minute; then the breaker trips."

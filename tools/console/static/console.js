@@ -26,7 +26,7 @@ let isCutOff = false;
 document.addEventListener("htmx:sse:error", async () => {
   isCutOff = true;
   try {
-    const answer = await fetch("/jobs/0");
+    const answer = await fetch("/jobs/0"); // there is no such job: only whether this page is let in counts
     notice(answer.status === 401 ? ANEW : "What is shown live broke off. It is tried again.", "bad");
   } catch {
     notice(UNREACHABLE, "bad");
