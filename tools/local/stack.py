@@ -256,7 +256,7 @@ def _renew(source: Path, target: Path) -> None:
         target.parent.mkdir(exist_ok=True)
         shutil.copy2(source, target)
     elif not target.exists() or _listed(source) != _listed(target):
-        shutil.rmtree(target, ignore_errors=True)
+        _remove(target)
         shutil.copytree(source, target)
 
 
