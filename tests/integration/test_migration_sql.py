@@ -349,6 +349,6 @@ def test_what_older_rows_keep_is_a_comment_and_asked_once(database: TestDatabase
         f"-- {TABLE} DROP COLUMN gone;",
         "",
         "-- The column field keeps the clear values in the rows that are there: Redact is for new rows alone.",
-        "-- This ends it; run it once the deployment is done, since the code of before writes rows until then:",
+        "-- This ends it; run it once the deployment is done, since the old code writes rows until then:",
         "-- UPDATE declared SET field = NULL WHERE field IS NOT NULL;",
     ]

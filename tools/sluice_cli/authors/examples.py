@@ -268,6 +268,7 @@ class Examples:
                 yield f"the row lacks the column {column}"
 
     def of_value(self, number: int, place: str, wanted: Any, found: Any) -> Iterator[str]:
+        """Yield in what the value of a column, or one inside of it, is not what the example in that line says."""
         if isinstance(found, Token):
             yield from self._of_token(number, place, wanted, found)
         elif isinstance(found, str) and MARK in found:
@@ -371,12 +372,14 @@ def expected(example: Example) -> str:
 
 
 def told(found: Sequence[Made] | None) -> str:
+    """Return what an example becomes where it is not refused: `becomes a row`, `is ignored`."""
     if found is None:
         return "is ignored"
     return "becomes a row" if len(found) == 1 else f"becomes {len(found)} rows"
 
 
 def refusal(reason: str, pointer: str) -> str:
+    """Return a refusal as a person reads it: `missing at /id`."""
     return f"{reason} at {pointer}" if pointer else reason
 
 

@@ -11,7 +11,7 @@ from sluice.postgres.driver import literal
 from tools.sluice_cli.authors import contract, json_sql, table_sql
 from tools.sluice_cli.authors.contract import Contract
 
-WHEN = "run it once the deployment is done, since the code of before writes rows until then"
+WHEN = "run it once the deployment is done, since the old code writes rows until then"
 BY_HAND = (
     "SQL cannot do what {} does, and no function does it to older rows: empty the column, delete the rows and have"
     " their records sent again, or keep what is there knowingly"

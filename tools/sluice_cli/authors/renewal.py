@@ -45,6 +45,13 @@ class _Stale(NamedTuple):
         return self.found if isinstance(self.found, list) else []
 
     @property
+    def told(self) -> str:
+        """What becomes of it now, as a person reads it."""
+        if isinstance(self.found, Rejected):
+            return f"is refused: {examples.refusal(self.found.reason, self.found.pointer)}"
+        return examples.told(self.found)
+
+    @property
     def wanted(self) -> list[tuple[dict[str, Any], Texts]]:
         """The rows that it says, each with its columns as they are spelled, where it becomes as many."""
         rows = [self.example.row] if isinstance(self.example.row, dict) else self.example.rows
@@ -152,12 +159,7 @@ def _results(stale: Sequence[_Stale], is_route: bool) -> list[str]:
     told = []
     for one in stale:
         if not any(wanted for wanted, _ in one.wanted):
-            now = (
-                examples.told(one.found)
-                if not isinstance(one.found, Rejected)
-                else (f"is refused: {examples.refusal(one.found.reason, one.found.pointer)}")
-            )
-            told.append(f"line {one.number} {now}, was {examples.expected(one.example)}")
+            told.append(f"line {one.number} {one.told}, was {examples.expected(one.example)}")
         elif not _goes_there(one, is_route):
             told.append(f"line {one.number} goes to the stream {', '.join(made.stream for made in one.rows)}")
     return told

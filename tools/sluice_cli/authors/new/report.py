@@ -62,14 +62,14 @@ def _kept(findings: Findings) -> list[str]:
         if isinstance(entry.mask, Keep) and entry.pointer:
             place, _, key = entry.pointer.rpartition("/")
             members[place][key] = None
-    return [f"{place or '(the record)'}: {', '.join(keys)}" for place, keys in members.items()]
+    return [f"{place or terminal.OF_THE_RECORD}: {', '.join(keys)}" for place, keys in members.items()]
 
 
 def _by_reason(left_out: Iterable[LeftOut]) -> list[str]:
     """Return why fields were left out, and behind each reason those fields."""
     pointers = defaultdict(list)
     for one in left_out:
-        pointers[one.why].append(one.pointer or "(the record)")
+        pointers[one.why].append(one.pointer or terminal.OF_THE_RECORD)
     return [f"{why}: {', '.join(found)}" for why, found in pointers.items()]
 
 
